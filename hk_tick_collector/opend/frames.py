@@ -1,0 +1,244 @@
+"""Frames: the 44-byte header, its checks, and an incremental reader.
+
+Owns the shape of a frame and every check that can be made on one. Never does I/O, never looks into a body.
+
+Invariant: what the reader gives out is a run of *whole* frames whose magic, format, version, size and SHA-1 were all
+checked, with plaintext bodies; so a run can be appended to the journal as it is and cut again with `iter_frames`.
+
+A frame is `<1s1sI2B2I20s8s`, little-endian: 'F' 'T', protoID, format (0 protobuf), version (0), serialNo, bodyLen,
+SHA-1 of the plaintext body, 8 reserved bytes; then the body.
+"""
+
+from __future__ import annotations
+
+import struct
+from hashlib import sha1
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from hk_tick_collector.errors import LocalProtocolError, RemoteProtocolError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HEADER = struct.Struct("<1s1sI2B2I20s8s")
+HEADER_SIZE = HEADER.size  # 44
+
+FORMAT_PROTOBUF = 0
+VERSION = 0
+TICKER_PUSH = 3011
+SERIAL_MAX = 0xFFFFFFFF
+
+# The largest answer that we ask for is a plate's or a market's static info: 17,000 securities of about 100 bytes.
+# A header that claims more than this is a broken stream, not a message.
+BODY_MAX = 8 * 1024 * 1024
+
+_RESERVED = bytes(8)
+
+
+class Frame(NamedTuple):
+    """One whole frame; `body` is plaintext."""
+
+    proto_id: int
+    serial_no: int
+    body: bytes
+
+
+class FrameRun(NamedTuple):
+    """What one feeding completed: zero or more whole frames.
+
+    Attributes:
+        raw: the frames end to end, bodies in plaintext. This is what the journal stores.
+        pushes: how many of them are ticker pushes (3011).
+        frames: the others, in order, cut out.
+    """
+
+    raw: bytes
+    pushes: int
+    frames: list[Frame]
+
+
+class Cipher(Protocol):
+    """One connection's packet encryption."""
+
+    def encrypt(self, plain: bytes) -> bytes:
+        """The body as it goes over the wire."""
+
+    def decrypt(self, wire: bytes) -> bytes:
+        """The plaintext; RemoteProtocolError if it can't be one."""
+
+
+def encode(proto_id: int, serial_no: int, body: bytes, cipher: Cipher | None = None) -> bytes:
+    """One frame, ready for the wire. The hash is of the plaintext, the length of what is sent."""
+    if not 0 <= serial_no <= SERIAL_MAX:
+        raise LocalProtocolError(f"serialNo {serial_no} does not fit in 32 bits")
+    wire = body if cipher is None else cipher.encrypt(body)
+    if len(wire) > BODY_MAX:
+        raise LocalProtocolError(f"body of {len(wire)} bytes, at most {BODY_MAX} are allowed")
+    header = HEADER.pack(
+        b"F", b"T", proto_id, FORMAT_PROTOBUF, VERSION, serial_no, len(wire), sha1(body).digest(), _RESERVED
+    )
+    return header + wire
+
+
+def iter_frames(raw: bytes) -> Iterator[Frame]:
+    """Cut a run that the reader gave out (and checked) into its frames.
+
+    Raises:
+        RemoteProtocolError: the run does not end with its last frame: it is not one of the reader's.
+    """
+    pos, end = 0, len(raw)
+    unpack = HEADER.unpack_from
+    while pos < end:
+        if pos + HEADER_SIZE > end:
+            raise RemoteProtocolError(f"run of {end} bytes ends inside a header at {pos}")
+        header = unpack(raw, pos)
+        start = pos + HEADER_SIZE
+        pos = start + header[6]
+        if pos > end:
+            raise RemoteProtocolError(f"run of {end} bytes ends inside a body that should end at {pos}")
+        yield Frame(header[2], header[5], raw[start:pos])
+
+
+class FrameReader:
+    """Turns a stream of bytes, cut anywhere, into runs of whole checked frames.
+
+    After it has raised it is of no more use: where the next frame begins can't be known. Drop the connection.
+    """
+
+    def __init__(self, cipher: Cipher | None = None, *, body_max: int = BODY_MAX) -> None:
+        self.cipher = cipher
+        self._body_max = body_max
+        self._pending = bytearray()
+        self._need = HEADER_SIZE  # bytes that must be there before looking again makes sense
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes of an unfinished frame: at the end of a stream, more than 0 means that it was cut inside one."""
+        return len(self._pending)
+
+    def feed(self, data: bytes) -> FrameRun:
+        """Take bytes, give the whole frames that they complete.
+
+        Raises:
+            RemoteProtocolError: wrong magic, format, version, size or hash; the message says what was seen.
+        """
+        if self._pending:
+            self._pending += data
+            if len(self._pending) < self._need:
+                return FrameRun(b"", 0, [])
+            data = bytes(self._pending)
+            self._pending.clear()
+        if self.cipher is not None:
+            return self._feed_encrypted(data)
+        end, pushes, others = self._scan(data)
+        if end < len(data):
+            self._keep(data, end)
+            data = data[:end]
+        return FrameRun(data, pushes, others)
+
+    def feed_one(self, data: bytes) -> tuple[Frame | None, bytes]:
+        """Take bytes until one frame is whole: (the frame, the bytes behind it), or (None, b"") before that.
+
+        For the first frame of a connection, whose content decides how the next is read.
+        """
+        data = bytes(self._pending) + data
+        self._pending.clear()
+        _check_beginning(data, 0)
+        size = HEADER.unpack_from(data)[6] if len(data) >= HEADER_SIZE else 0
+        if size > self._body_max:
+            raise _broken_header(data, 0, self._body_max)
+        whole = HEADER_SIZE + size
+        if len(data) < whole:
+            self._pending += data
+            return None, b""
+        run = self.feed(data[:whole])
+        frame = next(iter_frames(run.raw))
+        return frame, data[whole:]
+
+    def _keep(self, data: bytes, start: int) -> None:
+        """Keep the beginning of a frame, and note how long it is going to be."""
+        self._pending += data[start:]
+        have = len(self._pending)
+        self._need = HEADER_SIZE if have < HEADER_SIZE else HEADER_SIZE + HEADER.unpack_from(self._pending)[6]
+
+    def _scan(self, data: bytes) -> tuple[int, int, list[Frame]]:
+        """Check plain frames in place: (end of the last whole one, pushes, the other frames).
+
+        This loop runs for each frame of the recorder's life; it copies nothing that is not needed.
+        """
+        others: list[Frame] = []
+        pos = pushes = 0
+        end = len(data)
+        view = memoryview(data)
+        unpack = HEADER.unpack_from
+        body_max = self._body_max
+        while end - pos >= HEADER_SIZE:
+            f, t, proto_id, fmt, version, serial_no, size, digest, _ = unpack(data, pos)
+            if f != b"F" or t != b"T" or fmt or version or size > body_max:
+                raise _broken_header(data, pos, body_max)
+            start = pos + HEADER_SIZE
+            stop = start + size
+            if stop > end:
+                break
+            if sha1(view[start:stop]).digest() != digest:
+                raise _broken_hash(proto_id, serial_no, size)
+            if proto_id == TICKER_PUSH:
+                pushes += 1
+            else:
+                others.append(Frame(proto_id, serial_no, data[start:stop]))
+            pos = stop
+        if pos < end:
+            _check_beginning(data, pos)
+        return pos, pushes, others
+
+    def _feed_encrypted(self, data: bytes) -> FrameRun:
+        """The same for encrypted bodies: each is decrypted, checked, and put into the run as plaintext."""
+        assert self.cipher is not None
+        others: list[Frame] = []
+        run: list[bytes] = []
+        pos = pushes = 0
+        end = len(data)
+        while end - pos >= HEADER_SIZE:
+            f, t, proto_id, fmt, version, serial_no, size, digest, _ = HEADER.unpack_from(data, pos)
+            if f != b"F" or t != b"T" or fmt or version or size > self._body_max:
+                raise _broken_header(data, pos, self._body_max)
+            stop = pos + HEADER_SIZE + size
+            if stop > end:
+                break
+            body = self.cipher.decrypt(data[pos + HEADER_SIZE : stop])
+            if sha1(body).digest() != digest:
+                raise _broken_hash(proto_id, serial_no, size)
+            run.append(encode(proto_id, serial_no, body))
+            if proto_id == TICKER_PUSH:
+                pushes += 1
+            else:
+                others.append(Frame(proto_id, serial_no, body))
+            pos = stop
+        if pos < end:
+            _check_beginning(data, pos)
+            self._keep(data, pos)
+        return FrameRun(b"".join(run), pushes, others)
+
+
+def _check_beginning(data: bytes, pos: int) -> None:
+    """Garbage is refused at its first bytes: waiting for a whole header would hang on a short one."""
+    seen = data[pos : pos + 2]
+    if not b"FT".startswith(seen):
+        raise RemoteProtocolError(f"a frame begins with {seen!r}, expected b'FT'")
+
+
+def _broken_header(data: bytes, pos: int, body_max: int) -> RemoteProtocolError:
+    f, t, proto_id, fmt, version, _, size, _, _ = HEADER.unpack_from(data, pos)
+    if (f, t) != (b"F", b"T"):
+        return RemoteProtocolError(f"a frame begins with {f + t!r}, expected b'FT'")
+    if fmt != FORMAT_PROTOBUF:
+        return RemoteProtocolError(f"frame of protoID {proto_id} has format {fmt}, expected 0 (protobuf)")
+    if version != VERSION:
+        return RemoteProtocolError(f"frame of protoID {proto_id} has version {version}, expected {VERSION}")
+    return RemoteProtocolError(
+        f"frame of protoID {proto_id} claims a body of {size} bytes, at most {body_max} expected"
+    )
+
+
+def _broken_hash(proto_id: int, serial_no: int, size: int) -> RemoteProtocolError:
+    return RemoteProtocolError(f"frame of protoID {proto_id}, serialNo {serial_no}, {size} bytes: SHA-1 does not match")

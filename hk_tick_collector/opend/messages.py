@@ -1,0 +1,342 @@
+"""Protobuf bodies to plain values and back; the only importer of the generated code.
+
+Owns the names of the calls, the spelling of a symbol, and what a refusal looks like. Never frames, never encrypts.
+The simulator speaks the server's half through `pb`, which is the generated module.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
+
+from google.protobuf.message import DecodeError
+
+from hk_tick_collector.errors import BadTickError, RemoteProtocolError, SessionError
+from hk_tick_collector.opend import opend_pb2 as pb
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from google.protobuf.message import Message
+
+CLIENT_VERSION = 1011  # the protocol's: "10.11" as major * 100 + minor
+SUB_TYPE_TICKER = 4
+TICKER_REPLY_MAX = 1000
+
+
+class ProtoId(IntEnum):
+    """The calls of opend.proto by their number on the wire."""
+
+    INIT_CONNECT = 1001
+    GET_GLOBAL_STATE = 1002
+    NOTIFY = 1003
+    KEEP_ALIVE = 1004
+    QOT_SUB = 3001
+    QOT_REG_QOT_PUSH = 3002
+    QOT_GET_SUB_INFO = 3003
+    QOT_GET_BASIC_QOT = 3004
+    QOT_GET_TICKER = 3010
+    QOT_UPDATE_TICKER = 3011
+    QOT_GET_STATIC_INFO = 3202
+    QOT_GET_SECURITY_SNAPSHOT = 3203
+    QOT_GET_PLATE_SECURITY = 3205
+    QOT_REQUEST_TRADE_DATE = 3219
+    QOT_GET_MARKET_STATE = 3223
+
+
+class RetType(IntEnum):
+    """`retType` of a reply."""
+
+    SUCCEED = 0
+    FAILED = -1
+    TIMEOUT = -100
+    DISCONNECTED = -200
+    UNKNOWN = -400
+    INVALID = -500
+
+
+class GtwEvent(IntEnum):
+    """The notices of OpenD that change what we can record."""
+
+    LOGIN_FAILED = 4
+    KICKED_OUT = 7
+
+
+class NotifyType(IntEnum):
+    """Which part of a Notify is filled."""
+
+    GTW_EVENT = 1
+    PROGRAM_STATUS = 2
+    CONN_STATUS = 3
+    QOT_RIGHT = 4
+
+
+_RESPONSES: dict[int, Any] = {
+    ProtoId.INIT_CONNECT: pb.InitConnect.Response,
+    ProtoId.GET_GLOBAL_STATE: pb.GetGlobalState.Response,
+    ProtoId.NOTIFY: pb.Notify.Response,
+    ProtoId.KEEP_ALIVE: pb.KeepAlive.Response,
+    ProtoId.QOT_SUB: pb.Qot_Sub.Response,
+    ProtoId.QOT_REG_QOT_PUSH: pb.Qot_RegQotPush.Response,
+    ProtoId.QOT_GET_SUB_INFO: pb.Qot_GetSubInfo.Response,
+    ProtoId.QOT_GET_BASIC_QOT: pb.Qot_GetBasicQot.Response,
+    ProtoId.QOT_GET_TICKER: pb.Qot_GetTicker.Response,
+    ProtoId.QOT_UPDATE_TICKER: pb.Qot_UpdateTicker.Response,
+    ProtoId.QOT_GET_STATIC_INFO: pb.Qot_GetStaticInfo.Response,
+    ProtoId.QOT_GET_SECURITY_SNAPSHOT: pb.Qot_GetSecuritySnapshot.Response,
+    ProtoId.QOT_GET_PLATE_SECURITY: pb.Qot_GetPlateSecurity.Response,
+    ProtoId.QOT_REQUEST_TRADE_DATE: pb.Qot_RequestTradeDate.Response,
+    ProtoId.QOT_GET_MARKET_STATE: pb.Qot_GetMarketState.Response,
+}
+
+_PREFIX_OF_MARKET = {1: "HK", 11: "US", 21: "SH", 22: "SZ", 31: "SG", 41: "JP", 51: "AU", 61: "MY", 71: "CA"}
+_MARKET_OF_PREFIX = {prefix: market for market, prefix in _PREFIX_OF_MARKET.items()}
+
+
+class RefusedError(SessionError):
+    """OpenD answered a call with an error of its own.
+
+    Attributes:
+        ret_type: its `retType`.
+        text: its `retMsg`, as it came.
+    """
+
+    def __init__(self, call: str, ret_type: int, text: str) -> None:
+        super().__init__(f"{call} refused by OpenD: {text or 'no reason given'} (retType {ret_type})")
+        self.ret_type = ret_type
+        self.text = text
+
+
+class TickerLike(Protocol):
+    """One tick as OpenD tells it; the generated Ticker has this shape. Units as in opend.proto."""
+
+    time: str
+    sequence: int
+    dir: int
+    price: float
+    volume: int
+    turnover: float
+    type: int
+    pushDataType: int  # noqa: N815 - the protocol's name
+    timestamp: float
+
+
+class InitReply(NamedTuple):
+    """What OpenD tells when a connection is opened."""
+
+    server_ver: int
+    conn_id: int
+    aes_key: str
+    aes_iv: str
+    keep_alive_interval_sec: int
+
+
+class Quota(NamedTuple):
+    """Subscription quota: one for each stock and type, over all connections; `own` are this connection's symbols."""
+
+    used: int
+    remaining: int
+    own: frozenset[str]
+
+
+class GlobalState(NamedTuple):
+    """OpenD's view of the market and of itself."""
+
+    market_hk: int
+    qot_logined: bool
+    server_ver: int
+    time_sec: int
+
+
+class Notice(NamedTuple):
+    """A Notify: what happened to OpenD itself.
+
+    Attributes:
+        kind: which sort (NotifyType).
+        gtw_event: the gateway event's number, or None.
+        qot_logined: whether the quote server is reached, or None if the notice does not tell.
+        text: one line for the log.
+    """
+
+    kind: int
+    gtw_event: int | None
+    qot_logined: bool | None
+    text: str
+
+
+def symbol_of(market: int, code: str) -> str:
+    """(1, '00700') → 'HK.00700'.
+
+    Raises:
+        BadTickError: a market that the protocol does not name, or no code.
+    """
+    prefix = _PREFIX_OF_MARKET.get(market)
+    if prefix is None or not code:
+        raise BadTickError(f"security with market {market} and code {code!r}, expected a known market and a code")
+    return f"{prefix}.{code}"
+
+
+def security_of(symbol: str) -> tuple[int, str]:
+    """'HK.00700' → (1, '00700').
+
+    Raises:
+        ValueError: not of that form.
+    """
+    prefix, _, code = symbol.partition(".")
+    if prefix not in _MARKET_OF_PREFIX or not code:
+        raise ValueError(f"symbol {symbol!r}, expected a form like HK.00700")
+    return _MARKET_OF_PREFIX[prefix], code
+
+
+def call_name(proto_id: int) -> str:
+    """'QOT_SUB' for 3001; the number for an unknown one."""
+    try:
+        return ProtoId(proto_id).name
+    except ValueError:
+        return f"protoID {proto_id}"
+
+
+def decode_reply(proto_id: int, body: bytes) -> Message:
+    """The reply (or push) as its generated message.
+
+    Raises:
+        RefusedError: `retType` says so.
+        RemoteProtocolError: the body is not that message.
+    """
+    kind = _RESPONSES.get(proto_id)
+    if kind is None:
+        raise RemoteProtocolError(f"a frame of protoID {proto_id}, which was never asked for")
+    try:
+        reply = kind.FromString(body)
+    except DecodeError as exc:
+        raise RemoteProtocolError(f"{call_name(proto_id)} body of {len(body)} bytes is no valid message") from exc
+    if reply.retType != RetType.SUCCEED:
+        raise RefusedError(call_name(proto_id), reply.retType, reply.retMsg)
+    return cast("Message", reply)
+
+
+def decode_tickers(body: bytes) -> tuple[int, str, Sequence[TickerLike]]:
+    """A ticker push or a GetTicker reply (their shapes are equal): (market, code, ticks in OpenD's order).
+
+    Raises:
+        BadTickError: not such a message, or a refusal.
+    """
+    try:
+        reply = pb.Qot_UpdateTicker.Response.FromString(body)
+    except DecodeError as exc:
+        raise BadTickError(f"ticker body of {len(body)} bytes is no valid message") from exc
+    if reply.retType != RetType.SUCCEED:
+        raise BadTickError(f"ticker body says retType {reply.retType}: {reply.retMsg}")
+    s2c = reply.s2c
+    security = s2c.security
+    return security.market, security.code, s2c.tickerList
+
+
+def init_connect(client_id: str, packet_enc_algo: int) -> bytes:
+    """Open a connection; asks for notices."""
+    return pb.InitConnect.Request(
+        c2s=pb.InitConnect.C2S(
+            clientVer=CLIENT_VERSION,
+            clientID=client_id,
+            recvNotify=True,
+            packetEncAlgo=packet_enc_algo,
+            pushProtoFmt=0,
+            programmingLanguage="Python",
+        )
+    ).SerializeToString()
+
+
+def init_reply(body: bytes) -> InitReply:
+    """InitConnect's reply."""
+    s2c = cast("pb.InitConnect.Response", decode_reply(ProtoId.INIT_CONNECT, body)).s2c
+    return InitReply(s2c.serverVer, s2c.connID, s2c.connAESKey, s2c.aesCBCiv, s2c.keepAliveInterval)
+
+
+def keep_alive(now_sec: int) -> bytes:
+    """A sign of life."""
+    return pb.KeepAlive.Request(c2s=pb.KeepAlive.C2S(time=now_sec)).SerializeToString()
+
+
+def subscribe(symbols: Iterable[str]) -> bytes:
+    """Subscribe to tickers, and have this connection get their pushes.
+
+    No first push: what OpenD has already is asked for with GetTicker, whole.
+    """
+    return pb.Qot_Sub.Request(
+        c2s=pb.Qot_Sub.C2S(
+            securityList=[_security(s) for s in symbols],
+            subTypeList=[SUB_TYPE_TICKER],
+            isSubOrUnSub=True,
+            isRegOrUnRegPush=True,
+            isFirstPush=False,
+        )
+    ).SerializeToString()
+
+
+def get_sub_info() -> bytes:
+    """Ask for the quota, over all connections."""
+    return pb.Qot_GetSubInfo.Request(c2s=pb.Qot_GetSubInfo.C2S(isReqAllConn=True)).SerializeToString()
+
+
+def quota(body: bytes) -> Quota:
+    """GetSubInfo's reply."""
+    s2c = cast("pb.Qot_GetSubInfo.Response", decode_reply(ProtoId.QOT_GET_SUB_INFO, body)).s2c
+    own = {
+        symbol_of(security.market, security.code)
+        for conn in s2c.connSubInfoList
+        if conn.isOwnConnData
+        for info in conn.subInfoList
+        if info.subType == SUB_TYPE_TICKER
+        for security in info.securityList
+    }
+    return Quota(s2c.totalUsedQuota, s2c.remainQuota, frozenset(own))
+
+
+def get_ticker(symbol: str, count: int) -> bytes:
+    """Ask for a symbol's last ticks, at most 1000."""
+    return pb.Qot_GetTicker.Request(
+        c2s=pb.Qot_GetTicker.C2S(security=_security(symbol), maxRetNum=min(count, TICKER_REPLY_MAX))
+    ).SerializeToString()
+
+
+def get_plate_security(plate: str) -> bytes:
+    """Ask for the members of a plate."""
+    return pb.Qot_GetPlateSecurity.Request(c2s=pb.Qot_GetPlateSecurity.C2S(plate=_security(plate))).SerializeToString()
+
+
+def plate_members(body: bytes) -> list[str]:
+    """GetPlateSecurity's reply: symbols, in OpenD's order."""
+    s2c = cast("pb.Qot_GetPlateSecurity.Response", decode_reply(ProtoId.QOT_GET_PLATE_SECURITY, body)).s2c
+    return [symbol_of(info.basic.security.market, info.basic.security.code) for info in s2c.staticInfoList]
+
+
+def get_global_state() -> bytes:
+    """Ask for OpenD's state."""
+    return pb.GetGlobalState.Request(c2s=pb.GetGlobalState.C2S(userID=0)).SerializeToString()
+
+
+def global_state(body: bytes) -> GlobalState:
+    """GetGlobalState's reply."""
+    s2c = cast("pb.GetGlobalState.Response", decode_reply(ProtoId.GET_GLOBAL_STATE, body)).s2c
+    return GlobalState(s2c.marketHK, s2c.qotLogined, s2c.serverVer, s2c.time)
+
+
+def notice(body: bytes) -> Notice:
+    """A Notify push."""
+    s2c = cast("pb.Notify.Response", decode_reply(ProtoId.NOTIFY, body)).s2c
+    if s2c.type == NotifyType.GTW_EVENT:
+        return Notice(s2c.type, s2c.event.eventType, None, s2c.event.desc or f"gateway event {s2c.event.eventType}")
+    if s2c.type == NotifyType.CONN_STATUS:
+        logined = s2c.connectStatus.qotLogined
+        return Notice(s2c.type, None, logined, "quote server reached" if logined else "quote server lost")
+    if s2c.type == NotifyType.PROGRAM_STATUS:
+        status = s2c.programStatus.programStatus
+        return Notice(s2c.type, None, None, f"program status {status.type} {status.strExtDesc}".rstrip())
+    if s2c.type == NotifyType.QOT_RIGHT:
+        return Notice(s2c.type, None, None, f"quote right for Hong Kong is now {s2c.qotRight.hkQotRight}")
+    return Notice(s2c.type, None, None, f"notice of type {s2c.type}")
+
+
+def _security(symbol: str) -> pb.Security:
+    market, code = security_of(symbol)
+    return pb.Security(market=market, code=code)

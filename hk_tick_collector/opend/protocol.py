@@ -1,0 +1,165 @@
+"""One connection's protocol, from the client's side: bytes in → events out.
+
+A connection lives through five states. All changes are in `_NEXT`; what is not in it can't happen:
+
+    IDLE ──init sent──► OPENING ──init answered──► READY ──eof──► CLOSED
+                           │                         │
+                           └───broken──► FAILED ◄────┘broken
+
+Before READY nothing but InitConnect's answer may come; it brings the key with which all later bodies are encrypted, so
+frames behind it in the same chunk are read with the new cipher. After FAILED or CLOSED nothing may be done.
+
+A reply carries the serial number of its request and nothing else of it. So the request's *purpose* rides in the serial
+number's last two bits, and whoever reads a journaled reply years later can tell an audit from a backfill without having
+seen the request.
+
+Owns states, serial numbers and the cipher. Never does I/O, never decodes a tick.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, IntEnum, auto
+from typing import TYPE_CHECKING, NamedTuple
+
+from hk_tick_collector.errors import LocalProtocolError, RemoteProtocolError
+from hk_tick_collector.opend import frames, messages
+from hk_tick_collector.opend.crypto import PacketEncAlgo, packet_cipher
+from hk_tick_collector.opend.messages import ProtoId
+
+if TYPE_CHECKING:
+    from hk_tick_collector.opend.crypto import RsaKey
+    from hk_tick_collector.opend.frames import Frame, FrameRun
+
+PURPOSES = 4
+
+
+class Purpose(IntEnum):
+    """Why a request was made: its serial number modulo 4."""
+
+    CONTROL = 0
+    BACKFILL = 1
+    AUDIT = 2
+    TOTALS = 3
+
+
+def purpose_of(serial_no: int) -> Purpose:
+    """The purpose of the request that a reply answers."""
+    return Purpose(serial_no % PURPOSES)
+
+
+class State(Enum):
+    """Where a connection stands."""
+
+    IDLE = auto()
+    OPENING = auto()
+    READY = auto()
+    CLOSED = auto()
+    FAILED = auto()
+
+
+class _Input(Enum):
+    INIT_SENT = auto()
+    INIT_ANSWERED = auto()
+    EOF = auto()
+    BROKEN = auto()
+
+
+_NEXT: dict[tuple[State, _Input], State] = {
+    (State.IDLE, _Input.INIT_SENT): State.OPENING,
+    (State.OPENING, _Input.INIT_ANSWERED): State.READY,
+    (State.OPENING, _Input.EOF): State.CLOSED,
+    (State.READY, _Input.EOF): State.CLOSED,
+    (State.OPENING, _Input.BROKEN): State.FAILED,
+    (State.READY, _Input.BROKEN): State.FAILED,
+}
+
+
+class Received(NamedTuple):
+    """The events of one feeding.
+
+    Attributes:
+        raw: whole frames for the journal, in order, bodies in plaintext.
+        pushes: how many of them are ticker pushes.
+        frames: the other ones.
+        opened: InitConnect's answer, when this feeding brought it; it is not in `raw`, since it holds a key.
+    """
+
+    raw: bytes
+    pushes: int
+    frames: list[Frame]
+    opened: messages.InitReply | None
+
+
+class ClientConnection:
+    """The protocol of one TCP connection to OpenD. Make a new one for each."""
+
+    def __init__(self, client_id: str, *, rsa: RsaKey | None = None, algo: PacketEncAlgo = PacketEncAlgo.NONE) -> None:
+        """Encryption is used only with a key: without one, `algo` must be NONE."""
+        if rsa is None and algo is not PacketEncAlgo.NONE:
+            raise LocalProtocolError(f"packet encryption {algo.name} needs an RSA key")
+        self._client_id = client_id
+        self._rsa = rsa
+        self._algo = algo
+        self._reader = frames.FrameReader(rsa)
+        self._requests = 0
+        self.state = State.IDLE
+
+    def open(self) -> bytes:
+        """The first bytes on a connection."""
+        self._move(_Input.INIT_SENT)
+        body = messages.init_connect(self._client_id, self._algo)
+        return frames.encode(ProtoId.INIT_CONNECT, self._next_serial(Purpose.CONTROL), body, self._rsa)
+
+    def request(self, proto_id: int, body: bytes, purpose: Purpose = Purpose.CONTROL) -> tuple[int, bytes]:
+        """A request: its serial number, and the bytes to send."""
+        if self.state is not State.READY:
+            raise LocalProtocolError(f"a request on a connection that is {self.state.name}, expected READY")
+        serial_no = self._next_serial(purpose)
+        return serial_no, frames.encode(proto_id, serial_no, body, self._reader.cipher)
+
+    def receive(self, data: bytes) -> Received:
+        """Bytes from OpenD.
+
+        Raises:
+            RemoteProtocolError: OpenD broke the protocol; the connection is of no more use.
+            RefusedError: OpenD refused InitConnect.
+        """
+        try:
+            if self.state is State.READY:
+                run = self._reader.feed(data)
+                return Received(run.raw, run.pushes, run.frames, None)
+            if self.state is State.OPENING:
+                return self._receive_opening(data)
+        except RemoteProtocolError:
+            self._move(_Input.BROKEN)
+            raise
+        raise LocalProtocolError(f"bytes for a connection that is {self.state.name}")
+
+    def eof(self) -> int:
+        """The stream has ended. Returns the bytes of the frame that it was cut in (0: between frames)."""
+        self._move(_Input.EOF)
+        return self._reader.pending_bytes
+
+    def _receive_opening(self, data: bytes) -> Received:
+        """Wait for exactly one frame, then read on with the cipher that it brings."""
+        frame, rest = self._reader.feed_one(data)
+        if frame is None:
+            return Received(b"", 0, [], None)
+        if frame.proto_id != ProtoId.INIT_CONNECT:
+            raise RemoteProtocolError(f"{messages.call_name(frame.proto_id)} before InitConnect was answered")
+        opened = messages.init_reply(frame.body)
+        self._reader = frames.FrameReader(packet_cipher(self._algo, opened.aes_key, opened.aes_iv))
+        self._move(_Input.INIT_ANSWERED)
+        run: FrameRun = self._reader.feed(rest)
+        return Received(run.raw, run.pushes, run.frames, opened)
+
+    def _next_serial(self, purpose: Purpose) -> int:
+        """Serial numbers rise and carry the purpose; 32 bits last for a billion requests on one connection."""
+        self._requests += 1
+        return self._requests * PURPOSES + purpose
+
+    def _move(self, what: _Input) -> None:
+        after = _NEXT.get((self.state, what))
+        if after is None:
+            raise LocalProtocolError(f"{what.name} on a connection that is {self.state.name}")
+        self.state = after
