@@ -1,0 +1,184 @@
+"""Hong Kong's clock: days, and every written form of a time that OpenD and its users have been seen to use.
+
+Owns parsing; which of several times is to be believed is decided in `mapping`. Never asks the host what time it is.
+
+Hong Kong has been at UTC+8 without summer time since 1979-10-21, so a fixed offset is exact for every trade that
+OpenD can tell of, and no time zone database is needed on the machine.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, timedelta, timezone
+from enum import Enum, auto
+from typing import NamedTuple
+
+from hk_tick_collector.errors import BadTickError
+
+HK = timezone(timedelta(hours=8), "Asia/Hong_Kong")
+HK_OFFSET_MS = 8 * 3600 * 1000
+DAY_MS = 24 * 3600 * 1000
+
+# A time outside of these years is a misread number, not a trade: OpenD's history begins after the first, and the
+# second is far enough to outlive every file.
+EPOCH_MS_MIN = 946_684_800_000  # 2000-01-01
+EPOCH_MS_MAX = 4_102_444_800_000  # 2100-01-01
+
+
+class Form(Enum):
+    """How a time was written, which tells what can be wrong with it."""
+
+    LOCAL = auto()  # date and clock without a zone: Hong Kong's
+    ZONED = auto()  # date, clock and zone
+    EPOCH = auto()  # seconds or milliseconds since 1970
+    CLOCK = auto()  # a clock time without a date
+    DATE = auto()  # a date without a clock time
+
+
+class WrittenTime(NamedTuple):
+    """A parsed time.
+
+    Attributes:
+        form: how it was written.
+        ms: UTC epoch ms; for CLOCK ms since Hong Kong's midnight; for DATE the day's Hong Kong midnight in UTC ms.
+    """
+
+    form: Form
+    ms: int
+
+
+_DATED = re.compile(
+    r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})[ T](\d{1,2}):(\d{2}):(\d{2})(?:[.,](\d{1,9}))?\s*(Z|[+-]\d{2}:?\d{2})?"
+)
+_CLOCK = re.compile(r"(\d{1,2}):(\d{2}):(\d{2})(?:[.,](\d{1,9}))?")
+_DATE = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})")
+_NUMBER = re.compile(r"(\d+)(?:\.(\d+))?")
+
+_CLOCK_DIGITS_MAX = 6  # HHMMSS; fewer when leading zeros were lost on the way through a number
+_DATE_DIGITS = 8  # YYYYMMDD
+_EPOCH_SEC_DIGITS = 10
+_EPOCH_MS_DIGITS = 13
+_COMPACT_DIGITS = 14  # YYYYMMDDHHMMSS
+_COMPACT_MS_DIGITS = 17
+
+
+def parse_time(value: str | float) -> WrittenTime:
+    """Read a time in any of the accepted forms.
+
+    Accepted, as text or number: `2020-03-30 16:04:41[.123]` (also with `/`, `T`, a zone), `16:04:41`, `160441` and
+    what is left of it without leading zeros, `20200330160441`, epoch seconds, epoch milliseconds, and a bare date,
+    which is not a time but can be completed by a witness.
+
+    Raises:
+        BadTickError: none of these.
+    """
+    if isinstance(value, bool):
+        raise BadTickError(f"time {value!r}, expected a time")
+    text = value.strip() if isinstance(value, str) else _number_text(value)
+    try:
+        found = _parse_text(text)
+    except (ValueError, OverflowError) as exc:
+        raise BadTickError(f"time {value!r} is no real time: {exc}") from exc
+    if found is None:
+        raise BadTickError(
+            f"time {value!r}, expected YYYY-MM-DD HH:MM:SS, HHMMSS, YYYYMMDDHHMMSS or epoch seconds or milliseconds"
+        )
+    if found.form is not Form.CLOCK and not EPOCH_MS_MIN <= found.ms < EPOCH_MS_MAX:
+        raise BadTickError(f"time {value!r} lies outside of the years 2000 to 2099")
+    return found
+
+
+def hk_date(ts_ms: int) -> date:
+    """The Hong Kong date of a UTC epoch ms."""
+    return datetime.fromtimestamp(ts_ms / 1000, HK).date()
+
+
+def hk_day(ts_ms: int) -> str:
+    """The Hong Kong date as `YYYYMMDD`, the name of a day database."""
+    return hk_date(ts_ms).strftime("%Y%m%d")
+
+
+def hk_midnight_ms(ts_ms: int) -> int:
+    """UTC epoch ms of the Hong Kong midnight at or before `ts_ms`."""
+    return ts_ms - (ts_ms + HK_OFFSET_MS) % DAY_MS
+
+
+def hk_text(ts_ms: int) -> str:
+    """`2020-03-30 16:04:41.000+08:00`: for people, with its zone."""
+    return datetime.fromtimestamp(ts_ms / 1000, HK).isoformat(sep=" ", timespec="milliseconds")
+
+
+def utc_text(ts_ms: int) -> str:
+    """`2020-03-30T08:04:41.000Z`: for logs."""
+    return datetime.fromtimestamp(ts_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _number_text(value: float) -> str:
+    """A number as digits: no exponent, and a fraction only where there is one."""
+    if isinstance(value, int):
+        return str(value)
+    return f"{value:.6f}".rstrip("0").rstrip(".")
+
+
+def _parse_text(text: str) -> WrittenTime | None:
+    if match := _DATED.fullmatch(text):
+        *fields, fraction, zone = match.groups()
+        ms = _utc_ms(*(int(x) for x in fields)) + _fraction_ms(fraction)
+        if zone is None:
+            return WrittenTime(Form.LOCAL, ms - HK_OFFSET_MS)
+        return WrittenTime(Form.ZONED, ms - _zone_ms(zone))
+    if match := _CLOCK.fullmatch(text):
+        hour, minute, second, fraction = match.groups()
+        return _clock(int(hour), int(minute), int(second), _fraction_ms(fraction))
+    if match := _DATE.fullmatch(text):
+        year, month, day = (int(x) for x in match.groups())
+        return WrittenTime(Form.DATE, _utc_ms(year, month, day, 0, 0, 0) - HK_OFFSET_MS)
+    if match := _NUMBER.fullmatch(text):
+        return _parse_digits(match.group(1), _fraction_ms(match.group(2)))
+    return None
+
+
+def _parse_digits(digits: str, fraction_ms: int) -> WrittenTime | None:
+    """Digits tell by their number what they are; 20240102 is a date, never a second of 1970."""
+    size = len(digits)
+    if size <= _CLOCK_DIGITS_MAX:
+        clock = digits.zfill(_CLOCK_DIGITS_MAX)
+        return _clock(int(clock[:2]), int(clock[2:4]), int(clock[4:]), fraction_ms)
+    if size == _DATE_DIGITS:
+        return WrittenTime(Form.DATE, _compact_ms(digits + "000000"))
+    if size in (_EPOCH_SEC_DIGITS, _EPOCH_MS_DIGITS):
+        ms = int(digits) * 1000 + fraction_ms if size == _EPOCH_SEC_DIGITS else int(digits)
+        return WrittenTime(Form.EPOCH, ms)
+    if size == _COMPACT_DIGITS:
+        return WrittenTime(Form.LOCAL, _compact_ms(digits) + fraction_ms)
+    if size == _COMPACT_MS_DIGITS:
+        return WrittenTime(Form.LOCAL, _compact_ms(digits[:_COMPACT_DIGITS]) + int(digits[_COMPACT_DIGITS:]))
+    return None
+
+
+def _compact_ms(digits: str) -> int:
+    """YYYYMMDDHHMMSS, Hong Kong's, as UTC epoch ms."""
+    return _utc_ms(int(digits[:4]), *(int(digits[i : i + 2]) for i in range(4, 14, 2))) - HK_OFFSET_MS
+
+
+def _clock(hour: int, minute: int, second: int, fraction_ms: int) -> WrittenTime:
+    at = timedelta(hours=hour, minutes=minute, seconds=second)
+    if hour > 23 or minute > 59 or second > 59:  # noqa: PLR2004 - a clock's own numbers
+        raise ValueError(f"{hour:02}:{minute:02}:{second:02} is not on a clock")
+    return WrittenTime(Form.CLOCK, int(at.total_seconds()) * 1000 + fraction_ms)
+
+
+def _fraction_ms(fraction: str | None) -> int:
+    """Digits behind the point as ms, cut, not rounded: a trade is never moved into the next second."""
+    return int(fraction[:3].ljust(3, "0")) if fraction else 0
+
+
+def _zone_ms(zone: str) -> int:
+    if zone == "Z":
+        return 0
+    sign = -1 if zone[0] == "-" else 1
+    return sign * (int(zone[1:3]) * 60 + int(zone[-2:])) * 60_000
+
+
+def _utc_ms(year: int, month: int, day: int, hour: int = 0, minute: int = 0, second: int = 0) -> int:
+    return int(datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp()) * 1000

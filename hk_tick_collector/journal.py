@@ -1,0 +1,327 @@
+"""The append-only log of what OpenD really said: the one way in.
+
+Owns the files in `DATA_ROOT/journal`: names, records, checksums, torn tails, the writer's cursor. Never looks into a
+frame. Invariant: a record that was read back is byte for byte one that was appended, in order; whatever else is
+found is reported, never skipped in silence.
+
+A segment is `YYYYMMDD-NNNNNNNN.hkj`: the Hong Kong day of reception, and a number that only rises. Its records:
+
+    magic "HKJ1" · kind u8 · 3 zero bytes · payload size u32 · session u32 · index u64 · receive time ms i64 ·
+    CRC-32 of the payload u32 · CRC-32 of these 36 bytes u32 · payload
+
+The header has its own checksum, so that a broken size can't make a reader wait for bytes that never come. `index`
+counts all records for ever: a segment that went missing is a hole in it.
+
+This module reads and names; `journal_append` is the recorder's end that writes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import struct
+from enum import IntEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+from zlib import crc32
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HEADER = struct.Struct("<4sB3xIIQqII")
+HEADER_SIZE = HEADER.size
+MAGIC = b"HKJ1"
+_HEADER_CHECKED = HEADER_SIZE - 4  # all but the header's own checksum
+
+# The reader gives out at most one socket read (256 KiB) and one unfinished frame (8 MiB) at a time.
+PAYLOAD_MAX = 16 * 1024 * 1024
+
+DIRECTORY = "journal"
+CURSOR = "cursor.json"
+
+_SEGMENT_NAME = re.compile(r"(\d{8})-(\d{8})\.hkj")
+
+
+class Kind(IntEnum):
+    """What a record's payload is."""
+
+    FRAMES = 1  # whole frames, end to end, bodies in plaintext
+    EVENT = 2  # a JSON object
+
+
+class Position(NamedTuple):
+    """A place between two records, and the index of the record that begins there."""
+
+    segment: int
+    offset: int
+    index: int
+
+
+class Record(NamedTuple):
+    """One record. `end` is the place behind it."""
+
+    kind: int
+    session: int
+    recv_ts_ms: int
+    payload: bytes
+    start: Position
+    end: Position
+
+
+class Damage(NamedTuple):
+    """Bytes that are not what was written, or records that are not there.
+
+    Attributes:
+        segment: where it was found.
+        offset: where it begins.
+        skipped_bytes: how far the next whole record is.
+        missing_records: how many records the indexes say are gone.
+    """
+
+    segment: int
+    offset: int
+    skipped_bytes: int
+    missing_records: int
+
+
+class Segment(NamedTuple):
+    """A file of the journal."""
+
+    number: int
+    day: str
+    path: Path
+    size_bytes: int
+
+
+def segment_name(day: str, number: int) -> str:
+    """`20261122-00000007.hkj`."""
+    return f"{day}-{number:08d}.hkj"
+
+
+def list_segments(root: Path) -> list[Segment]:
+    """The segments of `DATA_ROOT/journal`, oldest first. Files of other names are not ours and left alone."""
+    try:
+        entries = list(os.scandir(root))
+    except FileNotFoundError:
+        return []
+    return sorted(
+        Segment(int(match[2]), match[1], Path(entry.path), entry.stat().st_size)
+        for entry in entries
+        if (match := _SEGMENT_NAME.fullmatch(entry.name))
+    )
+
+
+def encode_record(kind: Kind, session: int, index: int, recv_ts_ms: int, payload: bytes) -> bytes:
+    """A record as it stands in the file, header only: the payload follows it."""
+    head = HEADER.pack(MAGIC, kind, len(payload), session, index, recv_ts_ms, crc32(payload), 0)
+    return head[:_HEADER_CHECKED] + crc32(head[:_HEADER_CHECKED]).to_bytes(4, "little")
+
+
+class _Header(NamedTuple):
+    kind: int
+    size: int
+    session: int
+    index: int
+    recv_ts_ms: int
+    payload_crc: int
+
+
+def _decode_header(data: bytes, offset: int) -> _Header | None:
+    """The header at `offset`, or None if these bytes are not one."""
+    magic, kind, size, session, index, recv_ts_ms, payload_crc, header_crc = HEADER.unpack_from(data, offset)
+    if magic != MAGIC or size > PAYLOAD_MAX:
+        return None
+    if crc32(memoryview(data)[offset : offset + _HEADER_CHECKED]) != header_crc:
+        return None
+    return _Header(kind, size, session, index, recv_ts_ms, payload_crc)
+
+
+class JournalReader:
+    """Reads records from a position on, also while they are being appended.
+
+    It holds no bytes between two calls: what is not whole yet is read again. So the appender may take a half-written
+    record back (a full disk), and nothing stale is ever given out.
+    """
+
+    def __init__(self, root: Path, start: Position | None) -> None:
+        """`root` is `DATA_ROOT/journal`; None starts at the oldest record that is there."""
+        self._root = root
+        self._position = start
+        self._segments: list[Segment] = []
+        self._file = -1
+        self._file_segment = -1
+        self.damages: list[Damage] = []
+
+    @property
+    def position(self) -> Position | None:
+        """Behind the last record that was given out; None before the first of a journal without a cursor."""
+        return self._position
+
+    def seek(self, position: Position | None) -> None:
+        """Go back (or on) to a place that was given out before."""
+        self._position = position
+
+    def close(self) -> None:
+        """Close the open segment."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = self._file_segment = -1
+
+    def read(self, max_bytes: int = 4 * 1024 * 1024) -> list[Record]:
+        """The next whole records, of about `max_bytes` at most (but one record always); [] if there are none yet.
+
+        What is damaged is put into `damages` and passed over.
+        """
+        while True:
+            if not self._open():
+                return []
+            assert self._position is not None
+            records = self._read_here(max_bytes)
+            if records:
+                self._position = records[-1].end
+                return records
+            following = self._next_segment()
+            if following is None:
+                return []
+            # The appender has gone on to another segment, so this one is finished; records that it got before it was
+            # left must be read first.
+            records = self._read_here(max_bytes)
+            if records:
+                self._position = records[-1].end
+                return records
+            self._leave(following)
+
+    def backlog_bytes(self) -> int:
+        """Bytes behind the position: what is not read yet."""
+        total = 0
+        for segment in list_segments(self._root):
+            if self._position is None or segment.number > self._position.segment:
+                total += segment.size_bytes
+            elif segment.number == self._position.segment:
+                total += max(0, segment.size_bytes - self._position.offset)
+        return total
+
+    def _open(self) -> bool:
+        """Have the position's segment open; a position whose segment is gone moves to the next one."""
+        if self._position is not None and self._position.segment == self._file_segment:
+            return True
+        self._segments = list_segments(self._root)
+        wanted = self._position.segment if self._position else 0
+        for segment in self._segments:
+            if segment.number < wanted:
+                continue
+            self.close()
+            self._file = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
+            self._file_segment = segment.number
+            if self._position is None:
+                self._position = Position(segment.number, 0, -1)  # -1: any first index is the right one
+            elif segment.number != wanted:
+                self._position = Position(segment.number, 0, self._position.index)
+            return True
+        return False
+
+    def _next_segment(self) -> Segment | None:
+        for segment in list_segments(self._root):
+            if segment.number > self._file_segment:
+                return segment
+        return None
+
+    def _leave(self, following: Segment) -> None:
+        """Go to the next segment. Bytes that remain here are no record: a tail that was torn and never cut off."""
+        assert self._position is not None
+        rest = os.fstat(self._file).st_size - self._position.offset
+        if rest > 0:
+            self.damages.append(Damage(self._file_segment, self._position.offset, rest, 0))
+        self._position = Position(following.number, 0, self._position.index)
+
+    def _read_here(self, max_bytes: int) -> list[Record]:
+        """Whole records of the open segment from the position on."""
+        assert self._position is not None
+        segment, offset, expected = self._position
+        data = os.pread(self._file, max_bytes, offset)
+        records: list[Record] = []
+        pos = 0
+        while len(data) - pos >= HEADER_SIZE:
+            header = _decode_header(data, pos)
+            whole = pos + HEADER_SIZE + header.size if header else 0
+            if header is not None and whole > len(data):
+                if records:
+                    break
+                data = os.pread(self._file, HEADER_SIZE + header.size, offset)  # one record larger than max_bytes
+                if len(data) < HEADER_SIZE + header.size:
+                    break  # still being written
+                continue
+            payload = data[pos + HEADER_SIZE : whole]
+            if header is None or crc32(payload) != header.payload_crc:
+                if records or not self._skip(offset + pos):
+                    break
+                return self._read_here(max_bytes)
+            # Lower than expected is harmless: a power cut took a tail that had been stored already.
+            if -1 < expected < header.index:
+                self.damages.append(Damage(segment, offset + pos, 0, header.index - expected))
+            expected = header.index + 1
+            start = Position(segment, offset + pos, header.index)
+            end = Position(segment, offset + whole, expected)
+            records.append(Record(header.kind, header.session, header.recv_ts_ms, payload, start, end))
+            pos = whole
+        return records
+
+    def _skip(self, offset: int) -> bool:
+        """Find the next whole record behind damaged bytes; False if there is none in this segment."""
+        assert self._position is not None
+        found = find_record(self._file, offset + 1)
+        if found is None:
+            return False
+        self.damages.append(Damage(self._file_segment, offset, found - offset, 0))
+        self._position = Position(self._file_segment, found, self._position.index)
+        return True
+
+
+def find_record(fd: int, offset: int) -> int | None:
+    """The offset of the first whole record at or behind `offset`, or None."""
+    size = os.fstat(fd).st_size
+    data = os.pread(fd, size - offset, offset) if size > offset else b""
+    at = data.find(MAGIC)
+    while at >= 0:
+        header = _decode_header(data, at) if len(data) - at >= HEADER_SIZE else None
+        if header is not None:
+            payload = data[at + HEADER_SIZE : at + HEADER_SIZE + header.size]
+            if len(payload) == header.size and crc32(payload) == header.payload_crc:
+                return offset + at
+        at = data.find(MAGIC, at + 1)
+    return None
+
+
+def iter_records(root: Path, start: Position | None = None) -> Iterator[Record]:
+    """All records that are there now, from a position on; for tools that read a journal at rest."""
+    reader = JournalReader(root, start)
+    try:
+        while records := reader.read():
+            yield from records
+    finally:
+        reader.close()
+
+
+def save_cursor(root: Path, position: Position) -> None:
+    """Put down where the writer goes on. Not synced: an older cursor only means that more is replayed."""
+    temporary = root / (CURSOR + ".tmp")
+    temporary.write_text(json.dumps(position._asdict()))
+    temporary.replace(root / CURSOR)
+
+
+def load_cursor(root: Path) -> Position | None:
+    """Where the writer goes on; None where there is no readable cursor, which replays what the journal holds."""
+    try:
+        fields = json.loads((root / CURSOR).read_text())
+        return Position(int(fields["segment"]), int(fields["offset"]), int(fields["index"]))
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+
+
+def prune(root: Path, cursor: Position, oldest_day: str) -> list[Segment]:
+    """Delete segments that the writer is done with and that are of days before `oldest_day` (YYYYMMDD)."""
+    gone = [s for s in list_segments(root) if s.number < cursor.segment and s.day < oldest_day]
+    for segment in gone:
+        segment.path.unlink(missing_ok=True)
+    return gone

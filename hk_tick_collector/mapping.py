@@ -1,0 +1,285 @@
+"""From OpenD's ticker to a row: every rule about time and sequence is here.
+
+Owns what a tick is, which of its times is believed, and what is done with one that makes no sense. Never touches a
+disk. Invariant: the same body, received at the same time, always gives the same rows; so a replay of the journal
+changes nothing.
+
+**Time.** `time` (exchange-local, read by `hktime`) has two witnesses: `timestamp`, and `sequence >> 32` where it reads
+as a time. The known fault of such feeds is a Hong Kong time that was read as UTC somewhere: 8 hours too late. So:
+
+1. A witness that agrees with the time proves it, whatever the host's clock says.
+2. Two witnesses that agree with each other, 8 h off the time, overrule it.
+3. One witness alone that is 8 h off: the earlier of the two is believed, since the fault only makes a time later.
+4. No witness: the time stands alone, and only then the host's clock decides: 2 to 8 h in its future is the fault.
+
+A corrected tick keeps its original beside it (`Correction`), and a warning is logged by the writer.
+
+**Sequence.** A tick without a usable one (≤ 0) gets a negative one, made from its content and its place among its
+equals in its message: stable over replays and over deliveries, and never in the way of a real one.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from hashlib import blake2b
+from math import isfinite
+from typing import TYPE_CHECKING, NamedTuple
+
+from hk_tick_collector.errors import BadTickError
+from hk_tick_collector.hktime import DAY_MS, EPOCH_MS_MAX, EPOCH_MS_MIN, Form, hk_midnight_ms, parse_time
+from hk_tick_collector.opend import messages
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hk_tick_collector.hktime import WrittenTime
+    from hk_tick_collector.opend.messages import TickerLike
+
+EIGHT_HOURS_MS = 8 * 3600 * 1000
+
+# Published rows differ from their sequence's second by up to 2 s; late trades by minutes. 8 h are far from both.
+AGREE_MS = 10 * 60 * 1000
+
+# The notes' threshold for "obviously in the future".
+FUTURE_MS = 2 * 3600 * 1000
+
+_SEQ_EPOCH_SHIFT = 32
+_INT64_MAX = 2**63 - 1
+_TIME_CACHE_MAX = 4096
+
+
+class PushType(IntEnum):
+    """How a tick came: pushed, found by an audit, or fetched after a connect."""
+
+    PUSH = 0
+    POLL = 1
+    BACKFILL = 2
+
+
+class Tick(NamedTuple):
+    """A row of `ticks`: the columns in the order in which they are inserted.
+
+    Prices and turnover in HKD, volume in shares, times in UTC epoch ms. `direction_id`, `tick_type_id` and
+    `push_data_type` are OpenD's own numbers.
+    """
+
+    symbol: str
+    seq: int
+    ts_ms: int
+    price: float
+    volume: int
+    turnover: float
+    direction_id: int
+    tick_type_id: int
+    push_type_id: int
+    push_data_type: int
+    recv_ts_ms: int
+    inserted_at_ms: int
+
+
+class Correction(NamedTuple):
+    """A time that was not believed: what it said, what is stored, and on whose word."""
+
+    symbol: str
+    seq: int
+    original_time: str
+    original_ts_ms: int
+    ts_ms: int
+    evidence: str
+
+
+class BadTick(NamedTuple):
+    """A row that makes no sense; its bytes are kept.
+
+    Attributes:
+        symbol: as far as it could be read, else ''.
+        place: its place in its message; -1 for a message that can't be read at all.
+        error: which field, what was seen, what was expected.
+        raw: the message's body.
+    """
+
+    symbol: str
+    place: int
+    error: str
+    raw: bytes
+
+
+class Mapped(NamedTuple):
+    """What bodies became."""
+
+    ticks: list[tuple[str, int, int, float, int, float, int, int, int, int, int, int]]
+    corrections: list[Correction]
+    bad: list[BadTick]
+
+
+class Decision(NamedTuple):
+    """The believed time and the written one, UTC epoch ms, and why they differ (None: they don't)."""
+
+    ts_ms: int
+    original_ts_ms: int
+    evidence: str | None
+
+
+class Mapper:
+    """Turns bodies into rows, and keeps what makes that fast: times and symbols seen before."""
+
+    def __init__(self) -> None:
+        self._times: dict[str, int] = {}
+        self._symbols: dict[tuple[int, str], str] = {}
+
+    def map_body(self, body: bytes, push_type: int, recv_ts_ms: int, inserted_at_ms: int, out: Mapped) -> int:
+        """Map a push or a GetTicker reply, appending to `out`. Returns the ticks that it held, bad ones included.
+
+        Nothing is raised for what OpenD sent: what makes no sense goes to `out.bad`, the rest of it is mapped.
+        """
+        try:
+            market, code, tickers = messages.decode_tickers(body)
+            symbol = self._symbols.get((market, code)) or self._learn_symbol(market, code)
+        except BadTickError as exc:
+            out.bad.append(BadTick("", -1, str(exc), body))
+            return 1
+        times = self._times
+        append = out.ticks.append
+        for place, t in enumerate(tickers):
+            seq = t.sequence
+            ts_ms = times.get(t.time)
+            price, turnover = t.price, t.turnover
+            # The common tick: a time seen before, proven by its sequence. All others take the long way.
+            if (
+                ts_ms is None
+                or not -AGREE_MS <= ts_ms - (seq >> 32) * 1000 <= AGREE_MS
+                or not isfinite(price + turnover)
+            ):
+                try:
+                    seq, ts_ms = self._long_way(symbol, tickers, place, recv_ts_ms, out)
+                except BadTickError as exc:
+                    out.bad.append(BadTick(symbol, place, str(exc), body))
+                    continue
+            append(
+                (
+                    symbol,
+                    seq,
+                    ts_ms,
+                    price,
+                    t.volume,
+                    turnover,
+                    t.dir,
+                    t.type,
+                    push_type,
+                    t.pushDataType,
+                    recv_ts_ms,
+                    inserted_at_ms,
+                )
+            )
+        return len(tickers)
+
+    def _learn_symbol(self, market: int, code: str) -> str:
+        symbol = messages.symbol_of(market, code)
+        self._symbols[market, code] = symbol
+        return symbol
+
+    def _long_way(
+        self, symbol: str, tickers: Sequence[TickerLike], place: int, recv_ts_ms: int, out: Mapped
+    ) -> tuple[int, int]:
+        """Sequence and time of a tick that is not a common one."""
+        t = tickers[place]
+        if not (isfinite(t.price) and isfinite(t.turnover)):
+            raise BadTickError(f"{symbol} seq {t.sequence}: price {t.price}, turnover {t.turnover}, expected numbers")
+        written = parse_time(t.time)
+        try:
+            decision = decide_time(written, t.timestamp, t.sequence, recv_ts_ms)
+        except BadTickError as exc:
+            raise BadTickError(f"{symbol} seq {t.sequence}: time {t.time!r}: {exc}") from exc
+        seq = t.sequence if t.sequence > 0 else synthetic_seq(tickers, place)
+        if decision.evidence is not None:
+            out.corrections.append(
+                Correction(symbol, seq, t.time, decision.original_ts_ms, decision.ts_ms, decision.evidence)
+            )
+        elif written.form is Form.LOCAL:
+            if len(self._times) >= _TIME_CACHE_MAX:
+                self._times.clear()
+            self._times[t.time] = decision.ts_ms
+        return seq, decision.ts_ms
+
+
+def decide_time(written: WrittenTime, timestamp_sec: float, seq: int, recv_ts_ms: int) -> Decision:
+    """Which time is believed: the four rules at the top of this module.
+
+    Args:
+        written: the tick's `time`.
+        timestamp_sec: the tick's `timestamp`, epoch seconds; 0 if there is none.
+        seq: the tick's `sequence`.
+        recv_ts_ms: when it was received by the host's clock, UTC epoch ms.
+
+    Raises:
+        BadTickError: a date without a clock time, and no witness to complete it.
+    """
+    witnesses = _witnesses(timestamp_sec, seq)
+    value = _complete(written, witnesses, recv_ts_ms)
+    if any(abs(value - at) <= AGREE_MS for at, _ in witnesses):
+        return Decision(value, value, None)
+    off = [(at, name) for at, name in witnesses if abs(abs(value - at) - EIGHT_HOURS_MS) <= AGREE_MS]
+    if len(off) > 1 and abs(off[0][0] - off[1][0]) <= AGREE_MS:
+        shift = -EIGHT_HOURS_MS if value > off[0][0] else EIGHT_HOURS_MS
+        return Decision(value + shift, value, "timestamp and sequence agree")
+    for at, name in off:
+        if value > at:
+            return Decision(value - EIGHT_HOURS_MS, value, f"{name} says 8 h earlier")
+    # A witness that is days away is no time at all (other markets' sequences); it leaves the value alone.
+    alone = all(abs(value - at) > DAY_MS for at, _ in witnesses)
+    if alone and FUTURE_MS < value - recv_ts_ms <= EIGHT_HOURS_MS + AGREE_MS:
+        return Decision(value - EIGHT_HOURS_MS, value, "no witness, and in the host clock's future")
+    return Decision(value, value, None)
+
+
+def synthetic_seq(tickers: Sequence[TickerLike], place: int) -> int:
+    """A stable negative sequence for a tick that has none.
+
+    Made from the tick's content and how many equal ticks stand before it in its message: two equal trades in one
+    message stay two, and a replay or a second delivery gives the same.
+    """
+    content = _content(tickers[place])
+    equals_before = sum(1 for other in tickers[:place] if _content(other) == content)
+    digest = blake2b(f"{content!r}#{equals_before}".encode(), digest_size=8).digest()
+    return -1 - (int.from_bytes(digest, "little") & (_INT64_MAX >> 1))
+
+
+def _content(t: TickerLike) -> tuple[str, float, int, float, int, int]:
+    return (t.time, t.price, t.volume, t.turnover, t.dir, t.type)
+
+
+def seq_time_ms(seq: int) -> int | None:
+    """The time in a Hong Kong sequence's high 32 bits, UTC epoch ms, or None where it does not read as one."""
+    ms = (seq >> _SEQ_EPOCH_SHIFT) * 1000
+    return ms if EPOCH_MS_MIN <= ms < EPOCH_MS_MAX else None
+
+
+def _witnesses(timestamp_sec: float, seq: int) -> list[tuple[int, str]]:
+    found: list[tuple[int, str]] = []
+    if isfinite(timestamp_sec) and EPOCH_MS_MIN <= timestamp_sec * 1000 < EPOCH_MS_MAX:
+        found.append((round(timestamp_sec * 1000), "timestamp"))
+    seq_ms = seq_time_ms(seq)
+    if seq_ms is not None:
+        found.append((seq_ms, "sequence"))
+    return found
+
+
+def _complete(written: WrittenTime, witnesses: list[tuple[int, str]], recv_ts_ms: int) -> int:
+    """A clock time gets its day, a date its clock time, from a witness.
+
+    Without one a clock time is taken as the last such moment before its reception (a tick of 15:59 that is fetched
+    at 08:00 is yesterday's), with a little room for clocks that differ.
+    """
+    if written.form is Form.DATE:
+        for at, _ in witnesses:
+            if hk_midnight_ms(at) == written.ms:
+                return at
+        raise BadTickError("a date without a time of day, and no witness to complete it")
+    if written.form is not Form.CLOCK:
+        return written.ms
+    if witnesses:
+        at = witnesses[-1][0]
+        days = (hk_midnight_ms(at) + d * DAY_MS for d in (-1, 0, 1))
+        return min((day + written.ms for day in days), key=lambda ms: abs(ms - at))
+    today = hk_midnight_ms(recv_ts_ms) + written.ms
+    return today if today <= recv_ts_ms + FUTURE_MS else today - DAY_MS

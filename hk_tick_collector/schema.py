@@ -1,0 +1,176 @@
+"""The day database's schema, its migrations, and the rule about SQLite's version.
+
+Owns names and types of what users query; `docs/data.md` explains each column. Never opens a file.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import apsw
+
+from hk_tick_collector.errors import ConfigError, DatabaseNewerError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# SQLite 3.7.0 to 3.51.2 can corrupt a WAL database when two connections checkpoint or write at the same moment.
+SQLITE_MIN = (3, 51, 3)
+
+APPLICATION_ID = 0x484B5443  # "HKTC": `file` and other tools can tell what this is
+
+# OpenD's numbers and the names that its own SDK gives them. The numbers are stored: they are exact also for a type that
+# is invented tomorrow, and a name costs ten bytes a row.
+DIRECTIONS = {0: "UNKNOWN", 1: "BUY", 2: "SELL", 3: "NEUTRAL"}
+PUSH_TYPES = {0: "push", 1: "poll", 2: "backfill"}
+TICK_TYPES = dict(
+    enumerate(
+        [
+            "UNKNOWN",
+            "AUTO_MATCH",
+            "LATE",
+            "NON_AUTO_MATCH",
+            "INTER_AUTO_MATCH",
+            "INTER_NON_AUTO_MATCH",
+            "ODD_LOT",
+            "AUCTION",
+            "BULK",
+            "CRASH",
+            "CROSS_MARKET",
+            "BULK_SOLD",
+            "FREE_ON_BOARD",
+            "RULE127_OR_155",
+            "DELAY",
+            "MARKET_CENTER_CLOSE_PRICE",
+            "NEXT_DAY",
+            "MARKET_CENTER_OPENING",
+            "PRIOR_REFERENCE_PRICE",
+            "MARKET_CENTER_OPEN_PRICE",
+            "SELLER",
+            "T",
+            "EXTENDED_TRADING_HOURS",
+            "CONTINGENT",
+            "AVERAGE_PRICE",
+            "OTC_SOLD",
+            "ODD_LOT_CROSS_MARKET",
+            "DERIVATIVELY_PRICED",
+            "REOPENING_PRICED",
+            "CLOSING_PRICED",
+            "COMPREHENSIVE_DELAY_PRICE",
+            "OVERSEAS",
+        ]
+    )
+)
+
+_DAY_FILE = re.compile(r"\d{8}\.db")
+
+
+def _names(column: str, names: dict[int, str], other: str) -> str:
+    cases = " ".join(f"WHEN {number} THEN '{name}'" for number, name in names.items())
+    return f"CASE {column} {cases} ELSE '{other}' || {column} END"
+
+
+# Columns that are computed when read and take no space, so that they can't disagree with what they are made from.
+_GENERATED = f"""
+  direction TEXT GENERATED ALWAYS AS ({_names("direction_id", DIRECTIONS, "DIRECTION_")}) VIRTUAL,
+  tick_type TEXT GENERATED ALWAYS AS ({_names("tick_type_id", TICK_TYPES, "TYPE_")}) VIRTUAL,
+  push_type TEXT GENERATED ALWAYS AS ({_names("push_type_id", PUSH_TYPES, "PUSH_")}) VIRTUAL,
+  market TEXT GENERATED ALWAYS AS (substr(symbol, 1, instr(symbol, '.') - 1)) VIRTUAL,
+  trading_day TEXT GENERATED ALWAYS AS (strftime('%Y%m%d', ts_ms / 1000 + 28800, 'unixepoch')) VIRTUAL"""
+
+_TICK_COLUMNS = """
+  symbol TEXT NOT NULL,
+  seq INTEGER NOT NULL,
+  ts_ms INTEGER NOT NULL,
+  price REAL NOT NULL,
+  volume INTEGER NOT NULL,
+  turnover REAL NOT NULL,
+  direction_id INTEGER NOT NULL,
+  tick_type_id INTEGER NOT NULL,
+  push_type_id INTEGER NOT NULL,
+  push_data_type INTEGER NOT NULL,
+  recv_ts_ms INTEGER NOT NULL,
+  inserted_at_ms INTEGER NOT NULL,"""
+
+_VERSION_1 = f"""
+CREATE TABLE ticks ({_TICK_COLUMNS}{_GENERATED},
+  PRIMARY KEY (symbol, seq)
+) WITHOUT ROWID, STRICT;
+
+CREATE TABLE tick_revisions ({_TICK_COLUMNS}{_GENERATED},
+  PRIMARY KEY (symbol, seq, ts_ms, price, volume, turnover, direction_id, tick_type_id)
+) WITHOUT ROWID, STRICT;
+
+CREATE TABLE symbol_stats (
+  symbol TEXT NOT NULL PRIMARY KEY,
+  rows INTEGER NOT NULL,
+  volume_sum INTEGER NOT NULL,
+  turnover_sum REAL NOT NULL,
+  first_seq INTEGER,
+  last_seq INTEGER,
+  first_ts_ms INTEGER NOT NULL,
+  last_ts_ms INTEGER NOT NULL,
+  last_recv_ts_ms INTEGER NOT NULL
+) WITHOUT ROWID, STRICT;
+
+CREATE TABLE time_corrections (
+  symbol TEXT NOT NULL,
+  seq INTEGER NOT NULL,
+  original_time TEXT NOT NULL,
+  original_ts_ms INTEGER NOT NULL,
+  ts_ms INTEGER NOT NULL,
+  evidence TEXT NOT NULL,
+  PRIMARY KEY (symbol, seq)
+) WITHOUT ROWID, STRICT;
+
+CREATE TABLE bad_ticks (
+  journal_segment INTEGER NOT NULL,
+  journal_offset INTEGER NOT NULL,
+  frame INTEGER NOT NULL,
+  place INTEGER NOT NULL,
+  symbol TEXT NOT NULL,
+  recv_ts_ms INTEGER NOT NULL,
+  error TEXT NOT NULL,
+  raw BLOB NOT NULL,
+  PRIMARY KEY (journal_segment, journal_offset, frame, place)
+) WITHOUT ROWID, STRICT;
+"""
+
+MIGRATIONS = (_VERSION_1,)
+VERSION = len(MIGRATIONS)
+
+
+def require_sqlite(version: str | None = None) -> None:
+    """Refuse a SQLite that can corrupt what we are trusted with.
+
+    Raises:
+        ConfigError: one line with the version that was seen and the one that is needed.
+    """
+    seen = version or apsw.sqlite_lib_version()
+    if tuple(int(part) for part in seen.split(".")) < SQLITE_MIN:
+        needed = ".".join(str(part) for part in SQLITE_MIN)
+        raise ConfigError(
+            f"SQLite {seen} can corrupt a database that is written and checkpointed at once; "
+            f"at least {needed} is needed: pip install --upgrade apsw"
+        )
+
+
+def check_version(version: int, path: Path) -> None:
+    """Refuse a database that a newer program has made.
+
+    Raises:
+        DatabaseNewerError: one line with both versions.
+    """
+    if version > VERSION:
+        raise DatabaseNewerError(
+            f"{path} has schema version {version}, this program knows up to {VERSION}: "
+            "upgrade hk-tick-collector, or use another DATA_ROOT"
+        )
+
+
+def day_files(data_root: Path) -> list[Path]:
+    """The day databases of a DATA_ROOT, oldest first."""
+    if not data_root.is_dir():
+        return []
+    return sorted(path for path in data_root.iterdir() if _DAY_FILE.fullmatch(path.name))

@@ -1,0 +1,215 @@
+"""The ledger of truth: what the exchange made and what OpenD did to it, one JSON object a line, appended.
+
+Owns the lines' shapes and a file of them. Never judges: `verdict` does.
+
+Invariant: a line is whole or it is not there. The writer cuts off a torn tail that an earlier, killed run left; the reader
+leaves it out. A pump that flushes before it pushes has a ledger that knows every tick that anybody can have heard of.
+
+    {"k":"day","date":…,"symbols":n,"seed":…}          a market begins
+    {"k":"t","s":symbol,"q":seq,"ts":ms,"p":price,"v":volume,"o":turnover,"d":direction,"y":type}    a trade was made
+    {"k":"u","s":…,"q":…,"why":"upstream"|"down"|"restart"}    OpenD never got it, or has it no more
+    {"k":"r","s":…,"q":…,"p":…,"v":…,"o":…}            the same sequence was sent again, with this content
+    {"k":"l","s":…,"q":…}                              its push was dropped on purpose
+    {"k":"f","fault":…,"at":epoch s,"n":…,…}           a fault, and how much it touched
+    {"k":"g","s":…,"n":…,"first":seq,"last":seq,"conn":id}    a GetTicker was answered
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hk_tick_collector.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from hk_tick_collector.simulator.tape import MadeTick
+
+FLUSH_SEC = 0.2
+
+Key = tuple[str, int]
+"""(symbol, seq)"""
+
+
+class Content(NamedTuple):
+    """What a stored row is compared by; units as in MadeTick."""
+
+    ts_ms: int
+    price: float
+    volume: int
+    turnover: float
+    direction: int
+    tick_type: int
+
+
+class Revision(NamedTuple):
+    """Content that was sent with a sequence that had another one before."""
+
+    symbol: str
+    seq: int
+    price: float
+    volume: int
+    turnover: float
+
+
+@dataclass(slots=True)
+class Ledger:
+    """A ledger in memory: for tests and small runs; about 0.5 KB a tick.
+
+    Attributes:
+        days: the headers.
+        ticks: what was made.
+        unreachable: why OpenD has it not.
+        revisions: in the order in which they were sent.
+        lost: pushes dropped on purpose.
+        faults: as written.
+        gets: GetTicker replies, as written.
+    """
+
+    days: list[dict[str, Any]] = field(default_factory=list)
+    ticks: dict[Key, Content] = field(default_factory=dict)
+    unreachable: dict[Key, str] = field(default_factory=dict)
+    revisions: list[Revision] = field(default_factory=list)
+    lost: set[Key] = field(default_factory=set)
+    faults: list[dict[str, Any]] = field(default_factory=list)
+    gets: list[dict[str, Any]] = field(default_factory=list)
+
+
+class LedgerWriter:
+    """Appends lines, buffered.
+
+    A write flushes by itself when the oldest waiting line is 0.2 s old; `flush_due`, called by a pump at each step, does so
+    for a market that has fallen quiet.
+    """
+
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Opens for appending; a torn last line is cut off. `clock` gives seconds that only rise."""
+        self._file = path.open("ab", buffering=0)
+        whole = _whole_bytes(path)
+        if whole < self._file.tell():
+            self._file.truncate(whole)
+        self._clock = clock
+        self._waiting: list[str] = []
+        self._since = 0.0
+
+    def tick(self, tick: MadeTick) -> None:
+        """One trade that was made."""
+        self.ticks((tick,))
+
+    def ticks(self, ticks: Iterable[MadeTick]) -> None:
+        """Trades that were made, in order."""
+        # By hand: five times as fast as json.dumps, and a float's repr is its JSON.
+        self._append(
+            [
+                f'{{"k":"t","s":"{symbol}","q":{seq},"ts":{ts_ms},"p":{price!r},"v":{volume},"o":{turnover!r},'
+                f'"d":{direction},"y":{tick_type}}}\n'
+                for symbol, seq, ts_ms, _, price, volume, turnover, direction, tick_type in ticks
+            ]
+        )
+
+    def note(self, kind: str, **fields: object) -> None:
+        """Any other line: `note("f", fault="cut", at=…, n=1)`."""
+        self._append([json.dumps({"k": kind, **fields}, separators=(",", ":")) + "\n"])
+
+    def flush_due(self) -> None:
+        """Flush if the oldest waiting line is 0.2 s old."""
+        if self._waiting and self._clock() - self._since >= FLUSH_SEC:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand all lines to the operating system: they survive this process, not a power cut."""
+        if self._waiting:
+            data = memoryview("".join(self._waiting).encode())
+            self._waiting.clear()
+            while data:  # a write to a file may be short
+                data = data[self._file.write(data) :]
+
+    def close(self) -> None:
+        """Flush and close."""
+        self.flush()
+        self._file.close()
+
+    def _append(self, lines: list[str]) -> None:
+        if not self._waiting:
+            self._since = self._clock()
+        self._waiting += lines
+        self.flush_due()
+
+
+def _whole_bytes(path: Path) -> int:
+    """Up to where the file consists of whole lines."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        tail_from = max(0, size - 65_536)
+        file.seek(tail_from)
+        last = file.read().rfind(b"\n")
+    if last < 0 and tail_from:
+        raise ConfigError(f"{path} ends with a line of more than 64 KiB: not a ledger")
+    return tail_from + last + 1
+
+
+def iter_ledger(path: Path) -> Iterator[dict[str, Any]]:
+    """The ledger's lines, decoded, in order; a torn last one is left out.
+
+    Raises:
+        ConfigError: no such file, or a line in it is not a ledger's.
+    """
+    if not path.is_file():
+        raise ConfigError(f"no ledger at {path}")
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                entry = json.loads(line)
+            except ValueError as exc:
+                raise ConfigError(f"{path}, line {number}, is no JSON: {exc}") from exc
+            if not isinstance(entry, dict) or "k" not in entry:
+                raise ConfigError(f"{path}, line {number}, is no ledger line: it has no kind")
+            yield entry
+
+
+def tick_of(entry: dict[str, Any]) -> tuple[Key, Content]:
+    """A "t" line's key and content."""
+    content = Content(entry["ts"], entry["p"], entry["v"], entry["o"], entry["d"], entry["y"])
+    return (entry["s"], entry["q"]), content
+
+
+def revision_of(entry: dict[str, Any]) -> Revision:
+    """An "r" line."""
+    return Revision(entry["s"], entry["q"], entry["p"], entry["v"], entry["o"])
+
+
+def read_ledger(path: Path) -> Ledger:
+    """The whole ledger.
+
+    Raises:
+        ConfigError: as `iter_ledger`, or a trade was made twice.
+    """
+    ledger = Ledger()
+    for entry in iter_ledger(path):
+        match entry["k"]:
+            case "t":
+                key, content = tick_of(entry)
+                if key in ledger.ticks:
+                    raise ConfigError(f"{path}: {key[0]} {key[1]} was made twice; one ledger for each simulated day")
+                ledger.ticks[key] = content
+            case "u":
+                ledger.unreachable[entry["s"], entry["q"]] = entry["why"]
+            case "r":
+                ledger.revisions.append(revision_of(entry))
+            case "l":
+                ledger.lost.add((entry["s"], entry["q"]))
+            case "f":
+                ledger.faults.append(entry)
+            case "g":
+                ledger.gets.append(entry)
+            case "day":
+                ledger.days.append(entry)
+            case kind:
+                raise ConfigError(f"{path} has a line of kind {kind!r}, which no simulator writes")
+    return ledger

@@ -1,0 +1,326 @@
+"""What OpenD is behind its connections: the market it hears, the ticks it keeps, and who is told of them.
+
+    market ──made──► upstream ──received──► cache (the last 1000 a symbol) ──► pushes, shaped by faults ──► connections
+
+Owns that path and the ledger's account of it: each tick made is written down *before* anybody is told of it, and a tick
+that OpenD never got is written down as unreachable. Invariant: what is not unreachable was in the cache, so that
+GetTicker could have told it. Never touches a socket: a connection is a `Receiver`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from enum import Enum
+from time import monotonic
+from typing import TYPE_CHECKING, Protocol
+
+from hk_tick_collector.opend import frames
+from hk_tick_collector.opend.messages import TICKER_REPLY_MAX, ProtoId
+from hk_tick_collector.simulator import wire
+from hk_tick_collector.simulator.rates import RateLimits
+from hk_tick_collector.simulator.shaping import PushShaper
+from hk_tick_collector.simulator.subscriptions import Subscriptions
+from hk_tick_collector.simulator.wire import Push, PushDataType, PushFrame
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from hk_tick_collector.opend.crypto import RsaKey
+    from hk_tick_collector.opend.frames import Cipher
+    from hk_tick_collector.simulator.clock import MarketClock
+    from hk_tick_collector.simulator.ledger import LedgerWriter
+    from hk_tick_collector.simulator.market import Market
+    from hk_tick_collector.simulator.tape import MadeTick
+
+# After it has lost the exchange OpenD makes good at most so many ticks a symbol (published).
+MADE_GOOD_MAX = 50
+
+
+class Upstream(Enum):
+    """Whether ticks of the exchange reach OpenD."""
+
+    UP = "up"
+    LOST = "upstream"  # the link is down: the last 50 a symbol are made good afterwards
+    DOWN = "down"  # OpenD itself is down
+    RESTARTING = "restart"  # it is down and will have forgotten everything
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenDOptions:
+    """How this OpenD behaves. Defaults are the real one's where they are published."""
+
+    one_tick_frames: bool = True
+    keep_alive_interval_sec: int = 10
+    connections_max: int = 128
+    quota: int = 1000
+    quota_linger_sec: float = 0.0
+    unsubscribe_after_sec: float = 60.0
+    warmup_sec: float = 0.0
+    write_buffer_max_bytes: int = 64 * 1024 * 1024
+    rate_limits: bool = True
+    rsa: RsaKey | None = None
+
+
+@dataclass(slots=True)
+class Counters:
+    """What happened since the start."""
+
+    made: int = 0
+    received: int = 0
+    unreachable: int = 0
+    pushes: int = 0  # frames, each counted once however many connections got it
+    pushed: int = 0  # frames times connections
+    get_ticker: int = 0
+    connected: int = 0
+    protocol_errors: int = 0
+
+
+class Receiver(Protocol):
+    """A connection, as far as pushes go."""
+
+    conn_id: int
+    tickers: set[str]
+    wants_notices: bool
+
+    @property
+    def cipher(self) -> Cipher | None:
+        """What its bodies are encrypted with."""
+
+    def send(self, data: bytes) -> None:
+        """Whole frames for the client; never blocks."""
+
+
+@dataclass(slots=True)
+class _Outage:
+    """What was made while the exchange was lost: the last ticks of each symbol."""
+
+    missed: dict[str, deque[MadeTick]] = field(default_factory=dict)
+
+
+class SimulatedOpenD:
+    """The state that all connections share."""
+
+    def __init__(self, market: Market, clock: MarketClock, ledger: LedgerWriter, options: OpenDOptions) -> None:
+        self.market = market
+        self.clock = clock
+        self.ledger = ledger
+        self.options = options
+        self.names = {symbol: f"Stock {symbol.partition('.')[2]}" for symbol in market.symbols}
+        self.caches: dict[str, deque[bytes]] = {s: deque(maxlen=TICKER_REPLY_MAX) for s in market.symbols}
+        self.subscriptions = Subscriptions(
+            quota=options.quota, linger_sec=options.quota_linger_sec, hold_min_sec=options.unsubscribe_after_sec
+        )
+        self.shaper = PushShaper()
+        self.rate_limits = RateLimits()
+        self.counters = Counters()
+        self.upstream = Upstream.UP
+        self.silent = False  # nobody is told or answered anything
+        self.stale: dict[str, tuple[bytes, ...]] | None = None  # another login has the quote right: the caches then
+        self.held = 0  # how many want no ticks to be made just now (a burst being written)
+        self.hold_until_subscribed = False
+        self._receivers: dict[int, Receiver] = {}
+        self._watchers: dict[str, int] = {}  # symbol → connections that get its pushes
+        self._bodies = wire.TickerBodies(self.names)
+        self._outage = _Outage()
+        self._serial_no = 0
+
+    @property
+    def is_logged_in(self) -> bool:
+        """Whether OpenD says that it reaches the quote server."""
+        return self.upstream is Upstream.UP and self.stale is None
+
+    # ---- the market's side
+
+    def step(self) -> None:
+        """Let time go by: make the ticks that are due, and tell them. Called a few dozen times a second."""
+        now_ms = self.clock.step(monotonic())
+        if not (self.clock.paused or self.held):
+            ticks = self.market.ticks_until(now_ms)
+            if ticks:
+                self.tell(self.make_known(ticks))
+        self.ledger.flush_due()
+
+    def pause(self) -> None:
+        """Make no ticks from now on."""
+        self.clock.paused = True
+
+    def resume(self) -> None:
+        """Make ticks again, of now: what was not made in a pause is not made up for."""
+        if self.clock.paused and self.clock.is_wall:
+            self.market.skip_to(self.clock.now_ms)
+        self.clock.paused = False
+        self.hold_until_subscribed = False
+
+    def make_known(self, ticks: Sequence[MadeTick]) -> list[Push]:
+        """Write ticks of the exchange down, receive them (or not), and give the pushes that they are worth."""
+        self.counters.made += len(ticks)
+        self.ledger.ticks(ticks)
+        self.ledger.flush()  # before anybody hears of them
+        if self.upstream is Upstream.UP:
+            return self.receive(ticks, PushDataType.REALTIME)
+        if self.upstream is Upstream.LOST:
+            for tick in ticks:
+                missed = self._outage.missed.setdefault(tick.symbol, deque())
+                missed.append(tick)
+                if len(missed) > MADE_GOOD_MAX:
+                    self.unreachable(missed.popleft(), Upstream.LOST)
+        else:
+            for tick in ticks:
+                self.unreachable(tick, self.upstream)
+        return []
+
+    def receive(self, ticks: Iterable[MadeTick], kind: PushDataType) -> list[Push]:
+        """Put ticks into the cache, and give their pushes, in order."""
+        recv_time_sec = self.clock.now_ms / 1000
+        muted = self.silent or self.stale is not None
+        watchers, caches, loses = self._watchers, self.caches, self.shaper.loses
+        received = 0
+        told: list[tuple[str, bytes]] = []
+        for tick in ticks:
+            received += 1
+            symbol = tick.symbol
+            entry = wire.entry_of(tick, recv_time_sec, kind)
+            if muted or not watchers.get(symbol):
+                caches[symbol].append(wire.as_kind(entry, PushDataType.CACHE))
+            elif loses():
+                caches[symbol].append(wire.as_kind(entry, PushDataType.CACHE))
+                self.ledger.note("l", s=symbol, q=tick.seq)
+            else:
+                caches[symbol].append(entry)
+                told.append((symbol, entry))
+        self.counters.received += received
+        return self.pushes_of(told)
+
+    def pushes_of(self, entries: Sequence[tuple[str, bytes]]) -> list[Push]:
+        """One push a tick, or one a symbol with all its ticks, as the options say."""
+        if self.options.one_tick_frames:
+            return [Push(symbol, self._bodies.body(symbol, (entry,))) for symbol, entry in entries]
+        by_symbol: dict[str, list[bytes]] = {}
+        for symbol, entry in entries:
+            by_symbol.setdefault(symbol, []).append(entry)
+        return [Push(symbol, self._bodies.body(symbol, some)) for symbol, some in by_symbol.items()]
+
+    def unreachable(self, tick: MadeTick, why: Upstream) -> None:
+        """Write down that OpenD never had a tick, or has it no more, so that no client can be blamed."""
+        self.counters.unreachable += 1
+        self.ledger.note("u", s=tick.symbol, q=tick.seq, why=why.value)
+
+    # ---- the clients' side
+
+    def tell(self, pushes: list[Push]) -> None:
+        """Shape pushes as the armed faults say, and send them: one write a connection."""
+        framed = self.framed(self.shaper.shape(pushes))
+        if not framed:
+            return
+        for receiver in self.receivers():
+            data = self.joined(framed, receiver)
+            if data:
+                receiver.send(data)
+
+    def framed(self, pushes: Sequence[Push]) -> list[PushFrame]:
+        """Frame pushes, in their final order: serial numbers rise."""
+        made = []
+        for push in pushes:
+            self._serial_no = (self._serial_no + 1) & frames.SERIAL_MAX
+            made.append(wire.frame_of(push, self._serial_no))
+        self.counters.pushes += len(made)
+        return made
+
+    def joined(self, framed: Sequence[PushFrame], receiver: Receiver) -> bytes:
+        """The bytes of those pushes that a connection wants."""
+        tickers, cipher = receiver.tickers, receiver.cipher
+        wanted = [frame.for_cipher(cipher) for frame in framed if frame.symbol in tickers]
+        self.counters.pushed += len(wanted)
+        return b"".join(wanted)
+
+    def notify(self, body: bytes) -> int:
+        """Send a Notify to all who asked for them; how many that are."""
+        told = 0
+        for receiver in self._receivers.values():
+            if receiver.wants_notices:
+                receiver.send(frames.encode(ProtoId.NOTIFY, self.next_serial(), body, receiver.cipher))
+                told += 1
+        return told
+
+    def next_serial(self) -> int:
+        """The serial number of a push of our own."""
+        self._serial_no = (self._serial_no + 1) & frames.SERIAL_MAX
+        return self._serial_no
+
+    def ticker_reply(self, conn_id: int, symbol: str, count: int) -> bytes:
+        """The body of a GetTicker reply: the last `count` ticks, oldest first."""
+        cache: Sequence[bytes] = self.caches[symbol] if self.stale is None else self.stale[symbol]
+        entries = [wire.as_kind(e, PushDataType.CACHE) for e in cache][-count:] if count > 0 else []
+        bounds = {"first": wire.sequence_of(entries[0]), "last": wire.sequence_of(entries[-1])} if entries else {}
+        self.ledger.note("g", s=symbol, n=len(entries), conn=conn_id, **bounds)
+        self.counters.get_ticker += 1
+        return self._bodies.body(symbol, entries)
+
+    def cached_push(self, symbol: str) -> bytes | None:
+        """The body of a first push: everything that the cache has, or None if that is nothing."""
+        entries = [wire.as_kind(entry, PushDataType.CACHE) for entry in self.caches[symbol]]
+        return self._bodies.body(symbol, entries) if entries else None
+
+    def join(self, receiver: Receiver) -> None:
+        """A connection is open."""
+        self._receivers[receiver.conn_id] = receiver
+        self.counters.connected += 1
+
+    def leave(self, receiver: Receiver) -> None:
+        """A connection is gone."""
+        if self._receivers.pop(receiver.conn_id, None) is not None:
+            self.unwatch(receiver, set(receiver.tickers))
+            self.subscriptions.drop(receiver.conn_id, monotonic())
+
+    def receivers(self) -> list[Receiver]:
+        """The open connections that get any pushes."""
+        return [receiver for receiver in self._receivers.values() if receiver.tickers]
+
+    def watch(self, receiver: Receiver, symbols: Iterable[str]) -> list[str]:
+        """A connection gets the pushes of these from now on; which of them it did not get before."""
+        fresh = [symbol for symbol in dict.fromkeys(symbols) if symbol not in receiver.tickers]
+        for symbol in fresh:
+            self._watchers[symbol] = self._watchers.get(symbol, 0) + 1
+        receiver.tickers.update(fresh)
+        if fresh and self.hold_until_subscribed:
+            self.resume()
+        return fresh
+
+    def unwatch(self, receiver: Receiver, symbols: Iterable[str]) -> None:
+        """A connection gets the pushes of these no more."""
+        for symbol in receiver.tickers & set(symbols):
+            receiver.tickers.discard(symbol)
+            self._watchers[symbol] -= 1
+
+    # ---- the upstream faults
+
+    def lose_upstream(self, why: Upstream) -> None:
+        """From now on nothing that the exchange makes is received."""
+        self.upstream = why
+
+    def regain_upstream(self) -> tuple[int, list[Push]]:
+        """Receive again. After a lost link, the last ticks of each symbol come late: (how many, their pushes)."""
+        self.upstream = Upstream.UP
+        missed, self._outage = self._outage.missed, _Outage()
+        late = sorted((tick for ticks in missed.values() for tick in ticks), key=lambda tick: tick.ts_ms)
+        return len(late), self.receive(late, PushDataType.BY_DISCONNECTION)
+
+    def give_up_missed(self) -> None:
+        """The end came before the link was back: what waited to be made good never will be."""
+        missed, self._outage = self._outage.missed, _Outage()
+        for ticks in missed.values():
+            for tick in ticks:
+                self.unreachable(tick, Upstream.LOST)
+
+    def forget(self) -> int:
+        """Empty the caches. Ticks that had not been pushed to anybody can't be had any more; how many they are."""
+        unheard = 0
+        for symbol, cache in self.caches.items():
+            for entry in cache:
+                if wire.kind_of(entry) is PushDataType.CACHE:
+                    self.ledger.note("u", s=symbol, q=wire.sequence_of(entry), why=Upstream.RESTARTING.value)
+                    unheard += 1
+            cache.clear()
+        self.counters.unreachable += unheard
+        return unheard

@@ -1,0 +1,96 @@
+"""Faults in the stream of pushes: the next n are lost, sent twice, or sent in another order.
+
+A fault is *armed* with a number and is done when so many pushes have gone through it. Owns the counting, so that a test
+can wait until its fault has really happened. Never drops a tick that was not to be dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from random import Random
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hk_tick_collector.simulator.wire import Push
+
+
+class Armed:
+    """One armed fault."""
+
+    def __init__(self, count: int) -> None:
+        self.wanted = count
+        self.touched = 0
+        self.done = asyncio.Event()
+
+    @property
+    def left(self) -> int:
+        """Pushes still to be touched."""
+        return self.wanted - self.touched
+
+    def touch(self, count: int = 1) -> None:
+        """So many pushes have been touched."""
+        self.touched += count
+        if self.left <= 0:
+            self.done.set()
+
+
+class PushShaper:
+    """The armed faults, and what they do to the pushes that pass."""
+
+    def __init__(self) -> None:
+        self.lose: Armed | None = None
+        self.duplicate: Armed | None = None
+        self.reorder: Armed | None = None
+        self._waiting: list[Push] = []  # collected until there are enough to be shuffled
+        self._random = Random(0)
+
+    def loses(self) -> bool:
+        """Whether the next tick is not to be pushed. Asked once a tick that somebody would get."""
+        armed = self.lose
+        if armed is None:
+            return False
+        armed.touch()
+        if armed.left <= 0:
+            self.lose = None
+        return True
+
+    def shape(self, pushes: list[Push]) -> list[Push]:
+        """What is to be sent instead of these, in order."""
+        if self.duplicate is None and self.reorder is None:
+            return pushes
+        return self._reordered(self._duplicated(pushes))
+
+    def disarm(self, name: str) -> list[Push]:
+        """Take a fault back; the pushes that it had collected are due."""
+        assert name in {"lose", "duplicate", "reorder"}, name
+        setattr(self, name, None)
+        due: list[Push] = []
+        if name == "reorder":
+            due, self._waiting = self._waiting, []
+        return due
+
+    def _duplicated(self, pushes: list[Push]) -> list[Push]:
+        armed = self.duplicate
+        if armed is None:
+            return pushes
+        twice = min(armed.left, len(pushes))
+        armed.touch(twice)
+        if armed.left <= 0:
+            self.duplicate = None
+        return [push for push in pushes[:twice] for _ in (0, 1)] + pushes[twice:]
+
+    def _reordered(self, pushes: list[Push]) -> list[Push]:
+        armed = self.reorder
+        if armed is None:
+            return pushes
+        take = armed.wanted - len(self._waiting)
+        self._waiting += pushes[:take]
+        if len(self._waiting) < armed.wanted:
+            return []
+        shuffled, self._waiting = self._waiting, []
+        self.reorder = None
+        before = list(shuffled)
+        while shuffled == before and len(set(before)) > 1:
+            self._random.shuffle(shuffled)
+        armed.touch(armed.wanted)
+        return shuffled + pushes[take:]

@@ -1,0 +1,290 @@
+"""Trades, one by one: prices that walk on the spread table, volumes in board lots, sequences, running totals.
+
+Owns each symbol's book of the day and all randomness of a trade. Never knows when trades happen: `market` says so.
+
+Invariant: a trade's content depends on the seed and on the trades before it, never on how many were asked for at once.
+So symbols are picked with one source of randomness and trades made with another.
+
+An HK sequence reads as `epoch_seconds << 32 | ordinal`. Whether ordinals are contiguous is for a live OpenD to tell, so
+there is a mode for each answer:
+
+- contiguous: 1, 2, 3, … for each symbol and day, as in two of three published pairs.
+- sparse: ordinals rise by random steps, and the sequence's seconds sometimes lag behind the trade's by up to two, as in
+  the third (15:15:19 with 15:15:17 in its sequence).
+- none: small integers without a time in them, as other markets have.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+from hk_tick_collector.errors import ConfigError
+from hk_tick_collector.simulator.prices import spread_mil, step_down_mil, step_up_mil
+from hk_tick_collector.simulator.sessions import hk_time
+from hk_tick_collector.simulator.universe import listing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Ordinals = Literal["contiguous", "sparse", "none"]
+
+# Qot_Common.TickerDirection
+BUY: Final = 1
+SELL: Final = 2
+NEUTRAL: Final = 3
+
+# Qot_Common.TickerType
+AUTO_MATCH: Final = 1
+LATE: Final = 2
+NON_AUTO_MATCH: Final = 3
+INTER_AUTO_MATCH: Final = 4
+INTER_NON_AUTO_MATCH: Final = 5
+ODD_LOT: Final = 6
+AUCTION: Final = 7
+OVERSEAS: Final = 31
+
+# Of the trades, the ordinary ones by side, then everything that is not an automatic match of board lots.
+_BUYS = 0.46
+_SELLS = 0.92
+_AUTO_MATCHES = 0.975
+_SPECIALS = (ODD_LOT, INTER_AUTO_MATCH, LATE, NON_AUTO_MATCH, INTER_NON_AUTO_MATCH, OVERSEAS)
+_SPECIAL_WEIGHTS = (60, 24, 8, 4, 3, 1)
+
+_MOVES = 0.12  # of the trades, those after which the quote moves by a step
+_RANGE_LOW, _RANGE_HIGH = 0.85, 1.18  # of the previous close; the walk turns at these
+
+# The symbol of rank r (from 1) weighs 1 / (r + 4): Zipf's law with a flat head. Of 900 the busiest makes 3.8 %.
+_FLAT_HEAD = 4
+
+_SPARSE_STEP_MAX = 4
+_SPARSE_LAGS_SEC = (0, 0, 0, 0, 0, 0, 0, 1, 1, 2)
+
+
+class MadeTick(NamedTuple):
+    """One trade as the exchange made it.
+
+    Attributes:
+        symbol: 'HK.00700'.
+        seq: OpenD's sequence.
+        ts_ms: UTC epoch milliseconds; whole seconds, as published HK ticks have.
+        time: the same, as OpenD writes it: '2026-11-20 09:30:00', Hong Kong.
+        price: Hong Kong dollars, on the spread table.
+        volume: shares.
+        turnover: Hong Kong dollars; price times volume to the thousandth.
+        direction: 1 buy, 2 sell, 3 neutral.
+        tick_type: Qot_Common.TickerType.
+    """
+
+    symbol: str
+    seq: int
+    ts_ms: int
+    time: str
+    price: float
+    volume: int
+    turnover: float
+    direction: int
+    tick_type: int
+
+
+class Totals(NamedTuple):
+    """A symbol's day so far, as a snapshot tells it: what was made, whoever received it.
+
+    Volume in shares, turnover and prices in Hong Kong dollars. Before the first trade `last_price` is the previous
+    close, and open, high and low are 0. `ticks` counts trades; `lot_size` is in shares.
+    """
+
+    volume: int
+    turnover: float
+    last_price: float
+    open: float
+    high: float
+    low: float
+    prev_close: float
+    ticks: int
+    lot_size: int
+
+
+@dataclass(slots=True)
+class Book:
+    """One symbol's day so far; prices and turnover in mils."""
+
+    symbol: str
+    lot_size: int
+    prev_close: int
+    bid: int
+    low_end: int
+    high_end: int
+    ordinal: int = 0
+    stamp_sec: int = 0
+    ticks: int = 0
+    volume: int = 0
+    turnover: int = 0
+    last: int = 0
+    open: int = 0
+    high: int = 0
+    low: int = 0
+
+    def new_day(self) -> None:
+        """Start from what was; the price goes on where it is."""
+        self.prev_close = self.last or self.prev_close
+        self.low_end, self.high_end = int(self.prev_close * _RANGE_LOW), int(self.prev_close * _RANGE_HIGH)
+        self.ticks = self.volume = self.turnover = self.last = self.open = self.high = self.low = 0
+
+
+class Tape:
+    """Makes trades on demand, for a fixed set of symbols, busiest first."""
+
+    def __init__(self, symbols: Sequence[str], *, seed: int, ordinals: Ordinals) -> None:
+        """Raises ConfigError if there is no symbol, or one is named twice."""
+        self.symbols = tuple(symbols)
+        if not self.symbols or len(set(self.symbols)) < len(self.symbols):
+            raise ConfigError(
+                f"{len(set(self.symbols))} different symbols of {len(self.symbols)}, expected all, and one"
+            )
+        self._ordinals = ordinals
+        self._trades = random.Random(f"{seed}:trades")
+        self._random = self._trades.random
+        self._picks = random.Random(f"{seed}:picks")
+        self._books = {symbol: _open_book(symbol, seed) for symbol in self.symbols}
+        self._ranked = list(self._books.values())
+        ranks = range(1, len(self.symbols) + 1)
+        self._cum_weights = list(accumulate(1 / (rank + _FLAT_HEAD) for rank in ranks))
+
+    def totals(self, symbol: str) -> Totals:
+        """A symbol's day so far; ValueError for one that this market has not."""
+        book = self._book(symbol)
+        return Totals(
+            volume=book.volume,
+            turnover=book.turnover / 1000,
+            last_price=(book.last or book.prev_close) / 1000,
+            open=book.open / 1000,
+            high=book.high / 1000,
+            low=book.low / 1000,
+            prev_close=book.prev_close / 1000,
+            ticks=book.ticks,
+            lot_size=book.lot_size,
+        )
+
+    def make(self, symbol: str, ts_ms: int, *, price: float | None = None, volume: int | None = None) -> MadeTick:
+        """One trade out of turn, at `ts_ms` (its second counts). A given price may be off the spread table.
+
+        Raises:
+            ValueError: a symbol that this market has not, or a price or a volume that is not positive.
+        """
+        book = self._book(symbol)
+        second = ts_ms // 1000
+        price_mil = book.bid if price is None else round(price * 1000)
+        shares = book.lot_size if volume is None else volume
+        if price_mil <= 0 or shares <= 0:
+            raise ValueError(f"price {price} and volume {volume}, expected both to be above zero")
+        return self._print(book, second, hk_time(second), price_mil, shares, NEUTRAL, AUTO_MATCH)
+
+    def burst(self, ticks: int, ts_ms: int, symbols: Sequence[str] = ()) -> list[MadeTick]:
+        """So many trades out of turn, at once, over the given symbols alike, or over all with the usual skew.
+
+        Raises:
+            ValueError: a symbol that this market has not.
+        """
+        some = [self._book(symbol) for symbol in symbols]
+        books = self._picks.choices(some, k=ticks) if some else self._pick(ticks)
+        second = ts_ms // 1000
+        time = hk_time(second)
+        return [self._trade(book, second, time) for book in books]
+
+    def _book(self, symbol: str) -> Book:
+        book = self._books.get(symbol)
+        if book is None:
+            raise ValueError(f"symbol {symbol!r} is not one of this market's {len(self.symbols)}")
+        return book
+
+    def _pick(self, n: int) -> list[Book]:
+        """The symbols of the next `n` trades; the same ones however many are asked for at once."""
+        return self._picks.choices(self._ranked, cum_weights=self._cum_weights, k=n)
+
+    def _new_day(self, second: int) -> None:
+        """A day that begins with `second`.
+
+        Ordinals count a day; without a time in the sequence they must go on, or two days would share a key.
+        """
+        for book in self._ranked:
+            book.new_day()
+            if self._ordinals != "none":
+                book.ordinal = 0
+                book.stamp_sec = second
+
+    def _trade(self, book: Book, second: int, time: str) -> MadeTick:
+        """An ordinary trade: mostly board lots, bought at the ask or sold at the bid."""
+        side = self._random()
+        bid = book.bid
+        # A tail that is heavy, but ends: one lot in half of the trades, 600 at most.
+        volume = book.lot_size * int((1.0 - 0.9999 * self._random()) ** -0.7)
+        if side < _BUYS:
+            price, direction, tick_type = bid + spread_mil(bid), BUY, AUTO_MATCH
+        elif side < _SELLS:
+            price, direction, tick_type = bid, SELL, AUTO_MATCH
+        elif side < _AUTO_MATCHES:
+            price, direction, tick_type = bid, NEUTRAL, AUTO_MATCH
+        else:
+            tick_type = self._trades.choices(_SPECIALS, _SPECIAL_WEIGHTS)[0]
+            if tick_type == ODD_LOT:
+                return self._odd_lot(book, second, time)
+            price, direction = bid, NEUTRAL
+        move = self._random()
+        if move < _MOVES:
+            upwards = move < _MOVES / 2 if book.low_end < bid < book.high_end else bid <= book.low_end
+            book.bid = step_up_mil(bid) if upwards else step_down_mil(bid)
+        return self._print(book, second, time, price, volume, direction, tick_type)
+
+    def _odd_lot(self, book: Book, second: int, time: str) -> MadeTick:
+        volume = 1 + int(self._random() * (book.lot_size - 1))
+        return self._print(book, second, time, book.bid, volume, NEUTRAL, ODD_LOT)
+
+    def _auction(self, book: Book, second: int, time: str) -> MadeTick:
+        """An auction's one print: far more than a usual trade."""
+        volume = book.lot_size * (10 + int(self._random() * 5000))
+        return self._print(book, second, time, book.bid, volume, NEUTRAL, AUCTION)
+
+    def _print(
+        self, book: Book, second: int, time: str, price: int, volume: int, direction: int, tick_type: int
+    ) -> MadeTick:
+        """Put a trade on the tape: its sequence and the running totals."""
+        turnover = price * volume
+        if not book.ticks:
+            book.open = book.high = book.low = price
+        elif price > book.high:
+            book.high = price
+        elif price < book.low:
+            book.low = price
+        book.last = price
+        book.ticks += 1
+        book.volume += volume
+        book.turnover += turnover
+        return MadeTick(
+            book.symbol,
+            self._sequence(book, second),
+            second * 1000,
+            time,
+            price / 1000,
+            volume,
+            turnover / 1000,
+            direction,
+            tick_type,
+        )
+
+    def _sequence(self, book: Book, second: int) -> int:
+        if self._ordinals == "sparse":
+            book.ordinal += self._trades.randint(1, _SPARSE_STEP_MAX)
+            # Never backwards: sequences rise for each symbol in all published rows.
+            book.stamp_sec = max(book.stamp_sec, second - self._trades.choice(_SPARSE_LAGS_SEC))
+            return (book.stamp_sec << 32) | book.ordinal
+        book.ordinal += 1
+        return book.ordinal if self._ordinals == "none" else (second << 32) | book.ordinal
+
+
+def _open_book(symbol: str, seed: int) -> Book:
+    prev_close, lot_size = listing(symbol, seed)
+    low_end, high_end = int(prev_close * _RANGE_LOW), int(prev_close * _RANGE_HIGH)
+    return Book(symbol, lot_size, prev_close, prev_close, low_end, high_end)

@@ -1,0 +1,202 @@
+"""What FUTU_SYMBOLS says: Hong Kong stock codes, plates, and files of both.
+
+Owns the syntax of the list and the reading of the files named in it. It never asks OpenD: a plate's members are the
+client's to resolve. Invariant: a `SymbolSpec` holds valid codes only, each once, in the order in which they stood.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from hk_tick_collector.errors import ConfigError
+
+SYMBOLS_MAX: Final = 2000
+"""The largest subscription quota that OpenD grants; more could never be subscribed."""
+
+FILE_BYTES_MAX: Final = 1 << 20
+"""Room for 2,000 codes with comments many times over; a device or a wrong file ends here."""
+
+_PROBLEMS_SHOWN_MAX: Final = 3
+_PLATE_PREFIX: Final = "plate:"
+_STOCK: Final = re.compile(r"HK\.[0-9]{5}")
+_PLATE: Final = re.compile(r"HK\.[A-Za-z0-9_-][A-Za-z0-9._-]{0,23}")
+# OpenD's plate codes are upper case where they are numbered; names such as HK.Motherboard keep their case.
+_PLATE_NUMBERED: Final = re.compile(r"HK\.(BK|LIST)[0-9]+", re.IGNORECASE)
+# 700, 00700.HK, HK.700, HK00700, HK:0700: how other programs, and people in a hurry, write HK.00700.
+_STOCK_LIKE: Final = re.compile(r"(?:HK[.:_-]?)?([0-9]{1,5})(?:\.HK)?")
+_PLATE_LIKE: Final = re.compile(r"(?:HK\.)?((?:BK|LIST)[0-9]+)")
+_OTHER_MARKET: Final = re.compile(r"(?:[A-Z]{2}\.[A-Z0-9._-]{1,24}|[A-Z0-9]{1,24}\.(?:US|SH|SZ|SS|SG|JP|T))")
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolSpec:
+    """What to record.
+
+    Attributes:
+        symbols: stock codes such as `HK.00700`, each once, in the order written.
+        plates: plate codes such as `HK.BK1910`, whose members OpenD knows.
+    """
+
+    symbols: tuple[str, ...] = ()
+    plates: tuple[str, ...] = ()
+
+
+def check_symbols(text: str) -> str:
+    """Judge a list without touching the disk.
+
+    Args:
+        text: the value of FUTU_SYMBOLS; `@path` entries are only looked at for having a path.
+
+    Returns:
+        The same text.
+
+    Raises:
+        ValueError: in one line, the entries that are wrong and what was probably meant.
+    """
+    problems: list[str] = []
+    codes: dict[str, None] = {}
+    for entry in _entries(text):
+        if entry.startswith("@"):
+            if entry == "@":
+                problems.append("'@' names no file, expected @path/to/file")
+            continue
+        try:
+            codes[_code(entry)] = None
+        except ValueError as error:
+            problems.append(str(error))
+    if problem := _joined(problems) or _too_many(codes):
+        raise ValueError(problem)
+    return text
+
+
+def read_symbols(text: str, *, where: str = "") -> SymbolSpec:
+    """Parse a list, reading the files that it names (relative to the working directory).
+
+    Args:
+        text: the value of FUTU_SYMBOLS.
+        where: where the value came from, for the message, such as ` (environment)`.
+
+    Raises:
+        ConfigError: in one line, for a list that is empty, too long or wrong, or a file that can't be read or is empty.
+    """
+    codes: dict[str, None] = {}
+    problems: list[str] = []
+    for entry, place in _expanded(text, where):
+        try:
+            codes[_code(entry)] = None
+        except ValueError as error:
+            problems.append(f"{error}{place}")
+    if problem := _joined(problems) or _too_many(codes):
+        raise ConfigError(f"FUTU_SYMBOLS{where}: {problem}")
+    if not codes:
+        raise ConfigError(
+            f"FUTU_SYMBOLS{where} is empty: expected at least one code, such as FUTU_SYMBOLS=HK.00700,HK.00005, "
+            "or @path/to/file, or plate:HK.BK1910"
+        )
+    return SymbolSpec(
+        symbols=tuple(code for code in codes if not code.startswith(_PLATE_PREFIX)),
+        plates=tuple(code.removeprefix(_PLATE_PREFIX) for code in codes if code.startswith(_PLATE_PREFIX)),
+    )
+
+
+def read_text(path: Path) -> str:
+    """The text of a small file that an operator wrote, with or without a byte order mark.
+
+    Raises:
+        OSError: it can't be read.
+        ValueError: it is larger than `FILE_BYTES_MAX`, or not UTF-8.
+    """
+    with path.open("rb") as file:
+        raw = file.read(FILE_BYTES_MAX + 1)
+    if len(raw) > FILE_BYTES_MAX:
+        raise ValueError(f"it is larger than {FILE_BYTES_MAX} bytes, expected a small text file")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8 text") from None
+
+
+def _entries(text: str) -> list[str]:
+    return [entry for entry in re.split(r"[\s,]+", text) if entry]
+
+
+def _expanded(text: str, where: str) -> Iterator[tuple[str, str]]:
+    """Each entry with the place to name in a message; `@path` is replaced by what the file holds."""
+    for entry in _entries(text):
+        if entry.startswith("@"):
+            yield from _file_entries(entry[1:], where)
+        else:
+            yield entry, ""
+
+
+def _file_entries(path: str, where: str) -> Iterator[tuple[str, str]]:
+    count = 0
+    for number, line in enumerate(_file_text(path, where).splitlines(), start=1):
+        for entry in _entries(line.partition("#")[0]):
+            count += 1
+            yield entry, f" ({path} line {number})"
+    if not count:
+        raise ConfigError(f"FUTU_SYMBOLS{where}: file {path!r} holds no code, expected one a line, such as HK.00700")
+
+
+def _file_text(path: str, where: str) -> str:
+    try:
+        return read_text(Path(path).expanduser())
+    except OSError as error:
+        reason = f"{error.strerror}; check the path, relative to {str(Path.cwd())!r}, and its permissions"
+    except (ValueError, RuntimeError) as error:  # RuntimeError: a home that is not known
+        reason = str(error)
+    raise ConfigError(f"FUTU_SYMBOLS{where}: cannot read file {path!r}: {reason}")
+
+
+def _code(entry: str) -> str:
+    """The entry as a stock code, or as a plate with its prefix.
+
+    Raises:
+        ValueError: what is wrong and what was probably meant.
+    """
+    if entry.lower().startswith(_PLATE_PREFIX):
+        return _PLATE_PREFIX + _plate(entry[len(_PLATE_PREFIX) :])
+    code = entry.upper()
+    if _STOCK.fullmatch(code):
+        return code
+    if entry.startswith("@"):
+        raise ValueError(f"{entry!r} inside a symbol file: a file can't name another")
+    if match := _STOCK_LIKE.fullmatch(code):
+        raise ValueError(f"{_shown(entry)} is not a stock code, did you mean HK.{match[1].zfill(5)}?")
+    if match := _PLATE_LIKE.fullmatch(code):
+        raise ValueError(f"{_shown(entry)} is a plate, did you mean {_PLATE_PREFIX}HK.{match[1]}?")
+    if _OTHER_MARKET.fullmatch(code) and not code.startswith("HK."):
+        raise ValueError(
+            f"{_shown(entry)} is of another market: this recorder records Hong Kong only, such as HK.00700"
+        )
+    raise ValueError(f"{_shown(entry)} is not a stock code, expected HK. and five digits, such as HK.00700")
+
+
+def _plate(text: str) -> str:
+    plate = text[:3].upper() + text[3:] if text[:3].upper() == "HK." else text
+    if _PLATE_NUMBERED.fullmatch(plate):
+        return plate.upper()
+    if _PLATE.fullmatch(plate):
+        return plate
+    if match := _PLATE_LIKE.fullmatch(plate.upper()):
+        raise ValueError(f"{_shown(_PLATE_PREFIX + text)} lacks the market, did you mean {_PLATE_PREFIX}HK.{match[1]}?")
+    raise ValueError(f"{_shown(_PLATE_PREFIX + text)} is not a Hong Kong plate, expected such as plate:HK.BK1910")
+
+
+def _shown(entry: str) -> str:
+    return repr(entry if len(entry) <= 40 else entry[:40] + "…")  # noqa: PLR2004 - a line stays readable
+
+
+def _joined(problems: list[str]) -> str:
+    more = len(problems) - _PROBLEMS_SHOWN_MAX
+    return ", ".join(problems[:_PROBLEMS_SHOWN_MAX]) + (f", and {more} more" if more > 0 else "")
+
+
+def _too_many(codes: Iterable[str]) -> str | None:
+    count = sum(not code.startswith(_PLATE_PREFIX) for code in codes)
+    if count <= SYMBOLS_MAX:
+        return None
+    return f"{count} symbols, expected at most {SYMBOLS_MAX}, OpenD's largest quota; split them over several OpenD"
