@@ -8,23 +8,22 @@ holds, since both are written in one transaction.
 from __future__ import annotations
 
 import time
-from itertools import groupby
-from operator import itemgetter
+from itertools import chain
+from math import fsum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apsw
 
 from hk_tick_collector.errors import ConfigError, DatabaseError
-from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.schema import APPLICATION_ID, MIGRATIONS, VERSION, check_version, day_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from hk_tick_collector.mapping import Correction
+    from hk_tick_collector.mapping import Correction, Row
 
-Row = tuple[Any, ...]  # a row of `ticks`, in mapping.Tick's order
+Values = tuple[Any, ...]
 
 # ts_ms … tick_type_id: what makes a tick another one, when symbol and sequence are the same.
 _CONTENT = slice(2, 8)
@@ -125,73 +124,83 @@ class DayDatabase:
         """Close; SQLite checkpoints if this was the last connection."""
         self._con.close()
 
-    def begin(self) -> None:
-        """Take the write lock, or fail after the busy timeout."""
-        self._con.execute("BEGIN IMMEDIATE")
+    def store(
+        self,
+        pushed: Mapping[str, list[Row]],
+        fetched: Mapping[str, list[Row]],
+        corrections: Iterable[Correction] = (),
+        bad: Iterable[Values] = (),
+    ) -> Inserted:
+        """Store rows by symbol in one transaction: new ones in `ticks`, other contents of old ones in revisions.
 
-    def commit(self) -> None:
-        """Make it durable."""
-        self._con.execute("COMMIT")
+        Pushes are nearly always new: they go in all at once, and one by one only if some were there already. What was
+        fetched is nearly always there.
 
-    def insert(self, rows: list[Row]) -> Inserted:
-        """Insert ticks, inside a transaction: new ones into `ticks`, other contents of old ones into revisions.
+        Args:
+            pushed: rows that were pushed.
+            fetched: rows of GetTicker replies.
+            corrections: originals of times that were corrected.
+            bad: rows that make no sense: the columns of `bad_ticks`.
 
-        All at once first; only when some were there already, one by one, to see which.
+        Raises:
+            apsw.Error: nothing was stored; close this database and open it again.
         """
-        rows.sort()
         con = self._con
-        con.execute("SAVEPOINT fast")
+        con.execute("BEGIN IMMEDIATE")
         before = con.total_changes()
-        con.executemany(_INSERT_TICK, rows)
-        if con.total_changes() - before == len(rows):
-            con.execute("RELEASE fast")
-            self._add_stats(rows)
-            return Inserted(len(rows), 0, 0)
-        con.execute("ROLLBACK TO fast; RELEASE fast")
-        new, revisions = self._insert_singly(rows)
-        self._add_stats(new)
-        return Inserted(len(new), len(rows) - len(new) - revisions, revisions)
+        total = sum(map(len, pushed.values()))
+        con.executemany(_INSERT_TICK, chain.from_iterable(pushed.values()))
+        if con.total_changes() - before == total:
+            self._add_stats(pushed)
+            done = Inserted(total, 0, 0)
+        else:
+            # Not to a savepoint, which would cost a copy of each page; there is nothing else in this transaction.
+            con.execute("ROLLBACK")
+            con.execute("BEGIN IMMEDIATE")
+            done = self._insert_singly(pushed)
+        if fetched:
+            also = self._insert_singly(fetched)
+            done = Inserted(*(a + b for a, b in zip(done, also, strict=True)))
+        con.executemany(_INSERT_CORRECTION, corrections)
+        con.executemany(_INSERT_BAD, bad)
+        con.execute("COMMIT")
+        return done
 
-    def _insert_singly(self, rows: list[Row]) -> tuple[list[Row], int]:
-        """Insert one by one: (the new rows, how many had other content than what is stored)."""
+    def _insert_singly(self, rows_by_symbol: Mapping[str, list[Row]]) -> Inserted:
+        """Insert one by one, to see which are there already, and whether with the same content."""
         con = self._con
-        new: list[Row] = []
-        revisions = 0
-        for row in rows:
-            con.execute(_INSERT_TICK, row)
-            if con.changes():
-                new.append(row)
-                continue
-            (stored,) = con.execute(_STORED_CONTENT, row[:2])
-            if stored != row[_CONTENT]:
-                con.execute(_INSERT_REVISION, row)
-                revisions += 1
-        return new, revisions
+        new_by_symbol: dict[str, list[Row]] = {}
+        new = duplicates = revisions = 0
+        for symbol, rows in rows_by_symbol.items():
+            for row in rows:
+                con.execute(_INSERT_TICK, row)
+                if con.changes():
+                    new_by_symbol.setdefault(symbol, []).append(row)
+                    new += 1
+                    continue
+                (stored,) = con.execute(_STORED_CONTENT, row[:2])
+                if stored == row[_CONTENT]:
+                    duplicates += 1
+                else:
+                    con.execute(_INSERT_REVISION, row)
+                    revisions += 1
+        self._add_stats(new_by_symbol)
+        return Inserted(new, duplicates, revisions)
 
-    def _add_stats(self, rows: list[Row]) -> None:
-        """Add new rows, sorted by symbol and sequence, to `symbol_stats`."""
+    def _add_stats(self, rows_by_symbol: Mapping[str, list[Row]]) -> None:
+        """Add new rows to `symbol_stats`."""
         stats = []
-        for symbol, group in groupby(rows, itemgetter(0)):
-            _, seqs, times, _, volumes, turnovers, *_, recvs, _ = zip(*group, strict=True)
-            first = next((seq for seq in seqs if seq > 0), None)
-            last = seqs[-1] if first is not None else None
+        for symbol, rows in rows_by_symbol.items():
+            _, seqs, times, _, volumes, turnovers, *_, recvs, _ = zip(*rows, strict=True)
+            last = max(seqs)
+            first = min(seqs)
+            if first <= 0:  # made-up sequences say nothing of an order
+                first = min((seq for seq in seqs if seq > 0), default=None)
             stats.append(
-                (symbol, len(seqs), sum(volumes), sum(turnovers), first, last, min(times), max(times), max(recvs))
-            )
+                (symbol, len(rows), sum(volumes), fsum(turnovers), first, last if last > 0 else None,
+                 min(times), max(times), max(recvs))
+            )  # fmt: skip
         self._con.executemany(_ADD_STATS, stats)
-
-    def insert_corrections(self, corrections: Iterable[Correction]) -> None:
-        """Keep the originals of times that were corrected; the first of a tick stays."""
-        self._con.executemany(_INSERT_CORRECTION, corrections)
-
-    def insert_bad(self, rows: Iterable[Row]) -> int:
-        """Keep rows that make no sense: (segment, offset, frame, place, symbol, recv_ts_ms, error, raw) each.
-
-        Returns how many were not kept before.
-        """
-        before = self._con.total_changes()
-        self._con.executemany(_INSERT_BAD, rows)
-        return self._con.total_changes() - before
 
     def wal_bytes(self) -> int:
         """The size of the write-ahead log."""
@@ -350,15 +359,3 @@ class DayDatabases:
     def _close(self, day: str) -> None:
         database, _ = self._open.pop(day)
         database.close()
-
-
-def group_by_day(rows: list[Row], column: int = _TS_MS) -> dict[str, list[Row]]:
-    """Rows by the Hong Kong day of a time in them, by default `ts_ms`; nearly always there is one day."""
-    times = [row[column] for row in rows]
-    first, last = hk_day(min(times)), hk_day(max(times))
-    if first == last:
-        return {first: rows}
-    days: dict[str, list[Row]] = {}
-    for row in rows:
-        days.setdefault(hk_day(row[column]), []).append(row)
-    return days

@@ -22,17 +22,20 @@ from __future__ import annotations
 
 from enum import IntEnum
 from hashlib import blake2b
+from itertools import repeat
 from math import isfinite
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from hk_tick_collector.errors import BadTickError
 from hk_tick_collector.hktime import DAY_MS, EPOCH_MS_MAX, EPOCH_MS_MIN, Form, hk_midnight_ms, parse_time
-from hk_tick_collector.opend import messages
+from hk_tick_collector.opend.columns import decode_columns
+from hk_tick_collector.opend.messages import DecodeError, parse_tickers, symbol_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from hk_tick_collector.hktime import WrittenTime
+    from hk_tick_collector.opend.columns import Columns
     from hk_tick_collector.opend.messages import TickerLike
 
 EIGHT_HOURS_MS = 8 * 3600 * 1000
@@ -45,7 +48,7 @@ FUTURE_MS = 2 * 3600 * 1000
 
 _SEQ_EPOCH_SHIFT = 32
 _INT64_MAX = 2**63 - 1
-_TIME_CACHE_MAX = 4096
+_TIMES_MAX = 100_000  # more than a day has seconds
 
 
 class PushType(IntEnum):
@@ -56,25 +59,10 @@ class PushType(IntEnum):
     BACKFILL = 2
 
 
-class Tick(NamedTuple):
-    """A row of `ticks`: the columns in the order in which they are inserted.
-
-    Prices and turnover in HKD, volume in shares, times in UTC epoch ms. `direction_id`, `tick_type_id` and
-    `push_data_type` are OpenD's own numbers.
-    """
-
-    symbol: str
-    seq: int
-    ts_ms: int
-    price: float
-    volume: int
-    turnover: float
-    direction_id: int
-    tick_type_id: int
-    push_type_id: int
-    push_data_type: int
-    recv_ts_ms: int
-    inserted_at_ms: int
+# A row of `ticks`, a tuple in the order of the table's stored columns: symbol, seq, ts_ms, price, volume, turnover,
+# direction_id, tick_type_id, push_type_id, push_data_type, recv_ts_ms, inserted_at_ms. Prices and turnover in HKD,
+# volume in shares, times in UTC epoch ms; direction, tick type and push data type are OpenD's own numbers.
+Row = tuple[str, int, int, float, int, float, int, int, int, int, int, int]
 
 
 class Correction(NamedTuple):
@@ -92,24 +80,35 @@ class BadTick(NamedTuple):
     """A row that makes no sense; its bytes are kept.
 
     Attributes:
-        symbol: as far as it could be read, else ''.
+        body: which of the bodies that were mapped together it came in.
         place: its place in its message; -1 for a message that can't be read at all.
+        symbol: as far as it could be read, else ''.
         error: which field, what was seen, what was expected.
         raw: the message's body.
     """
 
-    symbol: str
+    body: int
     place: int
+    symbol: str
     error: str
     raw: bytes
 
 
-class Mapped(NamedTuple):
-    """What bodies became."""
+class Mapped:
+    """What bodies became.
 
-    ticks: list[tuple[str, int, int, float, int, float, int, int, int, int, int, int]]
-    corrections: list[Correction]
-    bad: list[BadTick]
+    Attributes:
+        pushed: rows that were pushed, by symbol, each in the order of arrival.
+        fetched: rows of GetTicker replies; most of them are stored already.
+        corrections: times that were not believed.
+        bad: rows that make no sense.
+    """
+
+    def __init__(self) -> None:
+        self.pushed: dict[str, list[Row]] = {}
+        self.fetched: dict[str, list[Row]] = {}
+        self.corrections: list[Correction] = []
+        self.bad: list[BadTick] = []
 
 
 class Decision(NamedTuple):
@@ -124,82 +123,123 @@ class Mapper:
     """Turns bodies into rows, and keeps what makes that fast: times and symbols seen before."""
 
     def __init__(self) -> None:
-        self._times: dict[str, int] = {}
+        self._times: dict[str, int] = {}  # written Hong Kong times → UTC epoch ms
         self._symbols: dict[tuple[int, str], str] = {}
 
-    def map_body(self, body: bytes, push_type: int, recv_ts_ms: int, inserted_at_ms: int, out: Mapped) -> int:
-        """Map a push or a GetTicker reply, appending to `out`. Returns the ticks that it held, bad ones included.
+    def map_bodies(
+        self, bodies: list[bytes], recv_ts_ms: list[int], push_type: PushType, inserted_at_ms: int, out: Mapped
+    ) -> int:
+        """Map ticker pushes, or GetTicker replies, adding to `out`. Returns the ticks in them, bad ones included.
 
         Nothing is raised for what OpenD sent: what makes no sense goes to `out.bad`, the rest of it is mapped.
+
+        Args:
+            bodies: plaintext bodies, all of the same kind.
+            recv_ts_ms: for each body when it was received, UTC epoch ms.
+            push_type: how they came.
+            inserted_at_ms: when they are going to be stored, UTC epoch ms.
+            out: takes the rows.
         """
+        columns = decode_columns(bodies)
+        odd: Iterable[int]
+        if columns is None or not self._learn(columns):
+            rows, odd = 0, range(len(bodies))
+        else:
+            rows, odd = self._map_columns(columns, recv_ts_ms, push_type, inserted_at_ms, out)
+        for place in odd:
+            rows += self._map_singly(place, bodies[place], recv_ts_ms[place], push_type, inserted_at_ms, out)
+        return rows
+
+    def _learn(self, columns: Columns) -> bool:
+        """Have all symbols and Hong Kong times of these columns at hand. False: one of them can't be read."""
+        if not isfinite(sum(columns.prices) + sum(columns.turnovers)):
+            return False
+        if len(self._times) > _TIMES_MAX:
+            self._times.clear()
         try:
-            market, code, tickers = messages.decode_tickers(body)
-            symbol = self._symbols.get((market, code)) or self._learn_symbol(market, code)
-        except BadTickError as exc:
-            out.bad.append(BadTick("", -1, str(exc), body))
+            for text in set(columns.times).difference(self._times):
+                written = parse_time(text)
+                if written.form is Form.LOCAL:
+                    self._times[text] = written.ms
+            for key in set(zip(columns.markets, columns.codes, strict=True)).difference(self._symbols):
+                self._symbols[key] = symbol_of(*key)
+        except BadTickError:
+            return False
+        return True
+
+    def _map_columns(
+        self, columns: Columns, recv_ts_ms: list[int], push_type: PushType, inserted_at_ms: int, out: Mapped
+    ) -> tuple[int, set[int]]:
+        """Map the common ticks, which their sequence proves: (how many, the bodies that must be read one by one)."""
+        symbols = [self._symbols[key] for key in zip(columns.markets, columns.codes, strict=True)]
+        body_of: Sequence[int] = range(len(symbols))
+        if columns.counts is not None:
+            body_of = [body for body, count in enumerate(columns.counts) for _ in range(count)]
+            symbols = [symbols[body] for body in body_of]
+            recv_ts_ms = [recv_ts_ms[body] for body in body_of]
+        times = list(map(self._times.get, columns.times))
+        odd = {
+            body
+            for body, ts_ms, seq in zip(body_of, times, columns.sequences, strict=True)
+            if ts_ms is None or not -AGREE_MS <= ts_ms - (seq >> 32) * 1000 <= AGREE_MS
+        }
+        rows = zip(
+            symbols, columns.sequences, times, columns.prices, columns.volumes, columns.turnovers, columns.directions,
+            columns.types, repeat(int(push_type)), columns.push_data_types, recv_ts_ms, repeat(inserted_at_ms),
+        )  # fmt: skip
+        by_symbol = cast("dict[str, list[Any]]", out.fetched if push_type else out.pushed)
+        for symbol in set(symbols).difference(by_symbol):
+            by_symbol[symbol] = []
+        if not odd:
+            for symbol, row in zip(symbols, rows, strict=True):
+                by_symbol[symbol].append(row)
+            return len(symbols), odd
+        mapped = 0
+        for body, symbol, row in zip(body_of, symbols, rows, strict=True):
+            if body not in odd:
+                by_symbol[symbol].append(row)
+                mapped += 1
+        return mapped, odd
+
+    def _map_singly(
+        self, number: int, body: bytes, recv_ts_ms: int, push_type: PushType, inserted_at_ms: int, out: Mapped
+    ) -> int:
+        """Map one body, tick by tick; what makes no sense is kept aside. Returns how many ticks it held."""
+        try:
+            reply = parse_tickers(body)
+            if reply.retType and push_type is not PushType.PUSH:
+                return 0  # a GetTicker that was refused holds no tick; the session has logged it
+            symbol = symbol_of(reply.s2c.security.market, reply.s2c.security.code)
+        except (DecodeError, BadTickError) as exc:
+            out.bad.append(BadTick(number, -1, "", f"ticker body of {len(body)} bytes: {exc}", body))
             return 1
-        times = self._times
-        append = out.ticks.append
+        tickers = reply.s2c.tickerList
+        rows = (out.fetched if push_type else out.pushed).setdefault(symbol, [])
         for place, t in enumerate(tickers):
-            seq = t.sequence
-            ts_ms = times.get(t.time)
-            price, turnover = t.price, t.turnover
-            # The common tick: a time seen before, proven by its sequence. All others take the long way.
-            if (
-                ts_ms is None
-                or not -AGREE_MS <= ts_ms - (seq >> 32) * 1000 <= AGREE_MS
-                or not isfinite(price + turnover)
-            ):
-                try:
-                    seq, ts_ms = self._long_way(symbol, tickers, place, recv_ts_ms, out)
-                except BadTickError as exc:
-                    out.bad.append(BadTick(symbol, place, str(exc), body))
-                    continue
-            append(
-                (
-                    symbol,
-                    seq,
-                    ts_ms,
-                    price,
-                    t.volume,
-                    turnover,
-                    t.dir,
-                    t.type,
-                    push_type,
-                    t.pushDataType,
-                    recv_ts_ms,
-                    inserted_at_ms,
-                )
-            )
+            try:
+                seq, ts_ms = _identify(symbol, tickers, place, recv_ts_ms, out)
+            except BadTickError as exc:
+                out.bad.append(BadTick(number, place, symbol, f"{symbol} seq {t.sequence}: {exc}", body))
+                continue
+            rows.append(
+                (symbol, seq, ts_ms, t.price, t.volume, t.turnover, t.dir, t.type, int(push_type), t.pushDataType,
+                 recv_ts_ms, inserted_at_ms)
+            )  # fmt: skip
         return len(tickers)
 
-    def _learn_symbol(self, market: int, code: str) -> str:
-        symbol = messages.symbol_of(market, code)
-        self._symbols[market, code] = symbol
-        return symbol
 
-    def _long_way(
-        self, symbol: str, tickers: Sequence[TickerLike], place: int, recv_ts_ms: int, out: Mapped
-    ) -> tuple[int, int]:
-        """Sequence and time of a tick that is not a common one."""
-        t = tickers[place]
-        if not (isfinite(t.price) and isfinite(t.turnover)):
-            raise BadTickError(f"{symbol} seq {t.sequence}: price {t.price}, turnover {t.turnover}, expected numbers")
-        written = parse_time(t.time)
-        try:
-            decision = decide_time(written, t.timestamp, t.sequence, recv_ts_ms)
-        except BadTickError as exc:
-            raise BadTickError(f"{symbol} seq {t.sequence}: time {t.time!r}: {exc}") from exc
-        seq = t.sequence if t.sequence > 0 else synthetic_seq(tickers, place)
-        if decision.evidence is not None:
-            out.corrections.append(
-                Correction(symbol, seq, t.time, decision.original_ts_ms, decision.ts_ms, decision.evidence)
-            )
-        elif written.form is Form.LOCAL:
-            if len(self._times) >= _TIME_CACHE_MAX:
-                self._times.clear()
-            self._times[t.time] = decision.ts_ms
-        return seq, decision.ts_ms
+def _identify(symbol: str, tickers: Sequence[TickerLike], place: int, recv_ts_ms: int, out: Mapped) -> tuple[int, int]:
+    """Sequence and time of one tick."""
+    t = tickers[place]
+    if not (isfinite(t.price) and isfinite(t.turnover)):
+        raise BadTickError(f"price {t.price} and turnover {t.turnover}, expected finite numbers")
+    decision = decide_time(parse_time(t.time), t.timestamp, t.sequence, recv_ts_ms)
+    seq = t.sequence if t.sequence > 0 else synthetic_seq(tickers, place)
+    if decision.evidence is not None:
+        out.corrections.append(
+            Correction(symbol, seq, t.time, decision.original_ts_ms, decision.ts_ms, decision.evidence)
+        )
+    return seq, decision.ts_ms
 
 
 def decide_time(written: WrittenTime, timestamp_sec: float, seq: int, recv_ts_ms: int) -> Decision:

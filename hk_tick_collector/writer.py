@@ -28,16 +28,17 @@ from typing import TYPE_CHECKING, NamedTuple
 import apsw
 
 from hk_tick_collector import logs
-from hk_tick_collector.db import DayDatabases, Inserted, Pragmas, group_by_day
+from hk_tick_collector.db import DayDatabases, Inserted, Pragmas
 from hk_tick_collector.errors import AlreadyRunningError, CollectorError, DatabaseError
+from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.journal import DIRECTORY, JournalReader, Kind, Position, Record, load_cursor, save_cursor
-from hk_tick_collector.mapping import BadTick, Mapped, Mapper, PushType
+from hk_tick_collector.mapping import Mapped, Mapper, PushType
 from hk_tick_collector.opend.frames import iter_frames
 from hk_tick_collector.opend.messages import ProtoId
 from hk_tick_collector.opend.protocol import Purpose, purpose_of
 
 if TYPE_CHECKING:
-    from hk_tick_collector.db import Row
+    from hk_tick_collector.mapping import Correction, Row
 
 log = logs.get_logger()
 
@@ -48,6 +49,16 @@ LAST_TRIES_SEC = 60.0  # how long it goes on trying once the recorder is gone; t
 
 # A batch makes some 60,000 objects and frees them all without cycles: looking for cycles among them is wasted time.
 GC_THRESHOLD = 200_000
+
+_TS_MS = 2  # the place of `ts_ms` in a row
+
+# A GetTicker reply spends about this much on a tick. It bounds a batch of replies, whose ticks can't be counted before
+# they are read; a pushed tick takes half as much again, and pushes are counted.
+TICK_BYTES = 200
+
+# Plain numbers, since comparing with an enum's member costs more than the rest of a frame's header.
+_PUSH = int(ProtoId.QOT_UPDATE_TICKER)
+_REPLY = int(ProtoId.QOT_GET_TICKER)
 
 _PUSH_TYPE_OF = {Purpose.BACKFILL: PushType.BACKFILL, Purpose.AUDIT: PushType.POLL}
 
@@ -83,14 +94,74 @@ class Counters:
 
 
 class Batch:
-    """What one transaction stores: rows from whole records, up to `end`."""
+    """What is stored at once: the rows of whole records, up to `end`."""
 
     def __init__(self) -> None:
-        self.mapped = Mapped([], [], [])
-        self.bad_rows: list[Row] = []
+        self.mapped = Mapped()
+        self.bad: list[BadRow] = []
         self.rows = 0
         self.end: Position | None = None
         self.max_recv_ts_ms = 0
+        self.is_full = False  # there was more than fits
+
+
+class Bodies:
+    """Ticker bodies on their way to the mapper, with where in the journal each came from."""
+
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+        self.recv_ts_ms: list[int] = []
+        self.places: list[tuple[Position, int]] = []  # the record, and the frame's number in it
+
+    def add(self, body: bytes, record: Record, number: int) -> None:
+        """Add one."""
+        self.bodies.append(body)
+        self.recv_ts_ms.append(record.recv_ts_ms)
+        self.places.append((record.start, number))
+
+
+class BadRow(NamedTuple):
+    """A row of `bad_ticks`: where in the journal it came from, and why it can't be stored."""
+
+    journal_segment: int
+    journal_offset: int
+    frame: int
+    place: int
+    symbol: str
+    recv_ts_ms: int
+    error: str
+    raw: bytes
+
+
+class DayShare:
+    """The part of a batch that goes into one day's database."""
+
+    def __init__(self) -> None:
+        self.pushed: dict[str, list[Row]] = {}
+        self.fetched: dict[str, list[Row]] = {}
+        self.corrections: list[Correction] = []
+        self.bad: list[BadRow] = []
+
+
+def share_by_day(batch: Batch) -> dict[str, DayShare]:
+    """Cut a batch by the Hong Kong day of each tick's time; nearly always there is one day, and nothing is copied."""
+    mapped = batch.mapped
+    days: dict[str, DayShare] = {}
+    for name in ("pushed", "fetched"):
+        for symbol, rows in getattr(mapped, name).items():
+            times = [row[_TS_MS] for row in rows]
+            first, last = hk_day(min(times)), hk_day(max(times))
+            if first == last:
+                getattr(days.setdefault(first, DayShare()), name)[symbol] = rows
+                continue
+            for row in rows:
+                share = getattr(days.setdefault(hk_day(row[_TS_MS]), DayShare()), name)
+                share.setdefault(symbol, []).append(row)
+    for correction in mapped.corrections:
+        days.setdefault(hk_day(correction.ts_ms), DayShare()).corrections.append(correction)
+    for bad in batch.bad:
+        days.setdefault(hk_day(bad.recv_ts_ms), DayShare()).bad.append(bad)
+    return days
 
 
 class Writer:
@@ -123,7 +194,7 @@ class Writer:
         save_cursor(self._journal, batch.end)
         self._count(batch, done)
         self._report(batch, done, (time.monotonic() - started) * 1000)
-        return batch.rows >= self._settings.batch_size
+        return batch.is_full
 
     def reset(self) -> None:
         """Forget what is not committed: close the databases, go back to the cursor."""
@@ -140,60 +211,64 @@ class Writer:
         self._reader.close()
 
     def _take(self) -> Batch | None:
-        """Map whole records until there are rows enough."""
+        """Gather whole records until there are ticks enough, and map them all at once."""
         batch = Batch()
-        now_ms = time.time_ns() // 1_000_000
-        while batch.rows < self._settings.batch_size:
+        pushes, replies = Bodies(), {purpose: Bodies() for purpose in _PUSH_TYPE_OF}
+        size = 0
+        while len(pushes.bodies) < self._settings.batch_size and size < self._settings.batch_size * TICK_BYTES:
             if not self._unread:
                 self._unread = self._reader.read()[::-1]
                 self._tell_damages()
                 if not self._unread:
                     break
             record = self._unread.pop()
-            if record.kind == Kind.FRAMES:
-                self._map_record(record, now_ms, batch)
             batch.end = record.end
-        return batch if batch.end is not None else None
-
-    def _map_record(self, record: Record, now_ms: int, batch: Batch) -> None:
-        """Map the ticker frames of one record; the others are not for the database."""
-        mapper, mapped, recv_ts_ms = self._mapper, batch.mapped, record.recv_ts_ms
-        rows = 0
-        for number, frame in enumerate(iter_frames(record.payload)):
-            if frame.proto_id == ProtoId.QOT_UPDATE_TICKER:
-                push_type = PushType.PUSH
-            elif frame.proto_id == ProtoId.QOT_GET_TICKER:
-                push_type = _PUSH_TYPE_OF.get(purpose_of(frame.serial_no), PushType.POLL)
-            else:
+            if record.kind != Kind.FRAMES:
                 continue
-            rows += mapper.map_body(frame.body, push_type, recv_ts_ms, now_ms, mapped)
-            if mapped.bad:
-                batch.bad_rows.extend(_bad_row(record, number, bad) for bad in mapped.bad)
-                mapped.bad.clear()
-        batch.rows += rows
-        batch.max_recv_ts_ms = max(batch.max_recv_ts_ms, recv_ts_ms)
+            size += len(record.payload)
+            for number, (proto_id, serial_no, body) in enumerate(iter_frames(record.payload)):
+                if proto_id == _PUSH:
+                    pushes.add(body, record, number)
+                elif proto_id == _REPLY and (held := replies.get(purpose_of(serial_no))):
+                    held.add(body, record, number)
+            batch.max_recv_ts_ms = max(batch.max_recv_ts_ms, record.recv_ts_ms)
+        if batch.end is None:
+            return None
+        now_ms = time.time_ns() // 1_000_000
+        self._map(pushes, PushType.PUSH, now_ms, batch)
+        for purpose, held in replies.items():
+            self._map(held, _PUSH_TYPE_OF[purpose], now_ms, batch)
+        batch.is_full = (
+            size >= self._settings.batch_size * TICK_BYTES or len(pushes.bodies) >= self._settings.batch_size
+        )
+        return batch
+
+    def _map(self, held: Bodies, push_type: PushType, now_ms: int, batch: Batch) -> None:
+        if not held.bodies:
+            return
+        mapped = batch.mapped
+        batch.rows += self._mapper.map_bodies(held.bodies, held.recv_ts_ms, push_type, now_ms, mapped)
+        for bad in mapped.bad:
+            start, number = held.places[bad.body]
+            batch.bad.append(
+                BadRow(
+                    start.segment, start.offset, number, bad.place, bad.symbol, held.recv_ts_ms[bad.body], bad.error,
+                    bad.raw,
+                )
+            )  # fmt: skip
+        mapped.bad.clear()
 
     def _store(self, batch: Batch) -> Inserted:
-        """Commit a batch, one transaction a day; an error takes back the day that it happened in.
+        """Commit a batch, one transaction a day.
 
-        A day that was committed before stays: what is inserted again after `reset` is there already.
+        After an error in the second day the first one stays: what is stored again after `reset` is there already.
         """
-        days = group_by_day(batch.mapped.ticks) if batch.mapped.ticks else {}
-        bad_by_day = group_by_day(batch.bad_rows, _BAD_RECV_TS_MS) if batch.bad_rows else {}
-        corrections = {(c.symbol, c.seq): c for c in batch.mapped.corrections}
         totals = Inserted(0, 0, 0)
-        for day in {**days, **bad_by_day}:
+        for day, share in share_by_day(batch).items():
             database, is_new = self._databases.get(day)
             if is_new:
                 log.info("sqlite_pragmas", day=day, path=database.path, **database.pragmas_in_force())
-            rows = days.get(day, [])
-            database.begin()
-            done = database.insert(rows)
-            if corrections:
-                database.insert_corrections(c for row in rows if (c := corrections.get(row[:2])))
-            if day in bad_by_day:
-                database.insert_bad(bad_by_day[day])
-            database.commit()
+            done = database.store(share.pushed, share.fetched, share.corrections, share.bad)
             totals = Inserted(*(a + b for a, b in zip(totals, done, strict=True)))
         return totals
 
@@ -203,7 +278,7 @@ class Writer:
         counters.inserted += done.new
         counters.duplicates += done.duplicates
         counters.revisions += done.revisions
-        counters.bad += len(batch.bad_rows)
+        counters.bad += len(batch.bad)
         counters.corrected += len(batch.mapped.corrections)
         counters.commits += batch.rows > 0
         for c in batch.mapped.corrections[:1]:
@@ -217,8 +292,8 @@ class Writer:
                 evidence=c.evidence,
                 corrected=counters.corrected,
             )
-        for row in batch.bad_rows[:1]:
-            self._warn("bad_tick_kept_aside", symbol=row[4], error=row[6], bad=counters.bad)
+        for bad in batch.bad[:1]:
+            self._warn("bad_tick_kept_aside", symbol=bad.symbol, error=bad.error, bad=counters.bad)
         if done.revisions:
             self._warn("tick_revised", revisions=counters.revisions, in_batch=done.revisions)
 
@@ -246,27 +321,11 @@ class Writer:
                 "commit_rows": done.new,
                 "commit_ms": round(commit_ms, 3),
                 "lag_ms": max(0, now_ms - batch.max_recv_ts_ms) if batch.max_recv_ts_ms else None,
-                "max_ts_ms": max((row[2] for row in batch.mapped.ticks), default=None),
+                "max_ts_ms": max((rows[-1][_TS_MS] for rows in batch.mapped.pushed.values()), default=None),
                 "wal_bytes": self._databases.wal_bytes(),
                 "totals": vars(self.counters),
             }
         )
-
-
-_BAD_RECV_TS_MS = 5
-
-
-def _bad_row(record: Record, frame: int, bad: BadTick) -> Row:
-    return (
-        record.start.segment,
-        record.start.offset,
-        frame,
-        bad.place,
-        bad.symbol,
-        record.recv_ts_ms,
-        bad.error,
-        bad.raw,
-    )
 
 
 def send(message: dict[str, object]) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 HEADER = struct.Struct("<1s1sI2B2I20s8s")
 HEADER_SIZE = HEADER.size  # 44
+_HEADER_PARTS = struct.Struct("<2xI2xII28x")  # protoID, serialNo, bodyLen of a header that was checked
 
 FORMAT_PROTOBUF = 0
 VERSION = 0
@@ -80,23 +81,23 @@ def encode(proto_id: int, serial_no: int, body: bytes, cipher: Cipher | None = N
     return header + wire
 
 
-def iter_frames(raw: bytes) -> Iterator[Frame]:
-    """Cut a run that the reader gave out (and checked) into its frames.
+def iter_frames(raw: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Cut a run that the reader gave out (and checked): (proto_id, serial_no, body) for each frame.
 
     Raises:
         RemoteProtocolError: the run does not end with its last frame: it is not one of the reader's.
     """
     pos, end = 0, len(raw)
-    unpack = HEADER.unpack_from
+    unpack = _HEADER_PARTS.unpack_from
     while pos < end:
         if pos + HEADER_SIZE > end:
             raise RemoteProtocolError(f"run of {end} bytes ends inside a header at {pos}")
-        header = unpack(raw, pos)
+        proto_id, serial_no, size = unpack(raw, pos)
         start = pos + HEADER_SIZE
-        pos = start + header[6]
+        pos = start + size
         if pos > end:
             raise RemoteProtocolError(f"run of {end} bytes ends inside a body that should end at {pos}")
-        yield Frame(header[2], header[5], raw[start:pos])
+        yield proto_id, serial_no, raw[start:pos]
 
 
 class FrameReader:
@@ -152,8 +153,7 @@ class FrameReader:
             self._pending += data
             return None, b""
         run = self.feed(data[:whole])
-        frame = next(iter_frames(run.raw))
-        return frame, data[whole:]
+        return Frame(*next(iter_frames(run.raw))), data[whole:]
 
     def _keep(self, data: bytes, start: int) -> None:
         """Keep the beginning of a frame, and note how long it is going to be."""

@@ -1,7 +1,7 @@
 """The calls that change or read what a *connection* has: InitConnect, KeepAlive, subscriptions, ticks.
 
-One function a call: request message in, response message (or body) out; a refusal is a raised CallRefusedError. The table
-at the end is the whole vocabulary; calls about the market itself are in `reference`. Never touches a socket.
+One function a call: request message in, response message (or body) out; a refusal is a raised CallRefusedError. The
+table at the end is the whole vocabulary; calls about the market itself are in `reference`. Never touches a socket.
 """
 
 from __future__ import annotations
@@ -57,8 +57,6 @@ def init_connect(opend: SimulatedOpenD, conn_id: int, body: bytes) -> Init:
     """Answer the first call of a connection."""
     try:
         c2s = pb.InitConnect.Request.FromString(body).c2s
-        if c2s.pushProtoFmt != _PUSH_FORMAT_PROTOBUF:
-            raise CallRefusedError(f"pushProtoFmt {c2s.pushProtoFmt} is not simulated, only 0 (protobuf)")
         algo = _encryption(opend, c2s)
     except (DecodeError, CallRefusedError) as exc:
         return Init(_refusal(str(exc)), None)
@@ -183,6 +181,8 @@ def get_ticker(opend: SimulatedOpenD, client: Receiver, c2s: pb.Qot_GetTicker.C2
 
 def _encryption(opend: SimulatedOpenD, c2s: pb.InitConnect.C2S) -> PacketEncAlgo:
     """What InitConnect asks for (not said means FTAES_ECB with a key, and nothing without)."""
+    if c2s.pushProtoFmt != _PUSH_FORMAT_PROTOBUF:
+        raise CallRefusedError(f"pushProtoFmt {c2s.pushProtoFmt} is not simulated, only 0 (protobuf)")
     has_key = opend.options.rsa is not None
     if not c2s.HasField("packetEncAlgo"):
         return PacketEncAlgo.FTAES_ECB if has_key else PacketEncAlgo.NONE
@@ -195,7 +195,7 @@ def _encryption(opend: SimulatedOpenD, c2s: pb.InitConnect.C2S) -> PacketEncAlgo
     return algo
 
 
-def _register(  # noqa: PLR0913 - two calls, one rule
+def _register(
     opend: SimulatedOpenD, client: Receiver, keys: Iterable[Key], *, on: bool, first_push: bool, ok: bytes
 ) -> Answer:
     symbols = _ticker_symbols(keys)

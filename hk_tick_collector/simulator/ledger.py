@@ -2,8 +2,9 @@
 
 Owns the lines' shapes and a file of them. Never judges: `verdict` does.
 
-Invariant: a line is whole or it is not there. The writer cuts off a torn tail that an earlier, killed run left; the reader
-leaves it out. A pump that flushes before it pushes has a ledger that knows every tick that anybody can have heard of.
+Invariant: a line is whole or it is not there. The writer cuts off a torn tail that an earlier, killed run left; the
+reader leaves it out. A pump that flushes before it pushes has a ledger that knows every tick that anybody can have
+heard of.
 
     {"k":"day","date":…,"symbols":n,"seed":…}          a market begins
     {"k":"t","s":symbol,"q":seq,"ts":ms,"p":price,"v":volume,"o":turnover,"d":direction,"y":type}    a trade was made
@@ -30,6 +31,17 @@ if TYPE_CHECKING:
     from hk_tick_collector.simulator.tape import MadeTick
 
 FLUSH_SEC = 0.2
+
+# What a line of each kind must have at least.
+_FIELDS: dict[str, frozenset[str]] = {
+    "day": frozenset(),
+    "t": frozenset({"ts", *"sqpvody"}),
+    "u": frozenset({"s", "q", "why"}),
+    "r": frozenset("sqpvo"),
+    "l": frozenset("sq"),
+    "f": frozenset({"fault"}),
+    "g": frozenset({"s", "n"}),
+}
 
 Key = tuple[str, int]
 """(symbol, seq)"""
@@ -82,14 +94,14 @@ class Ledger:
 class LedgerWriter:
     """Appends lines, buffered.
 
-    A write flushes by itself when the oldest waiting line is 0.2 s old; `flush_due`, called by a pump at each step, does so
-    for a market that has fallen quiet.
+    A write flushes by itself when the oldest waiting line is 0.2 s old; `flush_due`, which a pump calls at each step,
+    does so for a market that has fallen quiet.
     """
 
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
         """Opens for appending; a torn last line is cut off. `clock` gives seconds that only rise."""
+        whole = _whole_bytes(path) if path.exists() else 0
         self._file = path.open("ab", buffering=0)
-        whole = _whole_bytes(path)
         if whole < self._file.tell():
             self._file.truncate(whole)
         self._clock = clock
@@ -168,8 +180,9 @@ def iter_ledger(path: Path) -> Iterator[dict[str, Any]]:
                 entry = json.loads(line)
             except ValueError as exc:
                 raise ConfigError(f"{path}, line {number}, is no JSON: {exc}") from exc
-            if not isinstance(entry, dict) or "k" not in entry:
-                raise ConfigError(f"{path}, line {number}, is no ledger line: it has no kind")
+            fields = _FIELDS.get(str(entry.get("k"))) if isinstance(entry, dict) else None
+            if fields is None or not entry.keys() >= fields:
+                raise ConfigError(f"{path}, line {number}, is no ledger line: {line[:80]!r}")
             yield entry
 
 
@@ -210,6 +223,4 @@ def read_ledger(path: Path) -> Ledger:
                 ledger.gets.append(entry)
             case "day":
                 ledger.days.append(entry)
-            case kind:
-                raise ConfigError(f"{path} has a line of kind {kind!r}, which no simulator writes")
     return ledger

@@ -8,7 +8,7 @@ day is never held in memory: its schedule is drawn up minute by minute and each 
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from itertools import accumulate
 from random import Random
@@ -70,7 +70,7 @@ def day_plan(
     return DayPlan(date, kind is DayKind.MORNING, tuple(symbols), seed, ticks_per_day, ordinals)
 
 
-class Market(Tape):
+class Market(Tape, ABC):
     """What a tick pump needs of a market."""
 
     @property
@@ -106,8 +106,8 @@ class MarketDay(Market):
     """One Hong Kong day.
 
     Opening auction prints at a random moment from 09:20 to 09:22, trading 09:30 to 12:00 and 13:00 to 16:00, a few odd
-    lots while the closing auction collects orders, and its prints at a random moment from 16:08 to 16:10, when OpenD says
-    CLOSED already. A half day ends at noon, its auction prints come from 12:08 to 12:10.
+    lots while the closing auction collects orders, and its prints at a random moment from 16:08 to 16:10, when OpenD
+    says CLOSED already. A half day ends at noon, its auction prints come from 12:08 to 12:10.
 
     Attributes:
         plan: what it was made from.

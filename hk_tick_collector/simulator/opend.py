@@ -287,6 +287,10 @@ class SimulatedOpenD:
             self.resume()
         return fresh
 
+    def watched(self) -> list[str]:
+        """The symbols that somebody gets pushes of, busiest first."""
+        return [symbol for symbol in self.market.symbols if self._watchers.get(symbol)]
+
     def unwatch(self, receiver: Receiver, symbols: Iterable[str]) -> None:
         """A connection gets the pushes of these no more."""
         for symbol in receiver.tickers & set(symbols):
@@ -294,10 +298,6 @@ class SimulatedOpenD:
             self._watchers[symbol] -= 1
 
     # ---- the upstream faults
-
-    def lose_upstream(self, why: Upstream) -> None:
-        """From now on nothing that the exchange makes is received."""
-        self.upstream = why
 
     def regain_upstream(self) -> tuple[int, list[Push]]:
         """Receive again. After a lost link, the last ticks of each symbol come late: (how many, their pushes)."""

@@ -4,7 +4,8 @@ Prices are whole thousandths of a Hong Kong dollar here ("mils"), so that a walk
 float that OpenD would send, since true division of integers rounds correctly.
 
 Source: HKEX, Second Schedule of the Rules of the Exchange, Part A, as changed on 2025-08-04 (0.01 from HK$10,
-0.02 from HK$20). The change after that (0.005 from HK$0.50 to HK$10) is left out: a price of this table is a price of that one, too.
+0.02 from HK$20). The change planned after that (0.005 from HK$0.50 to HK$10) is left out: a price of this table is a
+price of that one, too.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The calls that tell about the market: state, totals, static facts, plates, trade dates.
 
-Each is a function of (opend, client, c2s) that gives the S2C; a refusal is a raised CallRefusedError. Nothing here changes
-anything. Field meanings are those of the published protocol.
+Each is a function of (opend, client, c2s) that gives the S2C; a refusal is a raised CallRefusedError. Nothing here
+changes anything. Field meanings are those of the published protocol.
 """
 
 from __future__ import annotations
@@ -54,9 +54,7 @@ def known_symbol(opend: SimulatedOpenD, security: pb.Security) -> str:
     return symbol
 
 
-def get_global_state(
-    opend: SimulatedOpenD, client: Receiver, _c2s: pb.GetGlobalState.C2S
-) -> pb.GetGlobalState.S2C:
+def get_global_state(opend: SimulatedOpenD, client: Receiver, _c2s: pb.GetGlobalState.C2S) -> pb.GetGlobalState.S2C:
     """OpenD's state: `time` is its server's clock (s), `localTime` the clock of the machine that it runs on."""
     now_ms = opend.clock.now_ms
     return pb.GetGlobalState.S2C(
@@ -91,7 +89,7 @@ def get_basic_qot(opend: SimulatedOpenD, client: Receiver, c2s: pb.Qot_GetBasicQ
                 isSuspended=False,
                 listTime=_LISTED,
                 priceSpread=0.01,
-                updateTime=_hk_time(now_ms),
+                updateTime=hk_time(now_ms),
                 highPrice=totals.high,
                 openPrice=totals.open,
                 lowPrice=totals.low,
@@ -188,9 +186,7 @@ def _known_symbols(opend: SimulatedOpenD, securities: Sequence[pb.Security]) -> 
     return [known_symbol(opend, security) for security in securities]
 
 
-def _snapshot(
-    symbol: str, name: str, totals: Totals, now_ms: int
-) -> pb.Qot_GetSecuritySnapshot.SnapshotBasicData:
+def _snapshot(symbol: str, name: str, totals: Totals, now_ms: int) -> pb.Qot_GetSecuritySnapshot.SnapshotBasicData:
     return pb.Qot_GetSecuritySnapshot.SnapshotBasicData(
         security=_security(symbol),
         type=_SECURITY_TYPE_STOCK,
@@ -198,7 +194,7 @@ def _snapshot(
         listTime=_LISTED,
         lotSize=totals.lot_size,
         priceSpread=0.01,
-        updateTime=_hk_time(now_ms),
+        updateTime=hk_time(now_ms),
         highPrice=totals.high,
         openPrice=totals.open,
         lowPrice=totals.low,
@@ -236,7 +232,8 @@ def _amplitude(totals: Totals) -> float:
     return round((totals.high - totals.low) / totals.prev_close * 100, 3) if totals.prev_close else 0.0
 
 
-def _hk_time(ts_ms: int) -> str:
+def hk_time(ts_ms: int) -> str:
+    """UTC epoch ms as the protocol writes a time of Hong Kong."""
     return dt.datetime.fromtimestamp(ts_ms // 1000, _HONG_KONG).strftime("%Y-%m-%d %H:%M:%S")
 
 

@@ -8,6 +8,7 @@ client that doesn't read costs memory up to a limit, then it loses its connectio
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 import time
@@ -269,6 +270,8 @@ class Server:
         self.connections: dict[int, Connection] = {}
         self._listener: asyncio.Server | None = None
         self._placeholder: socket.socket | None = None
+        self._empty = asyncio.Event()
+        self._empty.set()
         # Large, as the real one's are; no two connections of a run share one.
         self._next_conn_id = 7_000_000_000_000_000_000
 
@@ -289,7 +292,7 @@ class Server:
             sock, self._placeholder = self._placeholder, None
         else:
             sock = bound_socket(self.host, port)
-        self._listener = cast("asyncio.Server", await loop.create_server(self._accept, sock=sock))
+        self._listener = await loop.create_server(self._accept, sock=sock)
         self.port = sock.getsockname()[1]
 
     def refuse(self) -> None:
@@ -309,6 +312,11 @@ class Server:
             self._placeholder = None
         for conn in list(self.connections.values()):
             conn.close_flushed()
+
+    async def emptied(self, timeout_sec: float) -> None:
+        """Wait until no connection is left, but no longer than that."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._empty.wait(), timeout_sec)
 
     def check_keep_alives(self) -> None:
         """Drop the connections that have not given a sign of life for three intervals."""
@@ -332,6 +340,7 @@ class Server:
             conn.abort()
             return
         self.connections[conn.conn_id] = conn
+        self._empty.clear()
         if self.frozen:
             conn.freeze()
         if self.throttled:
@@ -341,6 +350,8 @@ class Server:
         """A connection is gone."""
         self.connections.pop(conn.conn_id, None)
         self.opend.leave(conn)
+        if not self.connections:
+            self._empty.set()
 
     def _accept(self) -> Connection:
         self._next_conn_id += 1
@@ -356,5 +367,5 @@ def bound_socket(host: str, port: int) -> socket.socket:
     except OSError:
         sock.close()
         raise
-    sock.setblocking(False)
+    sock.setblocking(False)  # noqa: FBT003 - its only argument
     return sock

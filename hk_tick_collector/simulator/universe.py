@@ -25,9 +25,7 @@ _KNOWN_TEXT = """
     02382:75:100 02388:37:500 03968:48:500 06618:55:50 06690:25:200 09633:48:200
     09961:550:50 02800:26:500
 """
-_KNOWN = {
-    code: (float(price), int(lot)) for code, price, lot in (entry.split(":") for entry in _KNOWN_TEXT.split())
-}
+_KNOWN = {code: (float(price), int(lot)) for code, price, lot in (entry.split(":") for entry in _KNOWN_TEXT.split())}
 # Where the exchange's stock code plan puts shares and funds, and where warrants and callable contracts.
 _SHARE_CODES = (range(1, 4000), range(6000, 7000), range(9600, 10_000))
 _WARRANT_CODES = (range(13_000, 30_000), range(50_000, 70_000))

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
 import apsw
@@ -31,17 +32,18 @@ EXAMPLES_MAX = 5  # of each kind of fault
 _DAY_FILE = re.compile(r"\d{8}\.db")
 
 _SCHEMA = """
-PRAGMA journal_mode = OFF;
+PRAGMA journal_mode = MEMORY;
 PRAGMA synchronous = OFF;
 PRAGMA cache_size = -65536;
-CREATE TABLE made(symbol TEXT, seq INTEGER, ts_ms INTEGER, price REAL, volume INTEGER, turnover REAL, direction INTEGER,
-                  tick_type INTEGER, PRIMARY KEY (symbol, seq)) WITHOUT ROWID;
+CREATE TABLE made(symbol TEXT, seq INTEGER, ts_ms INTEGER, price REAL, volume INTEGER, turnover REAL,
+                  direction INTEGER, tick_type INTEGER, PRIMARY KEY (symbol, seq)) WITHOUT ROWID;
 CREATE TABLE unreachable(symbol TEXT, seq INTEGER, PRIMARY KEY (symbol, seq)) WITHOUT ROWID;
 CREATE TABLE lost(symbol TEXT, seq INTEGER, PRIMARY KEY (symbol, seq)) WITHOUT ROWID;
-CREATE TABLE revised(symbol TEXT, seq INTEGER, price REAL, volume INTEGER, turnover REAL, kept INTEGER DEFAULT 0,
+CREATE TABLE revised(symbol TEXT, seq INTEGER, price REAL, volume INTEGER, turnover REAL, stored INTEGER,
                      PRIMARY KEY (symbol, seq, price, volume, turnover)) WITHOUT ROWID;
-CREATE TABLE kept(symbol TEXT, seq INTEGER, ts_ms INTEGER, price REAL, volume INTEGER, turnover REAL, direction INTEGER,
-                  tick_type INTEGER, day TEXT);
+CREATE TABLE kept(symbol TEXT, seq INTEGER, ts_ms INTEGER, price REAL, volume INTEGER, turnover REAL,
+                  direction INTEGER, tick_type INTEGER, day TEXT);
+CREATE INDEX kept_keys ON kept(symbol, seq);
 CREATE TABLE copies(symbol TEXT, seq INTEGER, copies INTEGER, PRIMARY KEY (symbol, seq)) WITHOUT ROWID;
 """
 
@@ -51,8 +53,8 @@ _MADE = ", ".join(f"m.{name}" for name in _CONTENT.split(", "))
 _KEPT = ", ".join(f"k.{name}" for name in _CONTENT.split(", "))
 _STORED = "t.ts_ms, t.price, t.volume, t.turnover, t.direction_id, t.tick_type_id"
 
-# A revision that reached the recorder before the original did is what OpenD said first. Then the original, if it came at
-# all, is the one that was kept aside; if its push was lost or it never was to be had, there is nothing to keep.
+# A revision that reached the recorder before the original did is what OpenD said first. Then the original, if it came
+# at all, is the one that was kept aside; if its push was lost or it never was to be had, there is nothing to keep.
 _REVISION_FIRST = f"""
 EXISTS (SELECT 1 FROM revised r WHERE (r.symbol, r.seq, r.price, r.volume, r.turnover)
                                     = (t.symbol, t.seq, t.price, t.volume, t.turnover))
@@ -60,6 +62,38 @@ AND (t.ts_ms, t.direction_id, t.tick_type_id) = (m.ts_ms, m.direction, m.tick_ty
 AND (EXISTS (SELECT 1 FROM kept k WHERE (k.symbol, k.seq) = (t.symbol, t.seq) AND ({_KEPT}) = ({_MADE}))
      OR EXISTS (SELECT 1 FROM lost l WHERE (l.symbol, l.seq) = (t.symbol, t.seq))
      OR EXISTS (SELECT 1 FROM unreachable u WHERE (u.symbol, u.seq) = (t.symbol, t.seq)))
+"""  # noqa: S608 - made of constants
+
+# ?1 and ?2 are the begin and the end of the database's day.
+_WRONG = f"""
+SELECT t.symbol, t.seq, {_STORED}, {_MADE}
+FROM day.ticks t JOIN made m ON (m.symbol, m.seq) = (t.symbol, t.seq)
+WHERE ({_STORED}) IS NOT ({_MADE}) AND NOT ({_REVISION_FIRST}) OR t.ts_ms < ?1 OR t.ts_ms >= ?2
+"""  # noqa: S608 - made of constants
+
+_ABSENT = """
+SELECT m.symbol, m.seq FROM made m
+WHERE NOT EXISTS (SELECT 1 FROM copies c WHERE (c.symbol, c.seq) = (m.symbol, m.seq))
+AND {} EXISTS (SELECT 1 FROM unreachable u WHERE (u.symbol, u.seq) = (m.symbol, m.seq))
+"""
+
+_UNKNOWN = """
+SELECT c.symbol, c.seq FROM copies c
+WHERE NOT EXISTS (SELECT 1 FROM made m WHERE (m.symbol, m.seq) = (c.symbol, c.seq))
+"""
+
+_MARK_KEPT = """
+UPDATE revised AS r SET stored = 1
+WHERE EXISTS (SELECT 1 FROM kept k
+              WHERE (k.symbol, k.seq, k.price, k.volume, k.turnover) = (r.symbol, r.seq, r.price, r.volume, r.turnover))
+"""
+
+_REVISIONS_UNKNOWN = f"""
+SELECT k.symbol, k.seq FROM kept k LEFT JOIN made m ON (m.symbol, m.seq) = (k.symbol, k.seq)
+WHERE ({_KEPT}) IS NOT ({_MADE})
+AND NOT ((k.ts_ms, k.direction, k.tick_type) IS (m.ts_ms, m.direction, m.tick_type)
+         AND EXISTS (SELECT 1 FROM revised r WHERE (r.symbol, r.seq, r.price, r.volume, r.turnover)
+                                                 = (k.symbol, k.seq, k.price, k.volume, k.turnover)))
 """  # noqa: S608 - made of constants
 
 
@@ -123,6 +157,8 @@ def compare(ledger_path: Path, data_root: Path) -> Verdict:
         for path in days:
             court.hear(path)
         return court.verdict(len(days))
+    except apsw.Error as exc:
+        raise DatabaseError(f"the comparison's own database failed: {exc}") from exc
     finally:
         court.close()
 
@@ -133,12 +169,12 @@ class _Court:
     def __init__(self) -> None:
         flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_URI
         self._db = apsw.Connection("", flags=flags)
-        self._db.execute(_SCHEMA)
-        self._stored = self._wrong = self._unknown_rows = 0
+        self._db.execute(_SCHEMA).fetchall()  # a statement behind one that gives rows runs when those are taken
+        self._stored = self._wrong = 0
         self._examples: list[dict[str, Any]] = []
 
     def close(self) -> None:
-        """Give it back."""
+        """Give its disk space back."""
         self._db.close(True)  # noqa: FBT003 - the driver's parameter is positional only
 
     def load(self, path: Path) -> None:
@@ -161,15 +197,12 @@ class _Court:
                 case "l":
                     self._db.execute("INSERT OR IGNORE INTO lost VALUES (?,?)", (entry["s"], entry["q"]))
                 case "r":
-                    self._db.execute(
-                        "INSERT OR IGNORE INTO revised(symbol, seq, price, volume, turnover) VALUES (?,?,?,?,?)",
-                        revision_of(entry),
-                    )
+                    self._db.execute("INSERT OR IGNORE INTO revised VALUES (?,?,?,?,?,0)", revision_of(entry))
 
     def hear_revisions(self, path: Path) -> None:
-        """Take a day's `tick_revisions` in."""
-        with _Attached(self._db, path):
-            if self._db.execute("SELECT 1 FROM day.sqlite_master WHERE name = 'tick_revisions'").fetchone():
+        """Take a day's `tick_revisions` in, if it has such a table."""
+        with _attached(self._db, path):
+            if self._value("SELECT count(*) FROM day.sqlite_master WHERE name = 'tick_revisions'"):
                 self._db.execute(
                     f"INSERT INTO kept SELECT {_COLUMNS}, ? FROM day.tick_revisions",  # noqa: S608 - constants
                     (path.stem,),
@@ -177,40 +210,75 @@ class _Court:
 
     def hear(self, path: Path) -> None:
         """Compare a day's `ticks` with what was made."""
-        begin_ms = _midnight_ms(path)
-        with _Attached(self._db, path):
-            self._stored += int(self._value("SELECT count(*) FROM day.ticks"))
+        begin_ms = _begin_ms(path)
+        # One transaction: a recorder may be writing, and all of this must see the same rows.
+        with _attached(self._db, path), self._db:
+            self._stored += self._value("SELECT count(*) FROM day.ticks")
             self._db.execute(
                 "INSERT INTO copies SELECT symbol, seq, 1 FROM day.ticks WHERE true"
                 " ON CONFLICT (symbol, seq) DO UPDATE SET copies = copies + 1"
             )
-            odd = self._db.execute(
-                f"SELECT m.symbol IS NULL, t.symbol, t.seq, {_STORED}, {_MADE}"  # noqa: S608 - constants
-                " FROM day.ticks t LEFT JOIN made m ON (m.symbol, m.seq) = (t.symbol, t.seq)"
-                f" WHERE ({_STORED}) IS NOT ({_MADE}) AND NOT ({_REVISION_FIRST}) IS TRUE"
-                " OR t.ts_ms < ?1 OR t.ts_ms >= ?1 + ?2",
-                (begin_ms, DAY_SEC * 1000),
+            self._db.execute(
+                "UPDATE revised SET stored = 1 WHERE EXISTS (SELECT 1 FROM day.ticks t"
+                " WHERE (t.symbol, t.seq, t.price, t.volume, t.turnover)"
+                " = (revised.symbol, revised.seq, revised.price, revised.volume, revised.turnover))"
             )
-            for unknown, symbol, seq, *contents in odd:
-                if unknown:
-                    self._unknown_rows += 1
-                    self._example("unknown", symbol, seq, day=path.stem, stored=contents[:6])
-                else:
-                    self._wrong += 1
-                    self._example("wrong", symbol, seq, day=path.stem, stored=contents[:6], made=contents[6:])
+            for symbol, seq, *contents in self._db.execute(_WRONG, (begin_ms, begin_ms + DAY_SEC * 1000)):
+                self._wrong += 1
+                self._example("wrong", symbol, seq, day=path.stem, stored=contents[:6], made=contents[6:])
 
     def verdict(self, databases: int) -> Verdict:
-        """Count what is left to count."""
-        self._note_absent("unreachable", "JOIN unreachable u ON (u.symbol, u.seq) = (m.symbol, m.seq)", "true")
-        duplicated = int(self._value("SELECT coalesce(sum(copies - 1), 0) FROM copies"))
-        for symbol, seq in self._db.execute(
-            "SELECT symbol, seq FROM copies WHERE copies > 1 LIMIT ?", (EXAMPLES_MAX,)
-        ):
-            self._example("duplicated", symbol, seq)
-        unknown = int(
-            self._value(
-                "SELECT count(*) FROM copies c LEFT JOIN made m ON (m.symbol, m.seq) = (c.symbol, c.seq)"
-                " WHERE m.symbol IS NULL"
-            )
+        """Count what is left to count, and see that the books balance."""
+        self._db.execute(_MARK_KEPT)
+        verdict = Verdict(
+            databases=databases,
+            sent=self._value("SELECT count(*) FROM made"),
+            stored=self._stored,
+            missing=self._count("missing", _ABSENT.format("NOT")),
+            duplicated=self._value("SELECT coalesce(sum(copies - 1), 0) FROM copies"),
+            wrong=self._wrong,
+            unknown=self._count("unknown", _UNKNOWN),
+            unreachable=self._value(f"SELECT count(*) FROM ({_ABSENT.format('')})"),  # noqa: S608 - constants
+            revisions_sent=self._value("SELECT count(*) FROM revised"),
+            revisions_stored=self._value("SELECT count(*) FROM revised WHERE stored"),
+            revisions_unknown=self._count("revisions_unknown", _REVISIONS_UNKNOWN),
+            examples=(),
         )
-        raise NotImplementedError
+        for symbol, seq in self._db.execute("SELECT symbol, seq FROM copies WHERE copies > 1 LIMIT ?", (EXAMPLES_MAX,)):
+            self._example("duplicated", symbol, seq)
+        to_be_had = verdict.sent - verdict.missing - verdict.unreachable
+        assert verdict.stored == to_be_had + verdict.unknown + verdict.duplicated, verdict
+        return replace(verdict, examples=tuple(self._examples))
+
+    def _count(self, kind: str, select: str) -> int:
+        """How many (symbol, seq) a query gives; the first few become examples."""
+        for symbol, seq in self._db.execute(f"{select} LIMIT {EXAMPLES_MAX}"):
+            self._example(kind, symbol, seq)
+        return self._value(f"SELECT count(*) FROM ({select})")  # noqa: S608 - constants
+
+    def _value(self, select: str) -> int:
+        return cast("int", self._db.execute(select).fetchall()[0][0])
+
+    def _example(self, kind: str, symbol: str, seq: int, **details: object) -> None:
+        if sum(example["kind"] == kind for example in self._examples) < EXAMPLES_MAX:
+            self._examples.append({"kind": kind, "symbol": symbol, "seq": seq, **details})
+
+
+@contextmanager
+def _attached(db: apsw.Connection, path: Path) -> Iterator[None]:
+    """A day database as `day`, read-only."""
+    try:
+        db.execute("ATTACH ? AS day", (f"file:{quote(str(path.absolute()))}?mode=ro",))
+        yield
+        db.execute("DETACH day")
+    except apsw.Error as exc:
+        raise DatabaseError(f"{path} can't be compared: {exc}") from exc
+
+
+def _begin_ms(path: Path) -> int:
+    """Hong Kong midnight of the day that a file is named after."""
+    try:
+        date = dt.date.fromisoformat(path.stem)
+    except ValueError as exc:
+        raise DatabaseError(f"{path} is named after no date") from exc
+    return midnight_sec(date) * 1000

@@ -56,20 +56,29 @@ def varint(value: int) -> bytes:
 
 def entry_of(tick: MadeTick, recv_time_sec: float, kind: PushDataType) -> bytes:
     """Encode one tick; `recv_time_sec` is OpenD's clock as it got the tick from the exchange (epoch seconds)."""
-    ticker = Ticker(
-        time=tick.time,
-        sequence=tick.seq,
-        dir=tick.direction,
-        price=tick.price,
-        volume=tick.volume,
-        turnover=tick.turnover,
-        recvTime=recv_time_sec,
-        type=tick.tick_type,
-        timestamp=tick.ts_ms / 1000,
-    ).SerializeToString()
+    return entry_of_ticker(
+        Ticker(
+            time=tick.time,
+            sequence=tick.seq,
+            dir=tick.direction,
+            price=tick.price,
+            volume=tick.volume,
+            turnover=tick.turnover,
+            recvTime=recv_time_sec,
+            type=tick.tick_type,
+            timestamp=tick.ts_ms / 1000,
+        ),
+        kind,
+    )
+
+
+def entry_of_ticker(ticker: Ticker, kind: PushDataType) -> bytes:
+    """Encode a whole Ticker."""
+    ticker.ClearField("pushDataType")
+    data = ticker.SerializeToString()
     # Two bytes more for pushDataType. Some 80 bytes in all, so that its length is one byte.
-    assert len(ticker) + 2 <= _ONE_BYTE_VARINT_MAX, f"a tick of {len(ticker)} bytes"
-    return _TICKER_LIST_TAG + bytes((len(ticker) + 2,)) + ticker + _PUSH_DATA_TYPE_TAG + _TAIL[kind]
+    assert len(data) + 2 <= _ONE_BYTE_VARINT_MAX, f"a tick of {len(data)} bytes"
+    return _TICKER_LIST_TAG + bytes((len(data) + 2,)) + data + _PUSH_DATA_TYPE_TAG + _TAIL[kind]
 
 
 def as_kind(entry: bytes, kind: PushDataType) -> bytes:

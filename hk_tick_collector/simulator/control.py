@@ -1,0 +1,229 @@
+"""Commands: one JSON object a line in, one a line out, over TCP on the loopback.
+
+Owns the names of the commands. Whatever comes in is answered, `{"ok":true,…}` or `{"ok":false,"error":…}`, and never
+ends the simulator. The commands of one connection are carried out one after the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final
+
+from hk_tick_collector.simulator import reference
+from hk_tick_collector.simulator.fields import CommandError, Fields
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from hk_tick_collector.simulator.faults import Faults
+    from hk_tick_collector.simulator.server import Connection, Server
+    from hk_tick_collector.simulator.wire import PushFrame
+
+_log = logging.getLogger(__name__)
+
+LINE_BYTES_MAX: Final = 64 * 1024
+_BURST_TICKS_MAX: Final = 2_000_000
+_BURST_PREPARED_AT_ONCE: Final = 5000  # ticks between two looks at the network
+_CLOSE_SEC: Final = 0.2
+_BURST_CHUNK_FRAMES: Final = 500  # about 60 KB a write
+
+
+class Control:
+    """The control port of one simulator."""
+
+    def __init__(self, server: Server, faults: Faults, stop: Callable[[], None]) -> None:
+        self._server = server
+        self._opend = server.opend
+        self._stop = stop
+        self._faults = faults
+        self._listener: asyncio.Server | None = None
+        self._serving: set[asyncio.Task[None]] = set()
+        self._commands: dict[str, Callable[[Fields], Awaitable[dict[str, Any]]]] = {
+            "stats": self.stats,
+            "sync": self.sync,
+            "pause": self.pause,
+            "resume": self.resume,
+            "stop": self.stop,
+            "burst": self.burst,
+            "tick": self.tick,
+            "cut": faults.cut,
+            "garbage": faults.garbage,
+            "bad_hash": faults.bad_hash,
+            "oversize": faults.oversize,
+            "silent": faults.silent,
+            "freeze": faults.freeze,
+            "slow": faults.slow,
+            "lose": faults.lose,
+            "duplicate": faults.duplicate,
+            "reorder": faults.reorder,
+            "revise": faults.revise,
+            "refuse": faults.refuse,
+            "restart": faults.restart,
+            "outage": faults.outage,
+            "kick": faults.kick,
+        }
+
+    async def listen(self, port: int) -> int:
+        """Listen on the loopback; the port, chosen by the system for 0."""
+        self._listener = await asyncio.start_server(self._accept, "127.0.0.1", port, limit=LINE_BYTES_MAX)
+        return int(self._listener.sockets[0].getsockname()[1])
+
+    async def close(self) -> None:
+        """Listen no more; what is being answered may be finished within a moment."""
+        if self._listener is not None:
+            self._listener.close()
+        if self._serving:
+            _, late = await asyncio.wait(self._serving, timeout=_CLOSE_SEC)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def execute(self, line: bytes) -> dict[str, Any]:
+        """Carry out one line, and give its answer."""
+        try:
+            fields = json.loads(line)
+            if not isinstance(fields, dict):
+                return _refused(f"a command is a JSON object, this is {type(fields).__name__}")
+            name = fields.pop("cmd", None)
+            command = self._commands.get(name) if isinstance(name, str) else None
+            if command is None:
+                return _refused(f"unknown cmd {name!r}, expected one of {', '.join(self._commands)}")
+            return {"ok": True, **await command(Fields(fields))}
+        except ValueError as exc:
+            return _refused(f"not a line of JSON: {exc}")
+        except CommandError as exc:
+            return _refused(str(exc))
+
+    # ---- commands that are no faults
+
+    async def stats(self, fields: Fields) -> dict[str, Any]:
+        """What happened so far. Counts are of ticks, but `pushes` (frames) and `pushed` (frames times connections)."""
+        fields.finish()
+        opend, counters = self._opend, self._opend.counters
+        now_ms = opend.clock.now_ms
+        return {
+            "made": counters.made,
+            "received": counters.received,
+            "unreachable": counters.unreachable,
+            "pushes": counters.pushes,
+            "pushed": counters.pushed,
+            "get_ticker": counters.get_ticker,
+            "connections": len(self._server.connections),
+            "ready": len(self._server.ready),
+            "connected": counters.connected,
+            "protocol_errors": counters.protocol_errors,
+            "subscribed": len(opend.watched()),
+            "backlog_bytes": sum(conn.backlog_bytes for conn in self._server.connections.values()),
+            "sim_time": reference.hk_time(now_ms),
+            "sim_ts_ms": now_ms,
+            "market_state": opend.market.state_at(now_ms),
+            "paused": opend.clock.paused,
+            "done": opend.market.done,
+            "upstream": opend.upstream.name.lower(),
+            "listening": self._server.is_listening,
+            "faults": self._faults.active(),
+        }
+
+    async def sync(self, fields: Fields) -> dict[str, Any]:
+        """Flush the ledger: whatever was made until now is in it."""
+        fields.finish()
+        self._opend.ledger.flush()
+        return {"made": self._opend.counters.made}
+
+    async def pause(self, fields: Fields) -> dict[str, Any]:
+        """Make no ticks."""
+        fields.finish()
+        self._opend.pause()
+        return {"made": self._opend.counters.made}
+
+    async def resume(self, fields: Fields) -> dict[str, Any]:
+        """Make ticks again."""
+        fields.finish()
+        self._opend.resume()
+        return {}
+
+    async def stop(self, fields: Fields) -> dict[str, Any]:
+        """Flush and end the process, exit 0."""
+        fields.finish()
+        self._opend.ledger.flush()
+        self._stop()
+        return {"made": self._opend.counters.made}
+
+    async def tick(self, fields: Fields) -> dict[str, Any]:
+        """Make one tick of `symbol` now, with `price` (HK$) and `volume` (shares) if given."""
+        opend = self._opend
+        symbol = fields.symbol("symbol", opend.caches)
+        price = fields.number("price", low=0.001, high=1e6) if fields.has("price") else None
+        volume = fields.integer("volume", low=1, high=10**12) if fields.has("volume") else None
+        fields.finish()
+        tick = opend.market.make(symbol, opend.clock.now_ms, price=price, volume=volume)
+        opend.tell(opend.make_known([tick]))
+        return {"n": 1, "symbol": symbol, "seq": tick.seq, "ts_ms": tick.ts_ms}
+
+    async def burst(self, fields: Fields) -> dict[str, Any]:
+        """Make `ticks` at once: all frames first, then written as fast as each client reads (if `paced`)."""
+        opend = self._opend
+        count = fields.integer("ticks", low=1, high=_BURST_TICKS_MAX)
+        symbols = fields.symbols("symbols", opend.caches)
+        paced = fields.flag("paced", default=True)
+        fields.finish()
+        opend.held += 1  # no tick may be made in between: a symbol's ticks stay in order
+        try:
+            framed: list[PushFrame] = []
+            for start in range(0, count, _BURST_PREPARED_AT_ONCE):
+                some = min(_BURST_PREPARED_AT_ONCE, count - start)
+                made = opend.market.burst(some, opend.clock.now_ms, symbols)
+                framed += opend.framed(opend.shaper.shape(opend.make_known(made)))
+                await asyncio.sleep(0)
+            began = perf_counter()
+            await asyncio.gather(*(self._write(conn, framed, paced=paced) for conn in self._server.ready))
+        finally:
+            opend.held -= 1
+        return {"n": count, "pushes": len(framed), "write_sec": round(perf_counter() - began, 6)}
+
+    async def _write(self, conn: Connection, framed: list[PushFrame], *, paced: bool) -> None:
+        """Give a connection those frames that it wants, a chunk at a time."""
+        for start in range(0, len(framed), _BURST_CHUNK_FRAMES):
+            data = self._opend.joined(framed[start : start + _BURST_CHUNK_FRAMES], conn)
+            if not data:
+                continue
+            if paced:
+                await conn.room()
+            if not conn.is_open:
+                return
+            conn.send(data)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                try:
+                    line = await reader.readline()
+                except ValueError:  # asyncio's word for a line over the limit; where the next begins is not known
+                    writer.write(_line(_refused(f"a line of more than {LINE_BYTES_MAX} bytes")))
+                    break
+                if not line:
+                    break
+                writer.write(_line(await self.execute(line)))
+                await writer.drain()
+                if self._listener is not None and not self._listener.is_serving():
+                    break
+        except OSError as exc:
+            _log.info("a control connection ended: %s", exc)
+        finally:
+            writer.close()
+
+
+def _refused(error: str) -> dict[str, Any]:
+    return {"ok": False, "error": error}
+
+
+def _line(answer: dict[str, Any]) -> bytes:
+    return json.dumps(answer, separators=(",", ":")).encode() + b"\n"

@@ -1,0 +1,80 @@
+"""The fields of a control command: read one by one, checked, and none left over."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hk_tick_collector.errors import CollectorError
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+MISSING: Any = object()
+
+
+class CommandError(CollectorError):
+    """A command can't be carried out; the text is its answer's `error`."""
+
+
+class Fields:
+    """What came with a command. Each getter takes its field away, so that `finish` can name what nobody knows."""
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        self._fields = dict(fields)
+
+    def number(self, name: str, default: float = MISSING, *, low: float, high: float) -> float:
+        """A number from `low` to `high`."""
+        value = self._take(name, default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise CommandError(f"{name} is {value!r}, expected a number from {low:g} to {high:g}")
+        return float(value)
+
+    def integer(self, name: str, default: int = MISSING, *, low: int, high: int) -> int:
+        """A whole number from `low` to `high`."""
+        value = self._take(name, default)
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise CommandError(f"{name} is {value!r}, expected a whole number from {low} to {high}")
+        return value
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        """True or false."""
+        value = self._take(name, default)
+        if not isinstance(value, bool):
+            raise CommandError(f"{name} is {value!r}, expected true or false")
+        return value
+
+    def symbols(self, name: str, known: Container[str]) -> tuple[str, ...]:
+        """A list of known symbols; not given, or null, is an empty one."""
+        value = self._take(name, None)
+        if value is None:
+            return ()
+        if not isinstance(value, list):
+            raise CommandError(f"{name} is {value!r}, expected a list of symbols")
+        for symbol in value:
+            if not isinstance(symbol, str) or symbol not in known:
+                raise CommandError(f"{name} has {symbol!r}, which is no symbol of this market")
+        return tuple(value)
+
+    def symbol(self, name: str, known: Container[str]) -> str:
+        """One known symbol."""
+        value = self._take(name, MISSING)
+        if not isinstance(value, str) or value not in known:
+            raise CommandError(f"{name} is {value!r}, which is no symbol of this market")
+        return value
+
+    def has(self, name: str) -> bool:
+        """Whether a field was given, and not as null."""
+        return self._fields.get(name) is not None
+
+    def finish(self) -> None:
+        """CommandError if a field was given that the command does not have."""
+        if self._fields:
+            raise CommandError(f"unknown field {min(self._fields)!r}")
+
+    def _take(self, name: str, default: Any) -> Any:  # noqa: ANN401 - JSON
+        value = self._fields.pop(name, None)
+        if value is not None:
+            return value
+        if default is MISSING:
+            raise CommandError(f"{name} is missing")
+        return default

@@ -1,0 +1,192 @@
+"""One simulator, put together and run until it is told to stop.
+
+Owns the start (market, ledger, ports, the line on stdout), the pump that lets time go by, and the end: the ledger is
+flushed whatever happens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import os
+import signal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from hk_tick_collector.errors import ConfigError
+from hk_tick_collector.simulator.clock import MarketClock
+from hk_tick_collector.simulator.control import Control
+from hk_tick_collector.simulator.faults import Faults
+from hk_tick_collector.simulator.ledger import LedgerWriter
+from hk_tick_collector.simulator.market import FlatMarket, Market, MarketDay, day_plan
+from hk_tick_collector.simulator.opend import OpenDOptions, SimulatedOpenD, Upstream
+from hk_tick_collector.simulator.server import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from hk_tick_collector.simulator.tape import Ordinals
+
+_HONG_KONG = ZoneInfo("Asia/Hong_Kong")
+_KEEP_ALIVE_CHECK_SEC = 1.0
+_STOP_SEC = 1.5  # connections have a second to take what was written to them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatorSettings:
+    """What to run.
+
+    Attributes:
+        symbols: the universe, busiest first.
+        ledger: where the truth is written.
+        seed: the same one makes the same market.
+        date: the simulated day, or None for a stream by the wall clock.
+        start: where that day begins (Hong Kong time); None: 09:00.
+        speed: simulated seconds a second.
+        ticks_per_day: of the simulated day, over all symbols.
+        rate: ticks a second of the stream by the wall clock.
+        ordinals: what sequences look like; see `tape`.
+        hold: make no tick until somebody has subscribed, or `resume`.
+        pump_ms: how often ticks are made and pushed.
+        host: the address to listen on.
+        port: 0 lets the system choose one.
+        control_port: likewise; always on the loopback.
+        opend: how OpenD behaves.
+    """
+
+    symbols: tuple[str, ...]
+    ledger: Path
+    seed: int = 0
+    date: dt.date | None = None
+    start: dt.time | None = None
+    speed: float = 1.0
+    ticks_per_day: int = 1_000_000
+    rate: float = 100.0
+    ordinals: Ordinals = "contiguous"
+    hold: bool = False
+    pump_ms: int = 20
+    host: str = "127.0.0.1"
+    port: int = 0
+    control_port: int = 0
+    opend: OpenDOptions = field(default_factory=OpenDOptions)
+
+
+async def serve(settings: SimulatorSettings, announce: Callable[[dict[str, Any]], None]) -> None:
+    """Run until `stop`, SIGTERM or SIGINT. `announce` gets the ports once both listen.
+
+    Raises:
+        ConfigError: the settings do not go together, or a port or the ledger can't be had.
+    """
+    market, clock = _market(settings)
+    ledger = _ledger(settings)
+    try:
+        opend = SimulatedOpenD(market, clock, ledger, settings.opend)
+        if settings.hold:
+            opend.pause()
+            opend.hold_until_subscribed = True
+        await _run(settings, Server(opend, settings.host), announce)
+    finally:
+        ledger.close()
+
+
+async def _run(settings: SimulatorSettings, server: Server, announce: Callable[[dict[str, Any]], None]) -> None:
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+    faults = Faults(server)
+    control = Control(server, faults, stopping.set)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    try:
+        await server.listen(settings.port)
+        control_port = await control.listen(settings.control_port)
+    except OSError as exc:
+        server.close()
+        raise ConfigError(
+            f"can't listen on {settings.host} port {settings.port}, control port {settings.control_port}: "
+            f"{exc.strerror}; choose others, or 0"
+        ) from exc
+    announce(
+        {
+            "event": "listening",
+            "host": settings.host,
+            "port": server.port,
+            "control_port": control_port,
+            "pid": os.getpid(),
+        }
+    )
+    pump = loop.create_task(_pump(server, settings.pump_ms / 1000))
+    told_to_stop = loop.create_task(stopping.wait())
+    try:
+        await asyncio.wait({pump, told_to_stop}, return_when=asyncio.FIRST_COMPLETED)
+        if pump.done():
+            pump.result()  # it only ends by a bug: let it be seen
+    finally:
+        pump.cancel()
+        told_to_stop.cancel()
+        faults.cancel()
+        await control.close()
+        await _close(server)
+
+
+async def _pump(server: Server, step_sec: float) -> None:
+    """Step OpenD at even intervals; a late step is not made up for, its ticks come with the next."""
+    loop = asyncio.get_running_loop()
+    due = check_due = loop.time()
+    while True:
+        server.opend.step()
+        now = loop.time()
+        if now >= check_due:
+            server.check_keep_alives()
+            check_due = now + _KEEP_ALIVE_CHECK_SEC
+        due = max(due + step_sec, now)
+        await asyncio.sleep(due - now)
+
+
+async def _close(server: Server) -> None:
+    """End every connection in peace, and write down what will never be made good."""
+    if server.opend.upstream is Upstream.LOST:
+        server.opend.give_up_missed()
+    server.close()
+    await server.emptied(_STOP_SEC)
+
+
+def _market(settings: SimulatorSettings) -> tuple[Market, MarketClock]:
+    if settings.date is None:
+        clock = MarketClock(start_ts_ms=None, speed=1.0)
+        flat = FlatMarket(
+            settings.symbols,
+            seed=settings.seed,
+            rate=settings.rate,
+            start_ts_ms=clock.now_ms,
+            ordinals=settings.ordinals,
+        )
+        return flat, clock
+    plan = day_plan(
+        settings.date,
+        settings.symbols,
+        seed=settings.seed,
+        ticks_per_day=settings.ticks_per_day,
+        ordinals=settings.ordinals,
+    )
+    start_ts_ms = None
+    if settings.start is not None:
+        start_ts_ms = int(dt.datetime.combine(settings.date, settings.start, _HONG_KONG).timestamp() * 1000)
+    day = MarketDay(plan, start_ts_ms=start_ts_ms)
+    return day, MarketClock(start_ts_ms=day.start_ts_ms, speed=settings.speed)
+
+
+def _ledger(settings: SimulatorSettings) -> LedgerWriter:
+    path = settings.ledger
+    try:
+        if settings.date is not None and path.exists() and path.stat().st_size:
+            # The same day again would make the same (symbol, sequence) again.
+            raise ConfigError(f"ledger {path} has a run already; delete it or name another one")
+        ledger = LedgerWriter(path)
+    except OSError as exc:
+        raise ConfigError(f"can't write the ledger {path}: {exc.strerror}") from exc
+    date = settings.date or dt.datetime.now(_HONG_KONG).date()
+    ledger.note("day", date=date.isoformat(), symbols=len(settings.symbols), seed=settings.seed)
+    ledger.flush()
+    return ledger
