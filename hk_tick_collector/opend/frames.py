@@ -33,6 +33,7 @@ SERIAL_MAX = 0xFFFFFFFF
 # A header that claims more than this is a broken stream, not a message.
 BODY_MAX = 8 * 1024 * 1024
 
+_MAGIC = b"FT"
 _RESERVED = bytes(8)
 
 
@@ -51,11 +52,14 @@ class FrameRun(NamedTuple):
         raw: the frames end to end, bodies in plaintext. This is what the journal stores.
         pushes: how many of them are ticker pushes (3011).
         frames: the others, in order, cut out.
+        error: how the stream was broken behind them. It is a value and not raised, so that the whole frames in front
+            of it, which reached this machine, are not lost with it.
     """
 
     raw: bytes
     pushes: int
     frames: list[Frame]
+    error: RemoteProtocolError | None
 
 
 class Cipher(Protocol):
@@ -103,7 +107,7 @@ def iter_frames(raw: bytes) -> Iterator[tuple[int, int, bytes]]:
 class FrameReader:
     """Turns a stream of bytes, cut anywhere, into runs of whole checked frames.
 
-    After it has raised it is of no more use: where the next frame begins can't be known. Drop the connection.
+    After it has told an error it is of no more use: where the next frame begins can't be known. Drop the connection.
     """
 
     def __init__(self, cipher: Cipher | None = None, *, body_max: int = BODY_MAX) -> None:
@@ -111,6 +115,7 @@ class FrameReader:
         self._body_max = body_max
         self._pending = bytearray()
         self._need = HEADER_SIZE  # bytes that must be there before looking again makes sense
+        self._broken = False
 
     @property
     def pending_bytes(self) -> int:
@@ -120,53 +125,51 @@ class FrameReader:
     def feed(self, data: bytes) -> FrameRun:
         """Take bytes, give the whole frames that they complete.
 
-        Raises:
-            RemoteProtocolError: wrong magic, format, version, size or hash; the message says what was seen.
+        What can be wrong (wrong magic, format, version, size or hash; a body that can't be decrypted) comes as the
+        run's `error`.
         """
+        if self._broken:
+            raise LocalProtocolError("bytes for a reader that has told an error")
         if self._pending:
             self._pending += data
-            if len(self._pending) < self._need:
-                return FrameRun(b"", 0, [])
+            if len(self._pending) < self._need and self._pending[:2] in (_MAGIC, _MAGIC[:1]):
+                return FrameRun(b"", 0, [], None)
             data = bytes(self._pending)
             self._pending.clear()
-        if self.cipher is not None:
-            return self._feed_encrypted(data)
-        end, pushes, others = self._scan(data)
-        if end < len(data):
-            self._keep(data, end)
-            data = data[:end]
-        return FrameRun(data, pushes, others)
+        return self._scan(data) if self.cipher is None else self._scan_encrypted(data, self.cipher)
 
-    def feed_one(self, data: bytes) -> tuple[Frame | None, bytes]:
-        """Take bytes until one frame is whole: (the frame, the bytes behind it), or (None, b"") before that.
+    def feed_one(self, data: bytes) -> tuple[FrameRun, bytes]:
+        """Take bytes until one frame is whole: (a run of that one, the bytes behind it).
 
-        For the first frame of a connection, whose content decides how the next is read.
+        For the first frame of a connection, whose content decides how the next is read. Before it is whole the run
+        is empty.
         """
         data = bytes(self._pending) + data
         self._pending.clear()
-        _check_beginning(data, 0)
-        size = HEADER.unpack_from(data)[6] if len(data) >= HEADER_SIZE else 0
-        if size > self._body_max:
-            raise _broken_header(data, 0, self._body_max)
-        whole = HEADER_SIZE + size
-        if len(data) < whole:
-            self._pending += data
-            return None, b""
-        run = self.feed(data[:whole])
-        return Frame(*next(iter_frames(run.raw))), data[whole:]
+        whole = HEADER_SIZE
+        if len(data) >= HEADER_SIZE:
+            whole += min(HEADER.unpack_from(data)[6], self._body_max)
+        return self.feed(data[:whole]), data[whole:]
 
-    def _keep(self, data: bytes, start: int) -> None:
-        """Keep the beginning of a frame, and note how long it is going to be."""
-        self._pending += data[start:]
+    def _end(self, data: bytes, pos: int, error: RemoteProtocolError | None) -> RemoteProtocolError | None:
+        """Keep the beginning of a frame that is not whole yet; garbage is refused at its first bytes."""
+        if error is None and pos < len(data):
+            error = _check_beginning(data, pos)
+        if error is not None:
+            self._broken = True
+            return error
+        self._pending += data[pos:]
         have = len(self._pending)
         self._need = HEADER_SIZE if have < HEADER_SIZE else HEADER_SIZE + HEADER.unpack_from(self._pending)[6]
+        return None
 
-    def _scan(self, data: bytes) -> tuple[int, int, list[Frame]]:
-        """Check plain frames in place: (end of the last whole one, pushes, the other frames).
+    def _scan(self, data: bytes) -> FrameRun:
+        """Check plain frames in place.
 
         This loop runs for each frame of the recorder's life; it copies nothing that is not needed.
         """
         others: list[Frame] = []
+        error = None
         pos = pushes = 0
         end = len(data)
         view = memoryview(data)
@@ -175,56 +178,60 @@ class FrameReader:
         while end - pos >= HEADER_SIZE:
             f, t, proto_id, fmt, version, serial_no, size, digest, _ = unpack(data, pos)
             if f != b"F" or t != b"T" or fmt or version or size > body_max:
-                raise _broken_header(data, pos, body_max)
+                error = _broken_header(data, pos, body_max)
+                break
             start = pos + HEADER_SIZE
             stop = start + size
             if stop > end:
                 break
             if sha1(view[start:stop]).digest() != digest:
-                raise _broken_hash(proto_id, serial_no, size)
+                error = _broken_hash(proto_id, serial_no, size)
+                break
             if proto_id == TICKER_PUSH:
                 pushes += 1
             else:
                 others.append(Frame(proto_id, serial_no, data[start:stop]))
             pos = stop
-        if pos < end:
-            _check_beginning(data, pos)
-        return pos, pushes, others
+        error = self._end(data, pos, error)
+        return FrameRun(data[:pos], pushes, others, error)
 
-    def _feed_encrypted(self, data: bytes) -> FrameRun:
+    def _scan_encrypted(self, data: bytes, cipher: Cipher) -> FrameRun:
         """The same for encrypted bodies: each is decrypted, checked, and put into the run as plaintext."""
-        assert self.cipher is not None
         others: list[Frame] = []
         run: list[bytes] = []
+        error = None
         pos = pushes = 0
         end = len(data)
         while end - pos >= HEADER_SIZE:
             f, t, proto_id, fmt, version, serial_no, size, digest, _ = HEADER.unpack_from(data, pos)
             if f != b"F" or t != b"T" or fmt or version or size > self._body_max:
-                raise _broken_header(data, pos, self._body_max)
+                error = _broken_header(data, pos, self._body_max)
+                break
             stop = pos + HEADER_SIZE + size
             if stop > end:
                 break
-            body = self.cipher.decrypt(data[pos + HEADER_SIZE : stop])
+            try:
+                body = cipher.decrypt(data[pos + HEADER_SIZE : stop])
+            except RemoteProtocolError as exc:
+                error = exc
+                break
             if sha1(body).digest() != digest:
-                raise _broken_hash(proto_id, serial_no, size)
+                error = _broken_hash(proto_id, serial_no, size)
+                break
             run.append(encode(proto_id, serial_no, body))
             if proto_id == TICKER_PUSH:
                 pushes += 1
             else:
                 others.append(Frame(proto_id, serial_no, body))
             pos = stop
-        if pos < end:
-            _check_beginning(data, pos)
-            self._keep(data, pos)
-        return FrameRun(b"".join(run), pushes, others)
+        error = self._end(data, pos, error)
+        return FrameRun(b"".join(run), pushes, others, error)
 
 
-def _check_beginning(data: bytes, pos: int) -> None:
-    """Garbage is refused at its first bytes: waiting for a whole header would hang on a short one."""
+def _check_beginning(data: bytes, pos: int) -> RemoteProtocolError | None:
+    """Waiting for a whole header would hang on garbage that is shorter than one."""
     seen = data[pos : pos + 2]
-    if not b"FT".startswith(seen):
-        raise RemoteProtocolError(f"a frame begins with {seen!r}, expected b'FT'")
+    return None if _MAGIC.startswith(seen) else RemoteProtocolError(f"a frame begins with {seen!r}, expected b'FT'")
 
 
 def _broken_header(data: bytes, pos: int, body_max: int) -> RemoteProtocolError:

@@ -132,11 +132,17 @@ class InitReply(NamedTuple):
 
 
 class Quota(NamedTuple):
-    """Subscription quota: one for each stock and type, over all connections; `own` are this connection's symbols."""
+    """Subscription quota: one for each stock and type, over all connections.
+
+    Attributes:
+        used: by everything that is subscribed on this OpenD.
+        remaining: what can still be subscribed.
+        held: symbols whose ticker some connection has subscribed: subscribing them again costs nothing.
+    """
 
     used: int
     remaining: int
-    own: frozenset[str]
+    held: frozenset[str]
 
 
 class GlobalState(NamedTuple):
@@ -269,15 +275,14 @@ def get_sub_info() -> bytes:
 def quota(body: bytes) -> Quota:
     """GetSubInfo's reply."""
     s2c = cast("pb.Qot_GetSubInfo.Response", decode_reply(ProtoId.QOT_GET_SUB_INFO, body)).s2c
-    own = {
+    held = {
         symbol_of(security.market, security.code)
         for conn in s2c.connSubInfoList
-        if conn.isOwnConnData
         for info in conn.subInfoList
         if info.subType == SUB_TYPE_TICKER
         for security in info.securityList
     }
-    return Quota(s2c.totalUsedQuota, s2c.remainQuota, frozenset(own))
+    return Quota(s2c.totalUsedQuota, s2c.remainQuota, frozenset(held))
 
 
 def get_ticker(symbol: str, count: int) -> bytes:

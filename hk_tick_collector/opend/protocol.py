@@ -81,13 +81,15 @@ class Received(NamedTuple):
         raw: whole frames for the journal, in order, bodies in plaintext.
         pushes: how many of them are ticker pushes.
         frames: the other ones.
+        error: how OpenD broke the protocol behind them; the connection is of no more use.
         opened: InitConnect's answer, when this feeding brought it; it is not in `raw`, since it holds a key.
     """
 
     raw: bytes
     pushes: int
     frames: list[Frame]
-    opened: messages.InitReply | None
+    error: RemoteProtocolError | None
+    opened: messages.InitReply | None = None
 
 
 class ClientConnection:
@@ -121,19 +123,16 @@ class ClientConnection:
         """Bytes from OpenD.
 
         Raises:
-            RemoteProtocolError: OpenD broke the protocol; the connection is of no more use.
             RefusedError: OpenD refused InitConnect.
         """
-        try:
-            if self.state is State.READY:
-                run = self._reader.feed(data)
-                return Received(run.raw, run.pushes, run.frames, None)
-            if self.state is State.OPENING:
-                return self._receive_opening(data)
-        except RemoteProtocolError:
+        if self.state is State.OPENING:
+            return self._receive_opening(data)
+        if self.state is not State.READY:
+            raise LocalProtocolError(f"bytes for a connection that is {self.state.name}")
+        run = self._reader.feed(data)
+        if run.error is not None:
             self._move(_Input.BROKEN)
-            raise
-        raise LocalProtocolError(f"bytes for a connection that is {self.state.name}")
+        return Received(*run)
 
     def eof(self) -> int:
         """The stream has ended. Returns the bytes of the frame that it was cut in (0: between frames)."""
@@ -142,16 +141,26 @@ class ClientConnection:
 
     def _receive_opening(self, data: bytes) -> Received:
         """Wait for exactly one frame, then read on with the cipher that it brings."""
-        frame, rest = self._reader.feed_one(data)
-        if frame is None:
-            return Received(b"", 0, [], None)
-        if frame.proto_id != ProtoId.INIT_CONNECT:
-            raise RemoteProtocolError(f"{messages.call_name(frame.proto_id)} before InitConnect was answered")
+        run, rest = self._reader.feed_one(data)
+        try:
+            if run.error is not None:
+                raise run.error
+            if not run.raw:
+                return Received(b"", 0, [], None)
+            opened = self._opened(run)
+        except RemoteProtocolError as exc:
+            self._move(_Input.BROKEN)
+            return Received(b"", 0, [], exc)
+        self._move(_Input.INIT_ANSWERED)
+        return self.receive(rest)._replace(opened=opened)
+
+    def _opened(self, run: FrameRun) -> messages.InitReply:
+        frame = run.frames[0] if run.frames else None
+        if frame is None or frame.proto_id != ProtoId.INIT_CONNECT:
+            raise RemoteProtocolError(f"a frame of protoID {frame and frame.proto_id} before InitConnect was answered")
         opened = messages.init_reply(frame.body)
         self._reader = frames.FrameReader(packet_cipher(self._algo, opened.aes_key, opened.aes_iv))
-        self._move(_Input.INIT_ANSWERED)
-        run: FrameRun = self._reader.feed(rest)
-        return Received(run.raw, run.pushes, run.frames, opened)
+        return opened
 
     def _next_serial(self, purpose: Purpose) -> int:
         """Serial numbers rise and carry the purpose; 32 bits last for a billion requests on one connection."""
