@@ -320,6 +320,25 @@ def read_stats(path: Path) -> dict[str, SymbolStats]:
         con.close()
 
 
+class StoredTicks:
+    """What is stored in a DATA_ROOT, for those who plan by it. Opens what it reads anew: files come and go."""
+
+    def __init__(self, data_root: Path, recent_days: int) -> None:
+        self._data_root = data_root
+        self._recent_days = recent_days
+
+    def rows_by_symbol(self) -> dict[str, int]:
+        """Rows of the newest day that has any, by symbol; {} where nothing can be read."""
+        for path in reversed(day_files(self._data_root)[-self._recent_days :]):
+            try:
+                stats = read_stats(path)
+            except DatabaseError:
+                continue  # locked or damaged: only an order and a depth depend on it
+            if stats:
+                return {symbol: row.rows for symbol, row in stats.items()}
+        return {}
+
+
 class DayDatabases:
     """The open day databases of the writer: at most `limit`, the least recently used closed first."""
 

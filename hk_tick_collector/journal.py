@@ -6,11 +6,11 @@ found is reported, never skipped in silence.
 
 A segment is `YYYYMMDD-NNNNNNNN.hkj`: the Hong Kong day of reception, and a number that only rises. Its records:
 
-    magic "HKJ1" · kind u8 · 3 zero bytes · payload size u32 · session u32 · index u64 · receive time ms i64 ·
+    magic "HKJ1" · kind u8 · 3 zero bytes · payload size u32 · session u32 · record number u64 · receive time ms i64 ·
     CRC-32 of the payload u32 · CRC-32 of these 36 bytes u32 · payload
 
-The header has its own checksum, so that a broken size can't make a reader wait for bytes that never come. `index`
-counts all records for ever: a segment that went missing is a hole in it.
+The header has its own checksum, so that a broken size can't make a reader wait for bytes that never come. The
+record number counts for ever: a segment that went missing is a hole in it.
 
 This module reads and names; `journal_append` is the recorder's end that writes.
 """
@@ -51,11 +51,11 @@ class Kind(IntEnum):
 
 
 class Position(NamedTuple):
-    """A place between two records, and the index of the record that begins there."""
+    """A place between two records, and the number of the record that begins there (-1: whichever it is)."""
 
     segment: int
     offset: int
-    index: int
+    record_no: int
 
 
 class Record(NamedTuple):
@@ -76,7 +76,7 @@ class Damage(NamedTuple):
         segment: where it was found.
         offset: where it begins.
         skipped_bytes: how far the next whole record is.
-        missing_records: how many records the indexes say are gone.
+        missing_records: how many records the numbers say are gone.
     """
 
     segment: int
@@ -112,9 +112,9 @@ def list_segments(root: Path) -> list[Segment]:
     )
 
 
-def encode_record(kind: Kind, session: int, index: int, recv_ts_ms: int, payload: bytes) -> bytes:
+def encode_record(kind: Kind, session: int, record_no: int, recv_ts_ms: int, payload: bytes) -> bytes:
     """A record as it stands in the file, header only: the payload follows it."""
-    head = HEADER.pack(MAGIC, kind, len(payload), session, index, recv_ts_ms, crc32(payload), 0)
+    head = HEADER.pack(MAGIC, kind, len(payload), session, record_no, recv_ts_ms, crc32(payload), 0)
     return head[:_HEADER_CHECKED] + crc32(head[:_HEADER_CHECKED]).to_bytes(4, "little")
 
 
@@ -122,19 +122,19 @@ class _Header(NamedTuple):
     kind: int
     size: int
     session: int
-    index: int
+    record_no: int
     recv_ts_ms: int
     payload_crc: int
 
 
 def _decode_header(data: bytes, offset: int) -> _Header | None:
     """The header at `offset`, or None if these bytes are not one."""
-    magic, kind, size, session, index, recv_ts_ms, payload_crc, header_crc = HEADER.unpack_from(data, offset)
+    magic, kind, size, session, record_no, recv_ts_ms, payload_crc, header_crc = HEADER.unpack_from(data, offset)
     if magic != MAGIC or size > PAYLOAD_MAX:
         return None
     if crc32(memoryview(data)[offset : offset + _HEADER_CHECKED]) != header_crc:
         return None
-    return _Header(kind, size, session, index, recv_ts_ms, payload_crc)
+    return _Header(kind, size, session, record_no, recv_ts_ms, payload_crc)
 
 
 class JournalReader:
@@ -215,9 +215,9 @@ class JournalReader:
             self._file = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
             self._file_segment = segment.number
             if self._position is None:
-                self._position = Position(segment.number, 0, -1)  # -1: any first index is the right one
+                self._position = Position(segment.number, 0, -1)
             elif segment.number != wanted:
-                self._position = Position(segment.number, 0, self._position.index)
+                self._position = Position(segment.number, 0, self._position.record_no)
             return True
         return False
 
@@ -233,7 +233,7 @@ class JournalReader:
         rest = os.fstat(self._file).st_size - self._position.offset
         if rest > 0:
             self.damages.append(Damage(self._file_segment, self._position.offset, rest, 0))
-        self._position = Position(following.number, 0, self._position.index)
+        self._position = Position(following.number, 0, self._position.record_no)
 
     def _read_here(self, max_bytes: int) -> list[Record]:
         """Whole records of the open segment from the position on."""
@@ -258,10 +258,10 @@ class JournalReader:
                     break
                 return self._read_here(max_bytes)
             # Lower than expected is harmless: a power cut took a tail that had been stored already.
-            if -1 < expected < header.index:
-                self.damages.append(Damage(segment, offset + pos, 0, header.index - expected))
-            expected = header.index + 1
-            start = Position(segment, offset + pos, header.index)
+            if -1 < expected < header.record_no:
+                self.damages.append(Damage(segment, offset + pos, 0, header.record_no - expected))
+            expected = header.record_no + 1
+            start = Position(segment, offset + pos, header.record_no)
             end = Position(segment, offset + whole, expected)
             records.append(Record(header.kind, header.session, header.recv_ts_ms, payload, start, end))
             pos = whole
@@ -274,7 +274,7 @@ class JournalReader:
         if found is None:
             return False
         self.damages.append(Damage(self._file_segment, offset, found - offset, 0))
-        self._position = Position(self._file_segment, found, self._position.index)
+        self._position = Position(self._file_segment, found, self._position.record_no)
         return True
 
 
@@ -314,7 +314,7 @@ def load_cursor(root: Path) -> Position | None:
     """Where the writer goes on; None where there is no readable cursor, which replays what the journal holds."""
     try:
         fields = json.loads((root / CURSOR).read_text())
-        return Position(int(fields["segment"]), int(fields["offset"]), int(fields["index"]))
+        return Position(int(fields["segment"]), int(fields["offset"]), int(fields["record_no"]))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 

@@ -79,7 +79,7 @@ class Journal:
         self._day = ""
         self._segment = 0
         self._size = 0
-        self._index = 0
+        self._record_no = 0
         self.bytes_written = 0
         self.fault: str | None = None  # why the last write failed, while it goes on failing
 
@@ -199,7 +199,7 @@ class Journal:
         """
         parts: list[bytes] = []
         for place, (kind, session, recv_ts_ms, payload) in enumerate(batch):
-            parts.append(encode_record(kind, session, self._index + place, recv_ts_ms, payload))
+            parts.append(encode_record(kind, session, self._record_no + place, recv_ts_ms, payload))
             parts.append(payload)
         data = b"".join(parts)
         while True:
@@ -217,7 +217,7 @@ class Journal:
         if self.fault is not None:
             log.warning("journal_write_recovered", after=self.fault)
             self.fault = None
-        self._index += len(batch)
+        self._record_no += len(batch)
         self.bytes_written += len(data)
         with self._wake:
             self._buffered -= len(data)
@@ -266,33 +266,33 @@ class Journal:
     def _recover(self) -> int:
         """Find the end of the journal; cut off what a crash left unfinished behind the last whole record."""
         segments = list_segments(self._root)
-        self._index = 0
+        self._record_no = 0
         self._segment = segments[-1].number if segments else 0
         cut = 0
         for segment in reversed(segments):
-            end, index = _last_record(self._root, segment.number)
+            end, record_no = _last_record(self._root, segment.number)
             if segment.number == self._segment and end < segment.size_bytes:
                 cut = segment.size_bytes - end
                 os.truncate(segment.path, end)
-            if index is not None:
-                self._index = index
+            if record_no is not None:
+                self._record_no = record_no
                 break
         return cut
 
 
 def _last_record(root: Path, number: int) -> tuple[int, int | None]:
-    """The offset behind the last whole record of a segment, and the index that follows it (None: no record).
+    """The offset behind the last whole record of a segment, and the record number that follows it (None: no record).
 
     A damaged middle has whole records behind it: those are found too, so only a real tail is ever cut.
     """
     reader = JournalReader(root, Position(number, 0, -1))
-    end, index = 0, None
+    end, record_no = 0, None
     try:
         while True:
             records = [r for r in reader.read() if r.end.segment == number]
             if not records:
                 break
-            end, index = records[-1].end.offset, records[-1].end.index
+            end, record_no = records[-1].end.offset, records[-1].end.record_no
     finally:
         reader.close()
-    return end, index
+    return end, record_no

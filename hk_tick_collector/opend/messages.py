@@ -221,6 +221,17 @@ def decode_reply(proto_id: int, body: bytes) -> Message:
     return cast("Message", reply)
 
 
+def check_accepted(proto_id: int, body: bytes) -> None:
+    """Raise RefusedError if a reply says so, without reading the rest of it."""
+    reply = pb.Reply()
+    try:
+        reply.MergeFromString(body)
+    except DecodeError as exc:
+        raise RemoteProtocolError(f"{call_name(proto_id)} body of {len(body)} bytes is no valid message") from exc
+    if reply.retType != RetType.SUCCEED:
+        raise RefusedError(call_name(proto_id), reply.retType, reply.retMsg)
+
+
 # A ticker push as its generated message; a GetTicker reply has the same shape. The writer calls it for each tick of its
 # life, so it is the parser itself and no function around it. Raises DecodeError for what is no such message.
 parse_tickers = pb.Qot_UpdateTicker.Response.FromString

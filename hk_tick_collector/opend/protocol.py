@@ -67,6 +67,7 @@ class _Input(Enum):
 _NEXT: dict[tuple[State, _Input], State] = {
     (State.IDLE, _Input.INIT_SENT): State.OPENING,
     (State.OPENING, _Input.INIT_ANSWERED): State.READY,
+    (State.IDLE, _Input.EOF): State.CLOSED,
     (State.OPENING, _Input.EOF): State.CLOSED,
     (State.READY, _Input.EOF): State.CLOSED,
     (State.OPENING, _Input.BROKEN): State.FAILED,

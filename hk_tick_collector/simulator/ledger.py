@@ -20,6 +20,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hk_tick_collector.errors import ConfigError
@@ -186,10 +187,8 @@ def iter_ledger(path: Path) -> Iterator[dict[str, Any]]:
             yield entry
 
 
-def tick_of(entry: dict[str, Any]) -> tuple[Key, Content]:
-    """A "t" line's key and content."""
-    content = Content(entry["ts"], entry["p"], entry["v"], entry["o"], entry["d"], entry["y"])
-    return (entry["s"], entry["q"]), content
+tick_row: Callable[[dict[str, Any]], tuple[Any, ...]] = itemgetter("s", "q", "ts", "p", "v", "o", "d", "y")
+"""A "t" line as (symbol, seq, *Content)."""
 
 
 def revision_of(entry: dict[str, Any]) -> Revision:
@@ -207,10 +206,10 @@ def read_ledger(path: Path) -> Ledger:
     for entry in iter_ledger(path):
         match entry["k"]:
             case "t":
-                key, content = tick_of(entry)
-                if key in ledger.ticks:
-                    raise ConfigError(f"{path}: {key[0]} {key[1]} was made twice; one ledger for each simulated day")
-                ledger.ticks[key] = content
+                symbol, seq, *content = tick_row(entry)
+                if (symbol, seq) in ledger.ticks:
+                    raise ConfigError(f"{path}: {symbol} {seq} was made twice; one ledger for each simulated day")
+                ledger.ticks[symbol, seq] = Content(*content)
             case "u":
                 ledger.unreachable[entry["s"], entry["q"]] = entry["why"]
             case "r":

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, cast
 
 from hk_tick_collector.errors import LocalProtocolError, RemoteProtocolError
 from hk_tick_collector.opend import frames
-from hk_tick_collector.opend.crypto import PacketEncAlgo, packet_cipher
+from hk_tick_collector.opend.crypto import packet_cipher
 from hk_tick_collector.opend.frames import FrameReader
 from hk_tick_collector.opend.messages import ProtoId
 from hk_tick_collector.simulator import calls
@@ -109,16 +109,16 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the client."""
-        try:
-            if not self.ready:
-                self._receive_first(data)
-                return
-            for frame in self._reader.feed(data).frames:
-                self._answer(frame)
-        except RemoteProtocolError as exc:
-            _log.warning("connection %d dropped: %s", self.conn_id, exc)
-            self._opend.counters.protocol_errors += 1
-            self.abort()
+        if self.ready:
+            run, rest = self._reader.feed(data), b""
+        else:
+            run, rest = self._reader.feed_one(data)
+        for frame in run.frames:
+            self._answer(frame)
+        if run.error is not None:
+            self._drop(run.error)
+        elif rest and self.is_open:
+            self.data_received(rest)
 
     # ---- what the server and the faults do to it
 
@@ -204,29 +204,11 @@ class Connection(asyncio.Protocol):
 
     # ---- the protocol
 
-    def _receive_first(self, data: bytes) -> None:
-        """Wait for InitConnect, answer it, then read on with the cipher that was agreed."""
-        frame, rest = self._reader.feed_one(data)
-        if frame is None or self._opend.silent:
-            return
-        if frame.proto_id != ProtoId.INIT_CONNECT:
-            raise RemoteProtocolError(f"the first call is of protoID {frame.proto_id}, expected InitConnect (1001)")
-        init = calls.init_connect(self._opend, self.conn_id, frame.body)
-        self._write_frame(frame.proto_id, frame.serial_no, init.body, self._rsa)
-        if init.algo is None:
-            self.close_flushed()
-            return
-        self._reader = FrameReader(packet_cipher(init.algo, init.aes_key, init.aes_iv))
-        assert init.algo is PacketEncAlgo.NONE or self._reader.cipher is not None
-        self.wants_notices = init.recv_notify
-        self.ready = True
-        self.alive_at = time.monotonic()
-        self._opend.join(self)
-        if rest:
-            self.data_received(rest)
-
     def _answer(self, frame: Frame) -> None:
-        if self._opend.silent:
+        if self._opend.silent or not self.is_open:
+            return
+        if not self.ready:
+            self._answer_first(frame)
             return
         if frame.proto_id == ProtoId.KEEP_ALIVE:
             self.alive_at = time.monotonic()
@@ -236,6 +218,30 @@ class Connection(asyncio.Protocol):
             asyncio.get_running_loop().call_later(answer.delay_sec, write)
         else:
             write()
+
+    def _answer_first(self, frame: Frame) -> None:
+        """Answer InitConnect, and read on with the cipher that was agreed."""
+        if frame.proto_id != ProtoId.INIT_CONNECT:
+            self._drop(
+                RemoteProtocolError(f"the first call is of protoID {frame.proto_id}, expected InitConnect (1001)")
+            )
+            return
+        init = calls.init_connect(self._opend, self.conn_id, frame.body)
+        self._write_frame(frame.proto_id, frame.serial_no, init.body, self._rsa)
+        if init.algo is None:
+            self.close_flushed()
+            return
+        self._reader = FrameReader(packet_cipher(init.algo, init.aes_key, init.aes_iv))
+        self.wants_notices = init.recv_notify
+        self.ready = True
+        self.alive_at = time.monotonic()
+        self._opend.join(self)
+
+    def _drop(self, error: RemoteProtocolError) -> None:
+        """The client broke the protocol."""
+        _log.warning("connection %d dropped: %s", self.conn_id, error)
+        self._opend.counters.protocol_errors += 1
+        self.abort()
 
     def _write_answer(self, frame: Frame, answer: calls.Answer) -> None:
         self._write_frame(frame.proto_id, frame.serial_no, answer.make(), self.cipher)

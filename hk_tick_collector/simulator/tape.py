@@ -19,6 +19,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 from itertools import accumulate
+from math import isfinite
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from hk_tick_collector.errors import ConfigError
@@ -176,7 +177,7 @@ class Tape:
         """
         book = self._book(symbol)
         second = ts_ms // 1000
-        price_mil = book.bid if price is None else round(price * 1000)
+        price_mil = book.bid if price is None else round(price * 1000) if isfinite(price) else 0
         shares = book.lot_size if volume is None else volume
         if price_mil <= 0 or shares <= 0:
             raise ValueError(f"price {price} and volume {volume}, expected both to be above zero")
@@ -219,7 +220,7 @@ class Tape:
         """An ordinary trade: mostly board lots, bought at the ask or sold at the bid."""
         side = self._random()
         bid = book.bid
-        # A tail that is heavy, but ends: one lot in half of the trades, 600 at most.
+        # A tail that is heavy, but ends: one lot in two of three trades, 630 at most.
         volume = book.lot_size * int((1.0 - 0.9999 * self._random()) ** -0.7)
         if side < _BUYS:
             price, direction, tick_type = bid + spread_mil(bid), BUY, AUTO_MATCH

@@ -20,7 +20,7 @@ from urllib.parse import quote
 import apsw
 
 from hk_tick_collector.errors import ConfigError, DatabaseError
-from hk_tick_collector.simulator.ledger import iter_ledger, revision_of, tick_of
+from hk_tick_collector.simulator.ledger import iter_ledger, revision_of, tick_row
 from hk_tick_collector.simulator.sessions import DAY_SEC, midnight_sec
 
 if TYPE_CHECKING:
@@ -190,8 +190,7 @@ class _Court:
         for entry in iter_ledger(path):
             match entry["k"]:
                 case "t":
-                    key, content = tick_of(entry)
-                    yield key + content
+                    yield tick_row(entry)
                 case "u":
                     self._db.execute("INSERT OR IGNORE INTO unreachable VALUES (?,?)", (entry["s"], entry["q"]))
                 case "l":

@@ -1,0 +1,27 @@
+"""`run`: record until told to stop."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - typer reads it
+from typing import Annotated
+
+import typer
+
+from hk_tick_collector import logs
+from hk_tick_collector.config import load_settings
+
+
+def run_command(
+    config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
+    env_file: Annotated[Path | None, typer.Option(help="File with NAME=value lines, instead of .env.")] = None,
+    symbols: Annotated[str | None, typer.Option(help="What to record; overrides FUTU_SYMBOLS.")] = None,
+    data_root: Annotated[str | None, typer.Option(help="Where to; overrides DATA_ROOT.")] = None,
+) -> None:
+    """Record every tick of FUTU_SYMBOLS into DATA_ROOT, until SIGTERM or Ctrl-C."""
+    given = {"FUTU_SYMBOLS": symbols, "DATA_ROOT": data_root}
+    overrides = {name: value for name, value in given.items() if value is not None}
+    loaded = load_settings(config_path=config, env_file=env_file, overrides=overrides)
+    logs.configure(loaded.settings.log_level)
+    from hk_tick_collector import main  # noqa: PLC0415 - after the settings are known to be good
+
+    raise typer.Exit(main.run(loaded.settings))

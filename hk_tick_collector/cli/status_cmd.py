@@ -1,0 +1,196 @@
+"""`status`: how a recorder is doing, from its files alone."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from pathlib import Path  # noqa: TC003 - typer reads it
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hk_tick_collector.config import load_settings
+from hk_tick_collector.db import read_stats
+from hk_tick_collector.errors import ConfigError
+from hk_tick_collector.hktime import hk_text
+from hk_tick_collector.journal import DIRECTORY, JournalReader, load_cursor
+from hk_tick_collector.schema import day_files
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# The names of main.py's files: importing it would load the whole recorder.
+LOCK_NAME = ".recorder.lock"
+STATE_NAME = "recorder.json"
+
+SYMBOLS_SHOWN = 20
+LAG_WARN_MS = 5_000
+STALE_STATE_SEC = 30.0
+
+
+def status_command(
+    *,
+    data_root: Annotated[str | None, typer.Option(help="Overrides DATA_ROOT.")] = None,
+    day: Annotated[str | None, typer.Option(help="YYYYMMDD; the newest day if not given.")] = None,
+    all_symbols: Annotated[bool, typer.Option("--all", help="Show all symbols.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
+    env_file: Annotated[Path | None, typer.Option(help="File with NAME=value lines, instead of .env.")] = None,
+) -> None:
+    """Show what is recorded and how far behind it is, in all and for each symbol."""
+    overrides = {"DATA_ROOT": data_root} if data_root else {}
+    root = load_settings(config_path=config, env_file=env_file, overrides=overrides).settings.data_root
+    if not root.is_dir():
+        raise ConfigError(f"DATA_ROOT {root.absolute()} is no directory: nothing was recorded there")
+    status = read_status(root, day)
+    if as_json:
+        typer.echo(json.dumps(status, indent=2))
+        return
+    from rich.console import Console  # noqa: PLC0415 - not for --json
+
+    _show(Console(), status, all_symbols=all_symbols)
+
+
+def read_status(root: Path, day: str | None = None) -> dict[str, Any]:
+    """All that `status` tells, as plain values. Times in UTC epoch ms, ages in seconds.
+
+    Raises:
+        ConfigError: there is no database of that day.
+    """
+    now_ms = time.time_ns() // 1_000_000
+    recorder = _recorder(root, now_ms)
+    files = day_files(root)
+    if day is not None:
+        files = [path for path in files if path.stem == day.replace("-", "")]
+        if not files:
+            raise ConfigError(f"no database of {day} in {root.absolute()}")
+    symbols: list[dict[str, Any]] = []
+    for symbol, stats in (read_stats(files[-1]) if files else {}).items():
+        symbols.append(
+            {
+                "symbol": symbol,
+                "rows": stats.rows,
+                "volume": stats.volume_sum,
+                "turnover": stats.turnover_sum,
+                "last_seq": stats.last_seq,
+                "last_ts_ms": stats.last_ts_ms,
+                "last_age_sec": round((now_ms - stats.last_ts_ms) / 1000, 1),
+                "lag_ms": stats.last_recv_ts_ms - stats.last_ts_ms,
+            }
+        )
+    symbols.sort(key=lambda entry: -entry["rows"])
+    last = max(symbols, key=lambda entry: entry["last_ts_ms"], default=None)
+    return {
+        "data_root": str(root.absolute()),
+        "day": files[-1].stem if files else None,
+        "recorder": recorder,
+        "journal": _journal(root, now_ms),
+        "rows": sum(entry["rows"] for entry in symbols),
+        "last_ts_ms": last["last_ts_ms"] if last else None,
+        "last_symbol": last["symbol"] if last else None,
+        "database_bytes": files[-1].stat().st_size if files else 0,
+        "symbols": symbols,
+    }
+
+
+def _recorder(root: Path, now_ms: int) -> dict[str, Any]:
+    """Whether one is running (its lock tells, not its file), and what it last said of itself."""
+    try:
+        state: dict[str, Any] = json.loads((root / STATE_NAME).read_text())
+    except (OSError, ValueError):
+        state = {}
+    state["running"] = _is_locked(root / LOCK_NAME)
+    state["said_sec_ago"] = round((now_ms - state["at_ms"]) / 1000, 1) if "at_ms" in state else None
+    return state
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(file)
+    return False
+
+
+def _journal(root: Path, now_ms: int) -> dict[str, Any]:
+    """How much was received and is not stored yet, and how old the oldest of it is."""
+    directory = root / DIRECTORY
+    reader = JournalReader(directory, load_cursor(directory))
+    try:
+        backlog_bytes = reader.backlog_bytes()
+        waiting = reader.read(max_bytes=4096) if backlog_bytes else []
+    finally:
+        reader.close()
+    return {
+        "backlog_bytes": backlog_bytes,
+        "lag_ms": now_ms - waiting[0].recv_ts_ms if waiting else 0,
+    }
+
+
+def _show(console: Console, status: dict[str, Any], *, all_symbols: bool) -> None:
+    from rich.table import Table  # noqa: PLC0415
+
+    recorder, journal = status["recorder"], status["journal"]
+    summary = Table.grid(padding=(0, 2))
+    summary.add_row("recorder", _recorder_text(recorder))
+    summary.add_row("OpenD", _session_text(recorder))
+    for name, why in list(recorder.get("session", {}).get("refused", {}).items())[:SYMBOLS_SHOWN]:
+        summary.add_row("", f"[red]refused[/] {name}: {why}")
+    lag = journal["lag_ms"]
+    colour = "red" if lag > LAG_WARN_MS else "green"
+    summary.add_row("journal", f"[{colour}]{journal['backlog_bytes']:,} bytes not stored yet, lag {lag:,} ms[/]")
+    if status["day"] is None:
+        summary.add_row("stored", "[yellow]nothing yet[/]")
+        console.print(summary)
+        return
+    summary.add_row(
+        "stored", f"{status['rows']:,} ticks of {status['day']} in {status['database_bytes'] / 1e6:,.1f} MB"
+    )
+    if status["last_ts_ms"] is not None:
+        summary.add_row("last tick", f"{hk_text(status['last_ts_ms'])}  {status['last_symbol']}")
+    console.print(summary)
+    table = Table(header_style="bold", box=None, padding=(0, 2, 0, 0))
+    table.add_column("symbol")
+    for column in ("rows", "volume", "last tick (HK)", "age s", "lag ms"):
+        table.add_column(column, justify="right")
+    shown = status["symbols"] if all_symbols else status["symbols"][:SYMBOLS_SHOWN]
+    for entry in shown:
+        table.add_row(
+            entry["symbol"],
+            f"{entry['rows']:,}",
+            f"{entry['volume']:,}",
+            hk_text(entry["last_ts_ms"])[11:19],
+            f"{entry['last_age_sec']:,.0f}",
+            f"{entry['lag_ms']:,}",
+        )
+    console.print(table)
+    rest = len(status["symbols"]) - len(shown)
+    if rest:
+        console.print(f"[dim]… and {rest} more symbols: --all[/]")
+
+
+def _recorder_text(recorder: dict[str, Any]) -> str:
+    if not recorder["running"]:
+        return "[yellow]not running[/]"
+    said = recorder["said_sec_ago"]
+    if said is None or said > STALE_STATE_SEC:
+        return f"[red]running, pid {recorder.get('pid')}, but silent for {said} s[/]"
+    return f"[green]running[/], pid {recorder['pid']}, version {recorder['version']}"
+
+
+def _session_text(recorder: dict[str, Any]) -> str:
+    session = recorder.get("session")
+    if not session or not recorder["running"]:
+        return "[dim]unknown[/]"
+    if not session["connected"]:
+        return f"[red]not connected[/]: {session['last_disconnect']}"
+    left_out = f", [red]{len(session['left_out'])} without quota[/]" if session["left_out"] else ""
+    return f"[green]connected[/] since {hk_text(session['since_ms'])}, {session['subscribed']} symbols{left_out}"

@@ -1,0 +1,251 @@
+"""The session with OpenD: connect → init → subscribe → stream → backfill → reconnect, for as long as it takes.
+
+Owns what is asked of OpenD and when. Never touches a database, and never filters a tick: all that comes is in the
+journal before it is seen here. Invariant: whenever the stream may have missed something (a new connection, the exchange
+or the quote right regained) every symbol is subscribed and fetched again, the busiest first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from typing import TYPE_CHECKING, Any
+
+from hk_tick_collector import logs
+from hk_tick_collector.errors import ConfigError, SessionError
+from hk_tick_collector.futu_fetch import Fetcher
+from hk_tick_collector.futu_link import Link
+from hk_tick_collector.futu_state import ClientState
+from hk_tick_collector.futu_subscribe import Subscriber
+from hk_tick_collector.journal_append import wall_ms
+from hk_tick_collector.opend import messages
+from hk_tick_collector.opend.messages import GtwEvent, NotifyType, ProtoId
+from hk_tick_collector.opend.protocol import ClientConnection
+
+if TYPE_CHECKING:
+    from hk_tick_collector.futu_state import ClientSettings, Stored
+    from hk_tick_collector.journal_append import Journal
+    from hk_tick_collector.opend.messages import Notice
+
+log = logs.get_logger()
+
+CLIENT_ID = "hk-tick-collector"
+KEEP_ALIVE_SEC_MAX = 10.0  # OpenD drops a connection after 30 s without one
+STABLE_SEC = 10.0  # a session that lasted so long starts the backoff anew
+LEFT_OUT_RETRY_SEC = 60.0
+
+
+class FutuClient:
+    """Keeps a session with OpenD up."""
+
+    def __init__(self, settings: ClientSettings, journal: Journal, stored: Stored) -> None:
+        self._settings = settings
+        self._journal = journal
+        self._stored = stored
+        self._random = random.Random()  # noqa: S311 - jitter
+        self._link: Link | None = None
+        self._missed = asyncio.Event()  # the stream may have missed something
+        # Sessions are told apart in the journal over restarts: the clock is a counter that a restart does not reset.
+        self._session = int(time.time())
+        self.state = ClientState()
+
+    @property
+    def pushes(self) -> int:
+        """Ticker pushes received since the start."""
+        return self.state.frames + (self._link.pushes if self._link else 0)
+
+    async def run(self) -> None:
+        """Connect, record, reconnect; ends only by being cancelled.
+
+        Raises:
+            ConfigError: there is nothing to record.
+        """
+        failures = 0
+        while True:
+            await self._wait_for_room()
+            started = time.monotonic()
+            try:
+                reason = await self._run_session()
+            except SessionError as exc:
+                reason = str(exc)
+            lasted_sec = time.monotonic() - started
+            was_connected = self.state.connected
+            failures = 0 if was_connected and lasted_sec >= STABLE_SEC else failures + 1
+            self._end_session(reason)
+            delay_sec = self._delay(failures)
+            log.warning(
+                "futu_disconnected",
+                reason=reason,
+                host=self._settings.host,
+                port=self._settings.port,
+                session_sec=round(lasted_sec, 1),
+                attempt=failures,
+                retry_in_sec=round(delay_sec, 2),
+            )
+            await asyncio.sleep(delay_sec)
+
+    def close(self, reason: str) -> None:
+        """End the session at once; what it received is in the journal."""
+        if self._link is not None:
+            self._link.abort(reason)
+            self._end_session(reason)
+
+    def _delay(self, failures: int) -> float:
+        """Exponential backoff with jitter: many recorders must not come back at the same moment."""
+        settings = self._settings
+        ceiling = min(settings.reconnect_max_delay_sec, settings.reconnect_min_delay_sec * 2.0 ** min(failures, 32))
+        return max(settings.reconnect_min_delay_sec, ceiling * self._random.uniform(0.5, 1.0))
+
+    async def _wait_for_room(self) -> None:
+        """Don't connect while nothing can be kept."""
+        if self._journal.is_full:
+            log.error("journal_full", buffered_bytes=self._journal.buffered_bytes, fault=self._journal.fault)
+        while not self._journal.has_room:  # noqa: ASYNC110 - it is a thread that makes the room
+            await asyncio.sleep(0.2)
+
+    async def _run_session(self) -> str:
+        """One connection, from connect to its end. Returns why it ended."""
+        settings = self._settings
+        self._session += 1
+        connection = ClientConnection(CLIENT_ID, rsa=settings.rsa_key, algo=settings.encryption)
+        link = self._link = Link(connection, self._journal, self._session, self._on_notice)
+        opened = await link.open(settings.host, settings.port, settings.connect_timeout_sec)
+        self._begin_session(opened)
+        self._missed.set()
+        keep_alive_sec = min(max(1.0, opened.keep_alive_interval_sec), KEEP_ALIVE_SEC_MAX)
+        parts = [
+            asyncio.create_task(part)
+            for part in (self._keep_alive(link, keep_alive_sec), self._watch_link(link), self._record(link))
+        ]
+        try:
+            over: list[asyncio.Future[Any]] = [link.closed, *parts]
+            await asyncio.wait(over, return_when=asyncio.FIRST_COMPLETED)
+            for part in parts:
+                if part.done():
+                    part.result()  # a part ends only by its error
+            return link.closed.result()
+        finally:
+            for part in parts:
+                part.cancel()
+            await asyncio.gather(*parts, return_exceptions=True)
+            link.abort("session ended")
+
+    async def _record(self, link: Link) -> None:
+        """Subscribe and fetch, again after each moment that may have missed something; audit in between."""
+        settings = self._settings
+        subscriber = Subscriber(link, settings.request_timeout_sec, self.state)
+        fetcher = Fetcher(link, settings, self._stored)
+        await self._look_at_opend(link)
+        symbols = await self._resolve(subscriber)
+        next_retry = 0.0
+        while True:
+            if self._missed.is_set():
+                self._missed.clear()
+                await subscriber.subscribe(symbols)
+                if settings.backfill_n:
+                    await fetcher.backfill(self.state.subscribed)
+                    self.state.backfills += 1
+                next_retry = time.monotonic() + LEFT_OUT_RETRY_SEC
+            if self.state.left_out and time.monotonic() >= next_retry:
+                next_retry = time.monotonic() + LEFT_OUT_RETRY_SEC
+                added = await subscriber.subscribe(self.state.left_out)
+                await fetcher.backfill(added)
+            if settings.poll_enabled and await fetcher.audit(self.state.subscribed, self._missed):
+                self.state.audit_cycles += 1
+            await _wait_for(self._missed, 1.0)
+
+    async def _resolve(self, subscriber: Subscriber) -> list[str]:
+        """The symbols of the settings, and the members of its plates."""
+        symbols = dict.fromkeys(self._settings.symbols)
+        for plate in self._settings.plates:
+            symbols.update(dict.fromkeys(await subscriber.members(plate)))
+        if not symbols:
+            raise ConfigError(
+                f"FUTU_SYMBOLS names no symbol: OpenD knows no member of {', '.join(self._settings.plates)}"
+            )
+        return list(symbols)
+
+    async def _look_at_opend(self, link: Link) -> None:
+        """Ask for OpenD's state: is it logged in, and how far is its clock from ours."""
+        before_ms = wall_ms()
+        body = await link.call(
+            ProtoId.GET_GLOBAL_STATE, messages.get_global_state(), self._settings.request_timeout_sec
+        )
+        state = messages.global_state(body)
+        self.state.qot_logined = state.qot_logined
+        # OpenD tells whole seconds, cut: half a second late in the mean.
+        self.state.clock_offset_ms = state.time_sec * 1000 + 500 - (before_ms + wall_ms()) // 2
+        self._note("opend_state", market_hk=state.market_hk, qot_logined=state.qot_logined, time_sec=state.time_sec)
+        if not state.qot_logined:
+            log.warning("opend_not_logged_in", expected="qotLogined, without which no tick comes")
+
+    async def _keep_alive(self, link: Link, every_sec: float) -> None:
+        while True:
+            await asyncio.sleep(every_sec)
+            if not link.is_paused:
+                body = messages.keep_alive(int(time.time()))
+                await link.call(ProtoId.KEEP_ALIVE, body, self._settings.dead_link_sec * 2)
+
+    async def _watch_link(self, link: Link) -> None:
+        """A link on which nothing comes, not even the answer to a sign of life, is dead, whatever TCP says."""
+        while True:
+            await asyncio.sleep(0.5)
+            silent_sec = time.monotonic() - link.last_frame_at
+            if silent_sec > self._settings.dead_link_sec and not link.is_paused:
+                link.abort(f"dead link: no frame for {silent_sec:.1f} s")
+
+    def _on_notice(self, notice: Notice) -> None:
+        """What happened to OpenD itself; when it has regained something, fetch what went by."""
+        self._note("opend_notice", kind=notice.kind, gtw_event=notice.gtw_event, qot_logined=notice.qot_logined)
+        kicked = notice.gtw_event == GtwEvent.KICKED_OUT
+        regained = notice.qot_logined is True or notice.kind == NotifyType.QOT_RIGHT
+        if notice.qot_logined is not None:
+            self.state.qot_logined = notice.qot_logined
+        tell = log.warning if kicked or notice.qot_logined is False else log.info
+        tell("opend_notice", text=notice.text, kicked_out=kicked, regained=regained)
+        if regained:
+            self._missed.set()
+
+    def _begin_session(self, opened: messages.InitReply) -> None:
+        state = self.state
+        state.connected = True
+        state.session = self._session
+        state.since_ms = wall_ms()
+        state.opend_version = opened.server_ver
+        state.connects += 1
+        self._note("session_up", host=self._settings.host, port=self._settings.port, opend=opened.server_ver)
+        log.info(
+            "futu_connected",
+            host=self._settings.host,
+            port=self._settings.port,
+            session=self._session,
+            opend_version=opened.server_ver,
+            conn_id=opened.conn_id,
+            encryption=self._settings.encryption.name.lower(),
+        )
+
+    def _end_session(self, reason: str) -> None:
+        link, self._link = self._link, None
+        state = self.state
+        if link is not None:
+            state.frames += link.pushes
+            state.bytes_received += link.bytes_received
+        if state.connected:
+            state.connected = False
+            state.disconnects += 1
+            self._note("session_down", reason=reason)
+        state.subscribed = []
+        state.last_disconnect = reason
+
+    def _note(self, event: str, **fields: object) -> None:
+        """Put into the journal what happened, among the frames that it happened between."""
+        self._journal.append_event(self._session, wall_ms(), {"event": event, **fields})
+
+
+async def _wait_for(event: asyncio.Event, timeout_sec: float) -> None:
+    try:
+        async with asyncio.timeout(timeout_sec):
+            await event.wait()
+    except TimeoutError:
+        pass

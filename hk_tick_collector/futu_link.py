@@ -1,0 +1,187 @@
+"""One TCP connection to OpenD: bytes to the journal, replies to their callers.
+
+Owns the socket and the calls that wait on it. Never decides what to ask for, and never looks into a tick. Invariant:
+every whole frame that comes off the socket is in the journal's buffer before anything else is done with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, cast
+
+from hk_tick_collector import logs
+from hk_tick_collector.errors import CollectorError, SessionError
+from hk_tick_collector.journal_append import wall_ms
+from hk_tick_collector.opend import messages
+from hk_tick_collector.opend.messages import ProtoId
+from hk_tick_collector.opend.protocol import ClientConnection, Purpose
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hk_tick_collector.journal_append import Journal
+    from hk_tick_collector.opend.messages import InitReply, Notice
+
+log = logs.get_logger()
+
+ROOM_CHECK_SEC = 0.05
+CALLS_MAX = 256  # calls under way at once; more is a bug in the session
+
+
+class Link(asyncio.Protocol):
+    """A connection, from connect to close. Make a new one for each.
+
+    Attributes:
+        closed: done when the connection is over; its result says why.
+        pushes: ticker pushes received on it.
+        last_frame_at: monotonic time of the last whole frame.
+    """
+
+    def __init__(
+        self, connection: ClientConnection, journal: Journal, session: int, on_notice: Callable[[Notice], None]
+    ) -> None:
+        self._connection = connection
+        self._journal = journal
+        self._session = session
+        self._on_notice = on_notice
+        self._transport: asyncio.Transport | None = None
+        self._calls: dict[int, asyncio.Future[bytes]] = {}
+        self._opened: asyncio.Future[InitReply] = asyncio.get_running_loop().create_future()
+        self._limiter = logs.Limiter(30.0)
+        self.closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.is_paused = False
+        self.pushes = 0
+        self.bytes_received = 0
+        self.last_frame_at = time.monotonic()
+
+    async def open(self, host: str, port: int, timeout_sec: float) -> InitReply:
+        """Connect and be accepted.
+
+        Raises:
+            SessionError: not within the timeout, or refused.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(timeout_sec):
+                await loop.create_connection(lambda: self, host, port)
+                if self._transport is None or self.closed.done():
+                    raise SessionError(f"{host}:{port}: closed at once")
+                self._transport.write(self._connection.open())
+                return await self._opened
+        except TimeoutError:
+            self.abort("connect timeout")
+            raise SessionError(f"no answer from {host}:{port} within {timeout_sec:g} s") from None
+        except OSError as exc:
+            raise SessionError(f"{host}:{port}: {exc.strerror or exc}") from exc
+
+    async def call(
+        self, proto_id: ProtoId, body: bytes, timeout_sec: float, purpose: Purpose = Purpose.CONTROL
+    ) -> bytes:
+        """Ask, and wait for the reply's body.
+
+        Raises:
+            SessionError: the connection is over, or there was no answer in time.
+        """
+        if self._transport is None or self.closed.done():
+            raise SessionError(f"{proto_id.name}: the connection is over")
+        assert len(self._calls) < CALLS_MAX, "a call limit that the session must keep"
+        serial_no, data = self._connection.request(proto_id, body, purpose)
+        reply: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._calls[serial_no] = reply
+        self._transport.write(data)
+        try:
+            async with asyncio.timeout(timeout_sec):
+                return await reply
+        except TimeoutError:
+            raise SessionError(f"{proto_id.name}: no answer within {timeout_sec:g} s") from None
+        finally:
+            self._calls.pop(serial_no, None)
+
+    def abort(self, reason: str) -> None:
+        """End the connection at once; what was received is in the journal already."""
+        if self._transport is not None:
+            self._transport.abort()
+        self._finish(reason)
+
+    # ---- what asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The socket is connected."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes from OpenD."""
+        if self.closed.done():
+            return
+        try:
+            received = self._connection.receive(data)
+        except CollectorError as exc:
+            self.abort(str(exc))
+            return
+        self.bytes_received += len(data)
+        if received.raw:
+            self.last_frame_at = time.monotonic()
+            self.pushes += received.pushes
+            self._journal.append_frames(self._session, wall_ms(), received.raw)
+            if self._journal.is_full:
+                self._pause()
+        if received.opened is not None and not self._opened.done():
+            self._opened.set_result(received.opened)
+        for frame in received.frames:
+            if frame.proto_id == ProtoId.NOTIFY:
+                self._notice(frame.body)
+            elif (reply := self._calls.get(frame.serial_no)) is not None and not reply.done():
+                reply.set_result(frame.body)
+        if received.error is not None:
+            self.abort(f"protocol error: {received.error}")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The socket is closed."""
+        if self.closed.done():
+            return
+        cut_bytes = self._connection.eof()
+        where = f" in the middle of a frame, after {cut_bytes} bytes of it" if cut_bytes else ""
+        self._finish(f"connection {'lost: ' + str(exc) if exc else 'closed by OpenD'}{where}")
+
+    # ----
+
+    def _notice(self, body: bytes) -> None:
+        try:
+            self._on_notice(messages.notice(body))
+        except CollectorError as exc:
+            log.warning("opend_notice_unreadable", error=exc)
+
+    def _finish(self, reason: str) -> None:
+        if self.closed.done():
+            return
+        self.closed.set_result(reason)
+        error = SessionError(reason)
+        waiting: list[asyncio.Future[Any]] = [self._opened, *self._calls.values()]
+        for future in waiting:
+            if not future.done():
+                future.set_exception(error)
+        # Nobody may be waiting for it; an exception that is never looked at would be reported as a bug.
+        if self._opened.done() and not self._opened.cancelled():
+            self._opened.exception()
+
+    def _pause(self) -> None:
+        """The journal's buffer is full: leave the bytes in the socket, where TCP holds OpenD back."""
+        if self.is_paused or self._transport is None:
+            return
+        self.is_paused = True
+        self._transport.pause_reading()
+        held = self._limiter.allow("full")
+        if held is not None:
+            log.error("journal_full", buffered_bytes=self._journal.buffered_bytes, fault=self._journal.fault)
+        asyncio.get_running_loop().call_later(ROOM_CHECK_SEC, self._resume)
+
+    def _resume(self) -> None:
+        if self.closed.done() or self._transport is None:
+            return
+        if not self._journal.has_room:
+            asyncio.get_running_loop().call_later(ROOM_CHECK_SEC, self._resume)
+            return
+        self.is_paused = False
+        self.last_frame_at = time.monotonic()
+        self._transport.resume_reading()

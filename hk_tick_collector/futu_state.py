@@ -1,0 +1,60 @@
+"""What a session with OpenD is told, and where it stands.
+
+Owns the values that the parts of the session share. Never does anything.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from hk_tick_collector.opend.crypto import PacketEncAlgo, RsaKey
+
+
+class ClientSettings(NamedTuple):
+    """What the session needs to know."""
+
+    host: str
+    port: int
+    symbols: tuple[str, ...]
+    plates: tuple[str, ...] = ()
+    rsa_key: RsaKey | None = None
+    encryption: PacketEncAlgo = PacketEncAlgo.NONE
+    connect_timeout_sec: float = 10.0
+    request_timeout_sec: float = 15.0
+    dead_link_sec: float = 25.0
+    reconnect_min_delay_sec: float = 1.0
+    reconnect_max_delay_sec: float = 60.0
+    backfill_n: int = 1000
+    poll_enabled: bool = True
+    poll_interval_sec: float = 30.0
+    poll_num: int = 20
+    poll_stale_sec: float = 120.0
+
+
+class Stored(Protocol):
+    """What is known of the stored ticks; asked for off the event loop."""
+
+    def rows_by_symbol(self) -> dict[str, int]:
+        """Rows stored today, by symbol; while there are none, of the recent days."""
+
+
+class ClientState:
+    """Where the session stands, for `status`, health and tests."""
+
+    def __init__(self) -> None:
+        self.connected = False
+        self.session = 0
+        self.since_ms = 0
+        self.opend_version = 0
+        self.qot_logined: bool | None = None
+        self.clock_offset_ms: int | None = None
+        self.subscribed: list[str] = []
+        self.refused: dict[str, str] = {}
+        self.left_out: list[str] = []
+        self.connects = 0
+        self.disconnects = 0
+        self.last_disconnect: str | None = None
+        self.frames = 0
+        self.bytes_received = 0
+        self.backfills = 0
+        self.audit_cycles = 0

@@ -1,0 +1,123 @@
+"""Subscribing: in batches, within the quota, finding the codes that OpenD refuses while the others run.
+
+Owns which symbols are subscribed, refused or left out, and says so by name. Never drops one in silence.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hk_tick_collector import logs
+from hk_tick_collector.errors import SessionError
+from hk_tick_collector.opend import messages
+from hk_tick_collector.opend.messages import ProtoId, RefusedError, RetType
+
+if TYPE_CHECKING:
+    from hk_tick_collector.futu_link import Link
+    from hk_tick_collector.futu_state import ClientState
+
+log = logs.get_logger()
+
+BATCH_MAX = 100  # symbols in one Qot_Sub
+NAMES_MAX = 20  # symbols named in one log line; `status` names them all
+WHOLE_REFUSAL_MIN = 5  # so many refused, and none accepted, is OpenD's state and not the codes'
+
+
+class Subscriber:
+    """Subscribes symbols on one connection."""
+
+    def __init__(self, link: Link, timeout_sec: float, state: ClientState) -> None:
+        self._link = link
+        self._timeout_sec = timeout_sec
+        self._state = state
+
+    async def members(self, plate: str) -> list[str]:
+        """The members of a plate, in OpenD's order; none, and a warning that names it, if OpenD refuses the plate."""
+        try:
+            body = messages.get_plate_security(plate)
+            members = messages.plate_members(
+                await self._link.call(ProtoId.QOT_GET_PLATE_SECURITY, body, self._timeout_sec)
+            )
+        except RefusedError as exc:
+            self._state.refused[f"plate:{plate}"] = exc.text
+            log.error("plate_refused", plate=plate, reason=exc.text)
+            return []
+        log.info("plate_resolved", plate=plate, symbols=len(members))
+        return members
+
+    async def subscribe(self, symbols: list[str]) -> list[str]:
+        """Subscribe what the quota allows. Returns the symbols that are subscribed by this call.
+
+        The symbols that are refused or left out are in the state, and are named in the log.
+
+        Raises:
+            SessionError: OpenD refuses everything: it is not able to serve now.
+        """
+        state = self._state
+        allowed = await self._within_quota(symbols)
+        accepted: list[str] = []
+        refused: dict[str, str] = {}
+        for start in range(0, len(allowed), BATCH_MAX):
+            await self._subscribe_batch(allowed[start : start + BATCH_MAX], accepted, refused)
+            if not accepted and len(refused) >= WHOLE_REFUSAL_MIN:
+                raise SessionError(f"OpenD refuses to subscribe anything: {next(iter(refused.values()))}")
+        state.subscribed = list(dict.fromkeys([*state.subscribed, *accepted]))
+        for symbol in accepted:
+            state.refused.pop(symbol, None)
+        state.refused.update(refused)
+        for symbol, reason in list(refused.items())[:NAMES_MAX]:
+            log.error("symbol_refused", symbol=symbol, reason=reason)
+        log.info(
+            "futu_subscribed", symbols=len(state.subscribed), refused=len(state.refused), left_out=len(state.left_out)
+        )
+        return accepted
+
+    async def _within_quota(self, symbols: list[str]) -> list[str]:
+        """The symbols for which there is quota, in the operator's order; the rest is left out by name."""
+        body = await self._link.call(ProtoId.QOT_GET_SUB_INFO, messages.get_sub_info(), self._timeout_sec)
+        quota = messages.quota(body)
+        allowed: list[str] = []
+        left_out: list[str] = []
+        room = quota.remaining
+        for symbol in symbols:
+            if symbol in quota.held:
+                allowed.append(symbol)
+            elif room > 0:
+                room -= 1
+                allowed.append(symbol)
+            else:
+                left_out.append(symbol)
+        self._state.left_out = left_out
+        if left_out:
+            log.error(
+                "subscription_quota_short",
+                needed=len(symbols),
+                used=quota.used,
+                remaining=quota.remaining,
+                left_out=len(left_out),
+                symbols=_names(left_out),
+            )
+        return allowed
+
+    async def _subscribe_batch(self, batch: list[str], accepted: list[str], refused: dict[str, str]) -> None:
+        """Subscribe a batch; OpenD refuses it whole for one bad code, so halve it until the bad ones stand alone."""
+        try:
+            reply = await self._link.call(ProtoId.QOT_SUB, messages.subscribe(batch), self._timeout_sec)
+            messages.decode_reply(ProtoId.QOT_SUB, reply)
+        except RefusedError as exc:
+            if exc.ret_type != RetType.FAILED:
+                raise  # a timeout or a lost exchange is not the code's fault
+            if len(batch) == 1:
+                refused[batch[0]] = exc.text
+                return
+            half = len(batch) // 2
+            await self._subscribe_batch(batch[:half], accepted, refused)
+            await self._subscribe_batch(batch[half:], accepted, refused)
+            return
+        accepted += batch
+
+
+def _names(symbols: list[str]) -> str:
+    """The first of them, and how many more there are."""
+    more = len(symbols) - NAMES_MAX
+    return ",".join(symbols[:NAMES_MAX]) + (f",… ({more} more)" if more > 0 else "")
