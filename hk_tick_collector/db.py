@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from itertools import chain
 from math import fsum
+from sys import float_info
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apsw
@@ -32,17 +33,20 @@ _TS_MS = 2
 # 8 MiB hold the last leaf of 900 symbols twice over; more is memory that the machine may not have.
 CACHE_KIB = 8192
 
-_INSERT = "INSERT INTO {} VALUES (?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING"
-_INSERT_TICK = _INSERT.format("ticks")
-_INSERT_REVISION = _INSERT.format("tick_revisions")
+_INSERT_NEW = "INSERT INTO ticks VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"
+_INSERT_TICK = _INSERT_NEW + " ON CONFLICT DO NOTHING"
+_INSERT_REVISION = "INSERT INTO tick_revisions VALUES (?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING"
 _STORED_CONTENT = (
     "SELECT ts_ms, price, volume, turnover, direction_id, tick_type_id FROM ticks WHERE symbol = ? AND seq = ?"
 )
-_ADD_STATS = """
+# Sums stay within what SQLite can hold: volumes that make no sense must not stop the writer for ever.
+_INT64_MAX = 2**63 - 1
+_FLOAT_MAX = float_info.max
+_ADD_STATS = f"""
 INSERT INTO symbol_stats VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (symbol) DO UPDATE SET
   rows = rows + excluded.rows,
-  volume_sum = volume_sum + excluded.volume_sum,
-  turnover_sum = turnover_sum + excluded.turnover_sum,
+  volume_sum = max(-{_INT64_MAX}, min({_INT64_MAX}, volume_sum + excluded.volume_sum)),
+  turnover_sum = max(-{_FLOAT_MAX!r}, min({_FLOAT_MAX!r}, turnover_sum + excluded.turnover_sum)),
   first_seq = min(ifnull(first_seq, excluded.first_seq), ifnull(excluded.first_seq, first_seq)),
   last_seq = max(ifnull(last_seq, excluded.last_seq), ifnull(excluded.last_seq, last_seq)),
   first_ts_ms = min(first_ts_ms, excluded.first_ts_ms),
@@ -91,6 +95,7 @@ class DayDatabase:
         self.path = path
         self.day = path.stem
         self._pragmas = pragmas
+        self._wal_pages = 0
         self._con = apsw.Connection(str(path))
         try:
             self._prepare()
@@ -101,10 +106,11 @@ class DayDatabase:
     def _prepare(self) -> None:
         con = self._con
         con.set_busy_timeout(self._pragmas.busy_timeout_ms)
-        check_version(con.pragma("user_version"), self.path)
+        check_ours(con, self.path)  # before a byte of it is changed
         con.pragma("journal_mode", "wal")
         con.pragma("synchronous", self._pragmas.synchronous)
-        con.pragma("wal_autocheckpoint", self._pragmas.wal_autocheckpoint_pages)
+        # In place of SQLite's own checkpoint, which runs inside the commit that fills the log, and makes readers wait.
+        con.set_wal_hook(self._after_commit)
         con.pragma("cache_size", -CACHE_KIB)
         migrate(con, self.path)
 
@@ -115,7 +121,7 @@ class DayDatabase:
             "journal_mode": con.pragma("journal_mode"),
             "synchronous": con.pragma("synchronous"),
             "busy_timeout": con.pragma("busy_timeout"),
-            "wal_autocheckpoint": con.pragma("wal_autocheckpoint"),
+            "wal_autocheckpoint": self._pragmas.wal_autocheckpoint_pages,  # kept by us, see checkpoint_if_due
             "page_size": con.pragma("page_size"),
             "user_version": con.pragma("user_version"),
         }
@@ -147,17 +153,7 @@ class DayDatabase:
         """
         con = self._con
         con.execute("BEGIN IMMEDIATE")
-        before = con.total_changes()
-        total = sum(map(len, pushed.values()))
-        con.executemany(_INSERT_TICK, chain.from_iterable(pushed.values()))
-        if con.total_changes() - before == total:
-            self._add_stats(pushed)
-            done = Inserted(total, 0, 0)
-        else:
-            # Not to a savepoint, which would cost a copy of each page; there is nothing else in this transaction.
-            con.execute("ROLLBACK")
-            con.execute("BEGIN IMMEDIATE")
-            done = self._insert_singly(pushed)
+        done = self._insert_pushed(pushed)
         if fetched:
             also = self._insert_singly(fetched)
             done = Inserted(*(a + b for a, b in zip(done, also, strict=True)))
@@ -165,6 +161,23 @@ class DayDatabase:
         con.executemany(_INSERT_BAD, bad)
         con.execute("COMMIT")
         return done
+
+    def _insert_pushed(self, rows_by_symbol: Mapping[str, list[Row]]) -> Inserted:
+        """Insert rows of which nearly all are new: all at once, until one is there already."""
+        con = self._con
+        total = sum(map(len, rows_by_symbol.values()))
+        before = con.total_changes()
+        try:
+            con.executemany(_INSERT_NEW, chain.from_iterable(rows_by_symbol.values()))
+        except apsw.ConstraintError:
+            # Begin again, one by one. Not from a savepoint, which would cost a copy of each page, each time; and there
+            # is nothing else in this transaction yet.
+            con.execute("ROLLBACK")
+            con.execute("BEGIN IMMEDIATE")
+            return self._insert_singly(rows_by_symbol)
+        assert con.total_changes() - before == total
+        self._add_stats(rows_by_symbol)
+        return Inserted(total, 0, 0)
 
     def _insert_singly(self, rows_by_symbol: Mapping[str, list[Row]]) -> Inserted:
         """Insert one by one, to see which are there already, and whether with the same content."""
@@ -197,10 +210,20 @@ class DayDatabase:
             if first <= 0:  # made-up sequences say nothing of an order
                 first = min((seq for seq in seqs if seq > 0), default=None)
             stats.append(
-                (symbol, len(rows), sum(volumes), fsum(turnovers), first, last if last > 0 else None,
+                (symbol, len(rows), _volume_sum(volumes), _turnover_sum(turnovers), first, last if last > 0 else None,
                  min(times), max(times), max(recvs))
             )  # fmt: skip
         self._con.executemany(_ADD_STATS, stats)
+
+    def checkpoint_if_due(self) -> None:
+        """Move the log into the database once it is long; for the time between two commits."""
+        if self._wal_pages >= self._pragmas.wal_autocheckpoint_pages:
+            self._con.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            self._wal_pages = 0
+
+    def _after_commit(self, _con: apsw.Connection, _name: str, pages: int) -> int:
+        self._wal_pages = pages
+        return apsw.SQLITE_OK
 
     def wal_bytes(self) -> int:
         """The size of the write-ahead log."""
@@ -210,9 +233,21 @@ class DayDatabase:
             return 0
 
 
+def _volume_sum(volumes: Iterable[int]) -> int:
+    return max(-_INT64_MAX, min(_INT64_MAX, sum(volumes)))
+
+
+def _turnover_sum(turnovers: tuple[float, ...]) -> float:
+    try:
+        return fsum(turnovers)
+    except OverflowError:
+        return max(-_FLOAT_MAX, min(_FLOAT_MAX, sum(turnovers)))
+
+
 def migrate(con: apsw.Connection, path: Path) -> None:
     """Bring a database to the current schema, one version a step, all or nothing."""
     if con.pragma("user_version") == VERSION:
+        check_ours(con, path)
         return
     con.execute("BEGIN IMMEDIATE")
     try:
@@ -231,13 +266,14 @@ def check_ours(con: apsw.Connection, path: Path) -> None:
     """Refuse a file that this program has not made, or a newer one has.
 
     Raises:
-        DatabaseError: it has tables, but no schema version.
+        DatabaseError: it has tables, or a version, but not our mark.
         DatabaseNewerError: a newer program made it.
     """
     version = con.pragma("user_version")
-    check_version(version, path)
-    if version == 0 and con.execute("SELECT count(*) FROM sqlite_schema").get:
+    is_ours = con.pragma("application_id") == APPLICATION_ID
+    if not is_ours and (version or con.execute("SELECT count(*) FROM sqlite_schema").get):
         raise DatabaseError(f"{path} was made by another program: move it out of DATA_ROOT, or use another DATA_ROOT")
+    check_version(version, path)
 
 
 def open_readonly(path: Path, busy_timeout_ms: int = 5000) -> apsw.Connection:
@@ -370,6 +406,11 @@ class DayDatabases:
         """Close all."""
         for day in list(self._open):
             self._close(day)
+
+    def checkpoint_if_due(self) -> None:
+        """Checkpoint those whose log is long."""
+        for database, _ in self._open.values():
+            database.checkpoint_if_due()
 
     def wal_bytes(self) -> int:
         """The size of all write-ahead logs that are open."""

@@ -74,10 +74,9 @@ def parse_time(value: str | float) -> WrittenTime:
     """
     if isinstance(value, bool):
         raise BadTickError(f"time {value!r}, expected a time")
-    text = value.strip() if isinstance(value, str) else _number_text(value)
     try:
-        found = _parse_text(text)
-    except (ValueError, OverflowError) as exc:
+        found = _parse_text(value.strip() if isinstance(value, str) else _number_text(value))
+    except (ValueError, OverflowError, TypeError) as exc:  # TypeError: protobuf gives bytes for what is no UTF-8
         raise BadTickError(f"time {value!r} is no real time: {exc}") from exc
     if found is None:
         raise BadTickError(

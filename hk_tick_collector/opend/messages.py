@@ -177,7 +177,7 @@ def symbol_of(market: int, code: str) -> str:
         BadTickError: a market that the protocol does not name, or no code.
     """
     prefix = _PREFIX_OF_MARKET.get(market)
-    if prefix is None or not code:
+    if prefix is None or not code or not code.isascii():  # protobuf gives bytes for what is no UTF-8
         raise BadTickError(f"security with market {market} and code {code!r}, expected a known market and a code")
     return f"{prefix}.{code}"
 

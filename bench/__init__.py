@@ -1,0 +1,1 @@
+"""Measurements against the targets, as ratios within one run: `make bench`."""
