@@ -55,6 +55,7 @@ class Collector:
         self._process: asyncio.subprocess.Process | None = None
         self._before: dict[str, int] = {}  # totals of the writers before this one
         self._stopping = False
+        self._starting = asyncio.Lock()  # a writer that is just being started is the one to stop
         self.state = RuntimeState()
 
     async def run(self) -> None:
@@ -62,7 +63,10 @@ class Collector:
         failures = 0
         while True:
             started = time.monotonic()
-            process = await self._start()
+            async with self._starting:
+                if self._is_stopping():
+                    break
+                process = await self._start()
             await self._listen(process)
             code = await process.wait()
             self._before = dict(self.state.totals)
@@ -79,8 +83,6 @@ class Collector:
                 recoveries=self.state.recoveries,
             )
             await asyncio.sleep(delay_sec)
-            if self._is_stopping():
-                break
 
     def _is_stopping(self) -> bool:
         return self._stopping  # changes while `run` waits
@@ -95,12 +97,12 @@ class Collector:
     async def stop(self, timeout_sec: float) -> bool:
         """Have the writer store what the journal holds, and end. False: it could not in that time, and was killed."""
         self._stopping = True
-        process = self._process
-        if process is None or process.returncode is not None:
-            process = await self._start()  # it had ended; what is in the journal is stored all the same
-            listener = asyncio.create_task(self._listen(process))
-        else:
-            listener = None
+        listener = None
+        async with self._starting:
+            process = self._process
+            if process is None or process.returncode is not None:
+                process = await self._start()  # it had ended; what is in the journal is stored all the same
+                listener = asyncio.create_task(self._listen(process))
         assert process.stdin is not None
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             process.stdin.write(b"stop\n")

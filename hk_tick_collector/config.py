@@ -95,7 +95,7 @@ class Settings(BaseModel):
     futu_dead_link_sec: float = _number(25, 11, 600, "Seconds without a frame until the link is dead")
     futu_poll_enabled: bool = _other(default=True, description="Audit each symbol by GetTicker while running")
     futu_poll_interval_sec: float = _number(30, 0.1, 86400, "Seconds between audits of a symbol")
-    futu_poll_num: int = _number(100, 1, 1000, "Least depth of one audit, in ticks")
+    futu_poll_num: int = _number(20, 1, 1000, "Least depth of one audit, in ticks")
     futu_poll_stale_sec: float = _number(120, 0.1, 86400, "Seconds without a push until a symbol's audit comes first")
     data_root: _Path = _other(Path("data"), "Directory of the day databases and the journal")
     batch_size: int = _number(20000, 1, 200000, "Most rows in one transaction")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from itertools import chain
 from math import fsum
-from sys import float_info
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apsw
@@ -40,13 +39,13 @@ _STORED_CONTENT = (
     "SELECT ts_ms, price, volume, turnover, direction_id, tick_type_id FROM ticks WHERE symbol = ? AND seq = ?"
 )
 # Sums stay within what SQLite can hold: volumes that make no sense must not stop the writer for ever.
-_INT64_MAX = 2**63 - 1
-_FLOAT_MAX = float_info.max
-_ADD_STATS = f"""
+_INT64_MAX = 9223372036854775807
+_FLOAT_MAX = 1.7976931348623157e308
+_ADD_STATS = """
 INSERT INTO symbol_stats VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (symbol) DO UPDATE SET
   rows = rows + excluded.rows,
-  volume_sum = max(-{_INT64_MAX}, min({_INT64_MAX}, volume_sum + excluded.volume_sum)),
-  turnover_sum = max(-{_FLOAT_MAX!r}, min({_FLOAT_MAX!r}, turnover_sum + excluded.turnover_sum)),
+  volume_sum = max(-9223372036854775807, min(9223372036854775807, volume_sum + excluded.volume_sum)),
+  turnover_sum = max(-1.7976931348623157e308, min(1.7976931348623157e308, turnover_sum + excluded.turnover_sum)),
   first_seq = min(ifnull(first_seq, excluded.first_seq), ifnull(excluded.first_seq, first_seq)),
   last_seq = max(ifnull(last_seq, excluded.last_seq), ifnull(excluded.last_seq, last_seq)),
   first_ts_ms = min(first_ts_ms, excluded.first_ts_ms),

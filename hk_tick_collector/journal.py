@@ -17,6 +17,7 @@ This module reads and names; `journal_append` is the recorder's end that writes.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -105,11 +106,12 @@ def list_segments(root: Path) -> list[Segment]:
         entries = list(os.scandir(root))
     except FileNotFoundError:
         return []
-    return sorted(
-        Segment(int(match[2]), match[1], Path(entry.path), entry.stat().st_size)
-        for entry in entries
-        if (match := _SEGMENT_NAME.fullmatch(entry.name))
-    )
+    segments = []
+    for entry in entries:
+        if match := _SEGMENT_NAME.fullmatch(entry.name):
+            with contextlib.suppress(FileNotFoundError):  # pruned since
+                segments.append(Segment(int(match[2]), match[1], Path(entry.path), entry.stat().st_size))
+    return sorted(segments)
 
 
 def encode_record(kind: Kind, session: int, record_no: int, recv_ts_ms: int, payload: bytes) -> bytes:
@@ -144,9 +146,16 @@ class JournalReader:
     record back (a full disk), and nothing stale is ever given out.
     """
 
-    def __init__(self, root: Path, start: Position | None) -> None:
-        """`root` is `DATA_ROOT/journal`; None starts at the oldest record that is there."""
+    def __init__(self, root: Path, start: Position | None, *, at_rest: bool = False) -> None:
+        """Nothing is opened yet.
+
+        Args:
+            root: `DATA_ROOT/journal`.
+            start: where to begin; None: at the oldest record that is there.
+            at_rest: nobody appends, so that a record that reaches over the end is damaged, and not still being written.
+        """
         self._root = root
+        self._at_rest = at_rest
         self._position = start
         self._segments: list[Segment] = []
         self._file = -1
@@ -177,7 +186,7 @@ class JournalReader:
             if not self._open():
                 return []
             assert self._position is not None
-            records = self._read_here(max_bytes)
+            records = self._read_here(max_bytes, is_finished=self._at_rest)
             if records:
                 self._position = records[-1].end
                 return records
@@ -186,7 +195,7 @@ class JournalReader:
                 return []
             # The appender has gone on to another segment, so this one is finished; records that it got before it was
             # left must be read first.
-            records = self._read_here(max_bytes)
+            records = self._read_here(max_bytes, is_finished=True)
             if records:
                 self._position = records[-1].end
                 return records
@@ -235,8 +244,8 @@ class JournalReader:
             self.damages.append(Damage(self._file_segment, self._position.offset, rest, 0))
         self._position = Position(following.number, 0, self._position.record_no)
 
-    def _read_here(self, max_bytes: int) -> list[Record]:
-        """Whole records of the open segment from the position on."""
+    def _read_here(self, max_bytes: int, *, is_finished: bool) -> list[Record]:
+        """Whole records of the open segment from the position on; is it finished, or still being written?"""
         assert self._position is not None
         segment, offset, expected = self._position
         data = os.pread(self._file, max_bytes, offset)
@@ -249,14 +258,16 @@ class JournalReader:
                 if records:
                     break
                 data = os.pread(self._file, HEADER_SIZE + header.size, offset)  # one record larger than max_bytes
-                if len(data) < HEADER_SIZE + header.size:
-                    break  # still being written
-                continue
+                if len(data) >= HEADER_SIZE + header.size:
+                    continue
+                if not is_finished or not self._skip(offset):
+                    break
+                return self._read_here(max_bytes, is_finished=is_finished)
             payload = data[pos + HEADER_SIZE : whole]
             if header is None or crc32(payload) != header.payload_crc:
                 if records or not self._skip(offset + pos):
                     break
-                return self._read_here(max_bytes)
+                return self._read_here(max_bytes, is_finished=is_finished)
             # Lower than expected is harmless: a power cut took a tail that had been stored already.
             if -1 < expected < header.record_no:
                 self.damages.append(Damage(segment, offset + pos, 0, header.record_no - expected))
@@ -270,9 +281,11 @@ class JournalReader:
     def _skip(self, offset: int) -> bool:
         """Find the next whole record behind damaged bytes; False if there is none in this segment."""
         assert self._position is not None
-        found = find_record(self._file, offset + 1)
+        found = find_record(self._file, offset)
         if found is None:
             return False
+        if found == offset:
+            return True  # it was read while the appender took it back, and is whole by now
         self.damages.append(Damage(self._file_segment, offset, found - offset, 0))
         self._position = Position(self._file_segment, found, self._position.record_no)
         return True
@@ -295,7 +308,7 @@ def find_record(fd: int, offset: int) -> int | None:
 
 def iter_records(root: Path, start: Position | None = None) -> Iterator[Record]:
     """All records that are there now, from a position on; for tools that read a journal at rest."""
-    reader = JournalReader(root, start)
+    reader = JournalReader(root, start, at_rest=True)
     try:
         while records := reader.read():
             yield from records
@@ -303,20 +316,42 @@ def iter_records(root: Path, start: Position | None = None) -> Iterator[Record]:
         reader.close()
 
 
+def _boot_id() -> str:
+    """Which start of the machine this is."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
 def save_cursor(root: Path, position: Position) -> None:
     """Put down where the writer goes on. Not synced: an older cursor only means that more is replayed."""
     temporary = root / (CURSOR + ".tmp")
-    temporary.write_text(json.dumps(position._asdict()))
+    temporary.write_text(json.dumps({**position._asdict(), "boot_id": _boot_id()}))
     temporary.replace(root / CURSOR)
+
+
+def cursor_is_of_this_boot(root: Path) -> bool:
+    """Whether the machine has run without a break since the cursor was put down."""
+    try:
+        return bool(json.loads((root / CURSOR).read_text())["boot_id"] == _boot_id())
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def first_of_day(root: Path, position: Position) -> Position:
+    """The beginning of the day's journal in which a position lies."""
+    segments = list_segments(root)
+    day = next((s.day for s in segments if s.number == position.segment), None)
+    first = min((s.number for s in segments if s.day == day), default=position.segment)
+    return Position(first, 0, -1)
 
 
 def load_cursor(root: Path) -> Position | None:
     """Where the writer goes on; None where there is no readable cursor, which replays what the journal holds."""
     try:
         fields = json.loads((root / CURSOR).read_text())
-        return Position(int(fields["segment"]), int(fields["offset"]), int(fields["record_no"]))
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        position = Position(int(fields["segment"]), int(fields["offset"]), int(fields["record_no"]))
+    except (FileNotFoundError, ValueError, KeyError, TypeError, OverflowError):
         return None
+    return position if position.segment >= 0 and position.offset >= 0 else None
 
 
 def prune(root: Path, cursor: Position, oldest_day: str) -> list[Segment]:

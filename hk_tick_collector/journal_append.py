@@ -4,11 +4,13 @@ Owns the newest segment. Never blocks its caller: an append only puts bytes into
 slow or full; the caller looks at `is_full` and stops reading from its socket.
 
 Invariant: what `flush` has confirmed is on the disk; a record that could only be half written (a full disk) is taken
-back whole and written again when there is space.
+back whole and written again when there is space; what a failed sync leaves uncertain is written again in another
+segment (a reader gets it twice, which is harmless).
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -26,6 +28,7 @@ from hk_tick_collector.journal import (
     Position,
     encode_record,
     list_segments,
+    load_cursor,
     segment_name,
 )
 
@@ -39,7 +42,9 @@ log = logs.get_logger()
 # 150 ms from push to readable, and saves a thread switch a push.
 COALESCE_SEC = 0.005
 WRITE_BYTES_MAX = 1024 * 1024
+UNSYNCED_BYTES_MAX = 8 * 1024 * 1024  # written and kept in memory until it is synced
 RETRY_SEC = 0.5
+RETRY_SEC_MAX = 10.0  # after a failed sync, each of which costs a segment
 LOG_EVERY_SEC = 30.0
 
 
@@ -80,8 +85,15 @@ class Journal:
         self._segment = 0
         self._size = 0
         self._record_no = 0
+        self._unsynced = bytearray()  # what is in the segment, but perhaps not on the disk
+        self._again = b""  # what must be written again, before all else
         self.bytes_written = 0
         self.fault: str | None = None  # why the last write failed, while it goes on failing
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread is at work; if it is not, nothing that is appended gets anywhere."""
+        return self._thread is not None and self._thread.is_alive()
 
     @property
     def buffered_bytes(self) -> int:
@@ -158,16 +170,19 @@ class Journal:
             if not hurry and self._buffered < WRITE_BYTES_MAX:
                 time.sleep(COALESCE_SEC)
             batch = self._take()
-            if batch and not self._write_until_done(batch):
+            if batch and not self._write_until_done(self._encode(batch)):
                 break
             written += len(batch)
-            if written > self._durable and (hurry or time.monotonic() >= next_sync):
-                self._sync()
+            is_due = hurry or time.monotonic() >= next_sync or len(self._unsynced) >= UNSYNCED_BYTES_MAX
+            if written > self._durable and is_due:
+                if not self._sync_until_done():
+                    break
                 next_sync = time.monotonic() + self._sync_sec
                 with self._wake:
                     self._durable = written
                     self._wake.notify_all()
-        os.close(self._file)
+        if self._file >= 0:
+            os.close(self._file)
 
     def _wait_for_work(self, written: int, next_sync: float) -> bool | None:
         """Sleep until there is something to write or to sync. True: somebody waits for it. None: stop."""
@@ -192,16 +207,20 @@ class Journal:
                 size += len(item[3])
         return batch
 
-    def _write_until_done(self, batch: list[tuple[Kind, int, int, bytes]]) -> bool:
+    def _encode(self, batch: list[tuple[Kind, int, int, bytes]]) -> bytes:
+        """The records as they stand in the file, numbered."""
+        parts: list[bytes] = []
+        for kind, session, recv_ts_ms, payload in batch:
+            parts.append(encode_record(kind, session, self._record_no, recv_ts_ms, payload))
+            parts.append(payload)
+            self._record_no += 1
+        return b"".join(parts)
+
+    def _write_until_done(self, data: bytes) -> bool:
         """Write, for as long as it takes: there is nowhere else to put it. The caller sees `fault` and `is_full`.
 
         False: told to stop before it could be written.
         """
-        parts: list[bytes] = []
-        for place, (kind, session, recv_ts_ms, payload) in enumerate(batch):
-            parts.append(encode_record(kind, session, self._record_no + place, recv_ts_ms, payload))
-            parts.append(payload)
-        data = b"".join(parts)
         while True:
             try:
                 self._write_once(data)
@@ -217,7 +236,6 @@ class Journal:
         if self.fault is not None:
             log.warning("journal_write_recovered", after=self.fault)
             self.fault = None
-        self._record_no += len(batch)
         self.bytes_written += len(data)
         with self._wake:
             self._buffered -= len(data)
@@ -226,52 +244,82 @@ class Journal:
     def _write_once(self, data: bytes) -> None:
         """One whole write, or none: what is half written is taken back before the error goes up."""
         if self._day != hk_day(self._clock_ms()) or self._size >= self._segment_bytes:
+            self._sync()  # the one before first, so that only the last can have a torn tail
             self._open_segment()
+        data = self._again + data
         view = memoryview(data)
         done = 0
         try:
             while done < len(data):
                 done += os.write(self._file, view[done:])
         except OSError:
+            day, self._day = self._day, ""  # on to another segment, if it can't be taken back
             os.ftruncate(self._file, self._size)
+            self._day = day
             raise
         self._size += len(data)
+        self._unsynced += data
+        self._again = b""
 
-    def _sync(self) -> None:
+    def _sync_until_done(self) -> bool:
+        """Have all that is written on the disk. False: told to stop before."""
+        pause_sec = RETRY_SEC
+        while not self._sync():
+            time.sleep(pause_sec)
+            pause_sec = min(2 * pause_sec, RETRY_SEC_MAX)
+            if self._stopping or not self._write_until_done(b""):
+                return False
+        return True
+
+    def _sync(self) -> bool:
+        """Sync the segment. False: it is given up, and what was not synced before will be written again in the next."""
+        if self._file < 0:
+            return True
         try:
             os.fdatasync(self._file)
         except OSError as exc:
-            # The kernel forgets a page after it failed to write it: trying again would only look like success.
-            log.error("journal_sync_failed", error=exc, segment=self._segment)
-            self._open_segment()
+            # The kernel forgets a page after it failed to write it: syncing again would only look like success.
+            self.fault = str(exc)
+            log.error("journal_sync_failed", error=exc, segment=self._segment, again_bytes=len(self._unsynced))
+            self._again += bytes(self._unsynced)
+            self._unsynced.clear()
+            given_up, self._file, self._day = self._file, -1, ""
+            with contextlib.suppress(OSError):
+                os.close(given_up)
+            return False
+        self._unsynced.clear()
+        return True
 
     def _open_segment(self) -> None:
-        """Begin the next segment; the one before is synced first, so that only the last can have a torn tail."""
+        """Begin the next segment."""
         day = hk_day(self._clock_ms())
         path = self._root / segment_name(day, self._segment + 1)
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
         if self._file >= 0:
-            os.fdatasync(self._file)
             os.close(self._file)
         self._file = file
         self._segment += 1
-        self._day = day
+        self._day = ""  # if its name can't be synced, it is not used
         self._size = 0
         directory = os.open(self._root, os.O_RDONLY | os.O_CLOEXEC)
         try:
             os.fsync(directory)
         finally:
             os.close(directory)
+        self._day = day
 
     def _recover(self) -> int:
         """Find the end of the journal; cut off what a crash left unfinished behind the last whole record."""
         segments = list_segments(self._root)
-        self._record_no = 0
-        self._segment = segments[-1].number if segments else 0
+        cursor = load_cursor(self._root) or Position(0, 0, 0)
+        newest = segments[-1].number if segments else 0
+        # Where segments were removed by hand, the writer must not wait for a number that is long to come.
+        self._segment = max(newest, cursor.segment)
+        self._record_no = max(0, cursor.record_no)
         cut = 0
         for segment in reversed(segments):
             end, record_no = _last_record(self._root, segment.number)
-            if segment.number == self._segment and end < segment.size_bytes:
+            if segment.number == newest and end < segment.size_bytes:
                 cut = segment.size_bytes - end
                 os.truncate(segment.path, end)
             if record_no is not None:
@@ -285,7 +333,7 @@ def _last_record(root: Path, number: int) -> tuple[int, int | None]:
 
     A damaged middle has whole records behind it: those are found too, so only a real tail is ever cut.
     """
-    reader = JournalReader(root, Position(number, 0, -1))
+    reader = JournalReader(root, Position(number, 0, -1), at_rest=True)
     end, record_no = 0, None
     try:
         while True:

@@ -20,7 +20,7 @@ import uvloop
 from hk_tick_collector import __version__, logs
 from hk_tick_collector.collector import Collector
 from hk_tick_collector.db import StoredTicks, check_data_root, seed_last_seq
-from hk_tick_collector.errors import ConfigError, LocalProtocolError
+from hk_tick_collector.errors import ConfigError, JournalError, LocalProtocolError
 from hk_tick_collector.futu_client import FutuClient
 from hk_tick_collector.futu_state import ClientSettings
 from hk_tick_collector.hktime import hk_date
@@ -89,7 +89,7 @@ def run(settings: Settings) -> int:
 
 def _encryption(settings: Settings) -> tuple[RsaKey | None, PacketEncAlgo]:
     path = settings.require_rsa_key_file()
-    if path is None:
+    if path is None or settings.futu_encryption == "none":
         return None, PacketEncAlgo.NONE
     try:
         return RsaKey(path.read_bytes()), PacketEncAlgo[settings.futu_encryption.upper()]
@@ -124,6 +124,7 @@ class Recorder:
                 retry_max_attempts=settings.persist_retry_max_attempts,
                 retry_backoff_sec=settings.persist_retry_backoff_sec,
                 retry_backoff_max_sec=settings.persist_retry_backoff_max_sec,
+                drift_warn_sec=settings.drift_warn_sec,
                 log_level=settings.log_level,
             )
         )
@@ -217,6 +218,8 @@ class Recorder:
         before: dict[str, int] = {}
         while True:
             await asyncio.sleep(0.25)
+            if not self._journal.is_alive:
+                raise JournalError("the journal's thread has ended: see the log above it")
             totals = self._collector.state.totals
             if persist.due() and totals.get("rows", 0) != before.get("rows", 0):
                 self._tell_persisted(before)

@@ -31,9 +31,19 @@ import apsw
 
 from hk_tick_collector import logs
 from hk_tick_collector.db import DayDatabases, Inserted, Pragmas
-from hk_tick_collector.errors import AlreadyRunningError, CollectorError, DatabaseError
+from hk_tick_collector.errors import AlreadyRunningError, CollectorError, DatabaseError, RemoteProtocolError
 from hk_tick_collector.hktime import hk_day
-from hk_tick_collector.journal import DIRECTORY, JournalReader, Kind, Position, Record, load_cursor, save_cursor
+from hk_tick_collector.journal import (
+    DIRECTORY,
+    JournalReader,
+    Kind,
+    Position,
+    Record,
+    cursor_is_of_this_boot,
+    first_of_day,
+    load_cursor,
+    save_cursor,
+)
 from hk_tick_collector.mapping import Mapped, Mapper, PushType
 from hk_tick_collector.opend.frames import split_run
 from hk_tick_collector.opend.messages import ProtoId
@@ -49,6 +59,7 @@ log = logs.get_logger()
 LOCK_NAME = ".writer.lock"
 LOG_EVERY_SEC = 30.0
 ALIVE_EVERY_SEC = 1.0
+ERROR_MAX = 500  # characters; a line to the recorder must fit into the pipe at once
 LAST_TRIES_SEC = 60.0  # how long it goes on trying once the recorder is gone; the journal keeps what is left
 
 # A batch makes some 60,000 objects and frees them all without cycles: looking for cycles among them is wasted time.
@@ -59,6 +70,8 @@ _TS_MS = 2  # the place of `ts_ms` in a row
 # A GetTicker reply spends about this much on a tick. It bounds a batch of replies, whose ticks can't be counted before
 # they are read; a pushed tick takes half as much again, and pushes are counted.
 TICK_BYTES = 200
+
+PUSH_DATA_REALTIME = 1  # OpenD's own word for a tick that it had just got
 
 _PUSH_TYPE_OF = {Purpose.BACKFILL: PushType.BACKFILL, Purpose.AUDIT: PushType.POLL}
 
@@ -75,6 +88,7 @@ class WriterSettings(NamedTuple):
     retry_max_attempts: int = 0
     retry_backoff_sec: float = 0.5
     retry_backoff_max_sec: float = 10.0
+    drift_warn_sec: float = 120.0
     log_level: str = "INFO"
 
 
@@ -180,7 +194,7 @@ class Writer:
     def __init__(self, settings: WriterSettings) -> None:
         self._settings = settings
         self._journal = Path(settings.data_root) / DIRECTORY
-        self._reader = JournalReader(self._journal, load_cursor(self._journal))
+        self._reader = JournalReader(self._journal, self._where_to_begin())
         self._mapper = Mapper()
         self._pragmas = Pragmas(settings.busy_timeout_ms, settings.synchronous, settings.wal_autocheckpoint_pages)
         self._databases = DayDatabases(Path(settings.data_root), self._pragmas)
@@ -206,6 +220,17 @@ class Writer:
         self._report(batch, done, (time.monotonic() - started) * 1000)
         self._databases.checkpoint_if_due()
         return batch.is_full
+
+    def _where_to_begin(self) -> Position | None:
+        """The cursor; but what NORMAL had committed before a power cut may be gone: then that day is replayed."""
+        cursor = load_cursor(self._journal)
+        if cursor is None or self._settings.synchronous != "NORMAL" or cursor_is_of_this_boot(self._journal):
+            return cursor
+        begin = first_of_day(self._journal, cursor)
+        log.warning(
+            "journal_replayed", reason="the machine was restarted, and SQLITE_SYNCHRONOUS is NORMAL", since=begin
+        )
+        return begin
 
     def reset(self) -> None:
         """Forget what is not committed: close the databases, go back to the cursor."""
@@ -237,7 +262,12 @@ class Writer:
             batch.end = record.end
             if record.kind != Kind.FRAMES:
                 continue
-            run = split_run(record.payload)
+            try:
+                run = split_run(record.payload)
+            except RemoteProtocolError as exc:  # a bug in the recorder; it must not stop all that comes behind it
+                at = record.start
+                batch.bad.append(BadRow(at.segment, at.offset, -1, -1, "", record.recv_ts_ms, str(exc), record.payload))
+                continue
             pushes.add(run.pushes, record, [number for number, _ in run.others])
             for number, frame in run.others:
                 if frame.proto_id == ProtoId.QOT_GET_TICKER and (held := replies.get(purpose_of(frame.serial_no))):
@@ -304,8 +334,18 @@ class Writer:
             )
         for bad in batch.bad[:1]:
             self._warn("bad_tick_kept_aside", symbol=bad.symbol, error=bad.error, bad=counters.bad)
+        self._look_at_drift(batch)
         if done.revisions:
             self._warn("tick_revised", revisions=counters.revisions, in_batch=done.revisions)
+
+    def _look_at_drift(self, batch: Batch) -> None:
+        """A live tick whose time is far from its reception: a clock is wrong, or OpenD is late. Nothing is changed."""
+        for rows in batch.mapped.pushed.values():
+            symbol, seq, ts_ms, *_, push_data_type, recv_ts_ms, _ = rows[-1]
+            drift_sec = (recv_ts_ms - ts_ms) / 1000
+            if push_data_type == PUSH_DATA_REALTIME and abs(drift_sec) > self._settings.drift_warn_sec:
+                self._warn("ts_drift_warn", symbol=symbol, seq=seq, drift_sec=drift_sec, ts_ms=ts_ms)
+                return
 
     def _warn(self, event: str, **fields: object) -> None:
         held = self.limiter.allow(event)
@@ -396,7 +436,7 @@ def run(settings: WriterSettings, parent: Parent) -> int:
 def _recover(writer: Writer, exc: Exception, failures: int, parent: Parent, settings: WriterSettings) -> bool:
     """After an error: tell, reset, wait longer each time. False: give up; the journal keeps what is not stored."""
     writer.counters.errors += 1
-    error = f"{type(exc).__name__}: {exc}"
+    error = f"{type(exc).__name__}: {exc}"[:ERROR_MAX]
     send({"event": "error", "error": error, "failures": failures, "totals": vars(writer.counters)})
     held = writer.limiter.allow(error)
     if held is not None:
