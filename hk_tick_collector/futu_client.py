@@ -18,6 +18,7 @@ from hk_tick_collector.futu_fetch import Fetcher
 from hk_tick_collector.futu_link import Link
 from hk_tick_collector.futu_state import ClientState
 from hk_tick_collector.futu_subscribe import Subscriber
+from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.journal_append import wall_ms
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend.messages import GtwEvent, NotifyType, ProtoId
@@ -48,6 +49,7 @@ class FutuClient:
         self._missed = asyncio.Event()  # the stream may have missed something
         # Sessions are told apart in the journal over restarts: the clock is a counter that a restart does not reset.
         self._session = int(time.time())
+        self._members: dict[str, tuple[str, list[str]]] = {}  # of each plate: the day it was asked for, its symbols
         self.state = ClientState()
 
     @property
@@ -156,14 +158,22 @@ class FutuClient:
             await _wait_for(self._missed, 1.0)
 
     async def _resolve(self, subscriber: Subscriber) -> list[str]:
-        """The symbols of the settings, and the members of its plates."""
+        """The symbols of the settings, and the members of its plates, which are asked for once a day.
+
+        Raises:
+            ConfigError: there are none, and OpenD is in a state to know.
+        """
+        today = hk_day(wall_ms())
         symbols = dict.fromkeys(self._settings.symbols)
         for plate in self._settings.plates:
-            symbols.update(dict.fromkeys(await subscriber.members(plate)))
+            if self._members.get(plate, ("", []))[0] != today and (members := await subscriber.members(plate)):
+                self._members[plate] = (today, members)
+            symbols.update(dict.fromkeys(self._members.get(plate, ("", []))[1]))
         if not symbols:
-            raise ConfigError(
-                f"FUTU_SYMBOLS names no symbol: OpenD knows no member of {', '.join(self._settings.plates)}"
-            )
+            plates = ", ".join(self._settings.plates)
+            if not self.state.qot_logined:
+                raise SessionError(f"OpenD is not logged in, and can't tell the members of {plates}")
+            raise ConfigError(f"FUTU_SYMBOLS names no symbol: OpenD knows no member of {plates}")
         return list(symbols)
 
     async def _look_at_opend(self, link: Link) -> None:

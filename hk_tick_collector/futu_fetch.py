@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from hk_tick_collector import logs
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend.messages import TICKER_REPLY_MAX, ProtoId, RefusedError
-from hk_tick_collector.opend.protocol import Purpose
+from hk_tick_collector.opend.purpose import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

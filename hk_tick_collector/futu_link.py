@@ -15,13 +15,14 @@ from hk_tick_collector.errors import CollectorError, SessionError
 from hk_tick_collector.journal_append import wall_ms
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend.messages import ProtoId
-from hk_tick_collector.opend.protocol import ClientConnection, Purpose
+from hk_tick_collector.opend.purpose import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hk_tick_collector.journal_append import Journal
     from hk_tick_collector.opend.messages import InitReply, Notice
+    from hk_tick_collector.opend.protocol import ClientConnection
 
 log = logs.get_logger()
 

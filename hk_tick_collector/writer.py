@@ -47,7 +47,7 @@ from hk_tick_collector.journal import (
 from hk_tick_collector.mapping import Mapped, Mapper, PushType
 from hk_tick_collector.opend.frames import split_run
 from hk_tick_collector.opend.messages import ProtoId
-from hk_tick_collector.opend.protocol import Purpose, purpose_of
+from hk_tick_collector.opend.purpose import Purpose, purpose_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,42 +9,23 @@ A connection lives through five states. All changes are in `_NEXT`; what is not 
 Before READY nothing but InitConnect's answer may come; it brings the key with which all later bodies are encrypted, so
 frames behind it in the same chunk are read with the new cipher. After FAILED or CLOSED nothing may be done.
 
-A reply carries the serial number of its request and nothing else of it. So the request's *purpose* rides in the serial
-number's last two bits, and whoever reads a journaled reply years later can tell an audit from a backfill without having
-seen the request.
-
 Owns states, serial numbers and the cipher. Never does I/O, never decodes a tick.
 """
 
 from __future__ import annotations
 
-from enum import Enum, IntEnum, auto
+from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple
 
 from hk_tick_collector.errors import LocalProtocolError, RemoteProtocolError
 from hk_tick_collector.opend import frames, messages
 from hk_tick_collector.opend.crypto import PacketEncAlgo, packet_cipher
 from hk_tick_collector.opend.messages import ProtoId
+from hk_tick_collector.opend.purpose import PURPOSES, Purpose
 
 if TYPE_CHECKING:
     from hk_tick_collector.opend.crypto import RsaKey
     from hk_tick_collector.opend.frames import Frame, FrameRun
-
-PURPOSES = 4
-
-
-class Purpose(IntEnum):
-    """Why a request was made: its serial number modulo 4."""
-
-    CONTROL = 0
-    BACKFILL = 1
-    AUDIT = 2
-    TOTALS = 3
-
-
-def purpose_of(serial_no: int) -> Purpose:
-    """The purpose of the request that a reply answers."""
-    return Purpose(serial_no % PURPOSES)
 
 
 class State(Enum):

@@ -1,0 +1,25 @@
+"""Why a request was made, carried by its serial number.
+
+A reply carries the serial number of its request and nothing else of it. So the purpose rides in the number's last two
+bits, and whoever reads a journaled reply years later can tell an audit from a backfill without the request.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+PURPOSES = 4
+
+
+class Purpose(IntEnum):
+    """Why a request was made: its serial number modulo 4."""
+
+    CONTROL = 0
+    BACKFILL = 1
+    AUDIT = 2
+    TOTALS = 3
+
+
+def purpose_of(serial_no: int) -> Purpose:
+    """The purpose of the request that a reply answers."""
+    return Purpose(serial_no % PURPOSES)
