@@ -13,15 +13,15 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from hk_tick_collector import logs
-from hk_tick_collector.errors import ConfigError, SessionError
-from hk_tick_collector.futu_fetch import Fetcher
-from hk_tick_collector.futu_link import Link
+from hk_tick_collector.errors import BadTickError, ConfigError, RemoteProtocolError, SessionError
+from hk_tick_collector.futu_fetch import Fetcher, wait_for
+from hk_tick_collector.futu_link import LATE_SEC, Link, UnansweredError
 from hk_tick_collector.futu_state import ClientState
 from hk_tick_collector.futu_subscribe import Subscriber
 from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.journal_append import wall_ms
 from hk_tick_collector.opend import messages
-from hk_tick_collector.opend.messages import GtwEvent, NotifyType, ProtoId
+from hk_tick_collector.opend.messages import GtwEvent, NotifyType, ProtoId, RefusedError
 from hk_tick_collector.opend.protocol import ClientConnection
 
 if TYPE_CHECKING:
@@ -34,7 +34,10 @@ log = logs.get_logger()
 CLIENT_ID = "hk-tick-collector"
 KEEP_ALIVE_SEC_MAX = 10.0  # OpenD drops a connection after 30 s without one
 STABLE_SEC = 10.0  # a session that lasted so long starts the backoff anew
-LEFT_OUT_RETRY_SEC = 60.0
+# What could not be subscribed is tried again: soon, since the quota of a connection that died comes free in seconds; then
+# seldom.
+RETRY_SEC_MIN = 2.0
+RETRY_SEC_MAX = 60.0
 
 
 class FutuClient:
@@ -69,7 +72,7 @@ class FutuClient:
             started = time.monotonic()
             try:
                 reason = await self._run_session()
-            except SessionError as exc:
+            except (SessionError, RemoteProtocolError, BadTickError) as exc:
                 reason = str(exc)
             lasted_sec = time.monotonic() - started
             was_connected = self.state.connected
@@ -140,7 +143,7 @@ class FutuClient:
         fetcher = Fetcher(link, settings, self._stored)
         await self._look_at_opend(link)
         symbols = await self._resolve(subscriber)
-        next_retry = 0.0
+        retry_sec, retry_at = RETRY_SEC_MIN, 0.0
         while True:
             if self._missed.is_set():
                 self._missed.clear()
@@ -148,14 +151,31 @@ class FutuClient:
                 if settings.backfill_n:
                     await fetcher.backfill(self.state.subscribed)
                     self.state.backfills += 1
-                next_retry = time.monotonic() + LEFT_OUT_RETRY_SEC
-            if self.state.left_out and time.monotonic() >= next_retry:
-                next_retry = time.monotonic() + LEFT_OUT_RETRY_SEC
-                added = await subscriber.subscribe(self.state.left_out)
-                await fetcher.backfill(added)
+                retry_sec, retry_at = RETRY_SEC_MIN, time.monotonic() + RETRY_SEC_MIN
+            if time.monotonic() >= retry_at:
+                retry_sec = min(RETRY_SEC_MAX, retry_sec * 2)
+                retry_at = time.monotonic() + retry_sec
+                symbols = await self._add_wanting(symbols, subscriber, fetcher)
             if settings.poll_enabled and await fetcher.audit(self.state.subscribed, self._missed):
                 self.state.audit_cycles += 1
-            await _wait_for(self._missed, 1.0)
+            await wait_for(self._missed, 1.0)
+
+    async def _add_wanting(self, symbols: list[str], subscriber: Subscriber, fetcher: Fetcher) -> list[str]:
+        """Subscribe and fetch what could not be had before: refused, without quota, or new in a plate.
+
+        Whatever OpenD says to that is no reason to end a session that records the others. Returns the symbols.
+        """
+        try:
+            symbols = await self._resolve(subscriber)
+            subscribed = set(self.state.subscribed)
+            wanting = [symbol for symbol in symbols if symbol not in subscribed]
+            added = await subscriber.subscribe(wanting) if wanting else []
+        except (RefusedError, UnansweredError) as exc:
+            log.warning("subscribe_retry_failed", error=exc)
+            return symbols
+        if added and self._settings.backfill_n:
+            await fetcher.backfill(added)
+        return symbols
 
     async def _resolve(self, subscriber: Subscriber) -> list[str]:
         """The symbols of the settings, and the members of its plates, which are asked for once a day.
@@ -191,19 +211,21 @@ class FutuClient:
             log.warning("opend_not_logged_in", expected="qotLogined, without which no tick comes")
 
     async def _keep_alive(self, link: Link, every_sec: float) -> None:
+        """Give signs of life on time, and wait for no answer: behind a backlog it is late, and so would be the next."""
         while True:
             await asyncio.sleep(every_sec)
-            if not link.is_paused:
-                body = messages.keep_alive(int(time.time()))
-                await link.call(ProtoId.KEEP_ALIVE, body, self._settings.dead_link_sec * 2)
+            link.tell(ProtoId.KEEP_ALIVE, messages.keep_alive(int(time.time())))
 
     async def _watch_link(self, link: Link) -> None:
         """A link on which nothing comes, not even the answer to a sign of life, is dead, whatever TCP says."""
+        is_suspect = False
         while True:
-            await asyncio.sleep(0.5)
-            silent_sec = time.monotonic() - link.last_frame_at
-            if silent_sec > self._settings.dead_link_sec and not link.is_paused:
-                link.abort(f"dead link: no frame for {silent_sec:.1f} s")
+            await asyncio.sleep(LATE_SEC if is_suspect else 0.5)
+            silent_sec = time.monotonic() - link.last_heard_at
+            was_suspect = is_suspect
+            is_suspect = silent_sec > self._settings.dead_link_sec and not link.is_paused
+            if is_suspect and was_suspect:
+                link.abort(f"dead link: nothing came for {silent_sec:.1f} s")
 
     def _on_notice(self, notice: Notice) -> None:
         """What happened to OpenD itself; when it has regained something, fetch what went by."""
@@ -251,11 +273,3 @@ class FutuClient:
     def _note(self, event: str, **fields: object) -> None:
         """Put into the journal what happened, among the frames that it happened between."""
         self._journal.append_event(self._session, wall_ms(), {"event": event, **fields})
-
-
-async def _wait_for(event: asyncio.Event, timeout_sec: float) -> None:
-    try:
-        async with asyncio.timeout(timeout_sec):
-            await event.wait()
-    except TimeoutError:
-        pass

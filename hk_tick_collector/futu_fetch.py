@@ -1,7 +1,10 @@
 """Fetching with GetTicker: the backfill after each moment that may have missed something, and the audit in between.
 
-Owns which symbol is asked for how many ticks, and when. Never sees a tick: the replies go to the journal as everything
-does, and whether they held something new is found where they are stored.
+Owns which symbol is asked for how many ticks, and when. Of a reply it looks at the sequences alone, to know how far it
+reaches: the replies go to the journal as everything does, and what in them is new is found where they are stored.
+
+The audits of a symbol are a chain: each must reach back to where the fetch before it ended, or is made again as deep as
+OpenD goes. What is stored can't say how deep that is: a push that never came is missing there too.
 """
 
 from __future__ import annotations
@@ -11,7 +14,9 @@ import time
 from typing import TYPE_CHECKING
 
 from hk_tick_collector import logs
+from hk_tick_collector.futu_link import UnansweredError
 from hk_tick_collector.opend import messages
+from hk_tick_collector.opend.columns import decode_columns
 from hk_tick_collector.opend.messages import TICKER_REPLY_MAX, ProtoId, RefusedError
 from hk_tick_collector.opend.purpose import Purpose
 
@@ -37,6 +42,8 @@ class Fetcher:
         self._settings = settings
         self._stored = stored
         self._rows_before: list[dict[str, int]] = []  # at the last two audits
+        self._newest: dict[str, int] = {}  # the highest sequence that was fetched; 0: there was none
+        self._pushes_fail = False  # ticks were fetched that should have been pushed, and no push came at all
         self._audited_at = time.monotonic()
         self._pushes_at_audit = 0
 
@@ -69,12 +76,15 @@ class Fetcher:
 
         Each symbol is asked for as much as it has traded since the audit before the last, at least `poll_num`, spread
         over the interval so that the stream is not disturbed. While no push comes at all (night, lunch) only the
-        busiest symbols are asked for, and seldom.
+        busiest symbols are asked for, and seldom. If they have traded nevertheless, it is the pushes that fail: then
+        `interrupt` is set, for all symbols to be subscribed and fetched again.
         """
         settings = self._settings
         since_sec = time.monotonic() - self._audited_at
         is_quiet = self._link.pushes == self._pushes_at_audit
-        every_sec = max(settings.poll_stale_sec, settings.poll_interval_sec) if is_quiet else settings.poll_interval_sec
+        every_sec = settings.poll_interval_sec
+        if is_quiet and not self._pushes_fail:
+            every_sec = max(every_sec, settings.poll_stale_sec)
         if since_sec < every_sec:
             return False
         self._audited_at = time.monotonic()
@@ -83,14 +93,30 @@ class Fetcher:
         ranked = sorted(symbols, key=lambda symbol: -depths[symbol])
         if is_quiet:
             ranked = ranked[:CANARIES]
-        pause_sec = settings.poll_interval_sec * 0.8 / max(1, len(ranked)) * IN_FLIGHT
-        for start in range(0, len(ranked), IN_FLIGHT):
-            if interrupt.is_set():
+        newest_before = {symbol: self._newest.get(symbol) for symbol in ranked}
+        parts = [ranked[start : start + IN_FLIGHT] for start in range(0, len(ranked), IN_FLIGHT)]
+        pause_sec = settings.poll_interval_sec * 0.8 / max(1, len(parts))
+        for part in parts:
+            await asyncio.gather(*(self._audit_one(symbol, depths[symbol]) for symbol in part))
+            if await wait_for(interrupt, pause_sec):
                 return False
-            part = ranked[start : start + IN_FLIGHT]
-            await asyncio.gather(*(self._ask(symbol, depths[symbol], Purpose.AUDIT) for symbol in part))
-            await asyncio.sleep(pause_sec)
+        self._pushes_fail = self._link.pushes == self._pushes_at_audit and any(
+            self._newest.get(symbol) != newest for symbol, newest in newest_before.items()
+        )
+        if self._pushes_fail:
+            log.error("pushes_missing", symbols=len(symbols), expected="pushes, since there are trades")
+            interrupt.set()
         return True
+
+    async def _audit_one(self, symbol: str, depth: int) -> None:
+        """Ask for `depth` ticks; if they don't reach back to where the fetch before ended, for all that there are."""
+        before = self._newest.get(symbol)
+        refused, sequences = await self._ask(symbol, depth, Purpose.AUDIT)
+        is_cut_off = refused is None and len(sequences) >= depth
+        if is_cut_off and depth < TICKER_REPLY_MAX and (before is None or min(sequences) > before):
+            refused, sequences = await self._ask(symbol, TICKER_REPLY_MAX, Purpose.AUDIT)
+        if refused is None:  # else the next audit has to reach back as far as this one should have
+            self._newest[symbol] = max(sequences, default=0)
 
     async def _depths(self, symbols: list[str]) -> dict[str, int]:
         """How many ticks to ask for. What is stored lags behind what came, so the last but one audit is the base."""
@@ -114,19 +140,35 @@ class Fetcher:
 
         async def worker() -> None:
             for symbol in queue:
-                reason = await self._ask(symbol, count, Purpose.BACKFILL)
-                if reason is not None:
+                reason, sequences = await self._ask(symbol, count, Purpose.BACKFILL)
+                if reason is None:
+                    self._newest[symbol] = max(sequences, default=0)
+                else:
                     refused[symbol] = reason
 
         await asyncio.gather(*(worker() for _ in range(IN_FLIGHT)))
         return refused
 
-    async def _ask(self, symbol: str, count: int, purpose: Purpose) -> str | None:
-        """One GetTicker. Returns why it was refused, or None."""
+    async def _ask(self, symbol: str, count: int, purpose: Purpose) -> tuple[str | None, list[int]]:
+        """One GetTicker. Returns why it was refused, or None; and the sequences that it brought."""
         try:
             body = messages.get_ticker(symbol, count)
             reply = await self._link.call(ProtoId.QOT_GET_TICKER, body, self._settings.request_timeout_sec, purpose)
             messages.check_accepted(ProtoId.QOT_GET_TICKER, reply)
         except RefusedError as exc:
-            return exc.text
-        return None
+            return exc.text, []
+        except UnansweredError as exc:
+            # To end the session would throw away what is under way on a link that is only slow.
+            return str(exc), []
+        columns = decode_columns([reply])
+        sequences = columns.sequences if columns is not None else []
+        return None, sequences
+
+
+async def wait_for(event: asyncio.Event, timeout_sec: float) -> bool:
+    """Wait for an event, but no longer than that. Returns whether it is set."""
+    try:
+        async with asyncio.timeout(timeout_sec):
+            return await event.wait()
+    except TimeoutError:
+        return event.is_set()

@@ -30,18 +30,24 @@ class Subscriber:
         self._link = link
         self._timeout_sec = timeout_sec
         self._state = state
+        self._told_left_out: list[str] = []  # what was said already on this connection is not said at each retry
+        self._told_refused: dict[str, str] = {}
 
     async def members(self, plate: str) -> list[str]:
-        """The members of a plate, in OpenD's order; none, and a warning that names it, if OpenD refuses the plate."""
+        """The members of a plate, in OpenD's order; none, and an error that names it, if OpenD refuses the plate."""
         try:
             body = messages.get_plate_security(plate)
             members = messages.plate_members(
                 await self._link.call(ProtoId.QOT_GET_PLATE_SECURITY, body, self._timeout_sec)
             )
         except RefusedError as exc:
-            self._state.refused[f"plate:{plate}"] = exc.text
-            log.error("plate_refused", plate=plate, reason=exc.text)
+            name = f"plate:{plate}"
+            self._state.refused[name] = exc.text
+            if self._told_refused.get(name) != exc.text:
+                self._told_refused[name] = exc.text
+                log.error("plate_refused", plate=plate, reason=exc.text)
             return []
+        self._state.refused.pop(f"plate:{plate}", None)
         log.info("plate_resolved", plate=plate, symbols=len(members))
         return members
 
@@ -51,7 +57,7 @@ class Subscriber:
         The symbols that are refused or left out are in the state, and are named in the log.
 
         Raises:
-            SessionError: OpenD refuses everything: it is not able to serve now.
+            SessionError: OpenD refuses everything, and has accepted nothing on this connection: it can't serve now.
         """
         state = self._state
         allowed = await self._within_quota(symbols)
@@ -59,13 +65,15 @@ class Subscriber:
         refused: dict[str, str] = {}
         for start in range(0, len(allowed), BATCH_MAX):
             await self._subscribe_batch(allowed[start : start + BATCH_MAX], accepted, refused)
-            if not accepted and len(refused) >= WHOLE_REFUSAL_MIN:
+            if not accepted and not state.subscribed and len(refused) >= WHOLE_REFUSAL_MIN:
                 raise SessionError(f"OpenD refuses to subscribe anything: {next(iter(refused.values()))}")
         state.subscribed = list(dict.fromkeys([*state.subscribed, *accepted]))
         for symbol in accepted:
             state.refused.pop(symbol, None)
         state.refused.update(refused)
-        for symbol, reason in list(refused.items())[:NAMES_MAX]:
+        news = [item for item in refused.items() if self._told_refused.get(item[0]) != item[1]]
+        self._told_refused.update(news)
+        for symbol, reason in news[:NAMES_MAX]:
             log.error("symbol_refused", symbol=symbol, reason=reason)
         log.info(
             "futu_subscribed", symbols=len(state.subscribed), refused=len(state.refused), left_out=len(state.left_out)
@@ -88,7 +96,8 @@ class Subscriber:
             else:
                 left_out.append(symbol)
         self._state.left_out = left_out
-        if left_out:
+        if left_out and left_out != self._told_left_out:
+            self._told_left_out = left_out
             log.error(
                 "subscription_quota_short",
                 needed=len(symbols),

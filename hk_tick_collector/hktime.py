@@ -175,8 +175,10 @@ def _fraction_ms(fraction: str | None) -> int:
 def _zone_ms(zone: str) -> int:
     if zone == "Z":
         return 0
-    sign = -1 if zone[0] == "-" else 1
-    return sign * (int(zone[1:3]) * 60 + int(zone[-2:])) * 60_000
+    sign, hours, minutes = -1 if zone[0] == "-" else 1, int(zone[1:3]), int(zone[-2:])
+    if hours > 14 or minutes > 59:  # noqa: PLR2004 - Kiribati is the furthest
+        raise ValueError(f"zone {zone} is nowhere")
+    return sign * (hours * 60 + minutes) * 60_000
 
 
 def _utc_ms(year: int, month: int, day: int, hour: int = 0, minute: int = 0, second: int = 0) -> int:

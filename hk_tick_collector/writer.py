@@ -235,7 +235,7 @@ class Writer:
     def reset(self) -> None:
         """Forget what is not committed: close the databases, go back to the cursor."""
         self._unread.clear()
-        self._reader.seek(load_cursor(self._journal))  # first: whatever else fails, no record may be passed over
+        self._reader.seek(self._where_to_begin())  # first: whatever else fails, no record may be passed over
         try:
             self._databases.close()
         finally:

@@ -98,9 +98,10 @@ def read_status(root: Path, day: str | None = None) -> dict[str, Any]:
 def _recorder(root: Path, now_ms: int) -> dict[str, Any]:
     """Whether one is running (its lock tells, not its file), and what it last said of itself."""
     try:
-        state: dict[str, Any] = json.loads((root / STATE_NAME).read_text())
+        said = json.loads((root / STATE_NAME).read_text())
     except (OSError, ValueError):
-        state = {}
+        said = None
+    state: dict[str, Any] = said if isinstance(said, dict) else {}
     state["running"] = _is_locked(root / LOCK_NAME)
     state["said_sec_ago"] = round((now_ms - state["at_ms"]) / 1000, 1) if "at_ms" in state else None
     return state

@@ -292,6 +292,7 @@ def quota(body: bytes) -> Quota:
         for info in conn.subInfoList
         if info.subType == SUB_TYPE_TICKER
         for security in info.securityList
+        if security.market in _PREFIX_OF_MARKET  # others may subscribe what we have no name for
     }
     return Quota(s2c.totalUsedQuota, s2c.remainQuota, frozenset(held))
 

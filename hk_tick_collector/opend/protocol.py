@@ -139,7 +139,8 @@ class ClientConnection:
     def _opened(self, run: FrameRun) -> messages.InitReply:
         frame = run.frames[0] if run.frames else None
         if frame is None or frame.proto_id != ProtoId.INIT_CONNECT:
-            raise RemoteProtocolError(f"a frame of protoID {frame and frame.proto_id} before InitConnect was answered")
+            proto_id = frame.proto_id if frame else frames.TICKER_PUSH  # pushes are counted, not cut out
+            raise RemoteProtocolError(f"a frame of protoID {proto_id} before InitConnect was answered")
         opened = messages.init_reply(frame.body)
         self._reader = frames.FrameReader(packet_cipher(self._algo, opened.aes_key, opened.aes_iv))
         return opened

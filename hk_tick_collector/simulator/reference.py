@@ -239,6 +239,6 @@ def hk_time(ts_ms: int) -> str:
 
 def _date(text: str) -> dt.date:
     try:
-        return dt.date.fromisoformat(text)
+        return dt.datetime.fromisoformat(text).date()  # the SDK sends a time of 00:00:00 along
     except ValueError:
         raise CallRefusedError(f"date {text!r}, expected YYYY-MM-DD") from None

@@ -244,6 +244,8 @@ class Connection(asyncio.Protocol):
         self.abort()
 
     def _write_answer(self, frame: Frame, answer: calls.Answer) -> None:
+        if not self.is_open:  # it may have gone while the answer was delayed
+            return
         self._write_frame(frame.proto_id, frame.serial_no, answer.make(), self.cipher)
         for body in answer.pushes:
             self._write_frame(ProtoId.QOT_UPDATE_TICKER, self._opend.next_serial(), body, self.cipher)

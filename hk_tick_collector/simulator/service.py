@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from hk_tick_collector.simulator.tape import Ordinals
 
 _HONG_KONG = ZoneInfo("Asia/Hong_Kong")
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _KEEP_ALIVE_CHECK_SEC = 1.0
 _STOP_SEC = 1.5  # connections have a second to take what was written to them
 
@@ -96,7 +97,7 @@ async def _run(settings: SimulatorSettings, server: Server, announce: Callable[[
     stopping = asyncio.Event()
     faults = Faults(server)
     control = Control(server, faults, stopping.set)
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _STOP_SIGNALS:
         loop.add_signal_handler(number, stopping.set)
     try:
         await server.listen(settings.port)
@@ -128,6 +129,10 @@ async def _run(settings: SimulatorSettings, server: Server, announce: Callable[[
         faults.cancel()
         await control.close()
         await _close(server)
+        for number in _STOP_SIGNALS:
+            # The end has begun: a second signal must not turn a clean exit into a killed one.
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
 
 
 async def _pump(server: Server, step_sec: float) -> None:

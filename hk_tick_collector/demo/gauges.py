@@ -1,0 +1,116 @@
+"""What the demo shows while it runs: read from outside, as anybody could.
+
+Owns the reading: the simulator's counters from its control port, the journal from its files, the rows from the day
+database, read-only. Never asks the recorder, so that what is shown stays true while the recorder is dead.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import apsw
+
+from hk_tick_collector.db import open_readonly
+from hk_tick_collector.errors import DatabaseError
+from hk_tick_collector.journal import DIRECTORY, JournalReader, list_segments, load_cursor
+from hk_tick_collector.schema import day_files
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hk_tick_collector.demo.children import Simulator
+
+# A reader waits for nobody: the database is locked on purpose, and the view has to go on.
+BUSY_TIMEOUT_MS = 50
+
+
+class Sample(NamedTuple):
+    """How it stands at a moment.
+
+    Attributes:
+        at: when, monotonic seconds.
+        sent: ticks that the exchange made.
+        sim_time: its time, as OpenD writes it.
+        market_state: Qot_Common.QotMarketState.
+        ready: connections that are served.
+        connected: connections that ever were.
+        get_ticker: GetTicker calls that were answered.
+        paused: whether the exchange makes no ticks.
+        journal_bytes: what is journaled.
+        waiting_bytes: of these, what is not stored yet.
+        lag_ms: how long the first of these has been waiting.
+        stored: rows in the day databases.
+    """
+
+    at: float
+    sent: int
+    sim_time: str
+    market_state: int
+    ready: int
+    connected: int
+    get_ticker: int
+    paused: bool
+    journal_bytes: int
+    waiting_bytes: int
+    lag_ms: int
+    stored: int
+
+
+class Gauges:
+    """Reads samples."""
+
+    def __init__(self, simulator: Simulator, data_root: Path) -> None:
+        self._simulator = simulator
+        self._data_root = data_root
+        self._stored = 0
+        self._databases: dict[Path, apsw.Connection] = {}
+
+    def read(self) -> Sample:
+        """A sample of now."""
+        stats: dict[str, Any] = self._simulator.command("stats")
+        journal_bytes, waiting_bytes, lag_ms = self._read_journal()
+        return Sample(
+            at=time.monotonic(),
+            sent=stats["made"],
+            sim_time=stats["sim_time"],
+            market_state=stats["market_state"],
+            ready=stats["ready"],
+            connected=stats["connected"],
+            get_ticker=stats["get_ticker"],
+            paused=stats["paused"],
+            journal_bytes=journal_bytes,
+            waiting_bytes=waiting_bytes,
+            lag_ms=lag_ms,
+            stored=self._read_stored(),
+        )
+
+    def close(self) -> None:
+        """Close the databases: the last connection to one tidies its files up, and that must be the writer's."""
+        for database in self._databases.values():
+            database.close()
+        self._databases.clear()
+
+    def _read_journal(self) -> tuple[int, int, int]:
+        directory = self._data_root / DIRECTORY
+        reader = JournalReader(directory, load_cursor(directory))
+        try:
+            waiting_bytes = reader.backlog_bytes()
+            first = reader.read(max_bytes=4096)[:1] if waiting_bytes else []
+        finally:
+            reader.close()
+        lag_ms = max(0, time.time_ns() // 1_000_000 - first[0].recv_ts_ms) if first else 0
+        return sum(segment.size_bytes for segment in list_segments(directory)), waiting_bytes, lag_ms
+
+    def _read_stored(self) -> int:
+        """Rows, by the sums that are kept with them; what was read last while that can't be read."""
+        rows = 0
+        try:
+            for path in day_files(self._data_root):
+                if path not in self._databases:
+                    self._databases[path] = open_readonly(path, BUSY_TIMEOUT_MS)
+                rows += self._databases[path].execute("SELECT ifnull(sum(rows), 0) FROM symbol_stats").get
+        except (apsw.Error, DatabaseError):
+            return self._stored
+        self._stored = rows
+        return rows

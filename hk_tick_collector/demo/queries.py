@@ -1,0 +1,72 @@
+"""Three questions to the recorded day, as lines to paste."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from hk_tick_collector.demo.place import Place
+
+
+class Query(NamedTuple):
+    """What it answers, and the SQL."""
+
+    title: str
+    sql: str
+
+
+# No double quote, dollar or backquote may be in here: they are printed in double quotes of a shell.
+QUERIES: Final = (
+    Query(
+        "Which symbols trade most?",
+        """\
+SELECT symbol, count(*) AS ticks, sum(volume) AS shares,
+       round(sum(turnover) / 1e6, 1) AS hkd_millions
+FROM ticks GROUP BY symbol ORDER BY ticks DESC LIMIT 10""",
+    ),
+    Query(
+        "One-minute bars of the busiest",
+        """\
+SELECT strftime('%H:%M', minute * 60 + 28800, 'unixepoch') AS hk_time,
+       max(price) FILTER (WHERE first) AS open, max(price) AS high,
+       min(price) AS low, max(price) FILTER (WHERE last) AS close,
+       sum(volume) AS volume
+FROM (SELECT ts_ms / 60000 AS minute, price, volume,
+             row_number() OVER up = 1 AS first, row_number() OVER down = 1 AS last
+      FROM ticks WHERE symbol =
+        (SELECT symbol FROM symbol_stats ORDER BY rows DESC LIMIT 1)
+      WINDOW up AS (PARTITION BY ts_ms / 60000 ORDER BY seq),
+             down AS (PARTITION BY ts_ms / 60000 ORDER BY seq DESC))
+GROUP BY minute ORDER BY minute LIMIT 15""",
+    ),
+    Query(
+        "How many ms from a push to its row? How many ticks had to be fetched?",
+        """\
+SELECT push_type, count(*) AS ticks, max(ms) FILTER (WHERE rank <= 0.5) AS p50_ms,
+       max(ms) FILTER (WHERE rank <= 0.99) AS p99_ms, max(ms) AS max_ms
+FROM (SELECT push_type, ms, percent_rank() OVER
+             (PARTITION BY push_type ORDER BY ms) AS rank
+      FROM (SELECT push_type, inserted_at_ms - recv_ts_ms AS ms FROM ticks))
+GROUP BY push_type ORDER BY ticks DESC""",
+    ),
+)
+
+
+def command_line(place: Place, query: Query) -> str:
+    """The line (of several lines) to paste into a shell."""
+    return f'{program()} sql --data-root {shlex.quote(str(place.shown_data_root))} -e "\n{query.sql}"'
+
+
+def program() -> str:
+    """How this very program is called from here: `.venv/bin/hk-tick-collector` in a fresh clone."""
+    installed = Path(sys.executable).with_name("hk-tick-collector")
+    if not installed.exists():
+        return f"{shlex.quote(sys.executable)} -m hk_tick_collector.cli.app"
+    if shutil.which(installed.name) == str(installed):
+        return installed.name
+    here = Path.cwd()
+    return shlex.quote(str(installed.relative_to(here) if installed.is_relative_to(here) else installed))
