@@ -21,7 +21,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.rig import Receiver, Recorder, simulator, wait_until, write_symbols
-from hk_tick_collector.db import _INSERT_NEW, DayDatabase, Pragmas, open_readonly
+from hk_tick_collector.db import _INSERT_NEW, DayDatabase, Pragmas
+from hk_tick_collector.db_read import open_readonly
 from hk_tick_collector.schema import day_files
 
 if TYPE_CHECKING:

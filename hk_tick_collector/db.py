@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apsw
 
-from hk_tick_collector.errors import ConfigError, DatabaseError
-from hk_tick_collector.schema import APPLICATION_ID, MIGRATIONS, VERSION, check_version, day_files
+from hk_tick_collector.schema import APPLICATION_ID, MIGRATIONS, VERSION, check_ours
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -70,15 +69,6 @@ class Inserted(NamedTuple):
     new: int
     duplicates: int
     revisions: int
-
-
-class Seed(NamedTuple):
-    """The last that is stored of a symbol: its highest sequence (None: only synthetic ones), and of which day."""
-
-    last_seq: int | None
-    last_ts_ms: int
-    day: str
-    rows: int
 
 
 class DayDatabase:
@@ -259,119 +249,6 @@ def migrate(con: apsw.Connection, path: Path) -> None:
     except BaseException:
         con.execute("ROLLBACK")
         raise
-
-
-def check_ours(con: apsw.Connection, path: Path) -> None:
-    """Refuse a file that this program has not made, or a newer one has.
-
-    Raises:
-        DatabaseError: it has tables, or a version, but not our mark.
-        DatabaseNewerError: a newer program made it.
-    """
-    version = con.pragma("user_version")
-    is_ours = con.pragma("application_id") == APPLICATION_ID
-    if not is_ours and (version or con.execute("SELECT count(*) FROM sqlite_schema").get):
-        raise DatabaseError(f"{path} was made by another program: move it out of DATA_ROOT, or use another DATA_ROOT")
-    check_version(version, path)
-
-
-def open_readonly(path: Path, busy_timeout_ms: int = 5000) -> apsw.Connection:
-    """Open a day database as every reader does: `mode=ro`, never immutable, while it is being written.
-
-    Raises:
-        DatabaseError: it can't be opened.
-        DatabaseNewerError: a newer program made it.
-    """
-    try:
-        con = apsw.Connection(f"file:{_quote(path)}?mode=ro", flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
-        con.set_busy_timeout(busy_timeout_ms)
-        check_version(con.pragma("user_version"), path)
-    except apsw.Error as exc:
-        raise DatabaseError(f"{path} can't be read: {exc}") from exc
-    return con
-
-
-def _quote(path: Path) -> str:
-    return str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-
-
-def check_data_root(data_root: Path) -> None:
-    """Refuse to start on a DATA_ROOT with a day database that can't be written: newer, foreign, or no database.
-
-    Raises:
-        ConfigError: one line that names the file.
-    """
-    for path in day_files(data_root):
-        try:
-            con = open_readonly(path)
-            try:
-                check_ours(con, path)
-            finally:
-                con.close()
-        except apsw.Error as exc:
-            raise ConfigError(f"{path} can't be read: {exc}; move it out of DATA_ROOT") from exc
-        except DatabaseError as exc:
-            raise ConfigError(str(exc)) from exc
-
-
-def seed_last_seq(data_root: Path, days: int) -> dict[str, Seed]:
-    """What is stored last of each symbol, over the newest `days` day databases.
-
-    By sequence alone, never filtered by time: a row whose time is wrong must not hide a sequence (notes, 3.2). Read
-    from `symbol_stats`, so its cost does not grow with the ticks.
-    """
-    seeds: dict[str, Seed] = {}
-    for path in day_files(data_root)[-days:]:
-        for symbol, stats in read_stats(path).items():
-            known = seeds.get(symbol)
-            if known is None or (stats.last_seq or 0) >= (known.last_seq or 0):
-                seeds[symbol] = Seed(stats.last_seq, stats.last_ts_ms, path.stem, stats.rows)
-    return seeds
-
-
-class SymbolStats(NamedTuple):
-    """A row of `symbol_stats`, without its symbol."""
-
-    rows: int
-    volume_sum: int
-    turnover_sum: float
-    first_seq: int | None
-    last_seq: int | None
-    first_ts_ms: int
-    last_ts_ms: int
-    last_recv_ts_ms: int
-
-
-def read_stats(path: Path) -> dict[str, SymbolStats]:
-    """`symbol_stats` of a day, by symbol; empty for a file whose first transaction is not there yet."""
-    con = open_readonly(path)
-    try:
-        if con.pragma("user_version") == 0:
-            return {}
-        return {row[0]: SymbolStats(*row[1:]) for row in con.execute("SELECT * FROM symbol_stats ORDER BY symbol")}
-    except apsw.Error as exc:
-        raise DatabaseError(f"{path} can't be read: {exc}") from exc
-    finally:
-        con.close()
-
-
-class StoredTicks:
-    """What is stored in a DATA_ROOT, for those who plan by it. Opens what it reads anew: files come and go."""
-
-    def __init__(self, data_root: Path, recent_days: int) -> None:
-        self._data_root = data_root
-        self._recent_days = recent_days
-
-    def rows_by_symbol(self) -> dict[str, int]:
-        """Rows of the newest day that has any, by symbol; {} where nothing can be read."""
-        for path in reversed(day_files(self._data_root)[-self._recent_days :]):
-            try:
-                stats = read_stats(path)
-            except DatabaseError:
-                continue  # locked or damaged: only an order and a depth depend on it
-            if stats:
-                return {symbol: row.rows for symbol, row in stats.items()}
-        return {}
 
 
 class DayDatabases:

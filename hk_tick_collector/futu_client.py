@@ -34,8 +34,8 @@ log = logs.get_logger()
 CLIENT_ID = "hk-tick-collector"
 KEEP_ALIVE_SEC_MAX = 10.0  # OpenD drops a connection after 30 s without one
 STABLE_SEC = 10.0  # a session that lasted so long starts the backoff anew
-# What could not be subscribed is tried again: soon, since the quota of a connection that died comes free in seconds; then
-# seldom.
+# What could not be subscribed is tried again: soon, since the quota of a connection that died comes free within
+# seconds, and then seldom.
 RETRY_SEC_MIN = 2.0
 RETRY_SEC_MAX = 60.0
 

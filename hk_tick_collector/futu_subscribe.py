@@ -112,7 +112,7 @@ class Subscriber:
         """Subscribe a batch; OpenD refuses it whole for one bad code, so halve it until the bad ones stand alone."""
         try:
             reply = await self._link.call(ProtoId.QOT_SUB, messages.subscribe(batch), self._timeout_sec)
-            messages.decode_reply(ProtoId.QOT_SUB, reply)
+            messages.check_accepted(ProtoId.QOT_SUB, reply)  # there is nothing in it but that
         except RefusedError as exc:
             if exc.ret_type != RetType.FAILED:
                 raise  # a timeout or a lost exchange is not the code's fault

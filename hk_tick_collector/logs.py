@@ -66,9 +66,11 @@ def _value(value: object) -> str:
     text = f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
     if len(text) > VALUE_MAX:
         text = text[:VALUE_MAX] + "…"
-    if not text or any(c in text for c in ' "=\n\r\t'):
-        return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r") + '"'
-    return text
+    if text and text.isprintable() and not any(c in text for c in ' "='):
+        return text
+    # What OpenD says reaches a terminal through here: nothing that could steer one, and never a second line.
+    shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return '"' + "".join("\\" + c if c in '"\\' else c for c in shown) + '"'
 
 
 class Limiter:

@@ -19,7 +19,8 @@ import uvloop
 
 from hk_tick_collector import __version__, logs
 from hk_tick_collector.collector import Collector
-from hk_tick_collector.db import StoredTicks, check_data_root, seed_last_seq
+from hk_tick_collector.data_root import RECORDER_LOCK, STATE_NAME, hold_lock
+from hk_tick_collector.db_read import StoredTicks, check_data_root, seed_last_seq
 from hk_tick_collector.errors import ConfigError, JournalError, LocalProtocolError
 from hk_tick_collector.futu_client import FutuClient
 from hk_tick_collector.futu_state import ClientSettings
@@ -28,18 +29,17 @@ from hk_tick_collector.journal import DIRECTORY, JournalReader, load_cursor, pru
 from hk_tick_collector.journal_append import Journal, wall_ms
 from hk_tick_collector.opend.crypto import PacketEncAlgo, RsaKey
 from hk_tick_collector.schema import require_sqlite
-from hk_tick_collector.writer import WriterSettings, hold_lock
+from hk_tick_collector.writer import WriterSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from hk_tick_collector.config import Settings
-    from hk_tick_collector.db import Seed
+    from hk_tick_collector.db_read import Seed
 
 log = logs.get_logger()
 
-LOCK_NAME = ".recorder.lock"
-STATE_NAME = "recorder.json"
+LOCK_WAIT_SEC = 1.0  # `status` holds the lock for a moment, to see whether it is free
 STATE_EVERY_SEC = 2.0
 PERSIST_LINE_EVERY_SEC = 10.0
 HEALTH_LINE_EVERY_SEC = 60.0
@@ -57,7 +57,7 @@ def run(settings: Settings) -> int:
     spec = settings.require_symbols()
     rsa_key, encryption = _encryption(settings)
     data_root = settings.prepare_data_root()
-    lock = hold_lock(data_root, LOCK_NAME, timeout_sec=0)
+    lock = hold_lock(data_root, RECORDER_LOCK, LOCK_WAIT_SEC)
     try:
         check_data_root(data_root)
         client_settings = ClientSettings(

@@ -236,6 +236,8 @@ class Mapper:
 def _identify(symbol: str, tickers: Sequence[TickerLike], place: int, recv_ts_ms: int, out: Mapped) -> tuple[int, int]:
     """Sequence and time of one tick."""
     t = tickers[place]
+    if not t.IsInitialized():
+        raise BadTickError(f"without {', '.join(cast('Any', t).FindInitializationErrors())}")
     if not (isfinite(t.price) and isfinite(t.turnover)):
         raise BadTickError(f"price {t.price} and turnover {t.turnover}, expected finite numbers")
     decision = decide_time(parse_time(t.time), t.timestamp, t.sequence, recv_ts_ms)
@@ -316,10 +318,10 @@ def _complete(written: WrittenTime, witnesses: list[tuple[int, str]], recv_ts_ms
     at 08:00 is yesterday's), with a little room for clocks that differ.
     """
     if written.form is Form.DATE:
-        for at, _ in witnesses:
-            if hk_midnight_ms(at) == written.ms:
-                return at
-        raise BadTickError("a date without a time of day, and no witness to complete it")
+        of_that_day = [at for at, _ in witnesses if hk_midnight_ms(at) == written.ms]
+        if not of_that_day:
+            raise BadTickError("a date without a time of day, and no witness to complete it")
+        return min(of_that_day)  # where they differ it is by the fault, which only makes a time later
     if written.form is not Form.CLOCK:
         return written.ms
     if witnesses:

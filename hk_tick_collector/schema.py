@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import apsw
 
-from hk_tick_collector.errors import ConfigError, DatabaseNewerError
+from hk_tick_collector.errors import ConfigError, DatabaseError, DatabaseNewerError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -174,3 +174,17 @@ def day_files(data_root: Path) -> list[Path]:
     if not data_root.is_dir():
         return []
     return sorted(path for path in data_root.iterdir() if _DAY_FILE.fullmatch(path.name))
+
+
+def check_ours(con: apsw.Connection, path: Path) -> None:
+    """Refuse a file that this program has not made, or a newer one has.
+
+    Raises:
+        DatabaseError: it has tables, or a version, but not our mark.
+        DatabaseNewerError: a newer program made it.
+    """
+    version = con.pragma("user_version")
+    is_ours = con.pragma("application_id") == APPLICATION_ID
+    if not is_ours and (version or con.execute("SELECT count(*) FROM sqlite_schema").get):
+        raise DatabaseError(f"{path} was made by another program: move it out of DATA_ROOT, or use another DATA_ROOT")
+    check_version(version, path)

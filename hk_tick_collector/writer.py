@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
-import fcntl
 import gc
 import json
 import os
@@ -22,17 +21,16 @@ import select
 import signal
 import sys
 import time
-from bisect import bisect_right
-from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import apsw
 
 from hk_tick_collector import logs
+from hk_tick_collector.batch import TS_MS, BadRow, Batch, Bodies, share_by_day
+from hk_tick_collector.data_root import WRITER_LOCK, hold_lock
 from hk_tick_collector.db import DayDatabases, Inserted, Pragmas
-from hk_tick_collector.errors import AlreadyRunningError, CollectorError, DatabaseError, RemoteProtocolError
-from hk_tick_collector.hktime import hk_day
+from hk_tick_collector.errors import CollectorError, DatabaseError, RemoteProtocolError
 from hk_tick_collector.journal import (
     DIRECTORY,
     JournalReader,
@@ -44,19 +42,13 @@ from hk_tick_collector.journal import (
     load_cursor,
     save_cursor,
 )
-from hk_tick_collector.mapping import Mapped, Mapper, PushType
+from hk_tick_collector.mapping import Mapper, PushType
 from hk_tick_collector.opend.frames import split_run
 from hk_tick_collector.opend.messages import ProtoId
 from hk_tick_collector.opend.purpose import Purpose, purpose_of
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from hk_tick_collector.mapping import Correction, Row
-
 log = logs.get_logger()
 
-LOCK_NAME = ".writer.lock"
 LOG_EVERY_SEC = 30.0
 ALIVE_EVERY_SEC = 1.0
 ERROR_MAX = 500  # characters; a line to the recorder must fit into the pipe at once
@@ -64,8 +56,6 @@ LAST_TRIES_SEC = 60.0  # how long it goes on trying once the recorder is gone; t
 
 # A batch makes some 60,000 objects and frees them all without cycles: looking for cycles among them is wasted time.
 GC_THRESHOLD = 200_000
-
-_TS_MS = 2  # the place of `ts_ms` in a row
 
 # A GetTicker reply spends about this much on a tick. It bounds a batch of replies, whose ticks can't be counted before
 # they are read; a pushed tick takes half as much again, and pushes are counted.
@@ -105,87 +95,6 @@ class Counters:
         self.commits = 0
         self.errors = 0
         self.damages = 0
-
-
-class Batch:
-    """What is stored at once: the rows of whole records, up to `end`."""
-
-    def __init__(self) -> None:
-        self.mapped = Mapped()
-        self.bad: list[BadRow] = []
-        self.rows = 0
-        self.end: Position | None = None
-        self.max_recv_ts_ms = 0
-        self.is_full = False  # there was more than fits
-
-
-class Bodies:
-    """Ticker bodies on their way to the mapper, and where in the journal each came from."""
-
-    def __init__(self) -> None:
-        self.bodies: list[bytes] = []
-        self.recv_ts_ms: list[int] = []
-        # For each record that gave any: the first body, the record, the numbers of its frames that are not in here.
-        self._records: list[tuple[int, Position, Sequence[int]]] = []
-
-    def add(self, bodies: list[bytes], record: Record, others: Sequence[int]) -> None:
-        """Add bodies of one record: all of its frames but `others`, in order."""
-        if bodies:
-            self._records.append((len(self.bodies), record.start, others))
-            self.bodies += bodies
-            self.recv_ts_ms += [record.recv_ts_ms] * len(bodies)
-
-    def place(self, body: int) -> tuple[Position, int]:
-        """The record that a body came in, and its frame's number there."""
-        first, start, others = self._records[bisect_right(self._records, body, key=itemgetter(0)) - 1]
-        number = body - first
-        for other in others:
-            number += other <= number
-        return start, number
-
-
-class BadRow(NamedTuple):
-    """A row of `bad_ticks`: where in the journal it came from, and why it can't be stored."""
-
-    journal_segment: int
-    journal_offset: int
-    frame: int
-    place: int
-    symbol: str
-    recv_ts_ms: int
-    error: str
-    raw: bytes
-
-
-class DayShare:
-    """The part of a batch that goes into one day's database."""
-
-    def __init__(self) -> None:
-        self.pushed: dict[str, list[Row]] = {}
-        self.fetched: dict[str, list[Row]] = {}
-        self.corrections: list[Correction] = []
-        self.bad: list[BadRow] = []
-
-
-def share_by_day(batch: Batch) -> dict[str, DayShare]:
-    """Cut a batch by the Hong Kong day of each tick's time; nearly always there is one day, and nothing is copied."""
-    mapped = batch.mapped
-    days: dict[str, DayShare] = {}
-    for name in ("pushed", "fetched"):
-        for symbol, rows in getattr(mapped, name).items():
-            times = [row[_TS_MS] for row in rows]
-            first, last = hk_day(min(times)), hk_day(max(times))
-            if first == last:
-                getattr(days.setdefault(first, DayShare()), name)[symbol] = rows
-                continue
-            for row in rows:
-                share = getattr(days.setdefault(hk_day(row[_TS_MS]), DayShare()), name)
-                share.setdefault(symbol, []).append(row)
-    for correction in mapped.corrections:
-        days.setdefault(hk_day(correction.ts_ms), DayShare()).corrections.append(correction)
-    for bad in batch.bad:
-        days.setdefault(hk_day(bad.recv_ts_ms), DayShare()).bad.append(bad)
-    return days
 
 
 class Writer:
@@ -371,7 +280,7 @@ class Writer:
                 "commit_rows": done.new,
                 "commit_ms": round(commit_ms, 3),
                 "lag_ms": max(0, now_ms - batch.max_recv_ts_ms) if batch.max_recv_ts_ms else None,
-                "max_ts_ms": max((rows[-1][_TS_MS] for rows in batch.mapped.pushed.values()), default=None),
+                "max_ts_ms": max((rows[-1][TS_MS] for rows in batch.mapped.pushed.values()), default=None),
                 "wal_bytes": self._databases.wal_bytes(),
                 "totals": vars(self.counters),
             }
@@ -453,32 +362,6 @@ def _recover(writer: Writer, exc: Exception, failures: int, parent: Parent, sett
     return True
 
 
-def hold_lock(data_root: Path, name: str, timeout_sec: float) -> int:
-    """Take an exclusive lock on DATA_ROOT, to be held for as long as the process lives. Returns its descriptor.
-
-    Raises:
-        AlreadyRunningError: another process holds it, and still does after `timeout_sec`.
-    """
-    file = os.open(data_root / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    deadline = time.monotonic() + timeout_sec
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                holder = os.pread(file, 32, 0).decode(errors="replace").strip() or "unknown"
-                os.close(file)
-                raise AlreadyRunningError(
-                    f"DATA_ROOT {data_root} is in use by process {holder}: stop that one, or use another DATA_ROOT"
-                ) from None
-            time.sleep(0.05)
-    with contextlib.suppress(OSError):  # a full disk: the lock is held all the same, only its holder has no name
-        os.ftruncate(file, 0)
-        os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
-    return file
-
-
 def main(argv: list[str]) -> int:
     """The process's entry: settings as JSON in the first argument."""
     settings = WriterSettings(**json.loads(argv[0]))
@@ -490,7 +373,7 @@ def main(argv: list[str]) -> int:
     os.set_blocking(sys.stdout.fileno(), False)
     try:
         # A writer whose recorder was killed is still storing what the journal holds: wait for it to be done.
-        hold_lock(Path(settings.data_root), LOCK_NAME, LAST_TRIES_SEC + 10)
+        hold_lock(Path(settings.data_root), WRITER_LOCK, LAST_TRIES_SEC + 10)
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD)
         return run(settings, Parent(sys.stdin.fileno()))

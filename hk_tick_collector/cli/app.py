@@ -33,7 +33,7 @@ def build(only: str | None = None) -> typer.Typer:
     """The application, with one command or (None, or an unknown name) with all."""
     app = typer.Typer(
         name="hk-tick-collector",
-        help="Records every Hong Kong stock trade from Futu OpenD into SQLite, and says so when one is missing.",
+        help="Records every Hong Kong stock trade from Futu OpenD into SQLite: once, exactly, with the right time.",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,

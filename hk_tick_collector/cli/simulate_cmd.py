@@ -108,7 +108,7 @@ def simulate_command(  # noqa: PLR0913 - each is an option
     """Run an OpenD that is none: the real protocol, a Hong Kong day from a seed, faults on command.
 
     Prints one line of JSON with its ports, then serves until it is stopped. What it made is in the ledger;
-    `simulate-verdict` compares it with what a recorder stored.
+    `verdict` compares it with what a recorder stored.
     """
     if (date is None) != now:
         raise ConfigError("either --date YYYYMMDD or --now is needed, and not both")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path  # noqa: TC003 - typer reads it
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hk_tick_collector.config import load_settings
+from hk_tick_collector.db_read import find_day, open_readonly
 from hk_tick_collector.errors import ConfigError
-from hk_tick_collector.schema import day_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def sql_command(
@@ -26,34 +30,29 @@ def sql_command(
     path = find_day(root, day)
     import apsw.shell  # noqa: PLC0415 - only this command needs it
 
-    from hk_tick_collector.db import open_readonly  # noqa: PLC0415
-
-    # apsw's shell has no types.
-    shell: Any = apsw.shell.Shell(db=open_readonly(path))
-    for statement in sql or ():
+    is_person = not sql and sys.stdin.isatty()
+    # apsw's shell has no types. It tells a person of an error and goes on; a script it tells nothing: we do, once.
+    shell: Any = apsw.shell.Shell(db=open_readonly(path), stderr=None if is_person else io.StringIO())
+    if is_person:
+        shell.write_error(f"{path}, read-only. Tables: ticks, tick_revisions, symbol_stats … (.tables .schema .exit)\n")
+        shell.cmdloop()
+        return
+    for statement in sql or _statements(sys.stdin.read()):
         try:
             shell.process_complete_line(statement)
-        except apsw.Error as exc:
+        except (apsw.Error, apsw.shell.Shell.Error) as exc:
             raise ConfigError(f"{exc} in: {statement}") from exc
-    if sql:
-        return
-    if sys.stdin.isatty():
-        shell.write_error(f"{path}, read-only. Tables: ticks, tick_revisions, symbol_stats … (.tables .schema .exit)\n")
-    shell.cmdloop()
 
 
-def find_day(root: Path, day: str | None) -> Path:
-    """The database of a day, or the newest.
+def _statements(script: str) -> Iterator[str]:
+    """A script's statements and dot commands, one at a time."""
+    import apsw  # noqa: PLC0415
 
-    Raises:
-        ConfigError: there is none; the line names those that there are.
-    """
-    files = day_files(root)
-    if not files:
-        raise ConfigError(f"no day database in {root.absolute()}: set DATA_ROOT, or record something first")
-    if day is None:
-        return files[-1]
-    for path in files:
-        if path.stem == day.replace("-", ""):
-            return path
-    raise ConfigError(f"no database of {day} in {root.absolute()}: there are {files[0].stem} to {files[-1].stem}")
+    held = ""
+    for line in script.splitlines():
+        held = f"{held}\n{line}" if held else line
+        if held.startswith(".") or apsw.complete(held):
+            yield held
+            held = ""
+    if held.strip():
+        yield held

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import time
 from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hk_tick_collector.config import load_settings
-from hk_tick_collector.db import read_stats
+from hk_tick_collector.data_root import RECORDER_LOCK, STATE_NAME, is_locked
+from hk_tick_collector.db_read import find_day, read_stats
 from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.hktime import hk_text
 from hk_tick_collector.journal import DIRECTORY, JournalReader, load_cursor
@@ -20,10 +19,6 @@ from hk_tick_collector.schema import day_files
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-# The names of main.py's files: importing it would load the whole recorder.
-LOCK_NAME = ".recorder.lock"
-STATE_NAME = "recorder.json"
 
 SYMBOLS_SHOWN = 20
 LAG_WARN_MS = 5_000
@@ -63,9 +58,7 @@ def read_status(root: Path, day: str | None = None) -> dict[str, Any]:
     recorder = _recorder(root, now_ms)
     files = day_files(root)
     if day is not None:
-        files = [path for path in files if path.stem == day.replace("-", "")]
-        if not files:
-            raise ConfigError(f"no database of {day} in {root.absolute()}")
+        files = [find_day(root, day)]
     symbols: list[dict[str, Any]] = []
     for symbol, stats in (read_stats(files[-1]) if files else {}).items():
         symbols.append(
@@ -90,7 +83,7 @@ def read_status(root: Path, day: str | None = None) -> dict[str, Any]:
         "rows": sum(entry["rows"] for entry in symbols),
         "last_ts_ms": last["last_ts_ms"] if last else None,
         "last_symbol": last["symbol"] if last else None,
-        "database_bytes": files[-1].stat().st_size if files else 0,
+        "database_bytes": _size(files[-1]) if files else 0,
         "symbols": symbols,
     }
 
@@ -102,23 +95,14 @@ def _recorder(root: Path, now_ms: int) -> dict[str, Any]:
     except (OSError, ValueError):
         said = None
     state: dict[str, Any] = said if isinstance(said, dict) else {}
-    state["running"] = _is_locked(root / LOCK_NAME)
+    state["running"] = is_locked(root / RECORDER_LOCK)
     state["said_sec_ago"] = round((now_ms - state["at_ms"]) / 1000, 1) if "at_ms" in state else None
     return state
 
 
-def _is_locked(path: Path) -> bool:
-    try:
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(file)
-    return False
+def _size(path: Path) -> int:
+    """A database with its write-ahead log, which holds the newest rows."""
+    return sum(part.stat().st_size for part in (path, path.with_name(path.name + "-wal")) if part.exists())
 
 
 def _journal(root: Path, now_ms: int) -> dict[str, Any]:

@@ -4,9 +4,9 @@ Reading a tick field by field costs Python a call for each, 2 to 4 µs in all. B
 whose fields are all repeated (columns.proto), into one list a field; that costs a fourth.
 
 What a column loses is where one body ends and the next begins. So an end mark is put behind each body: an empty `time`
-and an empty `code`, which no tick has. From the marks each tick's body is known again, exactly; if anything does not
-add up (a field that only some ticks have, a refusal, bytes that are no message) there are no columns, and the caller
-reads the bodies one by one.
+and an empty `code`, which no tick has. From the marks each tick's body is known again, for all that a protobuf encoder
+writes. If anything does not add up (a field that only some ticks have, a refusal, bytes that are no message) there are
+no columns, and the caller reads the bodies one by one.
 """
 
 from __future__ import annotations

@@ -120,6 +120,9 @@ class TickerLike(Protocol):
     pushDataType: int  # noqa: N815 - the protocol's name
     timestamp: float
 
+    def IsInitialized(self) -> bool:  # noqa: N802 - protobuf's name
+        """Whether it has all required fields."""
+
 
 class InitReply(NamedTuple):
     """What OpenD tells when a connection is opened."""
@@ -218,6 +221,9 @@ def decode_reply(proto_id: int, body: bytes) -> Message:
         raise RemoteProtocolError(f"{call_name(proto_id)} body of {len(body)} bytes is no valid message") from exc
     if reply.retType != RetType.SUCCEED:
         raise RefusedError(call_name(proto_id), reply.retType, reply.retMsg)
+    if not (reply.IsInitialized() and reply.HasField("s2c")):
+        lacks = ", ".join(reply.FindInitializationErrors()) or "s2c"
+        raise RemoteProtocolError(f"{call_name(proto_id)} body of {len(body)} bytes lacks {lacks}")
     return cast("Message", reply)
 
 
@@ -233,7 +239,8 @@ def check_accepted(proto_id: int, body: bytes) -> None:
 
 
 # A ticker push as its generated message; a GetTicker reply has the same shape. The writer calls it for each tick of its
-# life, so it is the parser itself and no function around it. Raises DecodeError for what is no such message.
+# life, so it is the parser itself and no function around it. Raises DecodeError for what is no such
+# message, but not for one that lacks a field: look at IsInitialized.
 parse_tickers = pb.Qot_UpdateTicker.Response.FromString
 
 

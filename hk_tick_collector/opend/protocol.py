@@ -126,13 +126,17 @@ class ClientConnection:
         run, rest = self._reader.feed_one(data)
         try:
             if run.error is not None:
-                raise run.error
+                key = "; is our RSA key the one that OpenD has?" if self._rsa is not None else ""
+                raise RemoteProtocolError(f"{run.error}{key}")  # noqa: TRY301 - one way out for all that can be wrong
             if not run.raw:
                 return Received(b"", 0, [], None)
             opened = self._opened(run)
         except RemoteProtocolError as exc:
             self._move(_Input.BROKEN)
             return Received(b"", 0, [], exc)
+        except messages.RefusedError:
+            self._move(_Input.BROKEN)
+            raise
         self._move(_Input.INIT_ANSWERED)
         return self.receive(rest)._replace(opened=opened)
 

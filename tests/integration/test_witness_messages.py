@@ -7,7 +7,7 @@ a field of ours that they don't have, or have otherwise, would be read as someth
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 from google.protobuf import descriptor_pool, message_factory
@@ -164,21 +164,18 @@ def _fill(message: Message, published: Descriptor, seed: int = 1) -> None:
             setattr(message, field.name, value)
 
 
-def _value(field: FieldDescriptor, seed: int) -> Any:
-    match field.type:
-        case FieldDescriptor.TYPE_STRING:
-            return f"text {seed} 騰訊"
-        case FieldDescriptor.TYPE_BOOL:
-            return bool(seed % 2)
-        case FieldDescriptor.TYPE_DOUBLE | FieldDescriptor.TYPE_FLOAT:
-            return seed + 0.25
-        case FieldDescriptor.TYPE_ENUM:
-            return field.enum_type.values[seed % len(field.enum_type.values)].number
-        case FieldDescriptor.TYPE_BYTES:
-            return b"%d" % seed
-        case FieldDescriptor.TYPE_INT64 | FieldDescriptor.TYPE_UINT64:
-            return (1 << 62) + seed
-    return seed
+def _value(field: FieldDescriptor, seed: int) -> str | bool | float | int | bytes:
+    if field.enum_type is not None:
+        return int(field.enum_type.values[seed % len(field.enum_type.values)].number)
+    return {
+        FieldDescriptor.TYPE_STRING: f"text {seed} 騰訊",
+        FieldDescriptor.TYPE_BYTES: b"%d" % seed,
+        FieldDescriptor.TYPE_BOOL: bool(seed % 2),
+        FieldDescriptor.TYPE_DOUBLE: seed + 0.25,
+        FieldDescriptor.TYPE_INT64: (1 << 62) + seed,
+        FieldDescriptor.TYPE_UINT64: (1 << 63) + seed,
+        FieldDescriptor.TYPE_INT32: seed,
+    }[field.type]
 
 
 def _assert_same(ours: Message, theirs: Message) -> None:

@@ -140,6 +140,11 @@ class SimulatorProcess:
             self.command("sync")
         return read_ledger(self.ledger_path)
 
+    def wait(self) -> int:
+        """Wait until it ends by itself (after `command("stop")`, or a signal), and give its exit code."""
+        assert self._process is not None, "the simulator was never started"
+        return self._process.wait(STOP_TIMEOUT_SEC)
+
     def stop(self) -> int:
         """End it with SIGTERM (SIGKILL if that does not help) and give its exit code. May be called again."""
         if self._control is not None:

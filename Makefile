@@ -1,0 +1,42 @@
+# All that one types in this project. Each target makes the environment that it needs, once: a second `make` is instant.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test check bench proto fmt clean
+
+PY := .venv/bin/python
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+
+demo: .venv/.stamp-run ## A minute of a Hong Kong session, recorded through three accidents (DEMO="--seconds 20")
+	@.venv/bin/hk-tick-collector demo $(DEMO)
+
+test: .venv/.stamp-test ## Run the tests (PYTEST="-k journal")
+	@$(PY) -m pytest $(PYTEST)
+
+check: .venv/.stamp-dev ## Lint, check types and imports, then run the tests
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+	@.venv/bin/lint-imports
+	@$(PY) -m pytest $(PYTEST)
+
+bench: .venv/.stamp-test ## Measure it on this machine
+	@$(PY) -m bench $(BENCH)
+
+proto: .venv/.stamp-dev ## Generate the protobuf modules anew from their .proto files
+	@$(PY) -m grpc_tools.protoc -I. --python_out=. --pyi_out=. \
+	    hk_tick_collector/opend/opend.proto hk_tick_collector/opend/columns.proto
+
+fmt: .venv/.stamp-dev ## Format the code, and mend what ruff can mend
+	@$(PY) -m ruff check --fix-only --quiet .
+	@$(PY) -m ruff format .
+
+clean: ## Delete all that make and the tools have made
+	rm -rf .venv demo-data bench-data build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis \
+	    .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# What the tests need includes what running needs, and what developing needs includes both.
+.venv/.stamp-%: pyproject.toml constraints.txt tools/bootstrap.sh
+	@PYTHON="$(PYTHON)" bash tools/bootstrap.sh $*

@@ -1,0 +1,102 @@
+"""What the writer stores at once: bodies gathered from the journal, and the rows that they became.
+
+Owns where each body came from, and the cut by Hong Kong day. Never reads, never stores.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from operator import itemgetter
+from typing import TYPE_CHECKING, NamedTuple
+
+from hk_tick_collector.hktime import hk_day
+from hk_tick_collector.mapping import Mapped
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hk_tick_collector.journal import Position, Record
+    from hk_tick_collector.mapping import Correction, Row
+
+TS_MS = 2  # the place of `ts_ms` in a row
+
+
+class Batch:
+    """What is stored at once: the rows of whole records, up to `end`."""
+
+    def __init__(self) -> None:
+        self.mapped = Mapped()
+        self.bad: list[BadRow] = []
+        self.rows = 0
+        self.end: Position | None = None
+        self.max_recv_ts_ms = 0
+        self.is_full = False  # there was more than fits
+
+
+class Bodies:
+    """Ticker bodies on their way to the mapper, and where in the journal each came from."""
+
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+        self.recv_ts_ms: list[int] = []
+        # For each record that gave any: the first body, the record, the numbers of its frames that are not in here.
+        self._records: list[tuple[int, Position, Sequence[int]]] = []
+
+    def add(self, bodies: list[bytes], record: Record, others: Sequence[int]) -> None:
+        """Add bodies of one record: all of its frames but `others`, in order."""
+        if bodies:
+            self._records.append((len(self.bodies), record.start, others))
+            self.bodies += bodies
+            self.recv_ts_ms += [record.recv_ts_ms] * len(bodies)
+
+    def place(self, body: int) -> tuple[Position, int]:
+        """The record that a body came in, and its frame's number there."""
+        first, start, others = self._records[bisect_right(self._records, body, key=itemgetter(0)) - 1]
+        number = body - first
+        for other in others:
+            number += other <= number
+        return start, number
+
+
+class BadRow(NamedTuple):
+    """A row of `bad_ticks`: where in the journal it came from, and why it can't be stored."""
+
+    journal_segment: int
+    journal_offset: int
+    frame: int
+    place: int
+    symbol: str
+    recv_ts_ms: int
+    error: str
+    raw: bytes
+
+
+class DayShare:
+    """The part of a batch that goes into one day's database."""
+
+    def __init__(self) -> None:
+        self.pushed: dict[str, list[Row]] = {}
+        self.fetched: dict[str, list[Row]] = {}
+        self.corrections: list[Correction] = []
+        self.bad: list[BadRow] = []
+
+
+def share_by_day(batch: Batch) -> dict[str, DayShare]:
+    """Cut a batch by the Hong Kong day of each tick's time; nearly always there is one day, and nothing is copied."""
+    mapped = batch.mapped
+    days: dict[str, DayShare] = {}
+    for name in ("pushed", "fetched"):
+        for symbol, rows in getattr(mapped, name).items():
+            times = [row[TS_MS] for row in rows]
+            first, last = hk_day(min(times)), hk_day(max(times))
+            if first == last:
+                getattr(days.setdefault(first, DayShare()), name)[symbol] = rows
+                continue
+            for row in rows:
+                share = getattr(days.setdefault(hk_day(row[TS_MS]), DayShare()), name)
+                share.setdefault(symbol, []).append(row)
+    for correction in mapped.corrections:
+        days.setdefault(hk_day(correction.ts_ms), DayShare()).corrections.append(correction)
+    for bad in batch.bad:
+        days.setdefault(hk_day(bad.recv_ts_ms), DayShare()).bad.append(bad)
+    return days

@@ -1,0 +1,62 @@
+"""What stands in a DATA_ROOT beside the day databases, and who may write there.
+
+Owns the names of those files, and the locks: one recorder and one writer for a DATA_ROOT.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from typing import TYPE_CHECKING
+
+from hk_tick_collector.errors import AlreadyRunningError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RECORDER_LOCK = ".recorder.lock"
+WRITER_LOCK = ".writer.lock"
+STATE_NAME = "recorder.json"
+
+
+def hold_lock(data_root: Path, name: str, timeout_sec: float) -> int:
+    """Take an exclusive lock on DATA_ROOT, to be held for as long as the process lives. Returns its descriptor.
+
+    Raises:
+        AlreadyRunningError: another process holds it, and still does after `timeout_sec`.
+    """
+    file = os.open(data_root / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    deadline = time.monotonic() + timeout_sec
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                holder = os.pread(file, 32, 0).decode(errors="replace").strip() or "unknown"
+                os.close(file)
+                raise AlreadyRunningError(
+                    f"DATA_ROOT {data_root} is in use by process {holder}: stop that one, or use another DATA_ROOT"
+                ) from None
+            time.sleep(0.05)
+    with contextlib.suppress(OSError):  # a full disk: the lock is held all the same, only its holder has no name
+        os.ftruncate(file, 0)
+        os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
+    return file
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process holds a lock. It takes the lock for a moment: whoever wants it must wait that long."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(file)
+    return False

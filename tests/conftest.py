@@ -1,0 +1,34 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# How long an example takes says something of the machine's other users, nothing of the code.
+settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared")
+
+
+@pytest.fixture(scope="session")
+def make_rsa_pem() -> Callable[[int], bytes]:
+    """Makes an RSA key of so many bits as OpenD reads it: PEM, PKCS#1, without a password."""
+
+    def make(bits: int) -> bytes:
+        key = rsa.generate_private_key(public_exponent=65537, key_size=bits)
+        return key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def rsa_pem(make_rsa_pem: Callable[[int], bytes]) -> bytes:
+    """The key that OpenD and its clients hold: 1024 bits."""
+    return make_rsa_pem(1024)

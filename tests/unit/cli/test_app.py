@@ -1,0 +1,234 @@
+"""The command line's entry: help, versions, exit codes, one line for each error, and what is not imported."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+import pytest
+
+from hk_tick_collector import __version__
+from hk_tick_collector.cli import app
+from hk_tick_collector.config import NAMES
+from hk_tick_collector.errors import AlreadyRunningError, CollectorError, ConfigError, DatabaseNewerError, JournalError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TIMEOUT_SEC = 60.0
+
+
+@pytest.fixture(autouse=True)
+def _clean_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in (*NAMES, "HK_TICK_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The real program, called so."""
+    return subprocess.run(
+        [sys.executable, "-m", "hk_tick_collector.cli.app", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_SEC,
+        env={**os.environ, "COLUMNS": "100"},
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+
+
+def test_version_is_the_packages() -> None:
+    """One line on standard output."""
+    result = run("--version")
+    assert (result.returncode, result.stdout, result.stderr) == (0, f"hk-tick-collector {__version__}\n", "")
+
+
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_help_names_every_command(option: str) -> None:
+    """In the order of the table, each with what it does."""
+    result = run(option)
+    assert (result.returncode, result.stderr) == (0, "")
+    listed = re.findall(r"^  ([a-z]+) {2,}\S", result.stdout, re.MULTILINE)
+    assert [name for name in listed if name in app.COMMANDS] == list(app.COMMANDS)
+
+
+def test_without_a_command_it_helps() -> None:
+    """The help, and an exit code that tells a script that nothing was done."""
+    result = run()
+    assert result.returncode == 2
+    assert "Usage: " in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("name", app.COMMANDS)
+def test_every_command_has_help(name: str) -> None:
+    """`-h` says how it is called and what it does, in plain text."""
+    result = run(name, "-h")
+    assert (result.returncode, result.stderr) == (0, "")
+    usage, _, text = result.stdout.partition("\n")
+    assert re.fullmatch(rf"Usage: .* {name} .*", usage.strip())
+    assert len(text.split("Options:")[0].split()) > 4
+    assert "\x1b" not in result.stdout
+
+
+@pytest.mark.parametrize("arguments", [("fly",), ("run", "--no-such-option"), ("sql", "20260101", "too", "many")])
+def test_wrong_usage_exits_2(arguments: tuple[str, ...]) -> None:
+    """It says what was wrong and never a traceback."""
+    result = run(*arguments)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert arguments[-1] in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [("run", "--data-root", "x"), ("sql", "--data-root", "x"), ("status", "--data-root", "x")]
+)
+def test_a_real_configuration_fault_is_one_line_and_2(arguments: tuple[str, ...]) -> None:
+    """No symbols, or nothing recorded: the line begins with the program's name."""
+    result = run(*arguments)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert re.fullmatch(r"hk-tick-collector: [^\n]+\n", result.stderr)
+
+
+def raising(error: BaseException, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """Run the entry with a command that raises this; its exit code."""
+
+    def command() -> NoReturn:
+        raise error
+
+    monkeypatch.setattr(app, "build", lambda _name: command)
+    monkeypatch.setattr(sys, "argv", ["hk-tick-collector", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        app.entry()
+    assert isinstance(caught.value.code, int)
+    return caught.value.code
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ConfigError("FUTU_PORT is 0,\n  expected 1 to 65535"), 2),
+        (AlreadyRunningError("in\tuse"), 2),
+        (DatabaseNewerError("newer"), 2),
+        (CollectorError("two\nlines"), 1),
+        (JournalError("gone"), 1),
+    ],
+)
+def test_an_error_of_ours_is_one_line_and_its_exit_code(
+    error: Exception, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """2 for what the operator can mend, 1 for the rest; a message of several lines becomes one."""
+    assert raising(error, monkeypatch, "run") == code
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", f"hk-tick-collector: {' '.join(str(error).split())}\n")
+
+
+def test_a_bug_is_one_line_that_says_how_to_see_more(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No traceback for an operator who did not ask for one."""
+    assert raising(KeyError("x"), monkeypatch, "run") == 1
+    _, err = capsys.readouterr()
+    assert err == "hk-tick-collector: internal error: KeyError: 'x'; run it again as `hk-tick-collector --debug …`\n"
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), ConfigError("bad port")])
+def test_debug_shows_the_traceback(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of any error, and the line still comes last."""
+    raising(error, monkeypatch, "--debug", "run")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "Traceback (most recent call last):"
+    assert any("raise error" in line for line in lines)
+    assert lines[-1].startswith("hk-tick-collector: ")
+
+
+def test_ctrl_c_exits_as_shells_expect(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """130, and nothing is said."""
+    assert raising(KeyboardInterrupt(), monkeypatch, "run") == 130
+    assert capsys.readouterr() == ("", "")
+
+
+def test_debug_in_front_of_a_command_is_an_option_of_all() -> None:
+    """As the hint says: `hk-tick-collector --debug …`."""
+    result = run("--debug", "sql", "--data-root", "x")
+    assert result.returncode == 2
+    assert result.stderr.startswith("Traceback (most recent call last):\n")
+    assert result.stderr.splitlines()[-1].startswith("hk-tick-collector: no day database in ")
+
+
+def test_a_closed_pipe_is_no_fault() -> None:
+    """`hk-tick-collector config | head -0` says nothing on standard error."""
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    try:
+        result = subprocess.run(
+            [sys.executable, "-m", "hk_tick_collector.cli.app", "config", "--json"],
+            stdout=write_end, stderr=subprocess.PIPE, text=True, timeout=TIMEOUT_SEC, check=False,
+        )  # fmt: skip
+    finally:
+        os.close(write_end)
+    assert "Traceback" not in result.stderr
+    assert "internal error" not in result.stderr
+
+
+def modules_after(code: str) -> set[str]:
+    """What a process has imported when it has run this."""
+    script = f"import json, sys\n{code}\nprint(json.dumps(sorted(sys.modules)))"
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=TIMEOUT_SEC, check=True
+    )
+    return set(json.loads(result.stdout))
+
+
+def loaded_by_us(code: str) -> set[str]:
+    """The same without what structlog brings along, which is rich and asyncio, whoever wants them or not."""
+    return modules_after(code) - modules_after("import structlog")
+
+
+def loaded(modules: set[str], *names: str) -> set[str]:
+    """Which of these packages, or anything in them, are among the modules."""
+    return {name for name in names if any(m == name or m.startswith(name + ".") for m in modules)}
+
+
+SDK = ("futu", "pandas", "numpy", "sqlite3")
+OWN = "hk_tick_collector"
+
+
+def test_the_recorder_carries_nothing_that_it_does_not_need() -> None:
+    """`run`, with all that it imports later: no simulator, no tables, no other command."""
+    modules = loaded_by_us(f"from {OWN}.cli.app import build; build('run'); import {OWN}.main")
+    others = [f"{OWN}.cli.{module}" for name, (module, _) in app.COMMANDS.items() if name != "run"]
+    assert loaded(modules, f"{OWN}.futu_client")
+    assert not loaded(modules, "rich", f"{OWN}.simulator", f"{OWN}.demo", "apsw.shell", *others, *SDK)
+
+
+@pytest.mark.parametrize("name", app.COMMANDS)
+def test_only_the_called_commands_module_is_imported(name: str) -> None:
+    """Whatever the others need is not paid for."""
+    modules = modules_after(f"from {OWN}.cli.app import build; build({name!r})")
+    mine = app.COMMANDS[name][0]
+    assert loaded(modules, f"{OWN}.cli.{mine}")
+    others = {module for module, _ in app.COMMANDS.values()} - {mine}
+    assert not loaded(modules, *(f"{OWN}.cli.{module}" for module in others), *SDK)
+
+
+def test_the_writer_carries_no_session() -> None:
+    """It never talks to OpenD: neither the client, nor encryption, nor the command line."""
+    modules = loaded_by_us(f"import {OWN}.writer")
+    assert not loaded(
+        modules,
+        f"{OWN}.futu_client",
+        f"{OWN}.cli",
+        f"{OWN}.simulator",
+        "typer",
+        "rich",
+        "cryptography",
+        "asyncio",
+        *SDK,
+    )

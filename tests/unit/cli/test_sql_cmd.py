@@ -1,0 +1,177 @@
+"""`sql`: a read-only look into a day."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import pytest
+import typer
+from support.bodies import TICK_TS_MS
+from typer.testing import CliRunner, Result
+
+from hk_tick_collector.cli.sql_cmd import sql_command
+from hk_tick_collector.config import NAMES
+from hk_tick_collector.db import DayDatabase, Pragmas
+from hk_tick_collector.db_read import find_day
+from hk_tick_collector.errors import ConfigError, DatabaseNewerError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hk_tick_collector.mapping import Row
+
+
+def row(seq: int) -> Row:
+    """A tick."""
+    return ("HK.00700", seq, TICK_TS_MS, 372.4, 60, 22344.0, 3, 6, 0, 1, TICK_TS_MS + 100, TICK_TS_MS + 200)
+
+
+@pytest.fixture
+def data_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Three days, each with as many ticks as its last digit says."""
+    monkeypatch.chdir(tmp_path)
+    for name in (*NAMES, "HK_TICK_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    root = tmp_path / "data"
+    root.mkdir()
+    for day, count in (("20200331", 1), ("20200330", 3), ("20191231", 2)):
+        database = DayDatabase(root / f"{day}.db", Pragmas())
+        database.store({"HK.00700": [row(seq) for seq in range(1, count + 1)]}, {})
+        database.close()
+    (root / "notes.db").write_text("no day")
+    return root
+
+
+def sql(root: Path, *arguments: str, stdin: str | None = None) -> Result:
+    """What the command does when called so."""
+    app = typer.Typer()
+    app.command()(sql_command)
+    return CliRunner().invoke(app, ["--data-root", str(root), *arguments], input=stdin)
+
+
+COUNT = "SELECT count(*) FROM ticks"
+
+
+def test_the_newest_day_is_the_default(data_root: Path) -> None:
+    """By its name, not by when its file was made; other files are not days."""
+    result = sql(data_root, "-e", COUNT)
+    assert (result.exit_code, result.stdout) == (0, "1\n")
+
+
+@pytest.mark.parametrize(("day", "count"), [("20200330", 3), ("2020-03-30", 3), ("20191231", 2)])
+def test_a_day_is_named_with_or_without_dashes(day: str, count: int, data_root: Path) -> None:
+    """Its database is the one that is read."""
+    result = sql(data_root, day, "-e", COUNT)
+    assert (result.exit_code, result.stdout) == (0, f"{count}\n")
+
+
+def test_statements_run_in_order(data_root: Path) -> None:
+    """`-e` can be repeated, and takes the shell's own commands too."""
+    result = sql(data_root, "-e", "SELECT 1", "--execute", "SELECT 2", "-e", ".tables")
+    assert result.exit_code == 0
+    assert result.stdout.split() == [
+        "1",
+        "2",
+        "bad_ticks",
+        "symbol_stats",
+        "tick_revisions",
+        "ticks",
+        "time_corrections",
+    ]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO symbol_stats VALUES ('x',1,1,1,1,1,1,1,1)",
+        "DELETE FROM ticks",
+        "UPDATE ticks SET price = 0",
+        "DROP TABLE ticks",
+        "CREATE TABLE mine (a)",
+        "VACUUM",
+        "PRAGMA user_version = 99",
+    ],
+)
+def test_nothing_can_be_written(statement: str, data_root: Path) -> None:
+    """It is refused in one line, exit 2, and the file is as it was."""
+    path = data_root / "20200331.db"
+    before = path.read_bytes()
+    result = sql(data_root, "-e", statement)
+    assert isinstance(result.exception, ConfigError)
+    assert "attempt to write a readonly database" in str(result.exception)
+    assert str(result.exception).endswith(f"in: {statement}")
+    assert path.read_bytes() == before
+    assert sql(data_root, "-e", COUNT).stdout == "1\n"
+
+
+def test_a_statement_that_is_none_is_told(data_root: Path) -> None:
+    """With SQLite's words and the statement; what came before it was done."""
+    result = sql(data_root, "-e", "SELECT 1", "-e", "SELEC 2", "-e", "SELECT 3")
+    assert isinstance(result.exception, ConfigError)
+    assert 'near "SELEC": syntax error in: SELEC 2' in str(result.exception)
+    assert result.stdout.startswith("1\n")
+    assert "3\n" not in result.stdout
+
+
+def test_an_unknown_day_names_those_there_are(data_root: Path) -> None:
+    """The first and the last."""
+    result = sql(data_root, "20200101", "-e", COUNT)
+    assert isinstance(result.exception, ConfigError)
+    assert str(result.exception) == f"no database of 20200101 in {data_root}: there are 20191231 to 20200331"
+
+
+@pytest.mark.parametrize("name", [".", "nowhere"])
+def test_no_day_at_all_says_what_to_do(name: str, tmp_path: Path) -> None:
+    """An empty directory and none: one line each, and nothing is made."""
+    root = tmp_path / name
+    with pytest.raises(ConfigError, match=r"^no day database in .*: set DATA_ROOT, or record something first$"):
+        find_day(root, None)
+    assert not list(tmp_path.iterdir())
+
+
+def test_piped_statements_are_run(data_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over several lines, several on one, the last without its semicolon; dot commands too."""
+    script = "SELECT seq\n FROM ticks;\n.headers off\nSELECT 7; SELECT symbol FROM ticks"
+    monkeypatch.setattr("sys.stdin", io.StringIO(script))
+    result = sql(data_root, stdin=script)
+    assert result.exception is None
+    assert result.stdout.splitlines() == ["1", "7", "HK.00700"]
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"), [("DELETE FROM ticks;", "attempt to write a readonly database"), (".nosuch", "nosuch")]
+)
+def test_a_script_ends_at_the_statement_that_fails(
+    bad: str, words: str, data_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told once, in one line, and what stands behind it is not run."""
+    script = f"SELECT 6;\n{bad}\nSELECT 7;\n"
+    monkeypatch.setattr("sys.stdin", io.StringIO(script))
+    result = sql(data_root, stdin=script)
+    assert isinstance(result.exception, ConfigError)
+    assert words in str(result.exception)
+    assert result.stdout == "6\n"
+
+
+def test_it_reads_what_is_being_written(data_root: Path) -> None:
+    """The recorder's connection is open, with a row in its log: a reader sees it and disturbs nothing."""
+    database = DayDatabase(data_root / "20200331.db", Pragmas())
+    try:
+        database.store({"HK.00700": [row(seq) for seq in range(2, 6)]}, {})
+        assert database.wal_bytes() > 0
+        assert sql(data_root, "-e", COUNT).stdout == "5\n"
+        database.store({"HK.00700": [row(9)]}, {})
+        assert sql(data_root, "-e", COUNT).stdout == "6\n"
+    finally:
+        database.close()
+
+
+def test_a_newer_database_is_refused(data_root: Path) -> None:
+    """With both versions; it is the operator's to upgrade."""
+    database = DayDatabase(data_root / "20200331.db", Pragmas())
+    database._con.pragma("user_version", 99)
+    database.close()
+    result = sql(data_root, "-e", COUNT)
+    assert isinstance(result.exception, DatabaseNewerError)
+    assert "has schema version 99" in str(result.exception)

@@ -1,0 +1,278 @@
+"""`status`: what a recorder's files say of it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+import typer
+from support.bodies import TICK_TS_MS
+from typer.testing import CliRunner, Result
+
+from hk_tick_collector import data_root
+from hk_tick_collector.cli.status_cmd import read_status, status_command
+from hk_tick_collector.config import NAMES
+from hk_tick_collector.db import DayDatabase, Pragmas
+from hk_tick_collector.errors import ConfigError
+from hk_tick_collector.journal import (
+    DIRECTORY,
+    HEADER_SIZE,
+    Kind,
+    Position,
+    encode_record,
+    save_cursor,
+    segment_name,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from hk_tick_collector.mapping import Row
+
+EMPTY: Final[dict[str, Any]] = {
+    "day": None,
+    "recorder": {"running": False, "said_sec_ago": None},
+    "journal": {"backlog_bytes": 0, "lag_ms": 0},
+    "rows": 0,
+    "last_ts_ms": None,
+    "last_symbol": None,
+    "database_bytes": 0,
+    "symbols": [],
+}
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty DATA_ROOT, and no settings from elsewhere."""
+    monkeypatch.chdir(tmp_path)
+    for name in (*NAMES, "HK_TICK_CONFIG", "FORCE_COLOR", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "200")
+    root = tmp_path / "data"
+    root.mkdir()
+    return root
+
+
+@pytest.fixture
+def lock(root: Path) -> Iterator[int]:
+    """A recorder's lock on it, held."""
+    file = os.open(root / data_root.RECORDER_LOCK, os.O_RDWR | os.O_CREAT)
+    fcntl.flock(file, fcntl.LOCK_EX)
+    yield file
+    os.close(file)
+
+
+def status(root: Path, *arguments: str) -> Result:
+    """What the command does when called so."""
+    app = typer.Typer()
+    app.command()(status_command)
+    return CliRunner().invoke(app, ["--data-root", str(root), *arguments])
+
+
+def shown(root: Path, *arguments: str) -> str:
+    """What it prints; it must be well."""
+    result = status(root, *arguments)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def store(root: Path, day: str, rows_by_symbol: dict[str, int], ts_ms: int = TICK_TS_MS) -> None:
+    """Put so many ticks of each symbol into a day; the n-th is of n seconds later and received 150 ms after that."""
+    rows: dict[str, list[Row]] = {
+        symbol: [
+            (symbol, n + 1, ts_ms + n * 1000, 10.0, 100, 1000.0, 1, 1, 0, 1, ts_ms + n * 1000 + 150, ts_ms)
+            for n in range(count)
+        ]
+        for symbol, count in rows_by_symbol.items()
+    }
+    database = DayDatabase(root / f"{day}.db", Pragmas())
+    database.store(rows, {})
+    database.close()
+
+
+def say(root: Path, **changes: Any) -> None:  # noqa: ANN401 - JSON
+    """Write what a recorder says of itself."""
+    session = {
+        "connected": True,
+        "since_ms": TICK_TS_MS,
+        "subscribed": 3,
+        "left_out": [],
+        "refused": {},
+        "last_disconnect": None,
+        **changes.pop("session", {}),
+    }
+    state = {"pid": 4711, "version": "9.9", "at_ms": time.time_ns() // 1_000_000, "session": session, **changes}
+    (root / data_root.STATE_NAME).write_text(json.dumps(state))
+
+
+def test_nothing_yet(root: Path) -> None:
+    """An empty DATA_ROOT is no fault: not running, nothing stored, and nothing is made in it."""
+    assert read_status(root) == {"data_root": str(root), **EMPTY}
+    text = shown(root)
+    assert "not running" in text
+    assert "nothing yet" in text
+    assert not list(root.iterdir())
+
+
+def test_no_directory_is_one_line(root: Path) -> None:
+    """A wrong DATA_ROOT is not taken for an idle recorder."""
+    result = status(root / "nowhere")
+    assert isinstance(result.exception, ConfigError)
+    assert str(result.exception) == f"DATA_ROOT {root / 'nowhere'} is no directory: nothing was recorded there"
+
+
+def test_rows_of_the_newest_day(root: Path) -> None:
+    """Totals, the last tick of all, and a line for each symbol, busiest first."""
+    store(root, "20200327", {"HK.00001": 5})
+    store(root, "20200330", {"HK.00005": 2, "HK.00700": 3})
+    found = read_status(root)
+    assert (found["day"], found["rows"]) == ("20200330", 5)
+    assert (found["last_ts_ms"], found["last_symbol"]) == (TICK_TS_MS + 2000, "HK.00700")
+    assert found["database_bytes"] == (root / "20200330.db").stat().st_size
+    first, second = found["symbols"]
+    age_sec = first.pop("last_age_sec")
+    assert abs(age_sec - (time.time() - TICK_TS_MS / 1000 - 2)) < 60
+    assert first == {
+        "symbol": "HK.00700", "rows": 3, "volume": 300, "turnover": 3000.0, "last_seq": 3,
+        "last_ts_ms": TICK_TS_MS + 2000, "lag_ms": 150,
+    }  # fmt: skip
+    assert (second["symbol"], second["rows"]) == ("HK.00005", 2)
+    text = shown(root)
+    assert "5 ticks of 20200330" in text
+    assert "2020-03-30 16:04:43.000+08:00" in text
+    assert [line.split()[:4] for line in text.splitlines()[-2:]] == [
+        ["HK.00700", "3", "300", "16:04:43"],
+        ["HK.00005", "2", "200", "16:04:42"],
+    ]
+    assert "\x1b" not in text
+
+
+@pytest.mark.parametrize("day", ["20200327", "2020-03-27"])
+def test_another_day_can_be_asked_for(day: str, root: Path) -> None:
+    """With or without dashes; one that there is not is one line."""
+    store(root, "20200327", {"HK.00001": 5})
+    store(root, "20200330", {"HK.00005": 2})
+    assert "5 ticks of 20200327" in shown(root, "--day", day)
+    result = status(root, "--day", "20200328")
+    assert isinstance(result.exception, ConfigError)
+    assert str(result.exception).startswith(f"no database of 20200328 in {root}")
+
+
+def test_a_long_list_is_cut_and_all_shows_it(root: Path) -> None:
+    """Twenty symbols, and how many more there are."""
+    store(root, "20200330", {f"HK.{n:05}": n for n in range(1, 26)})
+    text = shown(root)
+    assert text.count("HK.") == 20 + 1
+    assert "HK.00025" in text
+    assert "HK.00005" not in text
+    assert "and 5 more symbols" in text
+    every = shown(root, "--all")
+    assert every.count("HK.") == 25 + 1
+    assert "more symbols" not in every
+
+
+def test_json_is_one_object_with_all_symbols(root: Path) -> None:
+    """The same as is shown, whole, for a program; its keys do not depend on what there is."""
+    assert json.loads(shown(root, "--json")) == {"data_root": str(root), **EMPTY}
+    store(root, "20200330", {f"HK.{n:05}": n for n in range(1, 26)})
+    told = json.loads(shown(root, "--json"))
+    assert set(told) == {"data_root", *EMPTY}
+    assert len(told["symbols"]) == 25
+    assert told["rows"] == sum(range(1, 26))
+
+
+def write_journal(root: Path, ages_sec: list[float], payload: bytes = b"x" * 56) -> list[Position]:
+    """A journal with a record of each age, and the position behind each."""
+    directory = root / DIRECTORY
+    directory.mkdir()
+    data, ends = b"", []
+    for number, age_sec in enumerate(ages_sec):
+        recv_ts_ms = time.time_ns() // 1_000_000 - round(age_sec * 1000)
+        data += encode_record(Kind.FRAMES, 1, number, recv_ts_ms, payload) + payload
+        ends.append(Position(1, len(data), number + 1))
+    (directory / segment_name("20200330", 1)).write_bytes(data)
+    return ends
+
+
+def test_a_backlog_is_told_with_its_size_and_the_age_of_its_oldest(root: Path) -> None:
+    """What is received and not stored: from the writer's cursor on."""
+    ends = write_journal(root, [900.0, 100.0, 50.0])
+    found = read_status(root)["journal"]
+    assert found["backlog_bytes"] == 3 * (HEADER_SIZE + 56)
+    assert 900_000 <= found["lag_ms"] < 960_000
+    save_cursor(root / DIRECTORY, ends[0])
+    found = read_status(root)["journal"]
+    assert found["backlog_bytes"] == 2 * (HEADER_SIZE + 56)
+    assert 100_000 <= found["lag_ms"] < 160_000
+    assert f"{2 * (HEADER_SIZE + 56)} bytes not stored yet, lag 1" in shown(root)
+    save_cursor(root / DIRECTORY, ends[-1])
+    assert read_status(root)["journal"] == {"backlog_bytes": 0, "lag_ms": 0}
+
+
+def test_a_record_larger_than_a_look_is_still_found(root: Path) -> None:
+    """Its age is known though only a part of it is read at first."""
+    write_journal(root, [100.0], b"x" * 100_000)
+    found = read_status(root)["journal"]
+    assert found["backlog_bytes"] == HEADER_SIZE + 100_000
+    assert found["lag_ms"] >= 100_000
+
+
+def test_looking_changes_nothing(root: Path) -> None:
+    """Neither the journal, nor its cursor, nor what a recorder says."""
+    write_journal(root, [1.0])
+    say(root)
+    before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    shown(root)
+    assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
+
+
+def test_running_is_known_by_the_lock_alone(root: Path, lock: int) -> None:
+    """A state file that was left behind does not make a recorder; a lock without one does."""
+    assert read_status(root)["recorder"] == {"running": True, "said_sec_ago": None}
+    say(root)
+    found = read_status(root)["recorder"]
+    assert (found["running"], found["pid"]) == (True, 4711)
+    assert 0 <= found["said_sec_ago"] < 60
+    fcntl.flock(lock, fcntl.LOCK_UN)
+    assert read_status(root)["recorder"]["running"] is False
+    assert "not running" in shown(root)
+
+
+@pytest.mark.usefixtures("lock")
+def test_a_running_recorder_is_shown_with_its_session(root: Path) -> None:
+    """Process, version, since when it is connected, and what OpenD refused."""
+    say(root, session={"left_out": ["HK.00001", "HK.00005"], "refused": {"HK.99999": "no such stock"}})
+    text = shown(root)
+    assert "running, pid 4711, version 9.9" in text
+    assert "connected since 2020-03-30 16:04:41.000+08:00, 3 symbols, 2 without quota" in text
+    assert "refused HK.99999: no such stock" in text
+
+
+@pytest.mark.usefixtures("lock")
+def test_a_lost_connection_is_shown_with_its_cause(root: Path) -> None:
+    """Not "connected", and why."""
+    say(root, session={"connected": False, "last_disconnect": "no bytes for 30 s"})
+    assert "not connected: no bytes for 30 s" in shown(root)
+
+
+@pytest.mark.usefixtures("lock")
+def test_a_silent_recorder_is_not_shown_as_well(root: Path) -> None:
+    """It holds the lock and has not said anything for long: that is trouble."""
+    say(root, at_ms=time.time_ns() // 1_000_000 - 3_600_000)
+    text = shown(root)
+    assert "running, pid 4711, but silent for 360" in text
+    assert "version 9.9" not in text
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1, 2]", "null"])
+def test_a_broken_state_file_is_no_state(text: str, root: Path) -> None:
+    """A torn or foreign file never keeps the rest from being shown."""
+    (root / data_root.STATE_NAME).write_text(text)
+    store(root, "20200330", {"HK.00700": 1})
+    assert read_status(root)["recorder"] == {"running": False, "said_sec_ago": None}
+    assert "1 ticks of 20200330" in shown(root)

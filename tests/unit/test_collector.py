@@ -1,0 +1,253 @@
+"""The recorder's end of the persist loop: a writer that dies is built again, and no end loses what is journaled."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+import apsw
+import pytest
+from support.ticks import DAY, OPEN_MS, TENCENT, pushes, seq_at
+from support.writer_process import WriterBench
+
+from hk_tick_collector import collector as collector_module
+from hk_tick_collector.collector import Collector
+from hk_tick_collector.writer import WriterSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator
+    from pathlib import Path
+
+WAIT_SEC = 60.0
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collector_module, "RESTART_SEC_MIN", 0.05)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[WriterBench]:
+    """A journal that is at work."""
+    made = WriterBench(tmp_path)
+    yield made
+    made.end()
+
+
+def collector_of(bench: WriterBench, **settings: Any) -> Collector:  # noqa: ANN401
+    """A collector that is quick."""
+    return Collector(
+        WriterSettings(
+            **{"data_root": str(bench.root), "max_wait_ms": 10, "busy_timeout_ms": 1000, "retry_backoff_sec": 0.05,
+               **settings}
+        )
+    )  # fmt: skip
+
+
+async def until(what: Callable[[], bool]) -> None:
+    """Wait for a condition."""
+    async with asyncio.timeout(WAIT_SEC):
+        while not what():  # noqa: ASYNC110 - it is another process that makes it true
+            await asyncio.sleep(0.01)
+
+
+def run(collector: Collector, work: Coroutine[Any, Any, None]) -> None:
+    """Do something while the collector runs, which must have ended by itself then."""
+
+    async def both() -> None:
+        task = asyncio.create_task(collector.run())
+        try:
+            await work
+            async with asyncio.timeout(WAIT_SEC):
+                await task
+        finally:
+            task.cancel()
+
+    asyncio.run(both())
+
+
+def keys(ordinals: range) -> list[tuple[str, int]]:
+    """What is stored of `pushes` of these."""
+    return [(TENCENT, seq_at(n)) for n in ordinals]
+
+
+@pytest.mark.parametrize("how", ["it dies", "recovery is asked for"])
+def test_a_writer_that_ends_is_built_again_and_totals_go_on(bench: WriterBench, how: str) -> None:
+    """The next writer goes on from the cursor, and what is told are totals over all of them."""
+    collector = collector_of(bench)
+    state = collector.state
+
+    async def store(life: int) -> None:
+        bench.feed(pushes(TENCENT, range(life * 100, life * 100 + 100)))
+        await until(lambda: state.totals.get("inserted") == life * 100 + 100)
+        assert state.last_commit_monotonic is not None
+        assert time.monotonic() - state.last_commit_monotonic < WAIT_SEC
+        assert state.max_ts_ms == OPEN_MS
+
+    async def end(life: int) -> None:
+        pid = state.writer_pid
+        assert pid is not None
+        if how == "it dies":
+            os.kill(pid, signal.SIGKILL)
+        else:
+            collector.request_writer_recovery("test")
+        await until(lambda: state.recoveries == life + 1)
+        await until(lambda: state.writer_pid != pid)
+
+    async def work() -> None:
+        await store(0)
+        await end(0)
+        await store(1)
+        await end(1)
+        await store(2)
+        assert await collector.stop(WAIT_SEC)
+
+    run(collector, work())
+    assert state.recoveries == 2
+    assert state.totals["inserted"] == state.totals["rows"] == 300
+    assert bench.keys() == keys(range(300))
+
+
+def test_recovery_of_a_writer_that_is_not_there_does_nothing(bench: WriterBench) -> None:
+    """Asking for a recovery before the first writer was started is harmless."""
+    collector_of(bench).request_writer_recovery("test")
+    assert bench.keys() == []
+
+
+def test_an_error_of_the_writer_is_known(bench: WriterBench) -> None:
+    """What the writer could not do is told with its time, and goes on being counted."""
+    collector = collector_of(bench)
+    state = collector.state
+    (bench.root / f"{DAY}.db").mkdir()
+
+    async def work() -> None:
+        bench.feed(pushes(TENCENT, range(10)))
+        await until(lambda: state.totals.get("errors", 0) >= 2)
+        assert (state.last_exception or "").startswith("CantOpenError")
+        assert state.last_exception_monotonic is not None
+        (bench.root / f"{DAY}.db").rmdir()
+        assert await collector.stop(WAIT_SEC)
+
+    run(collector, work())
+    assert bench.keys() == keys(range(10))
+
+
+def test_a_stop_stores_all_that_the_journal_holds(bench: WriterBench) -> None:
+    """Nothing that was appended before the stop is left."""
+    collector = collector_of(bench, batch_size=100)
+
+    async def work() -> None:
+        await until(lambda: collector.state.last_alive_monotonic is not None)
+        bench.feed(pushes(TENCENT, range(5000)))
+        assert await collector.stop(WAIT_SEC)
+
+    run(collector, work())
+    assert bench.keys() == keys(range(5000))
+    assert collector.state.totals["inserted"] == 5000
+
+
+def test_a_stop_while_the_writer_is_being_started_stops_that_one(bench: WriterBench) -> None:
+    """There are never two writers: a stop waits for the one that is on its way, and has it store all."""
+    collector = collector_of(bench)
+    bench.feed(pushes(TENCENT, range(100)))
+    started: list[int | None] = []
+    start = collector._start
+
+    async def counting() -> asyncio.subprocess.Process:
+        await asyncio.sleep(0.05)
+        process = await start()
+        started.append(process.pid)
+        return process
+
+    collector._start = counting  # type: ignore[method-assign]
+
+    async def work() -> None:
+        await asyncio.sleep(0)
+        assert await collector.stop(WAIT_SEC)
+
+    run(collector, work())
+    assert len(started) == 1
+    assert bench.keys() == keys(range(100))
+
+
+def test_a_stop_before_the_start_still_stores(bench: WriterBench) -> None:
+    """One that was never run has a writer store what the journal holds, and one that was stopped starts none."""
+    collector = collector_of(bench)
+    bench.feed(pushes(TENCENT, range(100)))
+
+    async def work() -> None:
+        assert await collector.stop(WAIT_SEC)
+        await collector.run()
+
+    asyncio.run(work())
+    assert bench.keys() == keys(range(100))
+    assert collector.state.totals["inserted"] == 100
+
+
+def test_a_stop_after_the_writer_died_still_stores(bench: WriterBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the next writer is held back after a death, a stop starts one at once."""
+    monkeypatch.setattr(collector_module, "RESTART_SEC_MIN", 1.0)
+    collector = collector_of(bench)
+
+    async def work() -> None:
+        await until(lambda: collector.state.last_alive_monotonic is not None)
+        pid = collector.state.writer_pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        await until(lambda: collector.state.recoveries == 1)
+        bench.feed(pushes(TENCENT, range(100)))
+        assert await collector.stop(WAIT_SEC)
+
+    run(collector, work())
+    assert bench.keys() == keys(range(100))
+
+
+def test_a_stop_with_a_locked_database_ends_in_time(bench: WriterBench) -> None:
+    """What can't be stored in the time of the stop stays in the journal, and the next start stores it."""
+    collector = collector_of(bench)
+    con = apsw.Connection(str(bench.root / f"{DAY}.db"))
+
+    async def work() -> None:
+        bench.feed(pushes(TENCENT, range(100)))
+        await until(lambda: collector.state.totals.get("inserted") == 100)
+        con.execute("BEGIN IMMEDIATE")
+        bench.feed(pushes(TENCENT, range(100, 200)))
+        await until(lambda: collector.state.totals.get("errors", 0) > 0)
+        started = time.monotonic()
+        assert not await collector.stop(0.3)
+        assert time.monotonic() - started < WAIT_SEC / 2
+
+    run(collector, work())
+    con.close()
+    assert bench.keys() == keys(range(100))
+
+    again = collector_of(bench)
+
+    async def stop() -> None:
+        await until(lambda: again.state.totals.get("inserted") == 100)
+        assert await again.stop(WAIT_SEC)
+
+    run(again, stop())
+    assert bench.keys() == keys(range(200))
+
+
+def test_a_line_that_was_cut_is_passed_over(bench: WriterBench) -> None:
+    """What the writer could not say whole is no fault of the recorder; the next line tells more."""
+    collector = collector_of(bench)
+
+    class Process:
+        stdout = asyncio.StreamReader
+
+    async def listen() -> None:
+        process: Any = Process()
+        process.stdout = asyncio.StreamReader()
+        process.stdout.feed_data(b'{"event":"comm\n\xff\xfe\n\n{"event":"error","error":"e","totals":{"rows":7}}\n')
+        process.stdout.feed_eof()
+        await collector._listen(process)
+
+    asyncio.run(listen())
+    assert collector.state.totals == {"rows": 7}
+    assert collector.state.last_exception == "e"

@@ -1,0 +1,151 @@
+"""Log lines: one line each, cut out again by any tool, and not too many."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+import structlog
+
+from hk_tick_collector import logs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+class Terminal(io.StringIO):
+    """A stream that says a person looks at it."""
+
+    def isatty(self) -> bool:
+        """Yes."""
+        return True
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
+
+
+@pytest.fixture
+def written() -> Callable[..., str]:
+    """Logs one event at INFO and gives the text of it."""
+
+    def write(event: str, **fields: object) -> str:
+        stream = io.StringIO()
+        logs.configure("INFO", stream)
+        logs.get_logger().info(event, **fields)
+        return stream.getvalue()
+
+    return write
+
+
+def test_a_line_is_time_level_event_and_fields(written: Callable[..., str]) -> None:
+    """UTC with Z, the level in a column of its own, then fields in the order given."""
+    assert re.fullmatch(
+        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z INFO    persist_ticks rows=5 symbol=HK\.00700 ok=True last=None\n",
+        written("persist_ticks", rows=5, symbol="HK.00700", ok=True, last=None),
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("", '""'),
+        ("two words", '"two words"'),
+        ("a=b", '"a=b"'),
+        ('say "no"', r'"say \"no\""'),
+        ("back\\slash", "back\\slash"),
+        ("back\\ slash", r'"back\\ slash"'),
+        ("one\ntwo", r'"one\ntwo"'),
+        ("one\r\ntwo", r'"one\r\ntwo"'),
+        ("a\tb", r'"a\tb"'),
+        ("\x1b[2J", r'"\x1b[2J"'),
+        ("騰訊", "騰訊"),
+        (1.0, "1"),
+        (0.0, "0"),
+        (100.0, "100"),
+        (1.23456, "1.235"),
+        (0.5, "0.5"),
+        (1e20, "100000000000000000000"),
+        (float("nan"), "nan"),
+        (7, "7"),
+        (["a", 1], "\"['a', 1]\""),
+        (ValueError("seen 1, expected 2"), '"seen 1, expected 2"'),
+    ],
+)
+def test_a_value_can_be_cut_out_again(value: object, text: str, written: Callable[..., str]) -> None:
+    """Quoted where it has blanks, escaped where it has quotes or lines, a number short."""
+    assert written("e", key=value).split(" e key=", 1)[1] == text + "\n"
+
+
+def test_a_long_value_is_cut(written: Callable[..., str]) -> None:
+    """At 500 characters, with a mark; the journal holds the bytes."""
+    assert written("e", key="x" * 501).endswith(" key=" + "x" * 500 + "…\n")
+    assert written("e", key="x" * 500).endswith(" key=" + "x" * 500 + "\n")
+
+
+def test_a_traceback_follows_its_line() -> None:
+    """The event's own line stays whole; the traceback stands below it, with what was raised."""
+    stream = io.StringIO()
+    logs.configure("INFO", stream)
+    try:
+        int("boom")
+    except ValueError as exc:
+        logs.get_logger().error("persist_failed", failures=2, exc_info=exc)
+    first, *rest = stream.getvalue().splitlines()
+    assert first.endswith("ERROR   persist_failed failures=2")
+    assert rest[0].startswith("Traceback")
+    assert rest[-1].startswith("ValueError: invalid literal")
+
+
+@pytest.mark.parametrize(("level", "said"), [("DEBUG", "diwe"), ("INFO", "iwe"), ("warning", "we"), ("ERROR", "e")])
+def test_levels_below_the_one_asked_for_are_silent(level: str, said: str) -> None:
+    """In any case of letters."""
+    stream = io.StringIO()
+    logs.configure(level, stream)
+    log = logs.get_logger()
+    log.debug("d")
+    log.info("i")
+    log.warning("w")
+    log.error("e")
+    assert "".join(line.split()[2] for line in stream.getvalue().splitlines()) == said
+
+
+def test_colour_is_for_terminals_and_trouble_only() -> None:
+    """A file never gets an escape sequence; a terminal gets them where it should look."""
+    for stream, coloured in ((io.StringIO(), False), (Terminal(), True)):
+        logs.configure("INFO", stream)
+        logs.get_logger().info("fine")
+        assert "\x1b" not in stream.getvalue()
+        logs.get_logger().warning("trouble", a=1)
+        assert ("\x1b[33mtrouble a=1\x1b[0m" in stream.getvalue()) is coloured
+
+
+def test_without_a_stream_it_is_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    """Standard output stays free for what is asked for."""
+    logs.configure()
+    logs.get_logger().info("hello")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.endswith("INFO    hello\n")
+
+
+def test_the_limiter_lets_one_through_and_counts_the_rest() -> None:
+    """The first at once, the next after the time with the number that was held back; each key for itself."""
+    now = 0.0
+    limiter = logs.Limiter(30.0, clock=lambda: now)
+    assert limiter.allow("a") == 0
+    assert limiter.allow("b") == 0
+    now = 29.9
+    assert [limiter.allow("a"), limiter.allow("a")] == [None, None]
+    now = 30.0
+    assert limiter.allow("a") == 2
+    assert limiter.allow("b") == 0
+    now = 59.9
+    assert limiter.allow("a") is None
+    now = 100.0
+    assert limiter.allow("a") == 1
