@@ -7,6 +7,7 @@ holds, since both are written in one transaction.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from itertools import chain
 from math import fsum
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apsw
 
-from hk_tick_collector.schema import APPLICATION_ID, MIGRATIONS, VERSION, check_ours
+from hk_tick_collector.schema import APPLICATION_ID, MIGRATIONS, VERSION, check_ours, day_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -118,6 +119,15 @@ class DayDatabase:
     def close(self) -> None:
         """Close; SQLite checkpoints if this was the last connection."""
         self._con.close()
+
+    def leave_wal(self) -> None:
+        """Make it one plain file, which a reader without the right to write can open too.
+
+        WAL comes back with the next writer. Nothing happens while somebody reads it.
+        """
+        self._con.set_busy_timeout(0)
+        with contextlib.suppress(apsw.BusyError):
+            self._con.pragma("journal_mode", "delete")
 
     def store(
         self,
@@ -268,7 +278,7 @@ class DayDatabases:
         database = held[0] if held else DayDatabase(self._data_root / f"{day}.db", self._pragmas)
         self._open[day] = (database, now)
         for other in list(self._open)[: -self._limit]:
-            self._close(other)
+            self._settle(other)
         return database, held is None
 
     def close_idle(self) -> None:
@@ -276,12 +286,17 @@ class DayDatabases:
         now = time.monotonic()
         for day, (_, used) in list(self._open.items()):
             if now - used > self._idle_sec:
-                self._close(day)
+                self._settle(day)
+
+    def settle(self) -> None:
+        """Close all, between two transactions."""
+        for day in list(self._open):
+            self._settle(day)
 
     def close(self) -> None:
-        """Close all."""
-        for day in list(self._open):
-            self._close(day)
+        """Close all, whatever state they are in."""
+        while self._open:
+            self._open.popitem()[1][0].close()
 
     def checkpoint_if_due(self) -> None:
         """Checkpoint those whose log is long."""
@@ -292,6 +307,10 @@ class DayDatabases:
         """The size of all write-ahead logs that are open."""
         return sum(database.wal_bytes() for database, _ in self._open.values())
 
-    def _close(self, day: str) -> None:
+    def _settle(self, day: str) -> None:
         database, _ = self._open.pop(day)
-        database.close()
+        try:
+            if any(path.stem > day for path in day_files(self._data_root)):
+                database.leave_wal()
+        finally:
+            database.close()

@@ -151,8 +151,8 @@ class Writer:
             self._databases = DayDatabases(Path(self._settings.data_root), self._pragmas)
 
     def close(self) -> None:
-        """Close everything."""
-        self._databases.close()
+        """Close everything, after the last step."""
+        self._databases.settle()
         self._reader.close()
 
     def _take(self) -> Batch | None:

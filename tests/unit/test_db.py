@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -139,10 +141,9 @@ class StatsMachine(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        """A database in memory, opened as files are."""
-        self.database = DayDatabase.__new__(DayDatabase)
-        self.database._con = apsw.Connection(":memory:")
-        db.migrate(self.database._con, Path(":memory:"))
+        """A new database."""
+        self.directory = tempfile.TemporaryDirectory()
+        self.database = DayDatabase(Path(self.directory.name) / f"{DAY}.db", Pragmas(synchronous="NORMAL"))
         self.ticks: dict[tuple[str, int], Row] = {}
         self.revisions: set[tuple[object, ...]] = set()
 
@@ -181,6 +182,7 @@ class StatsMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Close."""
         self.database.close()
+        self.directory.cleanup()
 
 
 TestStats = StatsMachine.TestCase
@@ -369,6 +371,10 @@ class Clock:
         """Seconds."""
         return self.now
 
+    def time_ns(self) -> int:
+        """The wall clock, which is the machine's."""
+        return time.time_ns()
+
 
 def test_the_least_recently_used_day_is_closed(tmp_path: Path) -> None:
     """At most two days are open; the one that is closed is whole in its file, and opens again."""
@@ -406,3 +412,35 @@ def test_an_idle_day_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert (tmp_path / "20260731.db-wal").exists()
     assert databases.get("20260731")[1] is False
     databases.close()
+
+
+def test_a_day_that_is_over_is_one_plain_file(tmp_path: Path) -> None:
+    """When it is settled and a newer day is there it leaves WAL mode, so that who may not write can read it too."""
+    databases = DayDatabases(tmp_path, Pragmas())
+    for day in ("20260730", "20260731"):
+        databases.get(day)[0].store(by_symbol([row(TENCENT, seq_at(1))]), {})
+    databases.settle()
+    modes = {}
+    for day in ("20260730", "20260731"):
+        con = open_readonly(tmp_path / f"{day}.db")
+        modes[day] = con.pragma("journal_mode")
+        con.close()
+    assert modes == {"20260730": "delete", "20260731": "wal"}
+    again, _ = databases.get("20260730")
+    assert again.store(by_symbol([row(TENCENT, seq_at(2))]), {}) == Inserted(1, 0, 0)
+    assert again.pragmas_in_force()["journal_mode"] == "wal"
+    databases.close()
+
+
+def test_a_day_that_is_read_is_settled_all_the_same(tmp_path: Path) -> None:
+    """A reader's snapshot keeps the file in WAL mode; nothing fails and nothing is lost."""
+    databases = DayDatabases(tmp_path, Pragmas(busy_timeout_ms=1000))
+    for day in ("20260730", "20260731"):
+        databases.get(day)[0].store(by_symbol([row(TENCENT, seq_at(1))]), {})
+    reader = open_readonly(tmp_path / "20260730.db")
+    reader.execute("BEGIN")
+    assert reader.execute("SELECT count(*) FROM ticks").get == 1
+    databases.settle()
+    assert reader.pragma("journal_mode") == "wal"
+    reader.close()
+    assert read_stats(tmp_path / "20260730.db")[TENCENT].rows == 1
