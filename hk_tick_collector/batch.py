@@ -6,6 +6,7 @@ Owns where each body came from, and the cut by Hong Kong day. Never reads, never
 from __future__ import annotations
 
 from bisect import bisect_right
+from hashlib import blake2b
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hk_tick_collector.journal import Position, Record
-    from hk_tick_collector.mapping import Correction, Row
+    from hk_tick_collector.mapping import BadTick, Correction, Row
 
 TS_MS = 2  # the place of `ts_ms` in a row
 
@@ -59,16 +60,26 @@ class Bodies:
 
 
 class BadRow(NamedTuple):
-    """A row of `bad_ticks`: where in the journal it came from, and why it can't be stored."""
+    """A row of `bad_ticks`: why it can't be stored, its bytes, and where in the journal it came from.
 
-    journal_segment: int
-    journal_offset: int
-    frame: int
-    place: int
+    The digest is of symbol and bytes: what is fetched again and again is kept once.
+    """
+
+    digest: bytes
     symbol: str
     recv_ts_ms: int
     error: str
     raw: bytes
+    journal_segment: int
+    journal_offset: int
+    frame: int
+    place: int
+
+
+def bad_row(bad: BadTick, recv_ts_ms: int, start: Position, frame: int) -> BadRow:
+    """The row for a bad tick that came in a frame of the record at `start`."""
+    digest = blake2b(bad.symbol.encode() + b"\0" + bad.raw, digest_size=16).digest()
+    return BadRow(digest, bad.symbol, recv_ts_ms, bad.error, bad.raw, start.segment, start.offset, frame, bad.place)
 
 
 class DayShare:

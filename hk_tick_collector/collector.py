@@ -63,26 +63,36 @@ class Collector:
         failures = 0
         while True:
             started = time.monotonic()
-            async with self._starting:
-                if self._is_stopping():
-                    break
-                process = await self._start()
-            await self._listen(process)
-            code = await process.wait()
-            self._before = dict(self.state.totals)
+            code = await self._run_once()
             if self._is_stopping():
                 break
-            failures = 0 if time.monotonic() - started > STABLE_SEC else failures + 1
+            lived_sec = time.monotonic() - started
+            failures = 0 if lived_sec > STABLE_SEC else failures + 1
             delay_sec = min(RESTART_SEC_MAX, RESTART_SEC_MIN * 2.0 ** max(0, failures - 1))
             self.state.recoveries += 1
             log.error(
                 "writer_ended",
                 exit_code=code,
-                lived_sec=round(time.monotonic() - started, 1),
+                lived_sec=round(lived_sec, 1),
                 restart_in_sec=delay_sec,
                 recoveries=self.state.recoveries,
             )
             await asyncio.sleep(delay_sec)
+
+    async def _run_once(self) -> int | None:
+        """One writer, from start to end. Returns its exit code; None if it did not even start."""
+        async with self._starting:
+            if self._is_stopping():
+                return None
+            try:
+                process = await self._start()
+            except OSError as exc:  # no memory or no process to be had now
+                log.error("writer_not_started", error=exc)
+                return None
+        await self._listen(process)
+        code = await process.wait()
+        self._before = dict(self.state.totals)
+        return code
 
     def _is_stopping(self) -> bool:
         return self._stopping  # changes while `run` waits
@@ -101,7 +111,11 @@ class Collector:
         async with self._starting:
             process = self._process
             if process is None or process.returncode is not None:
-                process = await self._start()  # it had ended; what is in the journal is stored all the same
+                try:
+                    process = await self._start()  # it had ended; what is in the journal is stored all the same
+                except OSError as exc:
+                    log.error("writer_not_started", error=exc)
+                    return False
                 listener = asyncio.create_task(self._listen(process))
         assert process.stdin is not None
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):

@@ -53,7 +53,7 @@ INSERT INTO symbol_stats VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (symbol) DO UPDA
   last_recv_ts_ms = max(last_recv_ts_ms, excluded.last_recv_ts_ms)
 """
 _INSERT_CORRECTION = "INSERT INTO time_corrections VALUES (?,?,?,?,?,?) ON CONFLICT DO NOTHING"
-_INSERT_BAD = "INSERT INTO bad_ticks VALUES (?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING"
+_INSERT_BAD = "INSERT INTO bad_ticks VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING"
 
 
 class Pragmas(NamedTuple):

@@ -272,9 +272,13 @@ class Recorder:
             disconnects=state.disconnects,
         )
 
-    def _backlog_bytes(self) -> int:
+    def _backlog_bytes(self) -> int | None:
+        """What is journaled and not stored; None where the disk does not tell."""
         root = self._data_root / DIRECTORY
-        return JournalReader(root, load_cursor(root)).backlog_bytes()
+        try:
+            return JournalReader(root, load_cursor(root)).backlog_bytes()
+        except OSError:
+            return None
 
     def _describe(self, client: FutuClient) -> dict[str, object]:
         runtime = self._collector.state
@@ -307,11 +311,15 @@ class Recorder:
         root = self._data_root / DIRECTORY
         while True:
             await asyncio.sleep(PRUNE_EVERY_SEC)
-            cursor = await asyncio.to_thread(load_cursor, root)
-            if cursor is None:
+            try:
+                cursor = await asyncio.to_thread(load_cursor, root)
+                if cursor is None:
+                    continue
+                oldest = hk_date(wall_ms()) - timedelta(days=self._settings.journal_keep_days)
+                gone = await asyncio.to_thread(prune, root, cursor, oldest.strftime("%Y%m%d"))
+            except OSError as exc:
+                log.error("journal_not_pruned", error=exc)
                 continue
-            oldest = hk_date(wall_ms()) - timedelta(days=self._settings.journal_keep_days)
-            gone = await asyncio.to_thread(prune, root, cursor, oldest.strftime("%Y%m%d"))
             if gone:
                 log.info("journal_pruned", segments=len(gone), bytes=sum(s.size_bytes for s in gone))
 

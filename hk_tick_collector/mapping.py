@@ -84,7 +84,7 @@ class BadTick(NamedTuple):
         place: its place in its message; -1 for a message that can't be read at all.
         symbol: as far as it could be read, else ''.
         error: which field, what was seen, what was expected.
-        raw: the message's body.
+        raw: the tick's bytes; the whole body of a message that can't be read.
     """
 
     body: int
@@ -222,7 +222,8 @@ class Mapper:
             try:
                 seq, ts_ms = _identify(symbol, tickers, place, recv_ts_ms, out)
             except BadTickError as exc:
-                out.bad.append(BadTick(number, place, symbol, f"{symbol} seq {t.sequence}: {exc}", body))
+                raw = t.SerializePartialToString()
+                out.bad.append(BadTick(number, place, symbol, f"{symbol} seq {t.sequence}: {exc}", raw))
                 continue
             rows.append(
                 (symbol, seq, ts_ms, t.price, t.volume, t.turnover, t.dir, t.type, int(push_type), t.pushDataType,

@@ -125,15 +125,15 @@ CREATE TABLE time_corrections (
 ) WITHOUT ROWID, STRICT;
 
 CREATE TABLE bad_ticks (
-  journal_segment INTEGER NOT NULL,
-  journal_offset INTEGER NOT NULL,
-  frame INTEGER NOT NULL,
-  place INTEGER NOT NULL,
+  digest BLOB NOT NULL PRIMARY KEY,
   symbol TEXT NOT NULL,
   recv_ts_ms INTEGER NOT NULL,
   error TEXT NOT NULL,
   raw BLOB NOT NULL,
-  PRIMARY KEY (journal_segment, journal_offset, frame, place)
+  journal_segment INTEGER NOT NULL,
+  journal_offset INTEGER NOT NULL,
+  frame INTEGER NOT NULL,
+  place INTEGER NOT NULL
 ) WITHOUT ROWID, STRICT;
 """
 

@@ -27,7 +27,7 @@ from typing import NamedTuple
 import apsw
 
 from hk_tick_collector import logs
-from hk_tick_collector.batch import TS_MS, BadRow, Batch, Bodies, share_by_day
+from hk_tick_collector.batch import TS_MS, Batch, Bodies, bad_row, share_by_day
 from hk_tick_collector.data_root import WRITER_LOCK, hold_lock
 from hk_tick_collector.db import DayDatabases, Inserted, Pragmas
 from hk_tick_collector.errors import CollectorError, DatabaseError, RemoteProtocolError
@@ -42,7 +42,7 @@ from hk_tick_collector.journal import (
     load_cursor,
     save_cursor,
 )
-from hk_tick_collector.mapping import Mapper, PushType
+from hk_tick_collector.mapping import BadTick, Mapper, PushType
 from hk_tick_collector.opend.frames import split_run
 from hk_tick_collector.opend.messages import ProtoId
 from hk_tick_collector.opend.purpose import Purpose, purpose_of
@@ -174,8 +174,8 @@ class Writer:
             try:
                 run = split_run(record.payload)
             except RemoteProtocolError as exc:  # a bug in the recorder; it must not stop all that comes behind it
-                at = record.start
-                batch.bad.append(BadRow(at.segment, at.offset, -1, -1, "", record.recv_ts_ms, str(exc), record.payload))
+                bad = BadTick(-1, -1, "", str(exc), record.payload)
+                batch.bad.append(bad_row(bad, record.recv_ts_ms, record.start, -1))
                 continue
             pushes.add(run.pushes, record, [number for number, _ in run.others])
             for number, frame in run.others:
@@ -199,12 +199,7 @@ class Writer:
         batch.rows += self._mapper.map_bodies(held.bodies, held.recv_ts_ms, push_type, now_ms, mapped)
         for bad in mapped.bad:
             start, number = held.place(bad.body)
-            batch.bad.append(
-                BadRow(
-                    start.segment, start.offset, number, bad.place, bad.symbol, held.recv_ts_ms[bad.body], bad.error,
-                    bad.raw,
-                )
-            )  # fmt: skip
+            batch.bad.append(bad_row(bad, held.recv_ts_ms[bad.body], start, number))
         mapped.bad.clear()
 
     def _store(self, batch: Batch) -> Inserted:

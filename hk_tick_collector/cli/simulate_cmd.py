@@ -23,101 +23,119 @@ _MARKET = "Market"
 _OPEND = "OpenD"
 
 
+_Date = Annotated[
+    str | None, typer.Option(metavar="YYYYMMDD", help="The Hong Kong day to simulate.", rich_help_panel=_DAY)
+]
+_Speed = Annotated[float, typer.Option(min=0.01, max=10_000, help="Simulated seconds a second.", rich_help_panel=_DAY)]
+_Start = Annotated[
+    str | None, typer.Option(metavar="HH:MM", help="Where the day begins (09:00).", rich_help_panel=_DAY)
+]
+_TicksPerDay = Annotated[
+    int, typer.Option(min=1, max=50_000_000, help="Trades of the day, all symbols together.", rich_help_panel=_DAY)
+]
+_Now = Annotated[
+    bool, typer.Option("--now", help="An even stream with the time of now, always open.", rich_help_panel=_NOW)
+]
+_Journal = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="A recorder's journal, to be played again at --speed.", rich_help_panel=_DAY),
+]
+_Rate = Annotated[float, typer.Option(min=0.001, max=1_000_000, help="Trades a second.", rich_help_panel=_NOW)]
+_Symbols = Annotated[
+    str,
+    typer.Option(metavar="N|LIST", help="How many symbols, or which: HK.00700,HK.00005.", rich_help_panel=_MARKET),
+]
+_Seed = Annotated[int, typer.Option(help="The same seed makes the same market.", rich_help_panel=_MARKET)]
+_Ordinals = Annotated[
+    Literal["contiguous", "sparse", "none"],
+    typer.Option(
+        help="What sequences count: every trade, with holes, or nothing (no time in them either).",
+        rich_help_panel=_MARKET,
+    ),
+]
+_Hold = Annotated[
+    bool, typer.Option("--hold", help="Make no trade until somebody has subscribed.", rich_help_panel=_MARKET)
+]
+_Ledger = Annotated[Path, typer.Option(metavar="PATH", help="Where the truth is written, a JSON object a line.")]
+_Host = Annotated[str, typer.Option(help="Address to listen on.")]
+_Port = Annotated[int, typer.Option(min=0, max=65535, help="OpenD's port; 0: any free one.")]
+_ControlPort = Annotated[
+    int, typer.Option(min=0, max=65535, help="Port for commands, on the loopback only; 0: any free one.")
+]
+_Quota = Annotated[int, typer.Option(min=0, help="Subscription quota.", rich_help_panel=_OPEND)]
+_QuotaLinger = Annotated[
+    float,
+    typer.Option(min=0, metavar="SEC", help="How long a gone connection's quota stays used.", rich_help_panel=_OPEND),
+]
+_UnsubscribeAfter = Annotated[
+    float,
+    typer.Option(min=0, metavar="SEC", help="Unsubscribing sooner is refused.", rich_help_panel=_OPEND),
+]
+_KeepAlive = Annotated[
+    int,
+    typer.Option(
+        min=1, metavar="SEC", help="keepAliveInterval; three without one end a connection.", rich_help_panel=_OPEND
+    ),
+]
+_WarmupSec = Annotated[
+    float, typer.Option(min=0, max=3, help="GetTicker waits so long after subscribing.", rich_help_panel=_OPEND)
+]
+_OneTickFrames = Annotated[
+    bool, typer.Option(help="One push a trade, or one a symbol and pump step.", rich_help_panel=_OPEND)
+]
+_PumpMs = Annotated[int, typer.Option(min=1, max=1000, help="How often trades are pushed.", rich_help_panel=_OPEND)]
+_WriteLimitMb = Annotated[
+    int, typer.Option(min=1, help="A client that is further behind loses its connection.", rich_help_panel=_OPEND)
+]
+_RateLimits = Annotated[bool, typer.Option(help="Refuse calls beyond the published limits.", rich_help_panel=_OPEND)]
+_RsaKey = Annotated[
+    Path | None,
+    typer.Option(metavar="PATH", help="PEM that both sides hold: InitConnect is encrypted.", rich_help_panel=_OPEND),
+]
+
+
 def simulate_command(  # noqa: PLR0913 - each is an option
     *,
-    date: Annotated[
-        str | None, typer.Option(metavar="YYYYMMDD", help="The Hong Kong day to simulate.", rich_help_panel=_DAY)
-    ] = None,
-    speed: Annotated[
-        float, typer.Option(min=0.01, max=10_000, help="Simulated seconds a second.", rich_help_panel=_DAY)
-    ] = 1.0,
-    start: Annotated[
-        str | None, typer.Option(metavar="HH:MM", help="Where the day begins (09:00).", rich_help_panel=_DAY)
-    ] = None,
-    ticks_per_day: Annotated[
-        int, typer.Option(min=1, max=50_000_000, help="Trades of the day, all symbols together.", rich_help_panel=_DAY)
-    ] = 1_000_000,
-    now: Annotated[
-        bool, typer.Option("--now", help="An even stream with the time of now, always open.", rich_help_panel=_NOW)
-    ] = False,
-    rate: Annotated[
-        float, typer.Option(min=0.001, max=1_000_000, help="Trades a second.", rich_help_panel=_NOW)
-    ] = 100.0,
-    symbols: Annotated[
-        str,
-        typer.Option(metavar="N|LIST", help="How many symbols, or which: HK.00700,HK.00005.", rich_help_panel=_MARKET),
-    ] = "50",
-    seed: Annotated[int, typer.Option(help="The same seed makes the same market.", rich_help_panel=_MARKET)] = 0,
-    ordinals: Annotated[
-        Literal["contiguous", "sparse", "none"],
-        typer.Option(
-            help="What sequences count: every trade, with holes, or nothing (no time in them either).",
-            rich_help_panel=_MARKET,
-        ),
-    ] = "contiguous",
-    hold: Annotated[
-        bool, typer.Option("--hold", help="Make no trade until somebody has subscribed.", rich_help_panel=_MARKET)
-    ] = False,
-    ledger: Annotated[
-        Path, typer.Option(metavar="PATH", help="Where the truth is written, a JSON object a line.")
-    ] = Path("simulator.ledger.jsonl"),
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="OpenD's port; 0: any free one.")] = 11111,
-    control_port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port for commands, on the loopback only; 0: any free one.")
-    ] = 0,
-    quota: Annotated[int, typer.Option(min=0, help="Subscription quota.", rich_help_panel=_OPEND)] = 1000,
-    quota_linger: Annotated[
-        float,
-        typer.Option(
-            min=0, metavar="SEC", help="How long a gone connection's quota stays used.", rich_help_panel=_OPEND
-        ),
-    ] = 0.0,
-    unsubscribe_after: Annotated[
-        float,
-        typer.Option(min=0, metavar="SEC", help="Unsubscribing sooner is refused.", rich_help_panel=_OPEND),
-    ] = 60.0,
-    keep_alive: Annotated[
-        int,
-        typer.Option(
-            min=1, metavar="SEC", help="keepAliveInterval; three without one end a connection.", rich_help_panel=_OPEND
-        ),
-    ] = 10,
-    warmup_sec: Annotated[
-        float, typer.Option(min=0, max=3, help="GetTicker waits so long after subscribing.", rich_help_panel=_OPEND)
-    ] = 0.0,
-    one_tick_frames: Annotated[
-        bool, typer.Option(help="One push a trade, or one a symbol and pump step.", rich_help_panel=_OPEND)
-    ] = True,
-    pump_ms: Annotated[
-        int, typer.Option(min=1, max=1000, help="How often trades are pushed.", rich_help_panel=_OPEND)
-    ] = 20,
-    write_limit_mb: Annotated[
-        int, typer.Option(min=1, help="A client that is further behind loses its connection.", rich_help_panel=_OPEND)
-    ] = 64,
-    rate_limits: Annotated[
-        bool, typer.Option(help="Refuse calls beyond the published limits.", rich_help_panel=_OPEND)
-    ] = True,
-    rsa_key: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PATH", help="PEM that both sides hold: InitConnect is encrypted.", rich_help_panel=_OPEND
-        ),
-    ] = None,
+    date: _Date = None,
+    speed: _Speed = 1.0,
+    start: _Start = None,
+    ticks_per_day: _TicksPerDay = 1_000_000,
+    now: _Now = False,
+    journal: _Journal = None,
+    rate: _Rate = 100.0,
+    symbols: _Symbols = "50",
+    seed: _Seed = 0,
+    ordinals: _Ordinals = "contiguous",
+    hold: _Hold = False,
+    ledger: _Ledger = Path("simulator.ledger.jsonl"),
+    host: _Host = "127.0.0.1",
+    port: _Port = 11111,
+    control_port: _ControlPort = 0,
+    quota: _Quota = 1000,
+    quota_linger: _QuotaLinger = 0.0,
+    unsubscribe_after: _UnsubscribeAfter = 60.0,
+    keep_alive: _KeepAlive = 10,
+    warmup_sec: _WarmupSec = 0.0,
+    one_tick_frames: _OneTickFrames = True,
+    pump_ms: _PumpMs = 20,
+    write_limit_mb: _WriteLimitMb = 64,
+    rate_limits: _RateLimits = True,
+    rsa_key: _RsaKey = None,
 ) -> None:
     """Run an OpenD that is none: the real protocol, a Hong Kong day from a seed, faults on command.
 
     Prints one line of JSON with its ports, then serves until it is stopped. What it made is in the ledger;
     `verdict` compares it with what a recorder stored.
     """
-    if (date is None) != now:
-        raise ConfigError("either --date YYYYMMDD or --now is needed, and not both")
+    if (date is not None) + now + (journal is not None) != 1:
+        raise ConfigError("one of --date YYYYMMDD, --now and --journal DIR is needed, and not two of them")
     settings = SimulatorSettings(
         symbols=_symbols(symbols, seed),
         ledger=ledger,
         seed=seed,
         date=_date(date),
-        start=_start(start, now=now),
+        journal=journal,
+        start=_start(start, dated=date is not None),
         speed=speed,
         ticks_per_day=ticks_per_day,
         rate=rate,
@@ -175,11 +193,11 @@ def _date(text: str | None) -> dt.date | None:
         raise ConfigError(f"--date is {text!r}, expected YYYYMMDD, as in 20261120") from None
 
 
-def _start(text: str | None, *, now: bool) -> dt.time | None:
+def _start(text: str | None, *, dated: bool) -> dt.time | None:
     if text is None:
         return None
-    if now:
-        raise ConfigError("--start is for a simulated day, not for --now")
+    if not dated:
+        raise ConfigError("--start is for a simulated day, not for --now or --journal")
     try:
         return dt.datetime.strptime(text, "%H:%M").time()  # noqa: DTZ007 - Hong Kong's, by definition
     except ValueError:

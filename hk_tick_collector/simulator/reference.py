@@ -9,9 +9,9 @@ from __future__ import annotations
 import datetime as dt
 from time import time
 from typing import TYPE_CHECKING, Final
-from zoneinfo import ZoneInfo
 
 from hk_tick_collector.errors import BadTickError
+from hk_tick_collector.hktime import HK
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.messages import security_of, symbol_of
 from hk_tick_collector.simulator.calendar import trade_dates
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 SERVER_VERSION = 1011
 _SERVER_BUILD = 7108
-_HONG_KONG = ZoneInfo("Asia/Hong_Kong")
 _SUB_TYPE_BASIC = 1
 _SECURITY_TYPE_STOCK = 3  # Qot_Common.SecurityType_Eqty
 _TRADE_DATE_MARKET_HK = 1
@@ -158,7 +157,7 @@ def request_trade_date(
         tradeDateList=[
             pb.Qot_RequestTradeDate.TradeDate(
                 time=date.isoformat(),
-                timestamp=dt.datetime.combine(date, dt.time(), _HONG_KONG).timestamp(),
+                timestamp=dt.datetime.combine(date, dt.time(), HK).timestamp(),
                 tradeDateType=kind,
             )
             for date, kind in dates
@@ -234,7 +233,7 @@ def _amplitude(totals: Totals) -> float:
 
 def hk_time(ts_ms: int) -> str:
     """UTC epoch ms as the protocol writes a time of Hong Kong."""
-    return dt.datetime.fromtimestamp(ts_ms // 1000, _HONG_KONG).strftime("%Y-%m-%d %H:%M:%S")
+    return dt.datetime.fromtimestamp(ts_ms // 1000, HK).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _date(text: str) -> dt.date:

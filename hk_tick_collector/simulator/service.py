@@ -12,15 +12,16 @@ import os
 import signal
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 from hk_tick_collector.errors import ConfigError
+from hk_tick_collector.hktime import HK
 from hk_tick_collector.simulator.clock import MarketClock
 from hk_tick_collector.simulator.control import Control
 from hk_tick_collector.simulator.faults import Faults
 from hk_tick_collector.simulator.ledger import LedgerWriter
 from hk_tick_collector.simulator.market import FlatMarket, Market, MarketDay, day_plan
 from hk_tick_collector.simulator.opend import OpenDOptions, SimulatedOpenD, Upstream
+from hk_tick_collector.simulator.replay import ReplayMarket
 from hk_tick_collector.simulator.server import Server
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from hk_tick_collector.simulator.tape import Ordinals
 
-_HONG_KONG = ZoneInfo("Asia/Hong_Kong")
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _KEEP_ALIVE_CHECK_SEC = 1.0
 _STOP_SEC = 1.5  # connections have a second to take what was written to them
@@ -44,6 +44,7 @@ class SimulatorSettings:
         ledger: where the truth is written.
         seed: the same one makes the same market.
         date: the simulated day, or None for a stream by the wall clock.
+        journal: a recorder's journal to be played again, in place of a made market; its symbols are then all.
         start: where that day begins (Hong Kong time); None: 09:00.
         speed: simulated seconds a second.
         ticks_per_day: of the simulated day, over all symbols.
@@ -61,6 +62,7 @@ class SimulatorSettings:
     ledger: Path
     seed: int = 0
     date: dt.date | None = None
+    journal: Path | None = None
     start: dt.time | None = None
     speed: float = 1.0
     ticks_per_day: int = 1_000_000
@@ -81,7 +83,7 @@ async def serve(settings: SimulatorSettings, announce: Callable[[dict[str, Any]]
         ConfigError: the settings do not go together, or a port or the ledger can't be had.
     """
     market, clock = _market(settings)
-    ledger = _ledger(settings)
+    ledger = _ledger(settings, market.symbols)
     try:
         opend = SimulatedOpenD(market, clock, ledger, settings.opend)
         if settings.hold:
@@ -158,6 +160,9 @@ async def _close(server: Server) -> None:
 
 
 def _market(settings: SimulatorSettings) -> tuple[Market, MarketClock]:
+    if settings.journal is not None:
+        replayed = ReplayMarket(settings.journal)
+        return replayed, MarketClock(start_ts_ms=replayed.start_ts_ms, speed=settings.speed)
     if settings.date is None:
         clock = MarketClock(start_ts_ms=None, speed=1.0)
         flat = FlatMarket(
@@ -177,21 +182,21 @@ def _market(settings: SimulatorSettings) -> tuple[Market, MarketClock]:
     )
     start_ts_ms = None
     if settings.start is not None:
-        start_ts_ms = int(dt.datetime.combine(settings.date, settings.start, _HONG_KONG).timestamp() * 1000)
+        start_ts_ms = int(dt.datetime.combine(settings.date, settings.start, HK).timestamp() * 1000)
     day = MarketDay(plan, start_ts_ms=start_ts_ms)
     return day, MarketClock(start_ts_ms=day.start_ts_ms, speed=settings.speed)
 
 
-def _ledger(settings: SimulatorSettings) -> LedgerWriter:
+def _ledger(settings: SimulatorSettings, symbols: tuple[str, ...]) -> LedgerWriter:
     path = settings.ledger
     try:
-        if settings.date is not None and path.exists() and path.stat().st_size:
+        if (settings.date or settings.journal) and path.exists() and path.stat().st_size:
             # The same day again would make the same (symbol, sequence) again.
             raise ConfigError(f"ledger {path} has a run already; delete it or name another one")
         ledger = LedgerWriter(path)
     except OSError as exc:
         raise ConfigError(f"can't write the ledger {path}: {exc.strerror}") from exc
-    date = settings.date or dt.datetime.now(_HONG_KONG).date()
-    ledger.note("day", date=date.isoformat(), symbols=len(settings.symbols), seed=settings.seed)
+    date = settings.date or dt.datetime.now(HK).date()
+    ledger.note("day", date=date.isoformat(), symbols=len(symbols), seed=settings.seed)
     ledger.flush()
     return ledger

@@ -75,9 +75,10 @@ def test_opend_that_answers_nothing_is_left_and_found_again(bench: Bench) -> Non
 def test_a_half_open_link_is_dead_after_a_time_and_backoff_starts_anew(bench: Bench) -> None:
     """A link that says nothing for FUTU_DEAD_LINK_SEC is given up; after so long a session, backoff starts anew."""
     sim = bench.simulate(rate=60)
-    sim.command("refuse", sec=1.5)
     recorder = bench.record(sim, FUTU_DEAD_LINK_SEC=11, FUTU_CONNECT_TIMEOUT_SEC=1, **NEVER_AUDIT)
     recorder.wait_for("backfill_done")
+    sim.command("refuse", sec=1.5)
+    recorder.wait_for("backfill_done", 2)
     before = recorder.log_lines("futu_disconnected")
     assert int(before[-1].fields["attempt"]) == len(before) > 1
     assert sim.command("freeze", sec=13)["n"] == 1
@@ -85,7 +86,7 @@ def test_a_half_open_link_is_dead_after_a_time_and_backoff_starts_anew(bench: Be
     assert "dead link: nothing came for 1" in after.fields["reason"]
     assert after.fields["attempt"] == "0"
     assert float(after.fields["retry_in_sec"]) == 0.1
-    recorder.wait_for("backfill_done", 2)
+    recorder.wait_for("backfill_done", 3)
     assert len(faults_of(sim, "freeze_over")) == 1
     bench.settle_whole(sim, recorder)
 

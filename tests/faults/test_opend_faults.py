@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -144,29 +145,21 @@ def test_a_regained_right_is_not_kept_waiting_by_an_audit(bench: Bench) -> None:
     bench.settle_whole(sim, recorder)
 
 
-def test_an_opend_that_comes_after_the_recorder_is_waited_for(bench: Bench) -> None:
-    """A recorder that starts first tries until OpenD is there, and has every tick."""
-    sim = bench.simulate()
-    sim.command("refuse", sec=2.5)
-    recorder = bench.record(sim)
-    recorder.wait_for("futu_disconnected", 3)
-    recorder.wait_for("backfill_done")
-    sim.wait_for(lambda stats: stats["made"] > 300)
-    bench.settle_whole(sim, recorder)
-
-
-def test_reconnects_come_later_and_never_in_step(bench: Bench) -> None:
-    """The pause between attempts doubles up to RECONNECT_MAX_DELAY, and is spread: recorders don't come in step."""
-    sim = bench.simulate()
-    sim.command("refuse", sec=3.5)
-    recorder = bench.record(sim, RECONNECT_MAX_DELAY=0.4)
-    lines = recorder.wait_for("futu_disconnected", 9)
+def test_reconnects_come_later_and_never_in_step_until_opend_is_there(bench: Bench) -> None:
+    """A recorder that starts first tries on: pauses double up to RECONNECT_MAX_DELAY, and are spread."""
+    with socket.socket() as reserved:  # bound and not listening: connecting to it is refused
+        reserved.bind(("127.0.0.1", 0))
+        port = reserved.getsockname()[1]
+        recorder = bench.record(port, RECONNECT_MAX_DELAY=0.4)
+        lines = recorder.wait_for("futu_disconnected", 9)
+    sim = bench.simulate("--port", str(port))
     pauses = [float(line.fields["retry_in_sec"]) for line in lines]
     for attempt, pause_sec in enumerate(pauses, 1):
         most = min(0.4, 0.1 * 2**attempt)
         assert most / 2 - 0.005 <= pause_sec <= most + 0.005, pauses
     assert len(set(pauses[2:])) > 3, pauses
     assert [line.fields["attempt"] for line in lines] == [str(n) for n in range(1, len(lines) + 1)]
+    assert all("refused" in line.fields["reason"] for line in lines)
     recorder.wait_for("backfill_done")
-    sim.wait_for(lambda stats: stats["made"] > 100)
+    sim.wait_for(lambda stats: stats["made"] > 300)
     bench.settle_whole(sim, recorder)

@@ -127,7 +127,8 @@ def test_a_writer_that_is_killed_is_built_again(bench: Bench) -> None:
 def test_a_database_that_is_locked_for_long_costs_nothing(bench: Bench) -> None:
     """Another process holds the write lock for 12 s at 1,000 ticks/s: the journal grows, the memory does not."""
     sim = bench.simulate(rate=1000)
-    recorder = bench.record(sim, **NEVER_AUDIT)
+    # What the writer holds while it tries again is one batch: a small one, so that growth would show.
+    recorder = bench.record(sim, BATCH_SIZE=1000, **NEVER_AUDIT)
     recorder.wait_for("backfill_done")
     until(lambda: len(recorder.rows()) > 1000, "the day's database is there, and memory has its size")
     (path,) = recorder.data_root.glob("*.db")

@@ -34,19 +34,17 @@ class Bench:
         self._processes.append(sim)
         return sim.start()
 
-    def record(
-        self, sim: SimulatorProcess, *symbols: str, count: int = 5, start: bool = True, **settings: object
-    ) -> RecorderProcess:
-        """Start a recorder of these symbols, or of the `count` busiest."""
+    def record(self, sim: SimulatorProcess | int, *symbols: str, count: int = 5, **settings: object) -> RecorderProcess:
+        """Start a recorder of these symbols, or of the `count` busiest; `sim` may be a port where there is none yet."""
         recorder = RecorderProcess(
             self.directory,
-            sim.port,
+            sim if isinstance(sim, int) else sim.port,
             symbols or universe(count, 0),
             name=f"recorder{len(self._processes)}",
             **settings,
         )
         self._processes.append(recorder)
-        return recorder.start() if start else recorder
+        return recorder.start()
 
     def settle(self, sim: SimulatorProcess, recorder: RecorderProcess, lost: Iterable[Key] = ()) -> Verdict:
         """Make no more ticks, wait until all are stored (but for the lost), stop the recorder cleanly, and compare."""

@@ -89,7 +89,7 @@ def test_a_replay_changes_nothing(database: DayDatabase) -> None:
     pushed = by_symbol([row(TENCENT, seq_at(n)) for n in range(20)] + [row(HSBC, -5), row(HSBC, seq_at(3), price=2.0)])
     fetched = by_symbol([row(TENCENT, seq_at(n), push_type_id=2) for n in range(15, 30)] + [row(HSBC, seq_at(3))])
     corrections = [Correction(TENCENT, seq_at(1), "2026-07-31 18:00:00", OPEN_MS + 8 * HOUR_MS, OPEN_MS, "test")]
-    bad = [(1, 2, 3, 4, TENCENT, OPEN_MS, "price nan", b"raw")]
+    bad = [(b"digest", TENCENT, OPEN_MS, "price nan", b"raw", 1, 2, 3, 4)]
     tables = ("ticks", "tick_revisions", "symbol_stats", "time_corrections", "bad_ticks")
     assert database.store(pushed, fetched, corrections, bad) == Inserted(32, 5, 1)
     before = [query(database, f"SELECT * FROM {table}") for table in tables]  # noqa: S608

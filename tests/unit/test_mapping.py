@@ -13,6 +13,7 @@ from support.bodies import TICK, TICK_TS_MS, refusal, tick, ticker_body
 
 from hk_tick_collector import mapping
 from hk_tick_collector.mapping import AGREE_MS, EIGHT_HOURS_MS, FUTURE_MS, BadTick, Correction, Mapped, Mapper, PushType
+from hk_tick_collector.opend import opend_pb2 as pb
 
 INSERTED_MS: Final = 1_600_000_000_000
 MINUTE_MS: Final = 60_000
@@ -311,7 +312,8 @@ def test_one_bad_row_keeps_the_rest_of_its_message(fields: dict[str, Any], text:
     assert [row[1] for row in out.pushed["HK.00700"]] == [seq_at(LOCAL, n) for n in range(3) if n != place]
     (bad,) = out.bad
     assert bad[:3] == (1, place, "HK.00700")
-    assert bad.raw == bodies[1]
+    assert bad.raw in bodies[1]
+    assert pb.Ticker.FromString(bad.raw).sequence == seq_at(LOCAL, place)
     assert bad.error.startswith(f"HK.00700 seq {seq_at(LOCAL, place)}: {text}")
 
 

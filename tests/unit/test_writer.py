@@ -78,7 +78,7 @@ def test_a_batch_is_shared_by_hong_kong_days() -> None:
     batch.mapped.fetched = {TENCENT: [tomorrow]}
     correction = Correction(TENCENT, 1, "", OPEN_MS + DAY_MS, OPEN_MS, "test")
     batch.mapped.corrections.append(correction)
-    bad = BadRow(1, 2, 3, 4, HSBC, OPEN_MS + DAY_MS, "error", b"raw")
+    bad = BadRow(b"digest", HSBC, OPEN_MS + DAY_MS, "error", b"raw", 1, 2, 3, 4)
     batch.bad.append(bad)
     days = share_by_day(batch)
     assert sorted(days) == [DAY, NEXT_DAY]

@@ -1,0 +1,134 @@
+"""A market that happened: the pushes of a recorded journal, in their order and at their pace.
+
+Owns nothing but the place in the journal: each trade is what OpenD once sent, to the last bit. So an incident can be
+played again, as often as it takes, faster than it was. Never makes a trade of its own: its sequences would not be real.
+
+Invariant: each (symbol, sequence) comes once, with the content that was pushed first.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hk_tick_collector.errors import BadTickError, ConfigError
+from hk_tick_collector.hktime import hk_date, hk_midnight_ms, parse_time
+from hk_tick_collector.journal import Kind, Record, iter_records, list_segments
+from hk_tick_collector.opend.frames import split_run
+from hk_tick_collector.opend.messages import DecodeError, parse_tickers, symbol_of
+from hk_tick_collector.simulator import sessions
+from hk_tick_collector.simulator.calendar import DayKind, day_kind
+from hk_tick_collector.simulator.market import Market
+from hk_tick_collector.simulator.tape import MadeTick, Totals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+
+class ReplayMarket(Market):
+    """The ticks of `DATA_ROOT/journal`, each at the moment of its reception.
+
+    Attributes:
+        start_ts_ms: when the first record was received, UTC epoch ms; the simulated clock begins there.
+    """
+
+    def __init__(self, journal: Path) -> None:
+        """Look the journal through once, for its symbols.
+
+        Raises:
+            ConfigError: there is no journal, or no push in it.
+        """
+        if not list_segments(journal):
+            raise ConfigError(f"no journal in {journal}: expected the directory DATA_ROOT/journal of a recorder")
+        counts: dict[str, int] = {}
+        first: Record | None = None
+        for record, ticks in _pushed(journal):
+            first = first or record
+            for tick in ticks:
+                counts[tick.symbol] = counts.get(tick.symbol, 0) + 1
+        if first is None or not counts:
+            raise ConfigError(f"the journal in {journal} has no ticker push")
+        super().__init__(sorted(counts, key=lambda symbol: -counts[symbol]), seed=0, ordinals="contiguous")
+        self.start_ts_ms = first.recv_ts_ms
+        self._seen: set[tuple[str, int]] = set()
+        self._totals = {symbol: Totals(0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 1) for symbol in counts}
+        self._records = _pushed(journal)
+        self._next = next(self._records, None)
+
+    @property
+    def done(self) -> bool:
+        """Whether the journal's last push is out."""
+        return self._next is None
+
+    def ticks_until(self, ts_ms: int) -> list[MadeTick]:
+        """The ticks that had been received at `ts_ms` and were not given out."""
+        made: list[MadeTick] = []
+        while self._next is not None and self._next[0].recv_ts_ms <= ts_ms:
+            for tick in self._next[1]:
+                key = (tick.symbol, tick.seq)
+                if key not in self._seen:
+                    self._seen.add(key)
+                    self._totals[tick.symbol] = _added(self._totals[tick.symbol], tick)
+                    made.append(tick)
+            self._next = next(self._records, None)
+        return made
+
+    def skip_to(self, ts_ms: int) -> None:
+        """Leave out what was received before."""
+        self.ticks_until(ts_ms - 1)
+
+    def state_at(self, ts_ms: int) -> int:
+        """What OpenD says of the market then, by the calendar."""
+        kind = day_kind(hk_date(ts_ms))
+        if kind is None:
+            return sessions.MarketState.CLOSED
+        second = (ts_ms - hk_midnight_ms(ts_ms)) // 1000
+        return sessions.state_at(second, half_day=kind is DayKind.MORNING)
+
+    def totals(self, symbol: str) -> Totals:
+        """A symbol's recording so far; ValueError for one that is not in it."""
+        if symbol not in self._totals:
+            raise ValueError(f"symbol {symbol!r} is not in this journal")
+        return self._totals[symbol]
+
+    def make(self, symbol: str, ts_ms: int, *, price: float | None = None, volume: int | None = None) -> MadeTick:
+        """Not to be had: a recorded market has only what was recorded. ValueError."""
+        raise ValueError(f"a replayed journal makes no tick of its own ({symbol} at {ts_ms}, {price}, {volume})")
+
+    def burst(self, ticks: int, ts_ms: int, symbols: Sequence[str] = ()) -> list[MadeTick]:
+        """Not to be had either. ValueError."""
+        raise ValueError(f"a replayed journal makes no ticks of its own ({ticks} at {ts_ms}, {len(symbols)} symbols)")
+
+
+def _pushed(journal: Path) -> Iterator[tuple[Record, list[MadeTick]]]:
+    """Each record that holds pushes, with their ticks; what makes no sense was kept aside then, and is left out now."""
+    for record in iter_records(journal):
+        if record.kind != Kind.FRAMES:
+            continue
+        ticks = [tick for body in split_run(record.payload).pushes for tick in _ticks(body)]
+        if ticks:
+            yield record, ticks
+
+
+def _ticks(body: bytes) -> Iterator[MadeTick]:
+    try:
+        s2c = parse_tickers(body).s2c
+        symbol = symbol_of(s2c.security.market, s2c.security.code)
+        for t in s2c.tickerList:
+            ts_ms = parse_time(t.time).ms
+            yield MadeTick(symbol, t.sequence, ts_ms, t.time, t.price, t.volume, t.turnover, t.dir, t.type)
+    except (DecodeError, BadTickError):
+        return
+
+
+def _added(totals: Totals, tick: MadeTick) -> Totals:
+    """The totals after one more tick."""
+    return totals._replace(
+        volume=totals.volume + tick.volume,
+        turnover=totals.turnover + tick.turnover,
+        last_price=tick.price,
+        open=totals.open or tick.price,
+        high=max(totals.high, tick.price),
+        low=min(totals.low or tick.price, tick.price),
+        ticks=totals.ticks + 1,
+    )
