@@ -8,18 +8,18 @@ from __future__ import annotations
 from bisect import bisect_right
 from hashlib import blake2b
 from operator import itemgetter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.mapping import Mapped
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from hk_tick_collector.journal import Position, Record
     from hk_tick_collector.mapping import BadTick, Correction, Row
 
-TS_MS = 2  # the place of `ts_ms` in a row
+TS_MS: Final = 2  # the place of `ts_ms` in a row
 
 
 class Batch:
@@ -96,18 +96,23 @@ def share_by_day(batch: Batch) -> dict[str, DayShare]:
     """Cut a batch by the Hong Kong day of each tick's time; nearly always there is one day, and nothing is copied."""
     mapped = batch.mapped
     days: dict[str, DayShare] = {}
-    for name in ("pushed", "fetched"):
-        for symbol, rows in getattr(mapped, name).items():
-            times = [row[TS_MS] for row in rows]
-            first, last = hk_day(min(times)), hk_day(max(times))
-            if first == last:
-                getattr(days.setdefault(first, DayShare()), name)[symbol] = rows
-                continue
-            for row in rows:
-                share = getattr(days.setdefault(hk_day(row[TS_MS]), DayShare()), name)
-                share.setdefault(symbol, []).append(row)
+    if mapped.pushed or mapped.fetched:
+        first, last = hk_day(mapped.ts_ms_min), hk_day(mapped.ts_ms_max)
+        if first == last:
+            days[first] = DayShare()
+            days[first].pushed, days[first].fetched = mapped.pushed, mapped.fetched
+        else:
+            _share(mapped.pushed, days, "pushed")
+            _share(mapped.fetched, days, "fetched")
     for correction in mapped.corrections:
         days.setdefault(hk_day(correction.ts_ms), DayShare()).corrections.append(correction)
     for bad in batch.bad:
         days.setdefault(hk_day(bad.recv_ts_ms), DayShare()).bad.append(bad)
     return days
+
+
+def _share(rows_by_symbol: Mapping[str, list[Row]], days: dict[str, DayShare], name: str) -> None:
+    for symbol, rows in rows_by_symbol.items():
+        for row in rows:
+            share: dict[str, list[Row]] = getattr(days.setdefault(hk_day(row[TS_MS]), DayShare()), name)
+            share.setdefault(symbol, []).append(row)

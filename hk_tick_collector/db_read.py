@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import apsw
 
+from hk_tick_collector import logs
 from hk_tick_collector.errors import ConfigError, DatabaseError
 from hk_tick_collector.schema import check_ours, check_version, day_files
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+log = logs.get_logger()
 
 
 class Seed(NamedTuple):
@@ -38,7 +41,7 @@ def open_readonly(path: Path, busy_timeout_ms: int = 5000) -> apsw.Connection:
         con.set_busy_timeout(busy_timeout_ms)
         check_version(con.pragma("user_version"), path)
     except apsw.Error as exc:
-        raise DatabaseError(f"{path} can't be read: {exc}") from exc
+        raise DatabaseError(f"{path} can't be read: {exc}; if it is none of ours, move it away") from exc
     return con
 
 
@@ -59,9 +62,9 @@ def check_data_root(data_root: Path) -> None:
                 check_ours(con, path)
             finally:
                 con.close()
-        except apsw.Error as exc:
-            raise ConfigError(f"{path} can't be read: {exc}; move it out of DATA_ROOT") from exc
-        except DatabaseError as exc:
+        except (apsw.Error, DatabaseError) as exc:
+            if isinstance(exc, apsw.BusyError) or isinstance(exc.__cause__, apsw.BusyError):
+                continue  # locked by another program for now; the writer waits for it
             raise ConfigError(str(exc)) from exc
 
 
@@ -73,7 +76,12 @@ def seed_last_seq(data_root: Path, days: int) -> dict[str, Seed]:
     """
     seeds: dict[str, Seed] = {}
     for path in day_files(data_root)[-days:]:
-        for symbol, stats in read_stats(path).items():
+        try:
+            found = read_stats(path)
+        except DatabaseError as exc:
+            log.warning("seed_unreadable", path=path, error=exc)
+            continue
+        for symbol, stats in found.items():
             known = seeds.get(symbol)
             if known is None or (stats.last_seq or 0) >= (known.last_seq or 0):
                 seeds[symbol] = Seed(stats.last_seq, stats.last_ts_ms, path.stem, stats.rows)

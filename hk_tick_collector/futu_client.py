@@ -37,6 +37,8 @@ STABLE_SEC = 10.0  # a session that lasted so long starts the backoff anew
 # What could not be subscribed is tried again: soon, since the quota of a connection that died comes free within
 # seconds, and then seldom.
 RETRY_SEC_MIN = 2.0
+DRAIN_SEC_MAX = 1.0  # when stopping, for what the kernel still holds of a stream that goes on
+PLATE_SESSIONS_MIN = 3  # sessions in which no plate could be had; a rate limit is over by then
 RETRY_SEC_MAX = 60.0
 
 
@@ -52,6 +54,7 @@ class FutuClient:
         self._missed = asyncio.Event()  # the stream may have missed something
         # Sessions are told apart in the journal over restarts: the clock is a counter that a restart does not reset.
         self._session = int(time.time())
+        self._sessions_without_symbols = 0
         self._members: dict[str, tuple[str, list[str]]] = {}  # of each plate: the day it was asked for, its symbols
         self.state = ClientState()
 
@@ -90,9 +93,10 @@ class FutuClient:
             )
             await asyncio.sleep(delay_sec)
 
-    def close(self, reason: str) -> None:
-        """End the session at once; what it received is in the journal."""
+    async def close(self, reason: str) -> None:
+        """End the session; what has reached this machine is in the journal, also what the kernel still held."""
         if self._link is not None:
+            await self._link.drain(DRAIN_SEC_MAX)
             self._link.abort(reason)
             self._end_session(reason)
 
@@ -191,8 +195,9 @@ class FutuClient:
             symbols.update(dict.fromkeys(self._members.get(plate, ("", []))[1]))
         if not symbols:
             plates = ", ".join(self._settings.plates)
-            if not self.state.qot_logined:
-                raise SessionError(f"OpenD is not logged in, and can't tell the members of {plates}")
+            self._sessions_without_symbols += 1
+            if not self.state.qot_logined or self._sessions_without_symbols < PLATE_SESSIONS_MIN:
+                raise SessionError(f"OpenD does not tell the members of {plates}")
             raise ConfigError(f"FUTU_SYMBOLS names no symbol: OpenD knows no member of {plates}")
         return list(symbols)
 

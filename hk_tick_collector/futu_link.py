@@ -7,6 +7,9 @@ every whole frame that comes off the socket is in the journal's buffer before an
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import sys
+import termios
 import time
 from typing import TYPE_CHECKING, Any, cast
 
@@ -123,6 +126,15 @@ class Link(asyncio.Protocol):
         serial_no, data = self._connection.request(proto_id, body, purpose)
         self._transport.write(data)
         return serial_no
+
+    async def drain(self, timeout_sec: float) -> None:
+        """Go on reading until the kernel holds nothing more for us, or that time is over."""
+        deadline = time.monotonic() + timeout_sec
+        while self._transport is not None and not self.closed.done() and not self.is_paused:
+            waiting = fcntl.ioctl(self._transport.get_extra_info("socket").fileno(), termios.FIONREAD, b"\0" * 4)
+            if not int.from_bytes(waiting, sys.byteorder) or time.monotonic() >= deadline:
+                break
+            await asyncio.sleep(0.005)
 
     def abort(self, reason: str) -> None:
         """End the connection at once; what was received is in the journal already."""

@@ -89,7 +89,7 @@ def run(settings: Settings) -> int:
 
 def _encryption(settings: Settings) -> tuple[RsaKey | None, PacketEncAlgo]:
     path = settings.require_rsa_key_file()
-    if path is None or settings.futu_encryption == "none":
+    if path is None:
         return None, PacketEncAlgo.NONE
     try:
         return RsaKey(path.read_bytes()), PacketEncAlgo[settings.futu_encryption.upper()]
@@ -188,7 +188,7 @@ class Recorder:
         started = time.monotonic()
         deadline = started + self._settings.stop_flush_timeout_sec
         log.info("recorder_stopping", reason=self._stop_reason or "fault", timeout_sec=deadline - started)
-        client.close("recorder stopping")
+        await client.close("recorder stopping")
         for task in tasks:
             if task.get_name() != "collector":
                 task.cancel()

@@ -102,13 +102,22 @@ class Mapped:
         fetched: rows of GetTicker replies; most of them are stored already.
         corrections: times that were not believed.
         bad: rows that make no sense.
+        ts_ms_min: the earliest time of all rows, UTC epoch ms.
+        ts_ms_max: the latest.
     """
 
     def __init__(self) -> None:
+        self.ts_ms_min = EPOCH_MS_MAX
+        self.ts_ms_max = EPOCH_MS_MIN
         self.pushed: dict[str, list[Row]] = {}
         self.fetched: dict[str, list[Row]] = {}
         self.corrections: list[Correction] = []
         self.bad: list[BadTick] = []
+
+    def span(self, first_ms: int, last_ms: int) -> None:
+        """Widen the span of times."""
+        self.ts_ms_min = min(self.ts_ms_min, first_ms)
+        self.ts_ms_max = max(self.ts_ms_max, last_ms)
 
 
 class Decision(NamedTuple):
@@ -189,9 +198,11 @@ class Mapper:
             columns.types, repeat(int(push_type)), columns.push_data_types, recv_ts_ms, repeat(inserted_at_ms),
         )  # fmt: skip
         by_symbol = cast("dict[str, list[Any]]", out.fetched if push_type else out.pushed)
+        if known := [ts_ms for ts_ms in times if ts_ms is not None]:
+            out.span(min(known), max(known))
         if not odd:
-            for symbol in set(symbols).difference(by_symbol):
-                by_symbol[symbol] = []
+            for symbol in dict.fromkeys(symbols):
+                by_symbol.setdefault(symbol, [])
             for symbol, row in zip(symbols, rows, strict=True):
                 by_symbol[symbol].append(row)
             return len(symbols), []
@@ -225,6 +236,7 @@ class Mapper:
                 raw = t.SerializePartialToString()
                 out.bad.append(BadTick(number, place, symbol, f"{symbol} seq {t.sequence}: {exc}", raw))
                 continue
+            out.span(ts_ms, ts_ms)
             rows.append(
                 (symbol, seq, ts_ms, t.price, t.volume, t.turnover, t.dir, t.type, int(push_type), t.pushDataType,
                  recv_ts_ms, inserted_at_ms)

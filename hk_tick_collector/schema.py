@@ -164,8 +164,8 @@ def check_version(version: int, path: Path) -> None:
     """
     if version > VERSION:
         raise DatabaseNewerError(
-            f"{path} has schema version {version}, this program knows up to {VERSION}: "
-            "upgrade hk-tick-collector, or use another DATA_ROOT"
+            f"{path} has schema version {version}, this program knows up to {VERSION}: upgrade hk-tick-collector, "
+            "or use another DATA_ROOT"
         )
 
 
@@ -186,5 +186,5 @@ def check_ours(con: apsw.Connection, path: Path) -> None:
     version = con.pragma("user_version")
     is_ours = con.pragma("application_id") == APPLICATION_ID
     if not is_ours and (version or con.execute("SELECT count(*) FROM sqlite_schema").get):
-        raise DatabaseError(f"{path} was made by another program: move it out of DATA_ROOT, or use another DATA_ROOT")
+        raise DatabaseError(f"{path} was made by another program; move it out of DATA_ROOT, or use another one")
     check_version(version, path)

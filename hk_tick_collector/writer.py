@@ -208,7 +208,7 @@ class Writer:
         After an error in the second day the first one stays: what is stored again after `reset` is there already.
         """
         totals = Inserted(0, 0, 0)
-        for day, share in share_by_day(batch).items():
+        for day, share in sorted(share_by_day(batch).items()):
             database, is_new = self._databases.get(day)
             if is_new:
                 log.info("sqlite_pragmas", day=day, path=database.path, **database.pragmas_in_force())

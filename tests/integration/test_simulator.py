@@ -656,8 +656,8 @@ def test_it_stops_cleanly(start: StartSimulator, how: str) -> None:
 @pytest.mark.parametrize(
     ("args", "error"),
     [
-        ((), "either --date YYYYMMDD or --now is needed, and not both"),
-        (("--now", "--date", "20261120"), "either --date YYYYMMDD or --now is needed"),
+        ((), "one of --date YYYYMMDD, --now and --journal DIR is needed"),
+        (("--now", "--date", "20261120"), "and not two of them"),
         (("--date", "2026-11-20"), "--date is '2026-11-20', expected YYYYMMDD"),
         (("--date", "20261121"), "2026-11-21 is no trade date in Hong Kong"),
         (("--date", "20261120", "--start", "9"), "--start is '9', expected HH:MM"),

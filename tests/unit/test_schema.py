@@ -114,7 +114,7 @@ def test_a_foreign_database_is_refused_by_all_who_write(path: Path, version: int
     before = path.read_bytes()
     with pytest.raises(DatabaseError) as caught:
         DayDatabase(path, Pragmas())
-    assert f"{path} was made by another program: move it out of DATA_ROOT" in one_line(caught.value)
+    assert f"{path} was made by another program; move it out of DATA_ROOT" in one_line(caught.value)
     with pytest.raises(ConfigError) as refused:
         check_data_root(path.parent)
     assert str(path) in one_line(refused.value)
