@@ -11,7 +11,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hk_tick_collector.hktime import hk_day
-from hk_tick_collector.mapping import Mapped
+from hk_tick_collector.mapping import Mapped, PushType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,15 +23,37 @@ TS_MS: Final = 2  # the place of `ts_ms` in a row
 
 
 class Batch:
-    """What is stored at once: the rows of whole records, up to `end`."""
+    """What one transaction stores: the ticker bodies of whole records, up to `end`."""
+
+    def __init__(self) -> None:
+        self.bodies = {push_type: Bodies() for push_type in PushType}
+        self.bad: list[BadRow] = []  # records that can't be cut into frames
+        self.end: Position | None = None
+        self.max_recv_ts_ms = 0
+        self.is_full = False  # there was more than fits
+
+
+class Outcome:
+    """What became of a batch."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.inserted = 0
+        self.duplicates = 0
+        self.revisions = 0
+        self.ts_ms_max: int | None = None
+        self.corrections: list[Correction] = []
+        self.bad: list[BadRow] = []
+        self.drifted: Row | None = None
+
+
+class Chunk:
+    """A part of a batch as rows: rows take five times the space of their bodies, so few are made at a time."""
 
     def __init__(self) -> None:
         self.mapped = Mapped()
         self.bad: list[BadRow] = []
         self.rows = 0
-        self.end: Position | None = None
-        self.max_recv_ts_ms = 0
-        self.is_full = False  # there was more than fits
 
 
 class Bodies:
@@ -49,6 +71,9 @@ class Bodies:
             self._records.append((len(self.bodies), record.start, others))
             self.bodies += bodies
             self.recv_ts_ms += [record.recv_ts_ms] * len(bodies)
+
+    def __len__(self) -> int:
+        return len(self.bodies)
 
     def place(self, body: int) -> tuple[Position, int]:
         """The record that a body came in, and its frame's number there."""
@@ -83,7 +108,7 @@ def bad_row(bad: BadTick, recv_ts_ms: int, start: Position, frame: int) -> BadRo
 
 
 class DayShare:
-    """The part of a batch that goes into one day's database."""
+    """The part of a chunk that goes into one day's database."""
 
     def __init__(self) -> None:
         self.pushed: dict[str, list[Row]] = {}
@@ -92,9 +117,9 @@ class DayShare:
         self.bad: list[BadRow] = []
 
 
-def share_by_day(batch: Batch) -> dict[str, DayShare]:
-    """Cut a batch by the Hong Kong day of each tick's time; nearly always there is one day, and nothing is copied."""
-    mapped = batch.mapped
+def share_by_day(chunk: Chunk) -> dict[str, DayShare]:
+    """Cut a chunk by the Hong Kong day of each tick's time; nearly always there is one day, and nothing is copied."""
+    mapped = chunk.mapped
     days: dict[str, DayShare] = {}
     if mapped.pushed or mapped.fetched:
         first, last = hk_day(mapped.ts_ms_min), hk_day(mapped.ts_ms_max)
@@ -106,7 +131,7 @@ def share_by_day(batch: Batch) -> dict[str, DayShare]:
             _share(mapped.fetched, days, "fetched")
     for correction in mapped.corrections:
         days.setdefault(hk_day(correction.ts_ms), DayShare()).corrections.append(correction)
-    for bad in batch.bad:
+    for bad in chunk.bad:
         days.setdefault(hk_day(bad.recv_ts_ms), DayShare()).bad.append(bad)
     return days
 

@@ -136,10 +136,31 @@ class DayDatabase:
         corrections: Iterable[Correction] = (),
         bad: Iterable[Values] = (),
     ) -> Inserted:
-        """Store rows by symbol in one transaction: new ones in `ticks`, other contents of old ones in revisions.
+        """One whole transaction: `begin`, `insert`, `commit`."""
+        self.begin()
+        done = self.insert(pushed, fetched, corrections, bad)
+        self.commit()
+        return done
 
-        Pushes are nearly always new: they go in all at once, and one by one only if some were there already. What was
-        fetched is nearly always there.
+    def begin(self) -> None:
+        """Begin a transaction, with the write lock taken. apsw.BusyError if another process holds it for too long."""
+        self._con.execute("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        """Make durable what was inserted since `begin`."""
+        self._con.execute("COMMIT")
+
+    def insert(
+        self,
+        pushed: Mapping[str, list[Row]],
+        fetched: Mapping[str, list[Row]],
+        corrections: Iterable[Correction] = (),
+        bad: Iterable[Values] = (),
+    ) -> Inserted:
+        """Insert rows by symbol: new ones into `ticks`, other contents of old ones into revisions.
+
+        Pushes are nearly always new: they go in all at once, past the few that are there already. What was fetched is
+        nearly always there.
 
         Args:
             pushed: rows that were pushed.
@@ -148,54 +169,61 @@ class DayDatabase:
             bad: rows that make no sense: the columns of `bad_ticks`.
 
         Raises:
-            apsw.Error: nothing was stored; close this database and open it again.
+            apsw.Error: close this database, which takes all back since `begin`, and open it again.
         """
-        con = self._con
-        con.execute("BEGIN IMMEDIATE")
         done = self._insert_pushed(pushed)
         if fetched:
-            also = self._insert_singly(fetched)
+            also = self._insert_singly(chain.from_iterable(fetched.values()))
             done = Inserted(*(a + b for a, b in zip(done, also, strict=True)))
-        con.executemany(_INSERT_CORRECTION, corrections)
-        con.executemany(_INSERT_BAD, bad)
-        con.execute("COMMIT")
+        self._con.executemany(_INSERT_CORRECTION, corrections)
+        self._con.executemany(_INSERT_BAD, bad)
         return done
 
     def _insert_pushed(self, rows_by_symbol: Mapping[str, list[Row]]) -> Inserted:
-        """Insert rows of which nearly all are new: all at once, until one is there already."""
+        """Insert rows of which nearly all are new; go on behind each that is there already."""
         con = self._con
-        total = sum(map(len, rows_by_symbol.values()))
-        before = con.total_changes()
-        try:
-            con.executemany(_INSERT_NEW, chain.from_iterable(rows_by_symbol.values()))
-        except apsw.ConstraintError:
-            # Begin again, one by one. Not from a savepoint, which would cost a copy of each page, each time; and there
-            # is nothing else in this transaction yet.
-            con.execute("ROLLBACK")
-            con.execute("BEGIN IMMEDIATE")
-            return self._insert_singly(rows_by_symbol)
-        assert con.total_changes() - before == total
-        self._add_stats(rows_by_symbol)
-        return Inserted(total, 0, 0)
+        rows = list(chain.from_iterable(rows_by_symbol.values()))
+        waiting = iter(rows)
+        taken = 0
+        old: list[Row] = []
+        while True:
+            before = con.total_changes()
+            try:
+                con.executemany(_INSERT_NEW, waiting)
+            except apsw.ConstraintError:
+                taken += con.total_changes() - before + 1
+                old.append(rows[taken - 1])
+                continue
+            assert taken + con.total_changes() - before == len(rows)
+            break
+        if not old:
+            self._add_stats(rows_by_symbol)
+            return Inserted(len(rows), 0, 0)
+        known = set(map(id, old))
+        new_by_symbol = {
+            symbol: [row for row in rows if id(row) not in known] for symbol, rows in rows_by_symbol.items()
+        }
+        self._add_stats({symbol: rows for symbol, rows in new_by_symbol.items() if rows})
+        also = self._insert_singly(old)
+        return Inserted(len(rows) - len(old) + also.new, also.duplicates, also.revisions)
 
-    def _insert_singly(self, rows_by_symbol: Mapping[str, list[Row]]) -> Inserted:
+    def _insert_singly(self, rows: Iterable[Row]) -> Inserted:
         """Insert one by one, to see which are there already, and whether with the same content."""
         con = self._con
         new_by_symbol: dict[str, list[Row]] = {}
         new = duplicates = revisions = 0
-        for symbol, rows in rows_by_symbol.items():
-            for row in rows:
-                con.execute(_INSERT_TICK, row)
-                if con.changes():
-                    new_by_symbol.setdefault(symbol, []).append(row)
-                    new += 1
-                    continue
-                (stored,) = con.execute(_STORED_CONTENT, row[:2])
-                if stored == row[_CONTENT]:
-                    duplicates += 1
-                else:
-                    con.execute(_INSERT_REVISION, row)
-                    revisions += 1
+        for row in rows:
+            con.execute(_INSERT_TICK, row)
+            if con.changes():
+                new_by_symbol.setdefault(row[0], []).append(row)
+                new += 1
+                continue
+            (stored,) = con.execute(_STORED_CONTENT, row[:2])
+            if stored == row[_CONTENT]:
+                duplicates += 1
+            else:
+                con.execute(_INSERT_REVISION, row)
+                revisions += 1
         self._add_stats(new_by_symbol)
         return Inserted(new, duplicates, revisions)
 
@@ -277,15 +305,14 @@ class DayDatabases:
         held = self._open.pop(day, None)
         database = held[0] if held else DayDatabase(self._data_root / f"{day}.db", self._pragmas)
         self._open[day] = (database, now)
-        for other in list(self._open)[: -self._limit]:
-            self._settle(other)
         return database, held is None
 
-    def close_idle(self) -> None:
-        """Close what was not used for long: yesterday's file is then whole, without a WAL beside it."""
+    def trim(self) -> None:
+        """Between two transactions: close what is over the limit, and what was not used for long."""
         now = time.monotonic()
+        over = set(list(self._open)[: -self._limit])
         for day, (_, used) in list(self._open.items()):
-            if now - used > self._idle_sec:
+            if day in over or now - used > self._idle_sec:
                 self._settle(day)
 
     def settle(self) -> None:

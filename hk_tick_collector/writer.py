@@ -17,19 +17,18 @@ import faulthandler
 import gc
 import json
 import os
-import select
 import signal
 import sys
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import apsw
 
 from hk_tick_collector import logs
-from hk_tick_collector.batch import TS_MS, Batch, Bodies, bad_row, share_by_day
+from hk_tick_collector.batch import TS_MS, Batch, Chunk, Outcome, bad_row, share_by_day
 from hk_tick_collector.data_root import WRITER_LOCK, hold_lock
-from hk_tick_collector.db import DayDatabases, Inserted, Pragmas
+from hk_tick_collector.db import DayDatabases, Pragmas
 from hk_tick_collector.errors import CollectorError, DatabaseError, RemoteProtocolError
 from hk_tick_collector.journal import (
     DIRECTORY,
@@ -46,6 +45,12 @@ from hk_tick_collector.mapping import BadTick, Mapper, PushType
 from hk_tick_collector.opend.frames import split_run
 from hk_tick_collector.opend.messages import ProtoId
 from hk_tick_collector.opend.purpose import Purpose, purpose_of
+from hk_tick_collector.recorder_pipe import Parent, send
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hk_tick_collector.db import DayDatabase
 
 log = logs.get_logger()
 
@@ -60,6 +65,10 @@ GC_THRESHOLD = 200_000
 # A GetTicker reply spends about this much on a tick. It bounds a batch of replies, whose ticks can't be counted before
 # they are read; a pushed tick takes half as much again, and pushes are counted.
 TICK_BYTES = 200
+
+# Bodies that are rows at the same time. A GetTicker reply holds up to a thousand.
+CHUNK_PUSHES = 4000
+CHUNK_REPLIES = 4
 
 PUSH_DATA_REALTIME = 1  # OpenD's own word for a tick that it had just got
 
@@ -119,14 +128,15 @@ class Writer:
         """
         batch = self._take()
         if batch is None:
-            self._databases.close_idle()
+            self._databases.trim()
             return False
         started = time.monotonic()
-        done = self._store(batch)
+        outcome = self._store(batch)
         assert batch.end is not None
         save_cursor(self._journal, batch.end)
-        self._count(batch, done)
-        self._report(batch, done, (time.monotonic() - started) * 1000)
+        self._count(outcome)
+        self._report(batch, outcome, (time.monotonic() - started) * 1000)
+        self._databases.trim()
         self._databases.checkpoint_if_due()
         return batch.is_full
 
@@ -156,10 +166,10 @@ class Writer:
         self._reader.close()
 
     def _take(self) -> Batch | None:
-        """Gather whole records until there are ticks enough, and map them all at once."""
+        """Gather the ticker bodies of whole records, until there are enough."""
         batch = Batch()
+        pushes = batch.bodies[PushType.PUSH]
         enough = self._settings.batch_size
-        pushes, replies = Bodies(), {purpose: Bodies() for purpose in _PUSH_TYPE_OF}
         size = 0
         while not batch.is_full:
             if not self._unread:
@@ -179,53 +189,86 @@ class Writer:
                 continue
             pushes.add(run.pushes, record, [number for number, _ in run.others])
             for number, frame in run.others:
-                if frame.proto_id == ProtoId.QOT_GET_TICKER and (held := replies.get(purpose_of(frame.serial_no))):
-                    held.add([frame.body], record, range(number))
+                push_type = _PUSH_TYPE_OF.get(purpose_of(frame.serial_no))
+                if frame.proto_id == ProtoId.QOT_GET_TICKER and push_type is not None:
+                    batch.bodies[push_type].add([frame.body], record, range(number))
             batch.max_recv_ts_ms = max(batch.max_recv_ts_ms, record.recv_ts_ms)
             size += len(record.payload)
-            batch.is_full = len(pushes.bodies) >= enough or size >= enough * TICK_BYTES
-        if batch.end is None:
-            return None
+            batch.is_full = len(pushes) >= enough or size >= enough * TICK_BYTES
+        return batch if batch.end is not None else None
+
+    def _chunks(self, batch: Batch) -> Iterator[Chunk]:
+        """The rows of a batch, some at a time."""
         now_ms = time.time_ns() // 1_000_000
-        self._map(pushes, PushType.PUSH, now_ms, batch)
-        for purpose, held in replies.items():
-            self._map(held, _PUSH_TYPE_OF[purpose], now_ms, batch)
-        return batch
+        for push_type, held in batch.bodies.items():
+            step = CHUNK_PUSHES if push_type is PushType.PUSH else CHUNK_REPLIES
+            for start in range(0, len(held), step):
+                chunk = Chunk()
+                part = slice(start, start + step)
+                chunk.rows = self._mapper.map_bodies(
+                    held.bodies[part], held.recv_ts_ms[part], push_type, now_ms, chunk.mapped
+                )
+                for bad in chunk.mapped.bad:
+                    body = start + bad.body
+                    chunk.bad.append(bad_row(bad, held.recv_ts_ms[body], *held.place(body)))
+                yield chunk
+        if batch.bad:
+            chunk = Chunk()
+            chunk.bad = batch.bad
+            yield chunk
 
-    def _map(self, held: Bodies, push_type: PushType, now_ms: int, batch: Batch) -> None:
-        if not held.bodies:
-            return
-        mapped = batch.mapped
-        batch.rows += self._mapper.map_bodies(held.bodies, held.recv_ts_ms, push_type, now_ms, mapped)
-        for bad in mapped.bad:
-            start, number = held.place(bad.body)
-            batch.bad.append(bad_row(bad, held.recv_ts_ms[bad.body], start, number))
-        mapped.bad.clear()
+    def _store(self, batch: Batch) -> Outcome:
+        """Store a batch: one transaction in each day's database that it touches, all committed at its end.
 
-    def _store(self, batch: Batch) -> Inserted:
-        """Commit a batch, one transaction a day.
-
-        After an error in the second day the first one stays: what is stored again after `reset` is there already.
+        After an error in the second commit the first one stays: what is stored again after `reset` is there already.
         """
-        totals = Inserted(0, 0, 0)
-        for day, share in sorted(share_by_day(batch).items()):
-            database, is_new = self._databases.get(day)
-            if is_new:
-                log.info("sqlite_pragmas", day=day, path=database.path, **database.pragmas_in_force())
-            done = database.store(share.pushed, share.fetched, share.corrections, share.bad)
-            totals = Inserted(*(a + b for a, b in zip(totals, done, strict=True)))
-        return totals
+        outcome = Outcome()
+        begun: dict[str, DayDatabase] = {}
+        for chunk in self._chunks(batch):
+            for day, share in sorted(share_by_day(chunk).items()):
+                if day not in begun:
+                    begun[day] = self._begin(day)
+                done = begun[day].insert(share.pushed, share.fetched, share.corrections, share.bad)
+                outcome.inserted += done.new
+                outcome.duplicates += done.duplicates
+                outcome.revisions += done.revisions
+            self._note(chunk, outcome)
+        for database in begun.values():
+            database.commit()
+        return outcome
 
-    def _count(self, batch: Batch, done: Inserted) -> None:
+    def _begin(self, day: str) -> DayDatabase:
+        database, is_new = self._databases.get(day)
+        if is_new:
+            log.info("sqlite_pragmas", day=day, path=database.path, **database.pragmas_in_force())
+        database.begin()
+        return database
+
+    def _note(self, chunk: Chunk, outcome: Outcome) -> None:
+        """Add what is to be counted and told of a chunk, whose rows are let go."""
+        mapped = chunk.mapped
+        outcome.rows += chunk.rows
+        outcome.bad += chunk.bad
+        outcome.corrections += mapped.corrections
+        if mapped.pushed:
+            outcome.ts_ms_max = max(outcome.ts_ms_max or 0, mapped.ts_ms_max)
+        limit_ms = self._settings.drift_warn_sec * 1000
+        for rows in mapped.pushed.values():
+            *_, push_data_type, recv_ts_ms, _ = row = rows[-1]
+            if push_data_type == PUSH_DATA_REALTIME and abs(recv_ts_ms - row[TS_MS]) > limit_ms:
+                outcome.drifted = row
+                break
+
+    def _count(self, outcome: Outcome) -> None:
         counters = self.counters
-        counters.rows += batch.rows
-        counters.inserted += done.new
-        counters.duplicates += done.duplicates
-        counters.revisions += done.revisions
-        counters.bad += len(batch.bad)
-        counters.corrected += len(batch.mapped.corrections)
-        counters.commits += batch.rows > 0
-        for c in batch.mapped.corrections[:1]:
+        counters.rows += outcome.rows
+        counters.inserted += outcome.inserted
+        counters.duplicates += outcome.duplicates
+        counters.revisions += outcome.revisions
+        counters.bad += len(outcome.bad)
+        counters.corrected += len(outcome.corrections)
+        counters.commits += outcome.rows > 0
+        for c in outcome.corrections[:1]:
             self._warn(
                 "ts_ms_future_offset_corrected",
                 symbol=c.symbol,
@@ -236,20 +279,15 @@ class Writer:
                 evidence=c.evidence,
                 corrected=counters.corrected,
             )
-        for bad in batch.bad[:1]:
+        for bad in outcome.bad[:1]:
             self._warn("bad_tick_kept_aside", symbol=bad.symbol, error=bad.error, bad=counters.bad)
-        self._look_at_drift(batch)
-        if done.revisions:
-            self._warn("tick_revised", revisions=counters.revisions, in_batch=done.revisions)
-
-    def _look_at_drift(self, batch: Batch) -> None:
-        """A live tick whose time is far from its reception: a clock is wrong, or OpenD is late. Nothing is changed."""
-        for rows in batch.mapped.pushed.values():
-            symbol, seq, ts_ms, *_, push_data_type, recv_ts_ms, _ = rows[-1]
+        if outcome.drifted is not None:
+            # A clock is wrong, or OpenD is late. Nothing is changed.
+            symbol, seq, ts_ms, *_, recv_ts_ms, _ = outcome.drifted
             drift_sec = (recv_ts_ms - ts_ms) / 1000
-            if push_data_type == PUSH_DATA_REALTIME and abs(drift_sec) > self._settings.drift_warn_sec:
-                self._warn("ts_drift_warn", symbol=symbol, seq=seq, drift_sec=drift_sec, ts_ms=ts_ms)
-                return
+            self._warn("ts_drift_warn", symbol=symbol, seq=seq, drift_sec=drift_sec, ts_ms=ts_ms)
+        if outcome.revisions:
+            self._warn("tick_revised", revisions=counters.revisions, in_batch=outcome.revisions)
 
     def _warn(self, event: str, **fields: object) -> None:
         held = self.limiter.allow(event)
@@ -262,7 +300,7 @@ class Writer:
             log.error("journal_damaged", **damage._asdict())
         self._reader.damages.clear()
 
-    def _report(self, batch: Batch, done: Inserted, commit_ms: float) -> None:
+    def _report(self, batch: Batch, outcome: Outcome, commit_ms: float) -> None:
         """Tell the recorder. Everything in it is a total or the newest value: a line that is dropped is no loss."""
         assert batch.end is not None
         now_ms = time.time_ns() // 1_000_000
@@ -271,39 +309,15 @@ class Writer:
                 "event": "commit",
                 "segment": batch.end.segment,
                 "offset": batch.end.offset,
-                "rows": batch.rows,
-                "commit_rows": done.new,
+                "rows": outcome.rows,
+                "commit_rows": outcome.inserted,
                 "commit_ms": round(commit_ms, 3),
                 "lag_ms": max(0, now_ms - batch.max_recv_ts_ms) if batch.max_recv_ts_ms else None,
-                "max_ts_ms": max((rows[-1][TS_MS] for rows in batch.mapped.pushed.values()), default=None),
+                "max_ts_ms": outcome.ts_ms_max,
                 "wal_bytes": self._databases.wal_bytes(),
                 "totals": vars(self.counters),
             }
         )
-
-
-def send(message: dict[str, object]) -> None:
-    """A line to the recorder. If it does not read (or is gone) the line is dropped: storing goes on."""
-    with contextlib.suppress(BlockingIOError, BrokenPipeError):
-        os.write(sys.stdout.fileno(), json.dumps(message, separators=(",", ":")).encode() + b"\n")
-
-
-class Parent:
-    """The recorder, as seen from here: standard input, on which it says `stop`, and which ends when it does."""
-
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-        self.stopped_at: float | None = None
-
-    def wait(self, timeout_sec: float) -> None:
-        """Sleep, but hear the recorder at once."""
-        if self.stopped_at is not None:
-            time.sleep(timeout_sec)
-            return
-        readable, _, _ = select.select([self._fd], [], [], timeout_sec)
-        if readable:
-            os.read(self._fd, 4096)  # `stop` or the end: both mean that nothing more will come
-            self.stopped_at = time.monotonic()
 
 
 def run(settings: WriterSettings, parent: Parent) -> int:

@@ -384,11 +384,13 @@ def test_the_least_recently_used_day_is_closed(tmp_path: Path) -> None:
     first.store(by_symbol([row(TENCENT, seq_at(1))]), {})
     databases.get("20260730")
     assert databases.get("20260729") == (first, False)
-    databases.get("20260731")  # closes the 30th
+    databases.get("20260731")
+    databases.trim()  # closes the 30th
     assert not (tmp_path / "20260730.db-wal").exists()
     assert (tmp_path / "20260729.db-wal").exists()
     assert databases.wal_bytes() > 0
-    again, is_new = databases.get("20260730")  # closes the 29th
+    again, is_new = databases.get("20260730")
+    databases.trim()  # closes the 29th
     assert is_new
     assert again.store(by_symbol([row(TENCENT, seq_at(1))]), {}) == Inserted(1, 0, 0)
     with pytest.raises(apsw.ConnectionClosedError):
@@ -407,7 +409,7 @@ def test_an_idle_day_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     clock.now += 400
     databases.get("20260731")[0].store(by_symbol([row(TENCENT, seq_at(2))]), {})
     clock.now += 300
-    databases.close_idle()
+    databases.trim()
     assert not (tmp_path / "20260730.db-wal").exists()
     assert (tmp_path / "20260731.db-wal").exists()
     assert databases.get("20260731")[1] is False

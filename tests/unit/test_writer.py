@@ -13,7 +13,7 @@ import pytest
 from support.ticks import DAY, DAY_MS, HSBC, NEXT_DAY, OPEN_MS, TENCENT, push, pushes, reply, row, seq_at, ticker
 
 from hk_tick_collector import writer as writer_module
-from hk_tick_collector.batch import BadRow, Batch, share_by_day
+from hk_tick_collector.batch import BadRow, Chunk, share_by_day
 from hk_tick_collector.data_root import hold_lock
 from hk_tick_collector.db import DayDatabases
 from hk_tick_collector.db_read import open_readonly
@@ -70,17 +70,17 @@ def keys(symbol: str, ordinals: range) -> list[tuple[str, int]]:
 
 def test_a_batch_is_shared_by_hong_kong_days() -> None:
     """Rows, corrections and bad rows go to the day of their time; one symbol's rows of two days are parted in order."""
-    batch = Batch()
+    chunk = Chunk()
     today, tomorrow = row(TENCENT, 1), row(TENCENT, 2, OPEN_MS + DAY_MS)
     also = row(TENCENT, 3)
     other = row(HSBC, 4, OPEN_MS + DAY_MS)
-    batch.mapped.pushed = {TENCENT: [today, tomorrow, also], HSBC: [other]}
-    batch.mapped.fetched = {TENCENT: [tomorrow]}
+    chunk.mapped.pushed = {TENCENT: [today, tomorrow, also], HSBC: [other]}
+    chunk.mapped.fetched = {TENCENT: [tomorrow]}
     correction = Correction(TENCENT, 1, "", OPEN_MS + DAY_MS, OPEN_MS, "test")
-    batch.mapped.corrections.append(correction)
+    chunk.mapped.corrections.append(correction)
     bad = BadRow(b"digest", HSBC, OPEN_MS + DAY_MS, "error", b"raw", 1, 2, 3, 4)
-    batch.bad.append(bad)
-    days = share_by_day(batch)
+    chunk.bad.append(bad)
+    days = share_by_day(chunk)
     assert sorted(days) == [DAY, NEXT_DAY]
     assert days[DAY].pushed == {TENCENT: [today, also]}
     assert days[DAY].fetched == {}
@@ -191,19 +191,20 @@ def test_damage_in_the_journal_is_told_and_counted(
 def test_an_error_in_the_second_day_is_mended_by_doing_all_again(
     tmp_path: Path, journal: Journal, said: list[dict[str, Any]]
 ) -> None:
-    """What the first day has committed stays, and the whole batch is stored again without doubling it."""
+    """Nothing of it counts, and the whole batch is stored again."""
     feed(journal, pushes(TENCENT, range(5)) + pushes(TENCENT, range(5), OPEN_MS + DAY_MS))
     (tmp_path / f"{NEXT_DAY}.db").mkdir()
     writer = Writer(WriterSettings(str(tmp_path)))
     with pytest.raises(apsw.CantOpenError):
         writer.step()
-    assert stored(tmp_path) == keys(TENCENT, range(5))
     assert load_cursor(tmp_path / DIRECTORY) is None
     writer.reset()
+    assert stored(tmp_path) == []
     (tmp_path / f"{NEXT_DAY}.db").rmdir()
     assert not writer.step()
     writer.close()
-    assert (said[-1]["totals"]["inserted"], said[-1]["totals"]["duplicates"]) == (5, 5)
+    assert (said[-1]["totals"]["inserted"], said[-1]["totals"]["duplicates"]) == (10, 0)
+    assert stored(tmp_path) == keys(TENCENT, range(5))
     assert len(stored(tmp_path, NEXT_DAY)) == 5
 
 
