@@ -71,12 +71,15 @@ def _names(column: str, names: dict[int, str], other: str) -> str:
     return f"CASE {column} {cases} ELSE '{other}' || {column} END"
 
 
-# Columns that are computed when read and take no space, so that they can't disagree with what they are made from.
+# Columns that are computed and take no space, so that they can't disagree with what they are made from. SQLite computes
+# them at each insert too: hence Hong Kong's own, cheap way to its market.
 _GENERATED = f"""
   direction TEXT GENERATED ALWAYS AS ({_names("direction_id", DIRECTIONS, "DIRECTION_")}) VIRTUAL,
   tick_type TEXT GENERATED ALWAYS AS ({_names("tick_type_id", TICK_TYPES, "TYPE_")}) VIRTUAL,
   push_type TEXT GENERATED ALWAYS AS ({_names("push_type_id", PUSH_TYPES, "PUSH_")}) VIRTUAL,
-  market TEXT GENERATED ALWAYS AS (substr(symbol, 1, instr(symbol, '.') - 1)) VIRTUAL,
+  market TEXT GENERATED ALWAYS AS (
+    CASE WHEN symbol > 'HK.' AND symbol < 'HK/' THEN 'HK' ELSE substr(symbol, 1, instr(symbol, '.') - 1) END
+  ) VIRTUAL,
   trading_day TEXT GENERATED ALWAYS AS (strftime('%Y%m%d', ts_ms / 1000 + 28800, 'unixepoch')) VIRTUAL"""
 
 _TICK_COLUMNS = """

@@ -67,7 +67,7 @@ GC_THRESHOLD = 200_000
 TICK_BYTES = 200
 
 # Bodies that are rows at the same time. A GetTicker reply holds up to a thousand.
-CHUNK_PUSHES = 4000
+CHUNK_PUSHES = 10_000
 CHUNK_REPLIES = 4
 
 PUSH_DATA_REALTIME = 1  # OpenD's own word for a tick that it had just got
