@@ -24,6 +24,7 @@ from enum import IntEnum
 from hashlib import blake2b
 from itertools import repeat
 from math import isfinite
+from operator import mul, rshift, sub
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from hk_tick_collector.errors import BadTickError
@@ -188,11 +189,15 @@ class Mapper:
             symbols = [symbols[body] for body in body_of]
             recv_ts_ms = [recv_ts_ms[body] for body in body_of]
         times = list(map(self._times.get, columns.times))
-        odd = {
-            body
-            for body, ts_ms, seq in zip(body_of, times, columns.sequences, strict=True)
-            if ts_ms is None or not -AGREE_MS <= ts_ms - (seq >> 32) * 1000 <= AGREE_MS
-        }
+        odd = (
+            set()
+            if _all_agree(times, columns.sequences)
+            else {
+                body
+                for body, ts_ms, seq in zip(body_of, times, columns.sequences, strict=True)
+                if not _agrees(ts_ms, seq)
+            }
+        )
         rows = zip(
             symbols, columns.sequences, times, columns.prices, columns.volumes, columns.turnovers, columns.directions,
             columns.types, repeat(int(push_type)), columns.push_data_types, recv_ts_ms, repeat(inserted_at_ms),
@@ -244,6 +249,20 @@ class Mapper:
         if rows:  # a symbol without a row is not in the result: whoever reads it may take the last one's time
             (out.fetched if push_type else out.pushed).setdefault(symbol, []).extend(rows)
         return len(tickers)
+
+
+def _agrees(ts_ms: int | None, seq: int) -> bool:
+    """Whether a time is known and proven by its sequence."""
+    return ts_ms is not None and abs(ts_ms - (seq >> _SEQ_EPOCH_SHIFT) * 1000) <= AGREE_MS
+
+
+def _all_agree(times: list[int | None], sequences: list[int]) -> bool:
+    """Whether `_agrees` holds for all, which it nearly always does; asked without a line of Python for each tick."""
+    if None in times:
+        return False
+    seconds = map(rshift, sequences, repeat(_SEQ_EPOCH_SHIFT))
+    apart = list(map(sub, cast("list[int]", times), map(mul, seconds, repeat(1000))))
+    return min(apart, default=0) >= -AGREE_MS and max(apart, default=0) <= AGREE_MS
 
 
 def _identify(symbol: str, tickers: Sequence[TickerLike], place: int, recv_ts_ms: int, out: Mapped) -> tuple[int, int]:

@@ -26,7 +26,8 @@ EAST_8 = timezone(timedelta(hours=8))
 MOMENTS_MS = st.integers(EPOCH_MS_MIN, EPOCH_MS_MAX - 1)
 # Of 13 digits as epoch ms, of 10 as epoch seconds.
 LATER_MOMENTS_MS = st.integers(1_000_000_000_000, EPOCH_MS_MAX - 1)
-SECONDS = st.integers(1_000_000_000, EPOCH_MS_MAX // 1000 - 1)
+# A day from the ends of what reads as a time: a jitter or 8 h must not push a witness out of it.
+SECONDS = st.integers(1_000_000_000, EPOCH_MS_MAX // 1000 - 86_400)
 JITTER_MS = st.integers(-AGREE_MS // 2, AGREE_MS // 2)
 
 
