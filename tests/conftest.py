@@ -16,6 +16,20 @@ if TYPE_CHECKING:
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared")
 
+# The fast ones first, each kind in its random order: what is broken is seen soon.
+ORDER = ("unit", "property", "integration", "faults", "system")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort by kind, behind the plugin that has shuffled them."""
+
+    def kind(item: pytest.Item) -> int:
+        names = item.path.relative_to(item.config.rootpath).parts
+        return ORDER.index(names[1]) if names[1] in ORDER else -1
+
+    items.sort(key=kind)
+
 
 @pytest.fixture(scope="session")
 def make_rsa_pem() -> Callable[[int], bytes]:
