@@ -38,7 +38,7 @@ def rsa_pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("encryption", ["ftaes_ecb", "aes_ecb", "aes_cbc"])
+@pytest.mark.parametrize("encryption", ["none", "ftaes_ecb", "aes_ecb", "aes_cbc"])
 def test_an_encrypted_session_survives_a_cut_in_a_frame(bench: Bench, rsa_pem: Path, encryption: str) -> None:
     """With a key on both sides, each packet encryption records, is cut in the middle of a frame, and goes on."""
     sim = bench.simulate("--rsa-key", str(rsa_pem))
