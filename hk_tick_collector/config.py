@@ -98,7 +98,7 @@ class Settings(BaseModel):
     futu_poll_num: int = _number(20, 1, 1000, "Least depth of one audit, in ticks")
     futu_poll_stale_sec: float = _number(120, 0.1, 86400, "Seconds between audits while no push comes at all")
     data_root: _Path = _other(Path("data"), "Directory of the day databases and the journal")
-    batch_size: int = _number(20000, 1, 200000, "Most rows in one transaction")
+    batch_size: int = _number(20000, 1, 200000, "Ticks in one transaction, about")
     max_wait_ms: int = _number(100, 10, 5000, "Milliseconds a tick waits at most for its commit to begin")
     backfill_n: int = _number(1000, 0, 1000, "Ticks asked for each symbol after a (re)connect; 0: off")
     reconnect_min_delay: float = _number(1.0, 0.1, 3600, "Seconds before the first reconnect")

@@ -32,6 +32,9 @@ _TS_MS = 2
 # 8 MiB hold the last leaf of 900 symbols twice over; more is memory that the machine may not have.
 CACHE_KIB = 8192
 
+LOOK_BACK_SEC = 600.0
+LOOK_BACK_DAYS = 8
+
 _INSERT_NEW = "INSERT INTO ticks VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"
 _INSERT_TICK = _INSERT_NEW + " ON CONFLICT DO NOTHING"
 _INSERT_REVISION = "INSERT INTO tick_revisions VALUES (?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING"
@@ -289,6 +292,12 @@ def migrate(con: apsw.Connection, path: Path) -> None:
         raise
 
 
+def _is_wal(path: Path) -> bool:
+    """Whether a database is in WAL mode: bytes 18 and 19 of its header are 2."""
+    with path.open("rb") as file:
+        return file.read(20)[18:20] == b"\x02\x02"
+
+
 class DayDatabases:
     """The open day databases of the writer: at most `limit`, the least recently used closed first."""
 
@@ -298,6 +307,7 @@ class DayDatabases:
         self._limit = limit
         self._idle_sec = idle_sec
         self._open: dict[str, tuple[DayDatabase, float]] = {}
+        self._look_back_at = 0.0  # when to look for days that are over and still in WAL mode
 
     def get(self, day: str) -> tuple[DayDatabase, bool]:
         """The day's database, and whether it was opened just now."""
@@ -314,6 +324,17 @@ class DayDatabases:
         for day, (_, used) in list(self._open.items()):
             if day in over or now - used > self._idle_sec:
                 self._settle(day)
+        if now >= self._look_back_at:
+            self._look_back_at = now + LOOK_BACK_SEC
+            self._settle_past()
+
+    def _settle_past(self) -> None:
+        """Days that are over, and were left in WAL mode: by an evening's stop, or since somebody read them."""
+        for path in day_files(self._data_root)[-LOOK_BACK_DAYS:-1]:
+            if path.stem not in self._open and _is_wal(path):
+                database = DayDatabase(path, self._pragmas)
+                database.leave_wal()
+                database.close()
 
     def settle(self) -> None:
         """Close all, between two transactions."""

@@ -38,7 +38,7 @@ STABLE_SEC = 10.0  # a session that lasted so long starts the backoff anew
 # seconds, and then seldom.
 RETRY_SEC_MIN = 2.0
 DRAIN_SEC_MAX = 1.0  # when stopping, for what the kernel still holds of a stream that goes on
-PLATE_SESSIONS_MIN = 3  # sessions in which no plate could be had; a rate limit is over by then
+NO_SYMBOL_SEC_MAX = 90.0  # how long plates may be refused where there is nothing else; rate limits end in 30 s
 RETRY_SEC_MAX = 60.0
 
 
@@ -54,7 +54,7 @@ class FutuClient:
         self._missed = asyncio.Event()  # the stream may have missed something
         # Sessions are told apart in the journal over restarts: the clock is a counter that a restart does not reset.
         self._session = int(time.time())
-        self._sessions_without_symbols = 0
+        self._no_symbol_since: float | None = None
         self._members: dict[str, tuple[str, list[str]]] = {}  # of each plate: the day it was asked for, its symbols
         self.state = ClientState()
 
@@ -95,10 +95,11 @@ class FutuClient:
 
     async def close(self, reason: str) -> None:
         """End the session; what has reached this machine is in the journal, also what the kernel still held."""
-        if self._link is not None:
-            await self._link.drain(DRAIN_SEC_MAX)
-            self._link.abort(reason)
-            self._end_session(reason)
+        link = self._link
+        if link is not None:
+            await link.drain(DRAIN_SEC_MAX)
+            link.abort(reason)
+            self._end_session(reason)  # again, if it ended by itself meanwhile: then it changes nothing
 
     def _delay(self, failures: int) -> float:
         """Exponential backoff with jitter: many recorders must not come back at the same moment."""
@@ -195,10 +196,12 @@ class FutuClient:
             symbols.update(dict.fromkeys(self._members.get(plate, ("", []))[1]))
         if not symbols:
             plates = ", ".join(self._settings.plates)
-            self._sessions_without_symbols += 1
-            if not self.state.qot_logined or self._sessions_without_symbols < PLATE_SESSIONS_MIN:
+            self._no_symbol_since = self._no_symbol_since or time.monotonic()
+            waited_sec = time.monotonic() - self._no_symbol_since
+            if not self.state.qot_logined or waited_sec < NO_SYMBOL_SEC_MAX:
                 raise SessionError(f"OpenD does not tell the members of {plates}")
             raise ConfigError(f"FUTU_SYMBOLS names no symbol: OpenD knows no member of {plates}")
+        self._no_symbol_since = None
         return list(symbols)
 
     async def _look_at_opend(self, link: Link) -> None:

@@ -101,7 +101,7 @@ class Fetcher:
             if await wait_for(interrupt, pause_sec):
                 return False
         self._pushes_fail = self._link.pushes == self._pushes_at_audit and any(
-            self._newest.get(symbol) != newest for symbol, newest in newest_before.items()
+            newest is not None and self._newest.get(symbol) != newest for symbol, newest in newest_before.items()
         )
         if self._pushes_fail:
             log.error("pushes_missing", symbols=len(symbols), expected="pushes, since there are trades")
@@ -161,8 +161,12 @@ class Fetcher:
             # To end the session would throw away what is under way on a link that is only slow.
             return str(exc), []
         columns = decode_columns([reply])
-        sequences = columns.sequences if columns is not None else []
-        return None, sequences
+        if columns is not None:
+            return None, columns.sequences
+        try:
+            return None, [t.sequence for t in messages.parse_tickers(reply).s2c.tickerList]
+        except messages.DecodeError as exc:
+            return f"a reply that can't be read: {exc}", []
 
 
 async def wait_for(event: asyncio.Event, timeout_sec: float) -> bool:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hk_tick_collector import logs
-from hk_tick_collector.errors import SessionError
+from hk_tick_collector.errors import RemoteProtocolError, SessionError
+from hk_tick_collector.futu_link import UnansweredError
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend.messages import ProtoId, RefusedError, RetType
 
@@ -40,12 +41,13 @@ class Subscriber:
             members = messages.plate_members(
                 await self._link.call(ProtoId.QOT_GET_PLATE_SECURITY, body, self._timeout_sec)
             )
-        except RefusedError as exc:
-            name = f"plate:{plate}"
-            self._state.refused[name] = exc.text
-            if self._told_refused.get(name) != exc.text:
-                self._told_refused[name] = exc.text
-                log.error("plate_refused", plate=plate, reason=exc.text)
+        except (RefusedError, UnansweredError, RemoteProtocolError) as exc:
+            # One plate must not keep the other symbols from being recorded.
+            name, reason = f"plate:{plate}", exc.text if isinstance(exc, RefusedError) else str(exc)
+            self._state.refused[name] = reason
+            if self._told_refused.get(name) != reason:
+                self._told_refused[name] = reason
+                log.error("plate_refused", plate=plate, reason=reason)
             return []
         self._state.refused.pop(f"plate:{plate}", None)
         log.info("plate_resolved", plate=plate, symbols=len(members))

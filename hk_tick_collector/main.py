@@ -188,20 +188,16 @@ class Recorder:
         started = time.monotonic()
         deadline = started + self._settings.stop_flush_timeout_sec
         log.info("recorder_stopping", reason=self._stop_reason or "fault", timeout_sec=deadline - started)
-        await client.close("recorder stopping")
-        for task in tasks:
-            if task.get_name() != "collector":
-                task.cancel()
-        self._journal.append_event(0, wall_ms(), {"event": "recorder_stopped", "reason": self._stop_reason or "fault"})
-        journaled = await asyncio.to_thread(self._journal.close, deadline - time.monotonic())
-        stored = await self._collector.stop(max(0.5, deadline - time.monotonic()))
+        try:
+            await client.close("recorder stopping")
+        finally:  # whatever happens there, what was received must be stored
+            for task in tasks:
+                if task.get_name() != "collector":
+                    task.cancel()
+            stored = await self._store_rest(deadline)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if not journaled:
-            log.error("stop_journal_timeout", lost_bytes=self._journal.buffered_bytes, fault=self._journal.fault)
-        if not stored:
-            log.error("stop_flush_timeout", expected="the journal keeps what is not stored; the next start stores it")
         await asyncio.to_thread(self._save_state, {**self._describe(client), "running": False})
         log.info(
             "recorder_stopped",
@@ -210,6 +206,16 @@ class Recorder:
             rows=self._collector.state.totals.get("inserted", 0),
             sec=round(time.monotonic() - started, 3),
         )
+
+    async def _store_rest(self, deadline: float) -> bool:
+        """Write out the journal's buffer, then have the writer store what the journal holds. Whether it did."""
+        self._journal.append_event(0, wall_ms(), {"event": "recorder_stopped", "reason": self._stop_reason or "fault"})
+        if not await asyncio.to_thread(self._journal.close, deadline - time.monotonic()):
+            log.error("stop_journal_timeout", lost_bytes=self._journal.buffered_bytes, fault=self._journal.fault)
+        stored = await self._collector.stop(max(0.5, deadline - time.monotonic()))
+        if not stored:
+            log.error("stop_flush_timeout", expected="the journal keeps what is not stored; the next start stores it")
+        return stored
 
     async def _report(self, client: FutuClient) -> None:
         """Lines for the operator, and the state file for `status`."""

@@ -308,6 +308,8 @@ def decide_time(written: WrittenTime, timestamp_sec: float, seq: int, recv_ts_ms
     alone = all(abs(value - at) > DAY_MS for at, _ in witnesses)
     if alone and FUTURE_MS < value - recv_ts_ms <= EIGHT_HOURS_MS + AGREE_MS:
         return Decision(value - EIGHT_HOURS_MS, value, "no witness, and in the host clock's future")
+    if not witnesses and value - recv_ts_ms > DAY_MS:
+        raise BadTickError("more than a day in the future, and no witness")
     return Decision(value, value, None)
 
 

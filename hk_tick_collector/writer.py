@@ -70,6 +70,8 @@ TICK_BYTES = 200
 CHUNK_PUSHES = 10_000
 CHUNK_REPLIES = 4
 
+DAYS_MAX = 16  # days with an open transaction; only a feed with wrong dates has more, and each takes three files
+
 PUSH_DATA_REALTIME = 1  # OpenD's own word for a tick that it had just got
 
 _PUSH_TYPE_OF = {Purpose.BACKFILL: PushType.BACKFILL, Purpose.AUDIT: PushType.POLL}
@@ -227,15 +229,22 @@ class Writer:
         for chunk in self._chunks(batch):
             for day, share in sorted(share_by_day(chunk).items()):
                 if day not in begun:
+                    if len(begun) >= DAYS_MAX:
+                        self._commit(begun)
                     begun[day] = self._begin(day)
                 done = begun[day].insert(share.pushed, share.fetched, share.corrections, share.bad)
                 outcome.inserted += done.new
                 outcome.duplicates += done.duplicates
                 outcome.revisions += done.revisions
             self._note(chunk, outcome)
+        self._commit(begun)
+        return outcome
+
+    def _commit(self, begun: dict[str, DayDatabase]) -> None:
         for database in begun.values():
             database.commit()
-        return outcome
+        begun.clear()
+        self._databases.trim()
 
     def _begin(self, day: str) -> DayDatabase:
         database, is_new = self._databases.get(day)
@@ -269,16 +278,7 @@ class Writer:
         counters.corrected += len(outcome.corrections)
         counters.commits += outcome.rows > 0
         for c in outcome.corrections[:1]:
-            self._warn(
-                "ts_ms_future_offset_corrected",
-                symbol=c.symbol,
-                seq=c.seq,
-                time=c.original_time,
-                original_ts_ms=c.original_ts_ms,
-                ts_ms=c.ts_ms,
-                evidence=c.evidence,
-                corrected=counters.corrected,
-            )
+            self._warn("ts_ms_future_offset_corrected", **c._asdict(), corrected=counters.corrected)
         for bad in outcome.bad[:1]:
             self._warn("bad_tick_kept_aside", symbol=bad.symbol, error=bad.error, bad=counters.bad)
         if outcome.drifted is not None:

@@ -317,9 +317,10 @@ def get_plate_security(plate: str) -> bytes:
 
 
 def plate_members(body: bytes) -> list[str]:
-    """GetPlateSecurity's reply: symbols, in OpenD's order."""
+    """GetPlateSecurity's reply: symbols, in OpenD's order; those of a market that we don't know are left out."""
     s2c = cast("pb.Qot_GetPlateSecurity.Response", decode_reply(ProtoId.QOT_GET_PLATE_SECURITY, body)).s2c
-    return [symbol_of(info.basic.security.market, info.basic.security.code) for info in s2c.staticInfoList]
+    securities = [info.basic.security for info in s2c.staticInfoList]
+    return [symbol_of(s.market, s.code) for s in securities if s.market in _PREFIX_OF_MARKET and s.code]
 
 
 def get_global_state() -> bytes:

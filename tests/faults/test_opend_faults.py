@@ -138,7 +138,7 @@ def test_a_regained_right_is_not_kept_waiting_by_an_audit(bench: Bench) -> None:
     recorder = bench.record(sim, count=1, FUTU_POLL_INTERVAL_SEC=3, FUTU_POLL_STALE_SEC=3)
     recorder.wait_for("backfill_done")
     # The pause begins behind the first audit.
-    sim.wait_for(lambda stats: stats["get_ticker"] == 2)
+    sim.wait_for(lambda stats: stats["get_ticker"] >= 2)
     assert sim.command("kick", sec=1)["n"] == 1
     until(lambda: bool(faults_of(sim, "kick_over")), "the right is back")
     recorder.wait_for("backfill_done", 2)

@@ -446,3 +446,18 @@ def test_a_day_that_is_read_is_settled_all_the_same(tmp_path: Path) -> None:
     assert reader.pragma("journal_mode") == "wal"
     reader.close()
     assert read_stats(tmp_path / "20260730.db")[TENCENT].rows == 1
+
+
+def test_a_past_day_left_in_wal_is_made_plain(tmp_path: Path) -> None:
+    """An evening's stop leaves the day in WAL mode; the next day's writer makes it one plain file."""
+    databases = DayDatabases(tmp_path, Pragmas())
+    databases.get("20260730")[0].store(by_symbol([row(TENCENT, seq_at(1))]), {})
+    databases.settle()
+    databases = DayDatabases(tmp_path, Pragmas())
+    databases.get("20260731")[0].store(by_symbol([row(TENCENT, seq_at(1))]), {})
+    databases.trim()
+    con = open_readonly(tmp_path / "20260730.db")
+    assert con.pragma("journal_mode") == "delete"
+    assert con.execute("SELECT count(*) FROM ticks").get == 1
+    con.close()
+    databases.close()

@@ -12,7 +12,19 @@ from hypothesis import strategies as st
 from support.bodies import TICK, TICK_TS_MS, refusal, tick, ticker_body
 
 from hk_tick_collector import mapping
-from hk_tick_collector.mapping import AGREE_MS, EIGHT_HOURS_MS, FUTURE_MS, BadTick, Correction, Mapped, Mapper, PushType
+from hk_tick_collector.errors import BadTickError
+from hk_tick_collector.hktime import parse_time
+from hk_tick_collector.mapping import (
+    AGREE_MS,
+    EIGHT_HOURS_MS,
+    FUTURE_MS,
+    BadTick,
+    Correction,
+    Mapped,
+    Mapper,
+    PushType,
+    decide_time,
+)
 from hk_tick_collector.opend import opend_pb2 as pb
 
 INSERTED_MS: Final = 1_600_000_000_000
@@ -488,3 +500,12 @@ def test_any_grouping_gives_the_same_rows(bodies: list[bytes], cuts: list[int], 
     assert _mapped(bodies, cuts, push_type, mapper) == alone
     assert _mapped(bodies, [], push_type, mapper) == alone
     assert all(rows for by_symbol in alone[1:3] for rows in by_symbol.values())  # type: ignore[attr-defined]
+
+
+def test_a_time_far_ahead_with_no_witness_is_kept_aside() -> None:
+    """It would make a day file of the future, which is then the newest for good."""
+    recv_ms = TICK_TS_MS
+    written = parse_time("2099-01-01 10:00:00")
+    with pytest.raises(BadTickError, match="more than a day in the future"):
+        decide_time(written, 0.0, 0, recv_ms)
+    assert decide_time(written, written.ms / 1000, 0, recv_ms).ts_ms == written.ms
