@@ -83,7 +83,8 @@ def read_status(root: Path, day: str | None = None) -> dict[str, Any]:
         "rows": sum(entry["rows"] for entry in symbols),
         "last_ts_ms": last["last_ts_ms"] if last else None,
         "last_symbol": last["symbol"] if last else None,
-        "database_bytes": _size(files[-1]) if files else 0,
+        "database_bytes": files[-1].stat().st_size if files else 0,
+        "wal_bytes": _wal_bytes(files[-1]) if files else 0,
         "symbols": symbols,
     }
 
@@ -100,9 +101,10 @@ def _recorder(root: Path, now_ms: int) -> dict[str, Any]:
     return state
 
 
-def _size(path: Path) -> int:
-    """A database with its write-ahead log, which holds the newest rows."""
-    return sum(part.stat().st_size for part in (path, path.with_name(path.name + "-wal")) if part.exists())
+def _wal_bytes(path: Path) -> int:
+    """A database's write-ahead log, which holds the newest rows until they are moved."""
+    wal = path.with_name(path.name + "-wal")
+    return wal.stat().st_size if wal.exists() else 0
 
 
 def _journal(root: Path, now_ms: int) -> dict[str, Any]:
@@ -136,8 +138,9 @@ def _show(console: Console, status: dict[str, Any], *, all_symbols: bool) -> Non
         summary.add_row("stored", "[yellow]nothing yet[/]")
         console.print(summary)
         return
+    wal = f" (and {status['wal_bytes'] / 1e6:,.1f} MB of log)" if status["wal_bytes"] else ""
     summary.add_row(
-        "stored", f"{status['rows']:,} ticks of {status['day']} in {status['database_bytes'] / 1e6:,.1f} MB"
+        "stored", f"{status['rows']:,} ticks of {status['day']} in {status['database_bytes'] / 1e6:,.1f} MB{wal}"
     )
     if status["last_ts_ms"] is not None:
         summary.add_row("last tick", f"{hk_text(status['last_ts_ms'])}  {status['last_symbol']}")

@@ -42,6 +42,7 @@ EMPTY: Final[dict[str, Any]] = {
     "last_ts_ms": None,
     "last_symbol": None,
     "database_bytes": 0,
+    "wal_bytes": 0,
     "symbols": [],
 }
 
