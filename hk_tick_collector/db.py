@@ -27,7 +27,6 @@ Values = tuple[Any, ...]
 
 # ts_ms … tick_type_id: what makes a tick another one, when symbol and sequence are the same.
 _CONTENT = slice(2, 8)
-_TS_MS = 2
 
 # 8 MiB hold the last leaf of 900 symbols twice over; more is memory that the machine may not have.
 CACHE_KIB = 8192

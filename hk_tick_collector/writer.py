@@ -231,6 +231,7 @@ class Writer:
                 if day not in begun:
                     if len(begun) >= DAYS_MAX:
                         self._commit(begun)
+                        self._databases.trim()
                     begun[day] = self._begin(day)
                 done = begun[day].insert(share.pushed, share.fetched, share.corrections, share.bad)
                 outcome.inserted += done.new
@@ -244,7 +245,6 @@ class Writer:
         for database in begun.values():
             database.commit()
         begun.clear()
-        self._databases.trim()
 
     def _begin(self, day: str) -> DayDatabase:
         database, is_new = self._databases.get(day)
