@@ -10,7 +10,14 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, TextIO
 
-import structlog
+# structlog's console renderer, which is not used here, imports rich if it can: 4 MB in each of the two processes.
+_HIDES_RICH = "rich" not in sys.modules
+if _HIDES_RICH:
+    sys.modules["rich"] = None  # type: ignore[assignment]
+import structlog  # noqa: E402
+
+if _HIDES_RICH:
+    del sys.modules["rich"]
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,6 +20,7 @@ equals in its message: stable over replays and over deliveries, and never in the
 
 from __future__ import annotations
 
+from collections import deque
 from enum import IntEnum
 from hashlib import blake2b
 from itertools import repeat
@@ -181,7 +182,7 @@ class Mapper:
         self, columns: Columns, recv_ts_ms: list[int], push_type: PushType, inserted_at_ms: int, out: Mapped
     ) -> tuple[int, list[int]]:
         """Map the common ticks, which their sequence proves: (how many, the bodies that must be read one by one)."""
-        symbols = [self._symbols[key] for key in zip(columns.markets, columns.codes, strict=True)]
+        symbols = list(map(self._symbols.__getitem__, zip(columns.markets, columns.codes, strict=True)))
         body_symbols = symbols
         body_of: Sequence[int] = range(len(symbols))
         if columns.counts is not None:
@@ -208,8 +209,8 @@ class Mapper:
         if not odd:
             for symbol in dict.fromkeys(symbols):
                 by_symbol.setdefault(symbol, [])
-            for symbol, row in zip(symbols, rows, strict=True):
-                by_symbol[symbol].append(row)
+            lists = map(by_symbol.__getitem__, symbols)
+            deque(map(list.append, lists, rows), maxlen=0)  # a loop without a line of Python for each tick
             return len(symbols), []
         # A symbol's rows stay in the order of arrival, so its other bodies are read one by one as well.
         slow = {body_symbols[body] for body in odd}

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import apsw
 
-from hk_tick_collector.errors import ConfigError, DatabaseError, DatabaseNewerError
+from hk_tick_collector.errors import BadTickError, ConfigError, DatabaseError, DatabaseNewerError
+from hk_tick_collector.hktime import DAY_MS, parse_time
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +23,7 @@ APPLICATION_ID = 0x484B5443  # "HKTC": `file` and other tools can tell what this
 
 # OpenD's numbers and the names that its own SDK gives them. The numbers are stored: they are exact also for a type that
 # is invented tomorrow, and a name costs ten bytes a row.
-DIRECTIONS = {0: "UNKNOWN", 1: "BUY", 2: "SELL", 3: "NEUTRAL"}
+DIRECTIONS = {1: "BUY", 2: "SELL", 3: "NEUTRAL", 0: "UNKNOWN"}
 PUSH_TYPES = {0: "push", 1: "poll", 2: "backfill"}
 TICK_TYPES = dict(
     enumerate(
@@ -63,7 +64,25 @@ TICK_TYPES = dict(
     )
 )
 
-_DAY_FILE = re.compile(r"\d{8}\.db")
+_DAY_FILE = re.compile(r"(\d{8})\.db")
+
+
+# Stands for an expression in the migrations: the Hong Kong day of `ts_ms`.
+DAY_OF_TS = "day_of_ts_ms()"
+_STRFTIME = "strftime('%Y%m%d', ts_ms / 1000 + 28800, 'unixepoch')"
+
+
+def day_of_ts(path: Path) -> str:
+    """The expression for a tick's day in this file: the file's own, which saves a tenth of an insert, or any other."""
+    match = _DAY_FILE.match(path.name)
+    try:
+        begin_ms = parse_time(match[1] + "000000").ms if match else None
+    except BadTickError:  # digits that are no day
+        begin_ms = None
+    if match is None or begin_ms is None:
+        return _STRFTIME
+    end_ms = begin_ms + DAY_MS - 1
+    return f"CASE WHEN ts_ms BETWEEN {begin_ms} AND {end_ms} THEN '{match[1]}' ELSE {_STRFTIME} END"
 
 
 def _names(column: str, names: dict[int, str], other: str) -> str:
@@ -72,7 +91,7 @@ def _names(column: str, names: dict[int, str], other: str) -> str:
 
 
 # Columns that are computed and take no space, so that they can't disagree with what they are made from. SQLite computes
-# them at each insert too: hence Hong Kong's own, cheap way to its market.
+# them at each insert too: hence Hong Kong's own, cheap way to its market, and the file's own, to its day.
 _GENERATED = f"""
   direction TEXT GENERATED ALWAYS AS ({_names("direction_id", DIRECTIONS, "DIRECTION_")}) VIRTUAL,
   tick_type TEXT GENERATED ALWAYS AS ({_names("tick_type_id", TICK_TYPES, "TYPE_")}) VIRTUAL,
@@ -80,7 +99,7 @@ _GENERATED = f"""
   market TEXT GENERATED ALWAYS AS (
     CASE WHEN symbol > 'HK.' AND symbol < 'HK/' THEN 'HK' ELSE substr(symbol, 1, instr(symbol, '.') - 1) END
   ) VIRTUAL,
-  trading_day TEXT GENERATED ALWAYS AS (strftime('%Y%m%d', ts_ms / 1000 + 28800, 'unixepoch')) VIRTUAL"""
+  trading_day TEXT GENERATED ALWAYS AS ({DAY_OF_TS}) VIRTUAL"""
 
 _TICK_COLUMNS = """
   symbol TEXT NOT NULL,

@@ -20,6 +20,7 @@ import os
 import signal
 import sys
 import time
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -67,7 +68,7 @@ GC_THRESHOLD = 200_000
 TICK_BYTES = 200
 
 # Bodies that are rows at the same time. A GetTicker reply holds up to a thousand.
-CHUNK_PUSHES = 10_000
+CHUNK_PUSHES = 20_000
 CHUNK_REPLIES = 4
 
 DAYS_MAX = 16  # days with an open transaction; only a feed with wrong dates has more, and each takes three files
@@ -139,7 +140,7 @@ class Writer:
         self._count(outcome)
         self._report(batch, outcome, (time.monotonic() - started) * 1000)
         self._databases.trim()
-        self._databases.checkpoint_if_due()
+        self._databases.checkpoint_if_due(is_busy=batch.is_full)
         return batch.is_full
 
     def _where_to_begin(self) -> Position | None:
@@ -203,7 +204,9 @@ class Writer:
         """The rows of a batch, some at a time."""
         now_ms = time.time_ns() // 1_000_000
         for push_type, held in batch.bodies.items():
-            step = CHUNK_PUSHES if push_type is PushType.PUSH else CHUNK_REPLIES
+            most = CHUNK_PUSHES if push_type is PushType.PUSH else CHUNK_REPLIES
+            # Equal parts: a batch goes a little over its size, since records are whole, and a small rest costs much.
+            step = max(1, ceil(len(held) / max(1, round(len(held) / most))))
             for start in range(0, len(held), step):
                 chunk = Chunk()
                 part = slice(start, start + step)

@@ -99,6 +99,20 @@ def test_a_replay_changes_nothing(database: DayDatabase) -> None:
     assert [query(database, f"SELECT * FROM {table}") for table in tables] == before  # noqa: S608
 
 
+@pytest.mark.parametrize("old", [[0], [19], [20], [39, 40], [64], [0, 1, 2, 20, 21, 63, 64], list(range(65))], ids=str)
+def test_rows_that_are_there_are_told_from_new_ones_wherever_they_stand(database: DayDatabase, old: list[int]) -> None:
+    """Rows go in many at once; one that is there already, at any place among them, costs no other row anything."""
+    rows = [row(TENCENT, seq_at(n)) for n in range(65)]
+    same, other = old[::2], old[1::2]
+    stored = [rows[n] for n in same] + [row(TENCENT, seq_at(n), price=1.0) for n in other]
+    database.store(by_symbol(stored), {})
+    done = database.store(by_symbol(rows), {})
+    assert done == Inserted(len(rows) - len(old), len(same), len(other))
+    assert query(database, "SELECT seq FROM ticks ORDER BY seq") == [(r[1],) for r in rows]
+    assert query(database, "SELECT seq FROM tick_revisions ORDER BY seq") == [(seq_at(n),) for n in sorted(other)]
+    assert query(database, "SELECT rows FROM symbol_stats") == [(len(rows),)]
+
+
 def test_a_batch_is_stored_whole_or_not_at_all(database: DayDatabase) -> None:
     """An error in the batch's last part leaves nothing of its first, and the file can be opened and written again."""
     with pytest.raises(apsw.Error):

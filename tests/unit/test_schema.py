@@ -220,6 +220,17 @@ def test_market_and_day_are_computed_and_can_not_be_set(path: Path, ts_ms: int, 
     con.close()
 
 
+@pytest.mark.parametrize("name", ["other.db", "20260231.db", "99999999.db"])
+def test_the_day_is_computed_in_a_file_of_any_name(tmp_path: Path, name: str) -> None:
+    """A file whose name is no day computes the days of its ticks all the same."""
+    database = DayDatabase(tmp_path / name, Pragmas())
+    database.store({TENCENT: [row(TENCENT, seq_at(1), OPEN_MS)]}, {})
+    database.close()
+    con = apsw.Connection(str(tmp_path / name))
+    assert con.execute("SELECT trading_day FROM ticks").get == "20260731"
+    con.close()
+
+
 COLUMNS = (
     "symbol", "seq", "ts_ms", "price", "volume", "turnover", "direction_id", "tick_type_id", "push_type_id",
     "push_data_type", "recv_ts_ms", "inserted_at_ms",
