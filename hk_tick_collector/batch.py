@@ -47,6 +47,31 @@ class Outcome:
         self.drifted: Row | None = None
 
 
+class Counters:
+    """What a writer has done so far."""
+
+    def __init__(self) -> None:
+        self.rows = 0  # ticks taken from the journal, whatever became of them
+        self.inserted = 0
+        self.duplicates = 0
+        self.revisions = 0
+        self.bad = 0
+        self.corrected = 0
+        self.commits = 0
+        self.errors = 0
+        self.damages = 0
+
+    def add(self, outcome: Outcome) -> None:
+        """Add what became of a batch."""
+        self.rows += outcome.rows
+        self.inserted += outcome.inserted
+        self.duplicates += outcome.duplicates
+        self.revisions += outcome.revisions
+        self.bad += len(outcome.bad)
+        self.corrected += len(outcome.corrections)
+        self.commits += outcome.rows > 0
+
+
 class Chunk:
     """A part of a batch as rows: rows take five times the space of their bodies, so few are made at a time."""
 

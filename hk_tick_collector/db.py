@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import apsw
 
 from hk_tick_collector.schema import APPLICATION_ID, DAY_OF_TS, MIGRATIONS, VERSION, check_ours, day_files, day_of_ts
+from hk_tick_collector.wal import Wal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,9 +31,6 @@ _CONTENT = slice(2, 8)
 
 # 8 MiB hold the last leaf of 900 symbols twice over; more is memory that the machine may not have.
 CACHE_KIB = 8192
-
-# In a burst the log may grow so much longer: what is written again and again is then moved once.
-BUSY_FACTOR = 4
 
 LOOK_BACK_SEC = 600.0
 LOOK_BACK_DAYS = 8
@@ -94,8 +92,8 @@ class DayDatabase:
         self.path = path
         self.day = path.stem
         self._pragmas = pragmas
-        self._wal_pages = 0
         self._con = apsw.Connection(str(path))
+        self.wal = Wal(self._con, path, pragmas.wal_autocheckpoint_pages)
         try:
             self._prepare()
         except BaseException:
@@ -108,8 +106,6 @@ class DayDatabase:
         check_ours(con, self.path)  # before a byte of it is changed
         con.pragma("journal_mode", "wal")
         con.pragma("synchronous", self._pragmas.synchronous)
-        # In place of SQLite's own checkpoint, which runs inside the commit that fills the log, and makes readers wait.
-        con.set_wal_hook(self._after_commit)
         con.pragma("cache_size", -CACHE_KIB)
         migrate(con, self.path)
 
@@ -120,7 +116,7 @@ class DayDatabase:
             "journal_mode": con.pragma("journal_mode"),
             "synchronous": con.pragma("synchronous"),
             "busy_timeout": con.pragma("busy_timeout"),
-            "wal_autocheckpoint": self._pragmas.wal_autocheckpoint_pages,  # kept by us, see checkpoint_if_due
+            "wal_autocheckpoint": self._pragmas.wal_autocheckpoint_pages,  # kept by us, see wal.py
             "page_size": con.pragma("page_size"),
             "user_version": con.pragma("user_version"),
         }
@@ -258,24 +254,6 @@ class DayDatabase:
             )  # fmt: skip
         self._con.executemany(_ADD_STATS, stats)
 
-    def checkpoint_if_due(self, *, is_busy: bool = False) -> None:
-        """Move the log into the database once it is long; for the time between two commits."""
-        pages = self._pragmas.wal_autocheckpoint_pages * (BUSY_FACTOR if is_busy else 1)
-        if self._wal_pages >= pages:
-            self._con.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-            self._wal_pages = 0
-
-    def _after_commit(self, _con: apsw.Connection, _name: str, pages: int) -> int:
-        self._wal_pages = pages
-        return apsw.SQLITE_OK
-
-    def wal_bytes(self) -> int:
-        """The size of the write-ahead log."""
-        try:
-            return self.path.with_name(self.path.name + "-wal").stat().st_size
-        except FileNotFoundError:
-            return 0
-
 
 def _volume_sum(volumes: Iterable[int]) -> int:
     return max(-_INT64_MAX, min(_INT64_MAX, sum(volumes)))
@@ -304,6 +282,14 @@ def migrate(con: apsw.Connection, path: Path) -> None:
     except BaseException:
         con.execute("ROLLBACK")
         raise
+
+
+class WalState(NamedTuple):
+    """The write-ahead logs of all open databases: their size, for how long one is held, how long to wait for that."""
+
+    size_bytes: int
+    held_sec: float
+    pace_sec: float
 
 
 def _is_wal(path: Path) -> bool:
@@ -360,14 +346,19 @@ class DayDatabases:
         while self._open:
             self._open.popitem()[1][0].close()
 
-    def checkpoint_if_due(self, *, is_busy: bool = False) -> None:
-        """Checkpoint those whose log is long."""
+    def keep_wal_short(self, *, is_busy: bool = False) -> None:
+        """Between two transactions: empty the write-ahead logs that are long."""
         for database, _ in self._open.values():
-            database.checkpoint_if_due(is_busy=is_busy)
+            database.wal.keep_short(is_busy=is_busy)
 
-    def wal_bytes(self) -> int:
-        """The size of all write-ahead logs that are open."""
-        return sum(database.wal_bytes() for database, _ in self._open.values())
+    def wal_state(self) -> WalState:
+        """Of all that are open."""
+        logs = [database.wal for database, _ in self._open.values()]
+        return WalState(
+            sum(wal.size_bytes() for wal in logs),
+            max((wal.held_sec for wal in logs), default=0.0),
+            max((wal.pace_sec() for wal in logs), default=0.0),
+        )
 
     def _settle(self, day: str) -> None:
         database, _ = self._open.pop(day)

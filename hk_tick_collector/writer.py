@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import apsw
 
 from hk_tick_collector import logs
-from hk_tick_collector.batch import TS_MS, Batch, Chunk, Outcome, bad_row, share_by_day
+from hk_tick_collector.batch import TS_MS, Batch, Chunk, Counters, Outcome, bad_row, share_by_day
 from hk_tick_collector.data_root import WRITER_LOCK, hold_lock
 from hk_tick_collector.db import DayDatabases, Pragmas
 from hk_tick_collector.errors import CollectorError, DatabaseError, RemoteProtocolError
@@ -94,21 +94,6 @@ class WriterSettings(NamedTuple):
     log_level: str = "INFO"
 
 
-class Counters:
-    """What this process has done so far."""
-
-    def __init__(self) -> None:
-        self.rows = 0  # ticks taken from the journal, whatever became of them
-        self.inserted = 0
-        self.duplicates = 0
-        self.revisions = 0
-        self.bad = 0
-        self.corrected = 0
-        self.commits = 0
-        self.errors = 0
-        self.damages = 0
-
-
 class Writer:
     """Takes batches from the journal and commits them."""
 
@@ -121,6 +106,7 @@ class Writer:
         self._databases = DayDatabases(Path(settings.data_root), self._pragmas)
         self.limiter = logs.Limiter(LOG_EVERY_SEC)
         self._unread: list[Record] = []  # read from the journal, for the next batch
+        self._alive_at = 0.0
         self.counters = Counters()
 
     def step(self) -> bool:
@@ -132,6 +118,7 @@ class Writer:
         batch = self._take()
         if batch is None:
             self._databases.trim()
+            self._databases.keep_wal_short()
             return False
         started = time.monotonic()
         outcome = self._store(batch)
@@ -140,7 +127,7 @@ class Writer:
         self._count(outcome)
         self._report(batch, outcome, (time.monotonic() - started) * 1000)
         self._databases.trim()
-        self._databases.checkpoint_if_due(is_busy=batch.is_full)
+        self._databases.keep_wal_short(is_busy=batch.is_full)
         return batch.is_full
 
     def _where_to_begin(self) -> Position | None:
@@ -273,13 +260,7 @@ class Writer:
 
     def _count(self, outcome: Outcome) -> None:
         counters = self.counters
-        counters.rows += outcome.rows
-        counters.inserted += outcome.inserted
-        counters.duplicates += outcome.duplicates
-        counters.revisions += outcome.revisions
-        counters.bad += len(outcome.bad)
-        counters.corrected += len(outcome.corrections)
-        counters.commits += outcome.rows > 0
+        counters.add(outcome)
         for c in outcome.corrections[:1]:
             self._warn("ts_ms_future_offset_corrected", **c._asdict(), corrected=counters.corrected)
         for bad in outcome.bad[:1]:
@@ -317,17 +298,40 @@ class Writer:
                 "commit_ms": round(commit_ms, 3),
                 "lag_ms": max(0, now_ms - batch.max_recv_ts_ms) if batch.max_recv_ts_ms else None,
                 "max_ts_ms": outcome.ts_ms_max,
-                "wal_bytes": self._databases.wal_bytes(),
                 "totals": vars(self.counters),
+                **self._wal_fields(),
             }
         )
+
+    def _wal_fields(self) -> dict[str, object]:
+        wal = self._databases.wal_state()
+        return {"wal_bytes": wal.size_bytes, "wal_held_sec": round(wal.held_sec, 1)}
+
+    def rest(self, parent: Parent, began: float) -> None:
+        """Wait until the next batch is due, with a sign of life each second.
+
+        Args:
+            parent: may end the wait.
+            began: when the last batch was begun, on the monotonic clock.
+        """
+        due = began + max(self._settings.max_wait_ms / 1000, self._databases.wal_state().pace_sec)
+        while True:
+            now = time.monotonic()
+            if now - self._alive_at >= ALIVE_EVERY_SEC:
+                self._alive_at = now
+                send({"event": "alive", **self._wal_fields()})
+            parent.wait(max(0.0, min(due - now, ALIVE_EVERY_SEC)))
+            if parent.stopped_at is not None or time.monotonic() >= due:
+                return
+            self._databases.keep_wal_short()
+            if not self._databases.wal_state().pace_sec:  # the reader is gone: no need to wait any longer
+                return
 
 
 def run(settings: WriterSettings, parent: Parent) -> int:
     """Store until told to stop and all is stored. Returns the exit code."""
     writer = Writer(settings)
     failures = 0
-    alive_at = 0.0
     send({"event": "ready", "pid": os.getpid()})
     while True:
         began = time.monotonic()
@@ -335,20 +339,17 @@ def run(settings: WriterSettings, parent: Parent) -> int:
         try:
             more = writer.step()
             failures = 0
+            if more:
+                parent.wait(0)
+            elif not stopping:
+                writer.rest(parent, began)
         except (apsw.Error, OSError, DatabaseError) as exc:
             failures += 1
             if not _recover(writer, exc, failures, parent, settings):
                 return 1
             continue
-        if more:
-            parent.wait(0)
-        elif stopping:
+        if stopping and not more:
             break
-        else:
-            if time.monotonic() - alive_at >= ALIVE_EVERY_SEC:
-                alive_at = time.monotonic()
-                send({"event": "alive"})
-            parent.wait(max(0.0, began + settings.max_wait_ms / 1000 - time.monotonic()))
     writer.close()
     send({"event": "stopped", "totals": vars(writer.counters)})
     return 0

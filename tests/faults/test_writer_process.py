@@ -18,6 +18,7 @@ import pytest
 from support.ticks import DAY, DAY_MS, HSBC, NEXT_DAY, OPEN_MS, TENCENT, body, push, pushes, reply, seq_at, ticker
 from support.writer_process import WAIT_SEC, WriterBench, until
 
+from hk_tick_collector.db_read import open_readonly
 from hk_tick_collector.journal import CURSOR, DIRECTORY
 from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.schema import day_files
@@ -391,3 +392,34 @@ def test_a_reader_that_holds_a_snapshot_stops_nothing(bench: WriterBench) -> Non
     assert writer.end() == 0
     assert not list(bench.root.glob("*-wal"))
     assert len(bench.keys()) == 20_100
+
+
+# ---- readers
+
+
+def test_a_reader_that_keeps_its_snapshot_does_not_fill_the_disk(bench: WriterBench) -> None:
+    """While a reader holds the log commits become seldom, and it is told; once it is gone the log is emptied."""
+    symbols = [f"HK.{number:05}" for number in range(1, 901)]
+    bench.feed(b"".join(push(symbol, ticker(0)) for symbol in symbols))
+    writer = bench.write()
+    writer.wait_until(inserted=900)
+    path = day_files(bench.root)[0]
+    reader = open_readonly(path)
+    reader.execute("BEGIN")
+    assert reader.execute("SELECT count(*) FROM ticks").get == 900
+    fed = 1
+    while not writer.log("wal_held"):
+        bench.feed(b"".join(push(symbol, ticker(fed)) for symbol in symbols))
+        fed += 1
+        assert fed < 5000, writer.log()[-5:]
+    told = writer.events("commit")[-1]
+    beyond = [message for message in writer.events("commit") if message["wal_bytes"] > 80_000_000]
+    rows = beyond[-1]["totals"]["rows"] - beyond[0]["totals"]["rows"]
+    grown = beyond[-1]["wal_bytes"] - beyond[0]["wal_bytes"]
+    assert grown < rows * 1000, "a commit of a row for each symbol takes 4,100 bytes a row"
+    assert told["wal_held_sec"] > 0
+    assert reader.execute("SELECT count(*) FROM ticks").get == 900, "its snapshot is left alone"
+    reader.close()
+    until(lambda: bool(writer.log("wal_released")), lambda: writer.log()[-5:])
+    assert writer.end() == 0
+    assert bench.keys() == sorted((symbol, seq_at(n)) for symbol in symbols for n in range(fed))

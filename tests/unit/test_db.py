@@ -220,22 +220,6 @@ def test_pragmas_are_in_force(tmp_path: Path) -> None:
     normal.close()
 
 
-def test_the_log_is_checkpointed_between_commits(tmp_path: Path) -> None:
-    """A commit never checkpoints; `checkpoint_if_due` does, once the log has the pages that were asked for."""
-    database = DayDatabase(tmp_path / f"{DAY}.db", Pragmas(wal_autocheckpoint_pages=100))
-    for n in range(40):
-        database.store(by_symbol([row(f"HK.{s:05}", seq_at(n)) for s in range(50)]), {})
-    main_before, wal = database.path.stat().st_size, database.wal_bytes()
-    assert wal > 100 * 4096
-    database.checkpoint_if_due()
-    assert database.path.stat().st_size > main_before
-    database.store(by_symbol([row(TENCENT, seq_at(99))]), {})
-    assert database.wal_bytes() == wal, "the log begins anew in its file"
-    database.close()
-    assert database.wal_bytes() == 0
-    assert query(database, "SELECT count(*) FROM ticks") == [(2001,)]
-
-
 def test_a_tick_takes_at_most_90_bytes(tmp_path: Path) -> None:
     """50,000 ticks of 900 symbols, as they come in batches of some hundred over a day, take 60 to 90 bytes each."""
     databases = DayDatabases(tmp_path, Pragmas(synchronous="NORMAL"))
@@ -402,7 +386,7 @@ def test_the_least_recently_used_day_is_closed(tmp_path: Path) -> None:
     databases.trim()  # closes the 30th
     assert not (tmp_path / "20260730.db-wal").exists()
     assert (tmp_path / "20260729.db-wal").exists()
-    assert databases.wal_bytes() > 0
+    assert databases.wal_state().size_bytes > 0
     again, is_new = databases.get("20260730")
     databases.trim()  # closes the 29th
     assert is_new
@@ -410,7 +394,7 @@ def test_the_least_recently_used_day_is_closed(tmp_path: Path) -> None:
     with pytest.raises(apsw.ConnectionClosedError):
         first.store({}, {})
     databases.close()
-    assert databases.wal_bytes() == 0
+    assert databases.wal_state() == (0, 0.0, 0.0)
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["20260729.db", "20260730.db", "20260731.db"]
 
 

@@ -1,0 +1,130 @@
+"""The write-ahead log of a day database that is being written: when it is emptied, and what is done while it can't be.
+
+Owns every checkpoint. Never runs inside a commit. Invariant: only the one connection that writes checkpoints.
+
+SQLite can empty the log only as far as the oldest reader has no need of it. A reader that keeps its snapshot for an
+hour (a backup, a notebook that was left open) makes it grow by each page that a commit touches: at 2,000 ticks/s over
+900 symbols 6 MB a commit, however few rows. So while it is *held* and long, commits are made seldomer (`pace_sec`): the
+same rows then touch each page once. An hour of that is under 1 GB instead of 30. Nothing is lost meanwhile, since what
+is not committed is in the journal; and once the reader is gone the file is emptied at once.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import apsw
+
+from hk_tick_collector import logs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+log = logs.get_logger()
+
+# In a burst the log may grow so much longer: what is written again and again is then moved once.
+BUSY_FACTOR = 4
+
+LONG_BYTES = 64_000_000  # four times the default of SQLITE_WAL_AUTOCHECKPOINT; a longer one is held, or is shortened
+RETRY_SEC = 1.0  # between looks whether the reader is gone
+HELD_TELL_SEC = 10.0  # whoever reads for less is no trouble
+HELD_AGAIN_SEC = 60.0
+
+# How much seldomer: at 10 MB/s over LONG_BYTES the growth by 6 MB a commit slows down with the square root of time.
+PACE_BYTES_PER_SEC = 10_000_000
+PACE_SEC_MAX = 30.0
+
+
+class Wal:
+    """The log of one open database."""
+
+    def __init__(
+        self, con: apsw.Connection, path: Path, checkpoint_pages: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Take over SQLite's own checkpoints, which run inside the commit that fills the log, and make readers wait."""
+        self._con = con
+        self._path = path.with_name(path.name + "-wal")
+        self._checkpoint_pages = checkpoint_pages
+        self._clock = clock
+        self._pages = 0
+        self._held_since: float | None = None
+        self._try_at = 0.0
+        self._told_at: float | None = None
+        con.set_wal_hook(self._after_commit)
+
+    def _after_commit(self, _con: apsw.Connection, _name: str, pages: int) -> int:
+        self._pages = pages
+        return apsw.SQLITE_OK
+
+    def size_bytes(self) -> int:
+        """The size of the file."""
+        try:
+            return self._path.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    @property
+    def held_sec(self) -> float:
+        """For how long a reader has kept it from being emptied; 0: none does."""
+        return 0.0 if self._held_since is None else self._clock() - self._held_since
+
+    def pace_sec(self) -> float:
+        """How long to wait from one commit to the next while it is held and long; 0: as ever."""
+        if self._held_since is None:
+            return 0.0
+        return min(PACE_SEC_MAX, max(0.0, (self.size_bytes() - LONG_BYTES) / PACE_BYTES_PER_SEC))
+
+    def keep_short(self, *, is_busy: bool = False) -> None:
+        """Between two transactions: move the log into the database once it is long, and shorten its file.
+
+        Args:
+            is_busy: there is more to store at once.
+
+        Raises:
+            apsw.Error: the disk failed.
+        """
+        now = self._clock()
+        if self._held_since is None:
+            if self._pages < self._checkpoint_pages * (BUSY_FACTOR if is_busy else 1):
+                return
+        elif now < self._try_at:
+            return
+        self._try_at = now + RETRY_SEC
+        in_log, moved = self._con.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        self._pages = 0
+        # Also where all of it is in the database already: as long as a reader looks at it, no commit can begin it anew.
+        if moved < in_log or (self.size_bytes() > LONG_BYTES and not self._truncate()):
+            self._held_since = now if self._held_since is None else self._held_since
+            self._tell_held(now)
+            return
+        if self._told_at is not None:
+            log.info("wal_released", path=self._path, held_sec=round(self.held_sec, 1), wal_bytes=self.size_bytes())
+        self._held_since = self._told_at = None
+
+    def _truncate(self) -> bool:
+        """Empty the file. False: a reader needs it; nobody is waited for."""
+        busy_timeout_ms = self._con.pragma("busy_timeout")
+        self._con.set_busy_timeout(0)
+        try:
+            self._con.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        except apsw.BusyError:
+            return False
+        finally:
+            self._con.set_busy_timeout(busy_timeout_ms)
+        return True
+
+    def _tell_held(self, now: float) -> None:
+        if self.held_sec < HELD_TELL_SEC or self.size_bytes() < LONG_BYTES:
+            return
+        if self._told_at is None or now - self._told_at >= HELD_AGAIN_SEC:
+            self._told_at = now
+            log.warning(
+                "wal_held",
+                path=self._path,
+                held_sec=round(self.held_sec, 1),
+                wal_bytes=self.size_bytes(),
+                commit_every_sec=round(self.pace_sec(), 1),
+                expected="no reader that keeps its snapshot: end its transaction (lsof shows who has the file open)",
+            )
