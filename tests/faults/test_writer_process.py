@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -222,6 +223,20 @@ def test_ticks_of_two_days_in_one_batch(bench: WriterBench) -> None:
         (DAY, HSBC, 6), (DAY, TENCENT, 50), (NEXT_DAY, HSBC, 2), (NEXT_DAY, TENCENT, 40),
     ]  # fmt: skip
     assert bench.query("SELECT sum(rows) FROM symbol_stats") == [(56,), (42,)]
+
+
+def test_a_feed_with_many_dates_opens_few_files_at_once(bench: WriterBench) -> None:
+    """Forty days in one batch are all stored, by a writer that may have no more than 64 files open."""
+    days = range(-39, 1)
+    bench.feed(b"".join(pushes(TENCENT, range(3), OPEN_MS + day * DAY_MS) for day in days))
+    writer = bench.write()
+    resource.prlimit(writer.process.pid, resource.RLIMIT_NOFILE, (64, 64))
+    bench.feed(b"".join(pushes(HSBC, range(2), OPEN_MS + day * DAY_MS) for day in days))
+    writer.wait_until(inserted=40 * 5)
+    assert writer.end() == 0
+    assert writer.totals["errors"] == 0
+    assert len(day_files(bench.root)) == 40
+    assert bench.query("SELECT count(*), count(DISTINCT trading_day) FROM ticks") == [(5, 1)] * 40
 
 
 def test_a_bad_row_is_kept_aside_with_its_bytes(bench: WriterBench) -> None:
