@@ -21,6 +21,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, get_args, get_ori
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 from pydantic import field_validator as check_field
 
+from hk_tick_collector.data_root import prepare
 from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.symbols import SymbolSpec, check_symbols, read_symbols, read_text
 
@@ -108,7 +109,7 @@ class Settings(BaseModel):
     watchdog_upstream_window_sec: float = _number(60, 1, 86400, "Seconds for which a frame shows an active OpenD")
     watchdog_queue_threshold_rows: int = _number(1000, 1, 10_000_000, "Rows of backlog from which a stall is possible")
     watchdog_recovery_max_failures: int = _number(3, 1, 100, "Failed recoveries in a row until exit code 1")
-    watchdog_recovery_join_timeout_sec: float = _number(3, 0.1, 300, "Seconds for a stuck writer to end unkilled")
+    watchdog_recovery_join_timeout_sec: float = _number(3, 0.1, 300, "Seconds for a killed writer to be gone")
     drift_warn_sec: float = _number(120, 1, 86400, "Seconds between tick and receipt that are warned about")
     stop_flush_timeout_sec: float = _number(60, 1, 3600, "Seconds to store what was received when stopping")
     seed_recent_db_days: int = _number(5, 1, 366, "Recent days whose databases give the last sequences")
@@ -182,21 +183,9 @@ class Settings(BaseModel):
 
         Raises:
             ConfigError: it is not a directory, or this user can't make it or write in it.
+            JournalError: its disk is full or faulty, which passes: whoever starts us may try again.
         """
-        root = self.data_root.absolute()
-        probe = root / f".write-test-{os.getpid()}"
-        try:
-            root.mkdir(mode=0o755, parents=True, exist_ok=True)
-            os.close(os.open(probe, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
-            probe.unlink()
-        except OSError as error:
-            in_the_way = isinstance(error, FileExistsError | NotADirectoryError)
-            reason = "a file is in the way" if in_the_way else error.strerror
-            raise ConfigError(
-                f"DATA_ROOT={str(root)!r}{_where(self._origins, 'DATA_ROOT')}: expected a directory that this user can "
-                f"write, {reason}; make it writable or choose another"
-            ) from None
-        return root
+        return prepare(self.data_root.absolute(), _where(self._origins, "DATA_ROOT"))
 
 
 class LoadedSettings(NamedTuple):

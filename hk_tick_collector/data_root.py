@@ -6,12 +6,13 @@ Owns the names of those files, and the locks: one recorder and one writer for a 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import time
 from typing import TYPE_CHECKING
 
-from hk_tick_collector.errors import AlreadyRunningError
+from hk_tick_collector.errors import AlreadyRunningError, ConfigError, JournalError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,6 +20,36 @@ if TYPE_CHECKING:
 RECORDER_LOCK = ".recorder.lock"
 WRITER_LOCK = ".writer.lock"
 STATE_NAME = "recorder.json"
+
+
+# What a disk says that is full or faulty. It passes, so it is no setting that is wrong.
+_PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS})
+
+
+def prepare(root: Path, where: str) -> Path:
+    """Make DATA_ROOT (mode 755) and prove by a file that it can be written. Returns it.
+
+    Args:
+        root: its absolute path.
+        where: where the operator has set it, for the message.
+
+    Raises:
+        ConfigError: it is not a directory, or this user can't make it or write in it.
+        JournalError: its disk is full or faulty; whoever starts us may try again.
+    """
+    probe = root / f".write-test-{os.getpid()}"
+    try:
+        root.mkdir(mode=0o755, parents=True, exist_ok=True)
+        os.close(os.open(probe, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+        probe.unlink()
+    except OSError as error:
+        seen = f"DATA_ROOT={str(root)!r}{where}: expected a directory that this user can write"
+        if error.errno in _PASSING:
+            raise JournalError(f"{seen}, {error.strerror}; free some space, or mend the disk") from None
+        in_the_way = isinstance(error, FileExistsError | NotADirectoryError)
+        reason = "a file is in the way" if in_the_way else error.strerror
+        raise ConfigError(f"{seen}, {reason}; make it writable or choose another") from None
+    return root
 
 
 def hold_lock(data_root: Path, name: str, timeout_sec: float) -> int:

@@ -10,6 +10,7 @@ import re
 import signal
 import struct
 import subprocess
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -114,6 +115,22 @@ def test_a_full_disk_loses_nothing(disk: Disk, tmp_path: Path, monkeypatch: pyte
     assert bench.keys() == keys(range(fed))
     assert writer.totals["bad"] == writer.totals["damages"] == writer.totals["revisions"] == 0
     bench.end()
+
+
+def test_a_disk_that_is_full_at_the_start_is_no_wrong_setting(disk: Disk) -> None:
+    """A recorder that finds no room ends with 1, after which it is started again; 2 would say that it never can run."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "nr_inodes=3", "tmpfs", disk.root], check=True)
+    for name in ("a", "b"):
+        (disk.root / name).touch()  # no inode is left
+    env = {"PATH": os.environ["PATH"], "FUTU_SYMBOLS": TENCENT, "DATA_ROOT": str(disk.root / "data")}
+    command = [sys.executable, "-m", "hk_tick_collector.cli.app", "run"]
+    ended = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 1, ended.stderr
+    assert ended.stderr.startswith(
+        f"hk-tick-collector: DATA_ROOT='{disk.root}/data' (environment): expected a directory"
+    )
+    assert "No space left on device" in ended.stderr
+    assert ended.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(("call", "error"), [("pwrite64", "EIO"), ("fdatasync", "EIO"), ("pwrite64", "ENOSPC")])
