@@ -16,12 +16,15 @@ from typing import TYPE_CHECKING, Any
 from hk_tick_collector import logs
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hk_tick_collector.writer import WriterSettings
 
 log = logs.get_logger()
 
 RESTART_SEC_MIN = 0.5
 RESTART_SEC_MAX = 10.0
+RESTART_SEC_REQUESTED = 0.1  # after a recovery that was asked for: what waits has waited long enough
 STABLE_SEC = 30.0
 LINE_MAX = 64 * 1024
 KILL_WAIT_SEC = 5.0
@@ -43,6 +46,8 @@ class RuntimeState:
         self.lag_ms: int | None = None
         self.max_ts_ms: int | None = None
         self.wal_bytes = 0
+        self.wal_held_sec = 0.0  # since when a reader keeps the WAL from being emptied
+        self.dead_since: float | None = None  # since when there is no writer
         self.recoveries = 0
         self.totals: dict[str, int] = {}
 
@@ -50,12 +55,29 @@ class RuntimeState:
 class Collector:
     """Keeps one writer process at work on the journal."""
 
-    def __init__(self, settings: WriterSettings) -> None:
+    def __init__(
+        self,
+        settings: WriterSettings,
+        *,
+        join_timeout_sec: float = 3.0,
+        on_commit: Callable[[float, int], None] | None = None,
+    ) -> None:
+        """Nothing is started yet.
+
+        Args:
+            settings: the writer's.
+            join_timeout_sec: how long a writer that was killed may take to be gone.
+            on_commit: is told of each commit: how many ms it took, and its rows.
+        """
         self._settings = settings
+        self._join_timeout_sec = join_timeout_sec
+        self._on_commit = on_commit
         self._process: asyncio.subprocess.Process | None = None
         self._before: dict[str, int] = {}  # totals of the writers before this one
         self._stopping = False
         self._starting = asyncio.Lock()  # a writer that is just being started is the one to stop
+        self._hurry = asyncio.Event()  # a recovery was asked for: start the next writer at once
+        self._over = asyncio.Event()  # the last writer has ended, and all that it had told is heard
         self.state = RuntimeState()
 
     async def run(self) -> None:
@@ -69,6 +91,9 @@ class Collector:
             lived_sec = time.monotonic() - started
             failures = 0 if lived_sec > STABLE_SEC else failures + 1
             delay_sec = min(RESTART_SEC_MAX, RESTART_SEC_MIN * 2.0 ** max(0, failures - 1))
+            if self._hurry.is_set():
+                self._hurry.clear()
+                failures, delay_sec = 0, RESTART_SEC_REQUESTED
             self.state.recoveries += 1
             log.error(
                 "writer_ended",
@@ -77,7 +102,10 @@ class Collector:
                 restart_in_sec=delay_sec,
                 recoveries=self.state.recoveries,
             )
-            await asyncio.sleep(delay_sec)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(delay_sec):
+                    await self._hurry.wait()
+                self._hurry.clear()
 
     async def _run_once(self) -> int | None:
         """One writer, from start to end. Returns its exit code; None if it did not even start."""
@@ -88,21 +116,45 @@ class Collector:
                 process = await self._start()
             except OSError as exc:  # no memory or no process to be had now
                 log.error("writer_not_started", error=exc)
+                self.state.dead_since = self.state.dead_since or time.monotonic()
                 return None
-        await self._listen(process)
-        code = await process.wait()
+        try:
+            await self._listen(process)
+            code = await process.wait()
+        finally:
+            self._over.set()
+        self.state.dead_since = time.monotonic()
         self._before = dict(self.state.totals)
         return code
 
     def _is_stopping(self) -> bool:
         return self._stopping  # changes while `run` waits
 
-    def request_writer_recovery(self, reason: str) -> None:
-        """Kill the writer; `run` builds the next one, which goes on from the cursor."""
+    @property
+    def living_pid(self) -> int | None:
+        """The writer's pid while there is one; the number of one that has ended may be somebody else's by now."""
+        process = self._process
+        return process.pid if process is not None and process.returncode is None else None
+
+    async def request_writer_recovery(self, reason: str) -> bool:
+        """Kill the writer, and have `run` build the next one at once, which goes on from the cursor.
+
+        Returns:
+            False: it was killed and is still there, which a process can be that waits for a disk. There is no second
+            writer before the first is gone.
+        """
         process = self._process
         log.warning("writer_recovery", reason=reason, pid=process.pid if process else None)
-        if process is not None and process.returncode is None:
-            process.kill()
+        self._hurry.set()
+        if process is None or process.returncode is not None:
+            return True
+        process.kill()
+        try:
+            async with asyncio.timeout(self._join_timeout_sec):
+                await self._over.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def stop(self, timeout_sec: float) -> bool:
         """Have the writer store what the journal holds, and end. False: it could not in that time, and was killed."""
@@ -126,11 +178,10 @@ class Collector:
                 code = await process.wait()
         except TimeoutError:
             process.kill()
-            await process.wait()
-            return False
-        finally:
-            if listener is not None:
-                await listener
+            code = None
+        # Neither may be waited for without end: a process that waits for a disk can't be killed.
+        ends = [asyncio.create_task(process.wait()), *([listener] if listener is not None else [])]
+        await asyncio.wait(ends, timeout=KILL_WAIT_SEC)
         return code == 0
 
     async def _start(self) -> asyncio.subprocess.Process:
@@ -144,6 +195,9 @@ class Collector:
             limit=LINE_MAX,
         )
         self._process = process
+        self._over.clear()
+        self._hurry.clear()
+        self.state.dead_since = None
         self.state.writer_pid = process.pid
         log.info("writer_started", pid=process.pid)
         return process
@@ -164,17 +218,21 @@ class Collector:
         if "totals" in message:
             totals = message["totals"]
             state.totals = {name: self._before.get(name, 0) + value for name, value in totals.items()}
+        # Told with each commit and with each sign of life: a WAL that is held can grow no more, and still be told of.
+        state.wal_bytes = message.get("wal_bytes", state.wal_bytes)
+        state.wal_held_sec = message.get("wal_held_sec", state.wal_held_sec)
         if message["event"] == "error":
             state.last_exception_monotonic = now
             state.last_exception = message["error"]
         if message["event"] == "commit":
             state.last_dequeue_monotonic = now
-            state.wal_bytes = message["wal_bytes"]
             if message["rows"]:
                 state.last_commit_monotonic = now
                 state.last_commit_rows = message["commit_rows"]
                 state.last_commit_ms = message["commit_ms"]
                 state.commit_ms_max = max(state.commit_ms_max, message["commit_ms"])
                 state.lag_ms = message["lag_ms"]
+                if self._on_commit is not None:
+                    self._on_commit(message["commit_ms"], message["rows"])
             if message["max_ts_ms"] is not None:
                 state.max_ts_ms = max(state.max_ts_ms or 0, message["max_ts_ms"])

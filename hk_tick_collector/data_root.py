@@ -23,7 +23,7 @@ STATE_NAME = "recorder.json"
 
 
 # What a disk says that is full or faulty. It passes, so it is no setting that is wrong.
-_PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS})
+_PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
 
 
 def prepare(root: Path, where: str) -> Path:

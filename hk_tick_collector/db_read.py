@@ -114,6 +114,16 @@ def read_stats(path: Path) -> dict[str, SymbolStats]:
         con.close()
 
 
+def rows_of_day(data_root: Path, day: str) -> int:
+    """Ticks stored of a day; 0 where it has no database.
+
+    Raises:
+        DatabaseError: it can't be read now.
+    """
+    path = next((path for path in day_files(data_root) if path.stem == day), None)
+    return sum(stats.rows for stats in read_stats(path).values()) if path is not None else 0
+
+
 class StoredTicks:
     """What is stored in a DATA_ROOT, for those who plan by it. Opens what it reads anew: files come and go."""
 

@@ -7,9 +7,7 @@
     │   ├── LocalProtocolError   we broke the protocol           → a fault of ours: fail loudly
     │   └── RemoteProtocolError  OpenD broke it                  → drop the connection, reconnect
     ├── SessionError             OpenD refused, or is silent     → drop the connection, reconnect
-    ├── JournalError
-    │   ├── JournalDamagedError  bytes that were whole are not   → alarm, skip to the next whole record
-    │   └── JournalFullError     the disk takes no more          → hold, alarm, retry
+    ├── JournalError             it can't be used as it is       → one line, exit 1
     ├── DatabaseError            SQLite failed                   → reset the connection, retry with backoff
     │   └── DatabaseNewerError   made by a newer version         → one line, exit 2
     └── BadTickError             one row makes no sense          → keep it aside with its bytes, go on
@@ -48,14 +46,6 @@ class SessionError(CollectorError):
 
 class JournalError(CollectorError):
     """The journal can't be used as it is."""
-
-
-class JournalDamagedError(JournalError):
-    """A record in the middle of the journal is not what was written."""
-
-
-class JournalFullError(JournalError):
-    """The disk takes no more, or the limit in memory is reached."""
 
 
 class DatabaseError(CollectorError):

@@ -16,7 +16,7 @@ from hk_tick_collector import logs
 from hk_tick_collector.errors import BadTickError, ConfigError, RemoteProtocolError, SessionError
 from hk_tick_collector.futu_fetch import Fetcher, wait_for
 from hk_tick_collector.futu_link import LATE_SEC, Link, UnansweredError
-from hk_tick_collector.futu_state import ClientState
+from hk_tick_collector.futu_state import MARKET_WORDS, ClientState
 from hk_tick_collector.futu_subscribe import Subscriber
 from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.journal_append import wall_ms
@@ -40,6 +40,7 @@ RETRY_SEC_MIN = 2.0
 DRAIN_SEC_MAX = 1.0  # when stopping, for what the kernel still holds of a stream that goes on
 NO_SYMBOL_SEC_MAX = 90.0  # how long plates may be refused where there is nothing else; rate limits end in 30 s
 RETRY_SEC_MAX = 60.0
+LOOK_AT_OPEND_SEC = 60.0
 
 
 class FutuClient:
@@ -55,6 +56,7 @@ class FutuClient:
         # Sessions are told apart in the journal over restarts: the clock is a counter that a restart does not reset.
         self._session = int(time.time())
         self._no_symbol_since: float | None = None
+        self._last_push_at: float | None = None  # of the sessions before
         self._members: dict[str, tuple[str, list[str]]] = {}  # of each plate: the day it was asked for, its symbols
         self.state = ClientState()
 
@@ -62,6 +64,28 @@ class FutuClient:
     def pushes(self) -> int:
         """Ticker pushes received since the start."""
         return self.state.frames + (self._link.pushes if self._link else 0)
+
+    @property
+    def bytes_received(self) -> int:
+        """Bytes received since the start."""
+        return self.state.bytes_received + (self._link.bytes_received if self._link else 0)
+
+    @property
+    def last_heard_at(self) -> float | None:
+        """Monotonic time of the last bytes on the connection that there is; None: there is none."""
+        return self._link.last_heard_at if self._link and self.state.connected else None
+
+    @property
+    def last_push_at(self) -> float | None:
+        """Monotonic time of the last ticker push; None: none came since the start."""
+        on_this = self._link.last_push_at if self._link else None
+        return self._last_push_at if on_this is None else on_this
+
+    @property
+    def last_tick_at(self) -> float | None:
+        """Monotonic time of the last tick that was pushed, or that a fetch brought for the first time."""
+        times = [at for at in (self.last_push_at, self.state.last_fetched_at) if at is not None]
+        return max(times, default=None)
 
     async def run(self) -> None:
         """Connect, record, reconnect; ends only by being cancelled.
@@ -126,7 +150,12 @@ class FutuClient:
         keep_alive_sec = min(max(1.0, opened.keep_alive_interval_sec), KEEP_ALIVE_SEC_MAX)
         parts = [
             asyncio.create_task(part)
-            for part in (self._keep_alive(link, keep_alive_sec), self._watch_link(link), self._record(link))
+            for part in (
+                self._keep_alive(link, keep_alive_sec),
+                self._watch_link(link),
+                self._watch_opend(link),
+                self._record(link),
+            )
         ]
         try:
             over: list[asyncio.Future[Any]] = [link.closed, *parts]
@@ -145,7 +174,7 @@ class FutuClient:
         """Subscribe and fetch, again after each moment that may have missed something; audit in between."""
         settings = self._settings
         subscriber = Subscriber(link, settings.request_timeout_sec, self.state)
-        fetcher = Fetcher(link, settings, self._stored)
+        fetcher = Fetcher(link, settings, self._stored, self.state)
         await self._look_at_opend(link)
         symbols = await self._resolve(subscriber)
         retry_sec, retry_at = RETRY_SEC_MIN, 0.0
@@ -204,19 +233,38 @@ class FutuClient:
         self._no_symbol_since = None
         return list(symbols)
 
-    async def _look_at_opend(self, link: Link) -> None:
-        """Ask for OpenD's state: is it logged in, and how far is its clock from ours."""
+    async def _look_at_opend(self, link: Link) -> bool:
+        """Ask for OpenD's state: the market, whether it is logged in, how far its clock is from ours.
+
+        Returns:
+            Whether it is logged in again, after it was not.
+        """
         before_ms = wall_ms()
         body = await link.call(
             ProtoId.GET_GLOBAL_STATE, messages.get_global_state(), self._settings.request_timeout_sec
         )
         state = messages.global_state(body)
-        self.state.qot_logined = state.qot_logined
+        was_logined, self.state.qot_logined = self.state.qot_logined, state.qot_logined
+        self.state.market = MARKET_WORDS.get(state.market_hk, str(state.market_hk))
+        self.state.market_at = time.monotonic()
         # OpenD tells whole seconds, cut: half a second late in the mean.
         self.state.clock_offset_ms = state.time_sec * 1000 + 500 - (before_ms + wall_ms()) // 2
         self._note("opend_state", market_hk=state.market_hk, qot_logined=state.qot_logined, time_sec=state.time_sec)
-        if not state.qot_logined:
+        if not state.qot_logined and was_logined is not False:
             log.warning("opend_not_logged_in", expected="qotLogined, without which no tick comes")
+        return state.qot_logined and was_logined is False
+
+    async def _watch_opend(self, link: Link) -> None:
+        """Ask for OpenD's state now and then. No answer is no news: whether the link is dead is seen elsewhere."""
+        while True:
+            await asyncio.sleep(LOOK_AT_OPEND_SEC)
+            try:
+                has_regained = await self._look_at_opend(link)
+            except (SessionError, RemoteProtocolError) as exc:
+                log.debug("opend_state_unknown", error=exc)
+                continue
+            if has_regained:  # and its notice has not come through
+                self._missed.set()
 
     async def _keep_alive(self, link: Link, every_sec: float) -> None:
         """Give signs of life on time, and wait for no answer: behind a backlog it is late, and so would be the next."""
@@ -250,6 +298,7 @@ class FutuClient:
     def _begin_session(self, opened: messages.InitReply) -> None:
         state = self.state
         state.connected = True
+        state.down_at = None
         state.session = self._session
         state.since_ms = wall_ms()
         state.opend_version = opened.server_ver
@@ -271,10 +320,14 @@ class FutuClient:
         if link is not None:
             state.frames += link.pushes
             state.bytes_received += link.bytes_received
+            self._last_push_at = self._last_push_at if link.last_push_at is None else link.last_push_at
         if state.connected:
             state.connected = False
+            state.down_at = time.monotonic()
             state.disconnects += 1
             self._note("session_down", reason=reason)
+        else:
+            self._no_symbol_since = None  # OpenD was away: what it says of plates when it is back is another matter
         state.subscribed = []
         state.last_disconnect = reason
 

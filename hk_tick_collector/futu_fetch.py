@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING
 
 from hk_tick_collector import logs
+from hk_tick_collector.errors import SessionError
 from hk_tick_collector.futu_link import UnansweredError
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend.columns import decode_columns
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from hk_tick_collector.futu_link import Link
-    from hk_tick_collector.futu_state import ClientSettings, Stored
+    from hk_tick_collector.futu_state import ClientSettings, ClientState, Stored
 
 log = logs.get_logger()
 
@@ -32,18 +33,20 @@ IN_FLIGHT = 8  # calls under way: enough to keep OpenD busy, few enough to keep 
 ATTEMPTS = 3
 ATTEMPT_PAUSE_SEC = 1.0
 CANARIES = 10  # the busiest symbols, which are asked for even when no push comes at all
+PUSHES_MISSING_MAX = 2  # so often in a row; subscribing anew has not helped then, and a new connection may
 
 
 class Fetcher:
     """Fetches ticks on one connection."""
 
-    def __init__(self, link: Link, settings: ClientSettings, stored: Stored) -> None:
+    def __init__(self, link: Link, settings: ClientSettings, stored: Stored, state: ClientState) -> None:
         self._link = link
         self._settings = settings
         self._stored = stored
+        self._state = state
         self._rows_before: list[dict[str, int]] = []  # at the last two audits
         self._newest: dict[str, int] = {}  # the highest sequence that was fetched; 0: there was none
-        self._pushes_fail = False  # ticks were fetched that should have been pushed, and no push came at all
+        self._missing = 0  # audits in a row that found ticks which should have been pushed, while no push came at all
         self._audited_at = time.monotonic()
         self._pushes_at_audit = 0
 
@@ -78,12 +81,17 @@ class Fetcher:
         over the interval so that the stream is not disturbed. While no push comes at all (night, lunch) only the
         busiest symbols are asked for, and seldom. If they have traded nevertheless, it is the pushes that fail: then
         `interrupt` is set, for all symbols to be subscribed and fetched again.
+
+        Raises:
+            SessionError: that has not helped.
         """
         settings = self._settings
         since_sec = time.monotonic() - self._audited_at
         is_quiet = self._link.pushes == self._pushes_at_audit
         every_sec = settings.poll_interval_sec
-        if is_quiet and not self._pushes_fail:
+        if not is_quiet:
+            self._missing = 0
+        elif not self._missing:
             every_sec = max(every_sec, settings.poll_stale_sec)
         if since_sec < every_sec:
             return False
@@ -100,11 +108,20 @@ class Fetcher:
             await asyncio.gather(*(self._audit_one(symbol, depths[symbol]) for symbol in part))
             if await wait_for(interrupt, pause_sec):
                 return False
-        self._pushes_fail = self._link.pushes == self._pushes_at_audit and any(
-            newest is not None and self._newest.get(symbol) != newest for symbol, newest in newest_before.items()
-        )
-        if self._pushes_fail:
-            log.error("pushes_missing", symbols=len(symbols), expected="pushes, since there are trades")
+        # Where something was pushed since the audit before, pushes that end now are a session that ends, as at noon.
+        traded = [s for s, newest in newest_before.items() if newest is not None and self._newest.get(s) != newest]
+        if is_quiet and traded and self._link.pushes == self._pushes_at_audit:
+            self._missing += 1
+            self._state.resubscribes += 1
+            log.error(
+                "pushes_missing",
+                symbols=len(symbols),
+                traded=len(traded),
+                in_row=self._missing,
+                expected="pushes, since there are trades",
+            )
+            if self._missing >= PUSHES_MISSING_MAX:
+                raise SessionError(f"no pushes, though {len(traded)} symbols trade, also after subscribing anew")
             interrupt.set()
         return True
 
@@ -116,7 +133,14 @@ class Fetcher:
         if is_cut_off and depth < TICKER_REPLY_MAX and (before is None or min(sequences) > before):
             refused, sequences = await self._ask(symbol, TICKER_REPLY_MAX, Purpose.AUDIT)
         if refused is None:  # else the next audit has to reach back as far as this one should have
-            self._newest[symbol] = max(sequences, default=0)
+            self._note_newest(symbol, sequences)
+
+    def _note_newest(self, symbol: str, sequences: list[int]) -> None:
+        """Keep how far a fetch reached; whether it brought news, too: reading an old tick again is no sign of life."""
+        newest = max(sequences, default=0)
+        if newest != self._newest.get(symbol, 0):
+            self._state.last_fetched_at = time.monotonic()
+        self._newest[symbol] = newest
 
     async def _depths(self, symbols: list[str]) -> dict[str, int]:
         """How many ticks to ask for. What is stored lags behind what came, so the last but one audit is the base."""
@@ -142,7 +166,7 @@ class Fetcher:
             for symbol in queue:
                 reason, sequences = await self._ask(symbol, count, Purpose.BACKFILL)
                 if reason is None:
-                    self._newest[symbol] = max(sequences, default=0)
+                    self._note_newest(symbol, sequences)
                 else:
                     refused[symbol] = reason
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from hk_tick_collector.journal_append import Journal
     from hk_tick_collector.opend.messages import InitReply, Notice
-    from hk_tick_collector.opend.protocol import ClientConnection
+    from hk_tick_collector.opend.protocol import ClientConnection, Received
 
 log = logs.get_logger()
 
@@ -47,6 +47,7 @@ class Link(asyncio.Protocol):
         closed: done when the connection is over; its result says why.
         pushes: ticker pushes received on it.
         last_heard_at: monotonic time of the last bytes; a large frame may come for long.
+        last_push_at: monotonic time of the last ticker push; None: none came yet.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Link(asyncio.Protocol):
         self.pushes = 0
         self.bytes_received = 0
         self.last_heard_at = time.monotonic()
+        self.last_push_at: float | None = None
 
     async def open(self, host: str, port: int, timeout_sec: float) -> InitReply:
         """Connect and be accepted.
@@ -160,10 +162,7 @@ class Link(asyncio.Protocol):
         self.bytes_received += len(data)
         self.last_heard_at = time.monotonic()
         if received.raw:
-            self.pushes += received.pushes
-            self._journal.append_frames(self._session, wall_ms(), received.raw)
-            if self._journal.is_full:
-                self._pause()
+            self._keep(received)
         if received.opened is not None and not self._opened.done():
             self._opened.set_result(received.opened)
         for frame in received.frames:
@@ -183,6 +182,14 @@ class Link(asyncio.Protocol):
         self._finish(f"connection {'lost: ' + str(exc) if exc else 'closed by OpenD'}{where}")
 
     # ----
+
+    def _keep(self, received: Received) -> None:
+        if received.pushes:
+            self.pushes += received.pushes
+            self.last_push_at = self.last_heard_at
+        self._journal.append_frames(self._session, wall_ms(), received.raw)
+        if self._journal.is_full:
+            self._pause()
 
     def _notice(self, body: bytes) -> None:
         try:

@@ -5,9 +5,24 @@ Owns the values that the parts of the session share. Never does anything.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from hk_tick_collector.opend.crypto import PacketEncAlgo, RsaKey
+
+# Qot_Common.QotMarketState, as far as the Hong Kong stock market takes its values. OpenD's numbers, its words.
+MARKET_WORDS: Final = {
+    0: "NONE",
+    1: "AUCTION",
+    2: "WAITING_OPEN",
+    3: "MORNING",
+    4: "REST",
+    5: "AFTERNOON",
+    6: "CLOSED",
+    19: "HK_CAS",
+}
+# The states in which there are trades: the opening match comes while it waits for the opening, odd lots in the closing
+# auction. Its last print comes when OpenD says CLOSED already, so nothing may stop at that.
+OPEN_WORDS: Final = frozenset({"AUCTION", "WAITING_OPEN", "MORNING", "AFTERNOON", "HK_CAS"})
 
 
 class ClientSettings(NamedTuple):
@@ -54,7 +69,12 @@ class ClientState:
         self.connects = 0
         self.disconnects = 0
         self.last_disconnect: str | None = None
+        self.down_at: float | None = None  # monotonic: when the last session ended; None: none has yet, or there is one
         self.frames = 0
         self.bytes_received = 0
         self.backfills = 0
         self.audit_cycles = 0
+        self.resubscribes = 0  # because pushes were missing
+        self.market: str | None = None  # OpenD's word for the state of the Hong Kong market
+        self.market_at: float | None = None  # monotonic: when it said so
+        self.last_fetched_at: float | None = None  # monotonic: when a fetch brought a tick that was not known

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import time as clock
 from enum import Enum, auto
 from typing import NamedTuple
 
@@ -23,6 +24,11 @@ DAY_MS = 24 * 3600 * 1000
 # second is far enough to outlive every file.
 EPOCH_MS_MIN = 946_684_800_000  # 2000-01-01
 EPOCH_MS_MAX = 4_102_444_800_000  # 2100-01-01
+
+
+_SATURDAY = 5
+# Pre-opening to noon; then to the latest closing print (HKEX's trading hours).
+_SESSIONS = ((clock(9), clock(12)), (clock(13), clock(16, 10)))
 
 
 class Form(Enum):
@@ -100,6 +106,15 @@ def hk_day(ts_ms: int) -> str:
 def hk_midnight_ms(ts_ms: int) -> int:
     """UTC epoch ms of the Hong Kong midnight at or before `ts_ms`."""
     return ts_ms - (ts_ms + HK_OFFSET_MS) % DAY_MS
+
+
+def is_trading_time(ts_ms: int) -> bool:
+    """Whether Hong Kong trades at that moment by its clock alone: weekdays, the sessions with their auctions.
+
+    Knows no holidays, half days or closures: only where OpenD has not told the market's state.
+    """
+    at = datetime.fromtimestamp(ts_ms / 1000, HK)
+    return at.weekday() < _SATURDAY and any(begin <= at.time() < end for begin, end in _SESSIONS)
 
 
 def hk_text(ts_ms: int) -> str:

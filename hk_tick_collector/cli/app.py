@@ -21,7 +21,10 @@ DEBUG = "--debug"
 COMMANDS = {
     "run": ("run_cmd", "run_command"),
     "status": ("status_cmd", "status_command"),
+    "verify": ("verify_cmd", "verify_command"),
     "sql": ("sql_cmd", "sql_command"),
+    "repair": ("repair_cmd", "repair_command"),
+    "rebuild": ("rebuild_cmd", "rebuild_command"),
     "config": ("config_cmd", "config_command"),
     "demo": ("demo_cmd", "demo_command"),
     "simulate": ("simulate_cmd", "simulate_command"),

@@ -13,16 +13,19 @@ from hk_tick_collector.config import load_settings
 from hk_tick_collector.data_root import RECORDER_LOCK, STATE_NAME, is_locked
 from hk_tick_collector.db_read import find_day, read_stats
 from hk_tick_collector.errors import ConfigError
+from hk_tick_collector.health import Verdict, end_text, judge
 from hk_tick_collector.hktime import hk_text
 from hk_tick_collector.journal import DIRECTORY, JournalReader, load_cursor
 from hk_tick_collector.schema import day_files
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 SYMBOLS_SHOWN = 20
 LAG_WARN_MS = 5_000
 STALE_STATE_SEC = 30.0
+COLOURS = {Verdict.OK: "green", Verdict.DEGRADED: "yellow", Verdict.UNPROVEN: "yellow", Verdict.FAILING: "red"}
 
 
 def status_command(
@@ -75,9 +78,11 @@ def read_status(root: Path, day: str | None = None) -> dict[str, Any]:
         )
     symbols.sort(key=lambda entry: -entry["rows"])
     last = max(symbols, key=lambda entry: entry["last_ts_ms"], default=None)
+    health = judge(recorder, now_ms)
     return {
         "data_root": str(root.absolute()),
         "day": files[-1].stem if files else None,
+        "health": {"verdict": health.verdict.value, "reasons": list(health.reasons)},
         "recorder": recorder,
         "journal": _journal(root, now_ms),
         "rows": sum(entry["rows"] for entry in symbols),
@@ -96,7 +101,10 @@ def _recorder(root: Path, now_ms: int) -> dict[str, Any]:
     except (OSError, ValueError):
         said = None
     state: dict[str, Any] = said if isinstance(said, dict) else {}
-    state["running"] = is_locked(root / RECORDER_LOCK)
+    is_running = is_locked(root / RECORDER_LOCK)
+    if not is_running and state.get("running"):
+        state["died"] = True
+    state["running"] = is_running
     state["said_sec_ago"] = round((now_ms - state["at_ms"]) / 1000, 1) if "at_ms" in state else None
     return state
 
@@ -125,26 +133,9 @@ def _journal(root: Path, now_ms: int) -> dict[str, Any]:
 def _show(console: Console, status: dict[str, Any], *, all_symbols: bool) -> None:
     from rich.table import Table  # noqa: PLC0415
 
-    recorder, journal = status["recorder"], status["journal"]
-    summary = Table.grid(padding=(0, 2))
-    summary.add_row("recorder", _recorder_text(recorder))
-    summary.add_row("OpenD", _session_text(recorder))
-    for name, why in list(recorder.get("session", {}).get("refused", {}).items())[:SYMBOLS_SHOWN]:
-        summary.add_row("", f"[red]refused[/] {name}: {why}")
-    lag = journal["lag_ms"]
-    colour = "red" if lag > LAG_WARN_MS else "green"
-    summary.add_row("journal", f"[{colour}]{journal['backlog_bytes']:,} bytes not stored yet, lag {lag:,} ms[/]")
+    console.print(_summary(status))
     if status["day"] is None:
-        summary.add_row("stored", "[yellow]nothing yet[/]")
-        console.print(summary)
         return
-    wal = f" (and {status['wal_bytes'] / 1e6:,.1f} MB of log)" if status["wal_bytes"] else ""
-    summary.add_row(
-        "stored", f"{status['rows']:,} ticks of {status['day']} in {status['database_bytes'] / 1e6:,.1f} MB{wal}"
-    )
-    if status["last_ts_ms"] is not None:
-        summary.add_row("last tick", f"{hk_text(status['last_ts_ms'])}  {status['last_symbol']}")
-    console.print(summary)
     table = Table(header_style="bold", box=None, padding=(0, 2, 0, 0))
     table.add_column("symbol")
     for column in ("rows", "volume", "last tick (HK)", "age s", "lag ms"):
@@ -165,9 +156,44 @@ def _show(console: Console, status: dict[str, Any], *, all_symbols: bool) -> Non
         console.print(f"[dim]… and {rest} more symbols: --all[/]")
 
 
+def _summary(status: dict[str, Any]) -> Table:
+    from rich.table import Table  # noqa: PLC0415
+
+    recorder, journal = status["recorder"], status["journal"]
+    summary = Table.grid(padding=(0, 2))
+    summary.add_row("recorder", _recorder_text(recorder))
+    verdict, reasons = Verdict(status["health"]["verdict"]), status["health"]["reasons"]
+    summary.add_row("health", f"[{COLOURS[verdict]}]{verdict}[/]")
+    for reason in reasons:
+        summary.add_row("", _plain(reason))
+    summary.add_row("OpenD", _session_text(recorder))
+    for name, why in list(recorder.get("session", {}).get("refused", {}).items())[:SYMBOLS_SHOWN]:
+        summary.add_row("", f"[red]refused[/] {_plain(name)}: {_plain(why)}")
+    lag = journal["lag_ms"]
+    colour = "red" if lag > LAG_WARN_MS else "green"
+    summary.add_row("journal", f"[{colour}]{journal['backlog_bytes']:,} bytes not stored yet, lag {lag:,} ms[/]")
+    if status["day"] is None:
+        summary.add_row("stored", "[yellow]nothing yet[/]")
+        return summary
+    wal = f" (and {status['wal_bytes'] / 1e6:,.1f} MB of log)" if status["wal_bytes"] else ""
+    summary.add_row(
+        "stored", f"{status['rows']:,} ticks of {status['day']} in {status['database_bytes'] / 1e6:,.1f} MB{wal}"
+    )
+    if status["last_ts_ms"] is not None:
+        summary.add_row("last tick", f"{hk_text(status['last_ts_ms'])}  {status['last_symbol']}")
+    return summary
+
+
+def _plain(words: object) -> str:
+    """OpenD's words are shown as they are: a bracket in them is no colour."""
+    from rich.markup import escape  # noqa: PLC0415
+
+    return escape(str(words))
+
+
 def _recorder_text(recorder: dict[str, Any]) -> str:
     if not recorder["running"]:
-        return "[yellow]not running[/]"
+        return f"[yellow]not running[/]{', ' + _plain(end_text(recorder)) if 'at_ms' in recorder else ''}"
     said = recorder["said_sec_ago"]
     if said is None or said > STALE_STATE_SEC:
         return f"[red]running, pid {recorder.get('pid')}, but silent for {said} s[/]"
@@ -179,6 +205,6 @@ def _session_text(recorder: dict[str, Any]) -> str:
     if not session or not recorder["running"]:
         return "[dim]unknown[/]"
     if not session["connected"]:
-        return f"[red]not connected[/]: {session['last_disconnect']}"
+        return f"[red]not connected[/]: {_plain(session['last_disconnect'])}"
     left_out = f", [red]{len(session['left_out'])} without quota[/]" if session["left_out"] else ""
     return f"[green]connected[/] since {hk_text(session['since_ms'])}, {session['subscribed']} symbols{left_out}"

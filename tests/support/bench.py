@@ -34,6 +34,14 @@ class Bench:
         self._processes.append(sim)
         return sim.start()
 
+    def simulate_day(self, *options: str, symbols: int = 5) -> SimulatorProcess:
+        """Start a simulator of a Hong Kong day; `options` tell which, from when, and how fast."""
+        sim = SimulatorProcess(
+            self.directory, *options, *("--symbols", str(symbols)), name=f"sim{len(self._processes)}"
+        )
+        self._processes.append(sim)
+        return sim.start()
+
     def record(self, sim: SimulatorProcess | int, *symbols: str, count: int = 5, **settings: object) -> RecorderProcess:
         """Start a recorder of these symbols, or of the `count` busiest; `sim` may be a port where there is none yet."""
         recorder = RecorderProcess(

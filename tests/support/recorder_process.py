@@ -44,7 +44,7 @@ QUICK = {
     "SQLITE_BUSY_TIMEOUT_MS": "1000",
 }
 
-_LINE = re.compile(r"(?P<when>\S+Z) (?P<level>[A-Z]+) +(?P<event>\w+)(?P<rest>.*)")
+_LINE = re.compile(r"(?P<when>\S+Z) (?P<level>[A-Z]+) +(?P<event>(?:WATCHDOG )?\w+)(?P<rest>.*)")
 _FIELD = re.compile(r' (\w+)=("(?:[^"\\]|\\.)*"|\S*)')
 
 

@@ -93,7 +93,7 @@ def test_a_writer_that_ends_is_built_again_and_totals_go_on(bench: WriterBench, 
         if how == "it dies":
             os.kill(pid, signal.SIGKILL)
         else:
-            collector.request_writer_recovery("test")
+            assert await collector.request_writer_recovery("test")
         await until(lambda: state.recoveries == life + 1)
         await until(lambda: state.writer_pid != pid)
 
@@ -113,8 +113,90 @@ def test_a_writer_that_ends_is_built_again_and_totals_go_on(bench: WriterBench, 
 
 def test_recovery_of_a_writer_that_is_not_there_does_nothing(bench: WriterBench) -> None:
     """Asking for a recovery before the first writer was started is harmless."""
-    collector_of(bench).request_writer_recovery("test")
+    assert asyncio.run(collector_of(bench).request_writer_recovery("test"))
     assert bench.keys() == []
+
+
+def test_a_recovery_does_not_wait_for_the_backoff(bench: WriterBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither one that ends the writer, nor one that is asked for while a dead writer's next is held back."""
+    monkeypatch.setattr(collector_module, "RESTART_SEC_MIN", 10 * WAIT_SEC)
+    monkeypatch.setattr(collector_module, "RESTART_SEC_MAX", 10 * WAIT_SEC)
+    collector = collector_of(bench)
+    state = collector.state
+
+    async def store(count: int) -> None:
+        bench.feed(pushes(TENCENT, range(count - 100, count)))
+        await until(lambda: state.totals.get("inserted") == count)
+
+    async def work() -> None:
+        await store(100)
+        assert await collector.request_writer_recovery("it hangs")
+        await store(200)
+        assert state.dead_since is None
+        assert collector.living_pid is not None
+        os.kill(collector.living_pid, signal.SIGKILL)
+        await until(lambda: state.dead_since is not None)
+        assert collector.living_pid is None
+        assert await collector.request_writer_recovery("it is gone")
+        await store(300)
+        assert await collector.stop(WAIT_SEC)
+
+    run(collector, work())
+    assert state.recoveries == 2
+    assert bench.keys() == keys(range(300))
+
+
+def test_a_writer_that_can_not_be_killed_is_a_failed_recovery(
+    bench: WriterBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that waits for a disk outlives SIGKILL: that is told in time, and no second writer is started beside it."""
+    monkeypatch.setattr(collector_module, "KILL_WAIT_SEC", 0.2)
+    collector = Collector(WriterSettings(data_root=str(bench.root), max_wait_ms=10), join_timeout_sec=0.2)
+
+    async def work() -> None:
+        task = asyncio.create_task(collector.run())
+        await until(lambda: collector.state.last_alive_monotonic is not None)
+        pid = collector.living_pid
+        process = collector._process
+        assert process is not None
+        assert pid is not None
+        monkeypatch.setattr(type(process), "kill", lambda _self: None)
+        os.kill(pid, signal.SIGSTOP)
+        assert not await collector.request_writer_recovery("it hangs")
+        assert collector.living_pid == collector.state.writer_pid == pid
+        assert not await collector.stop(0.2), "a stop does not wait for it either"
+        assert collector.living_pid == pid
+        os.kill(pid, signal.SIGKILL)
+        async with asyncio.timeout(WAIT_SEC):
+            await task
+
+    asyncio.run(work())
+
+
+def test_each_commit_is_told_on(bench: WriterBench) -> None:
+    """Whoever counts commits gets the time that each took, and its rows."""
+    told: list[tuple[float, int]] = []
+    collector = Collector(
+        WriterSettings(data_root=str(bench.root), max_wait_ms=10), on_commit=lambda ms, rows: told.append((ms, rows))
+    )
+
+    async def work() -> None:
+        bench.feed(pushes(TENCENT, range(100)))
+        await until(lambda: collector.state.totals.get("inserted") == 100)
+        assert await collector.stop(WAIT_SEC)
+
+    run(collector, work())
+    assert sum(rows for _, rows in told) == 100
+    assert all(ms > 0 for ms, _ in told)
+
+
+def test_a_reader_that_holds_the_wal_is_known_from_any_message(bench: WriterBench) -> None:
+    """An idle writer tells of it too, and one of an older version, which tells nothing, is no fault."""
+    state = (collector := collector_of(bench)).state
+    collector._hear({"event": "alive", "wal_bytes": 7, "wal_held_sec": 61.5})
+    assert (state.wal_bytes, state.wal_held_sec) == (7, 61.5)
+    collector._hear({"event": "alive"})
+    assert (state.wal_bytes, state.wal_held_sec) == (7, 61.5)
 
 
 def test_an_error_of_the_writer_is_known(bench: WriterBench) -> None:

@@ -51,7 +51,7 @@ def test_everything_raised_on_purpose_is_a_collector_error() -> None:
         (errors.ConfigError, 2),
         (errors.DatabaseError, 1),
         (errors.SessionError, 1),
-        (errors.JournalFullError, 1),
+        (errors.JournalError, 1),
         (errors.BadTickError, 1),
     ],
 )

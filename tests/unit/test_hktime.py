@@ -19,6 +19,7 @@ from hk_tick_collector.hktime import (
     hk_day,
     hk_midnight_ms,
     hk_text,
+    is_trading_time,
     parse_time,
     utc_text,
 )
@@ -203,3 +204,26 @@ def test_times_for_people_have_their_zone() -> None:
 def test_hong_kong_is_8_hours_ahead() -> None:
     """The offset of the zone and the constant are the same."""
     assert HK.utcoffset(None) == timedelta(milliseconds=HK_OFFSET_MS) == timedelta(hours=8)
+
+
+@pytest.mark.parametrize(
+    ("written", "is_trading"),
+    [
+        ("2026-11-20 08:59:59", False),
+        ("2026-11-20 09:00:00", True),
+        ("2026-11-20 11:59:59", True),
+        ("2026-11-20 12:00:00", False),
+        ("2026-11-20 12:59:59", False),
+        ("2026-11-20 13:00:00", True),
+        ("2026-11-20 16:09:59", True),
+        ("2026-11-20 16:10:00", False),
+        ("2026-11-20 23:00:00", False),
+        ("2026-11-21 10:00:00", False),  # a Saturday
+        ("2026-11-22 10:00:00", False),
+        ("2026-11-23 10:00:00", True),
+        ("2026-12-25 10:00:00", True),  # a holiday: only OpenD knows
+    ],
+)
+def test_trading_time_is_the_clocks_alone(written: str, *, is_trading: bool) -> None:
+    """Weekdays, from the pre-opening to noon and from one to the latest closing print, in Hong Kong."""
+    assert is_trading_time(parse_time(written).ms) is is_trading

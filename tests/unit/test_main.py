@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -128,6 +129,13 @@ def test_a_second_recorder_is_refused_and_the_first_goes_on(bench: Bench, tmp_pa
     bench.settle_whole(sim, recorder)
 
 
+def test_a_port_that_is_taken_is_one_line_and_exit_2(tmp_path: Path) -> None:
+    """METRICS_PORT is had before anything is recorded, or it is the operator's to mend."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert refusal(tmp_path, METRICS_PORT=str(port)).startswith(f"METRICS_PORT={port}: can't listen on 127.0.0.1")
+
+
 # ---- it ends
 
 
@@ -143,7 +151,9 @@ def test_a_stop_stores_everything_and_ends_with_0(bench: Bench, number: signal.S
     (line,) = recorder.log_lines("recorder_stopped")
     assert (line.fields["reason"], line.fields["stored"]) == (number.name, "True")
     assert int(line.fields["rows"]) == len(recorder.rows())
-    assert recorder.state()["running"] is False
+    state = recorder.state()
+    assert (state["running"], state["stop_reason"], state["stored"]) == (False, number.name, True)
+    assert state["started_ms"] < state["stopped_ms"] == pytest.approx(state["at_ms"], abs=5000)
     assert not recorder.log_lines("fatal")
     recorder.start()
     bench.settle_whole(sim, recorder)

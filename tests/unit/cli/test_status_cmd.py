@@ -5,12 +5,14 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import time
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 import typer
 from support.bodies import TICK_TS_MS
+from support.recorder_state import healthy_state
 from typer.testing import CliRunner, Result
 
 from hk_tick_collector import data_root
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
 EMPTY: Final[dict[str, Any]] = {
     "day": None,
+    "health": {"verdict": "unproven", "reasons": ["no recorder has told of itself yet"]},
     "recorder": {"running": False, "said_sec_ago": None},
     "journal": {"backlog_bytes": 0, "lag_ms": 0},
     "rows": 0,
@@ -268,6 +271,59 @@ def test_a_silent_recorder_is_not_shown_as_well(root: Path) -> None:
     text = shown(root)
     assert "running, pid 4711, but silent for 360" in text
     assert "version 9.9" not in text
+
+
+def test_a_recorder_that_was_stopped_says_when(root: Path) -> None:
+    """The lock is free, and it has said that it ends: nobody needs to wonder."""
+    say(root, running=False, stopped_ms=TICK_TS_MS, stop_reason="SIGTERM", stored=True)
+    assert "not running, stopped cleanly at 2020-03-30 16:04:41 HK" in shown(root)
+    health = read_status(root)["health"]
+    assert health["verdict"] == "failing"
+    assert health["reasons"] == ["no recorder is running: stopped cleanly at 2020-03-30 16:04:41 HK"]
+
+
+def test_a_recorder_that_died_says_since_when(root: Path) -> None:
+    """The lock is free, and its last word was that it runs: something has killed it."""
+    say(root, running=True, at_ms=TICK_TS_MS)
+    assert "not running, did not stop cleanly, last heard of at 2020-03-30 16:04:41 HK" in shown(root)
+    assert read_status(root)["health"]["verdict"] == "failing"
+
+
+@pytest.mark.usefixtures("lock")
+def test_health_is_shown_with_each_reason(root: Path) -> None:
+    """The verdict and why, a line each; what OpenD says is shown as it is, never as colours."""
+    state = healthy_state(
+        at_ms=time.time_ns() // 1_000_000,
+        market={"state": "CLOSED", "is_open": False, "source": "opend"},
+        session={"refused": {"HK.99999": "no [red]such[/] stock"}, "clock_offset_ms": 5200},
+    )
+    (root / data_root.STATE_NAME).write_text(json.dumps(state))
+    text = shown(root)
+    assert re.search(r"^health +degraded *$", text, re.MULTILINE)
+    assert re.search(r"^ +1 symbol refused: HK.99999 \(no \[red\]such\[/\] stock\) *$", text, re.MULTILINE)
+    assert re.search(r"^ +clock 5.2 s behind OpenD's: ", text, re.MULTILINE)
+    assert read_status(root)["health"]["verdict"] == "degraded"
+    state["session"] |= {"refused": {}, "clock_offset_ms": 0}
+    (root / data_root.STATE_NAME).write_text(json.dumps(state))
+    assert re.search(r"^health +ok *$", shown(root), re.MULTILINE)
+
+
+@pytest.mark.usefixtures("lock")
+def test_a_recorder_that_hangs_is_failing(root: Path) -> None:
+    """It holds the lock, and what it says is old."""
+    say(root, running=True, at_ms=time.time_ns() // 1_000_000 - 3_600_000)
+    health = read_status(root)["health"]
+    assert health["verdict"] == "failing"
+    assert health["reasons"][0].startswith("the recorder has said nothing for 60 min")
+
+
+@pytest.mark.usefixtures("lock")
+def test_what_an_older_recorder_says_is_shown(root: Path) -> None:
+    """It tells less; what there is is shown and judged."""
+    say(root)
+    text = shown(root)
+    assert "running, pid 4711, version 9.9" in text
+    assert re.search(r"^health +(unproven|ok) *$", text, re.MULTILINE)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1, 2]", "null"])

@@ -1,0 +1,180 @@
+"""`repair`: put times right that are eight hours late."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path  # noqa: TC003 - typer reads it
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hk_tick_collector.cli.progress import Progress
+from hk_tick_collector.config import load_settings
+from hk_tick_collector.db_read import find_day
+from hk_tick_collector.errors import ConfigError
+from hk_tick_collector.hktime import hk_text, utc_text
+from hk_tick_collector.repair.rules import CORRECTION_HOURS_MIN, HOUR_MS, Finding, Rule
+from hk_tick_collector.repair.times import FileReport, Repair
+from hk_tick_collector.schema import day_files
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from hk_tick_collector.repair.layout import Sample
+
+LOG_WIDTH = 160
+
+
+def repair_command(  # noqa: PLR0913 - each is an option
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Databases; all days of DATA_ROOT if none is given.")
+    ] = None,
+    *,
+    data_root: Annotated[str | None, typer.Option(help="Overrides DATA_ROOT.")] = None,
+    day: Annotated[list[str] | None, typer.Option(help="Only this day (YYYYMMDD); can be repeated.")] = None,
+    by_seq: Annotated[
+        bool, typer.Option("--by-seq", help="Prove each correction from the sequence; works on old data too.")
+    ] = False,
+    threshold_hours: Annotated[
+        float, typer.Option(help="A time further than this in the future is late.", min=0)
+    ] = 2.0,
+    correction_hours: Annotated[
+        float, typer.Option(help="How much too late such times are.", min=CORRECTION_HOURS_MIN)
+    ] = 8.0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Look only; changes nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
+    env_file: Annotated[Path | None, typer.Option(help="File with NAME=value lines, instead of .env.")] = None,
+) -> None:
+    """Put times right that are eight hours late, in any day database. Stop the recorder first."""
+    if files and (data_root or day):
+        raise ConfigError("either files, or a DATA_ROOT and its days: not both")
+    overrides = {"DATA_ROOT": data_root} if data_root else {}
+    paths = files or _days(
+        load_settings(config_path=config, env_file=env_file, overrides=overrides).settings.data_root, day or []
+    )
+    for path in paths:
+        if not path.is_file():
+            raise ConfigError(f"{path} is no file")
+    now_ms = time.time_ns() // 1_000_000
+    rule = Rule(round(correction_hours * HOUR_MS), None if by_seq else now_ms + round(threshold_hours * HOUR_MS))
+    progress = Progress()
+    reports = list(Repair(rule, dry_run, progress.tell, set()).run(paths))
+    code = exit_code(reports, rule)
+    if as_json:
+        typer.echo(json.dumps(_as_dict(reports, rule, now_ms, code, is_dry_run=dry_run), indent=2))
+    else:
+        from rich.console import Console  # noqa: PLC0415 - not for --json
+
+        console = Console()
+        if not console.is_terminal:  # a log, which is not cut at the 80 columns of a terminal that is none
+            console.width = max(console.width, LOG_WIDTH)
+        _show(console, reports, rule, now_ms, is_dry_run=dry_run)
+    raise typer.Exit(code)
+
+
+def exit_code(reports: list[FileReport], rule: Rule) -> int:
+    """1 where something is late, or in the future, and could not be put right."""
+    is_left = rule.future_from_ms is not None and any(_left(report) for report in reports)
+    return int(is_left or any(report.error for report in reports))
+
+
+def _days(root: Path, days: list[str]) -> list[Path]:
+    if not root.is_dir():
+        raise ConfigError(f"DATA_ROOT {root.absolute()} is no directory")
+    return [find_day(root, day) for day in days] or day_files(root)
+
+
+def _left(report: FileReport) -> int:
+    """Rows in the future that are not the fault, or can't be."""
+    return report.findings[Finding.CONTRADICTED] + report.findings[Finding.BEYOND]
+
+
+def _as_dict(reports: list[FileReport], rule: Rule, now_ms: int, code: int, *, is_dry_run: bool) -> dict[str, Any]:
+    return {
+        "by_seq": rule.future_from_ms is None,
+        "dry_run": is_dry_run,
+        "now_ms": now_ms,
+        "future_from_ms": rule.future_from_ms,
+        "correction_hours": rule.correction_ms / HOUR_MS,
+        "rows": sum(report.findings.total() for report in reports),
+        "repaired": sum(report.repaired for report in reports),
+        "exit_code": code,
+        "files": [report.as_dict() for report in reports],
+    }
+
+
+def _show(console: Console, reports: list[FileReport], rule: Rule, now_ms: int, *, is_dry_run: bool) -> None:
+    from rich.table import Table  # noqa: PLC0415
+
+    hours = f"{rule.correction_ms / HOUR_MS:g} h"
+    if rule.future_from_ms is None:
+        console.print(f"late: {hours} after what the sequence says, to ten minutes", highlight=False)
+    else:
+        console.print(f"late: after {hk_text(rule.future_from_ms)}; now it is {hk_text(now_ms)}", highlight=False)
+    table = Table(header_style="bold", box=None, padding=(0, 2, 0, 0))
+    table.add_column("file")
+    for column in ("rows", "would be repaired" if is_dry_run else "repaired", "moved", "dropped", "revised"):
+        table.add_column(column, justify="right")
+    for column in ("unproven",) if rule.future_from_ms is None else ():
+        table.add_column(column, justify="right")
+    table.add_column("left alone", justify="right")
+    for report in reports:
+        numbers = [report.findings.total(), report.repaired, sum(report.moved.values()), report.dropped, report.revised]
+        if rule.future_from_ms is None:
+            numbers.append(report.findings[Finding.UNPROVEN])
+        table.add_row(report.path.name, *(f"{number:,}" for number in [*numbers, _left(report)]))
+    console.print(table)
+    for report in reports:
+        _show_samples(console, report, is_dry_run=is_dry_run)
+    _show_ends(console, reports, rule, is_dry_run=is_dry_run)
+
+
+def _show_samples(console: Console, report: FileReport, *, is_dry_run: bool) -> None:
+    """The same rows before and after, as they were and are read from the files."""
+    for title, samples in (("before", report.before), ("would be" if is_dry_run else "after", report.after)):
+        if samples and not report.error:
+            console.print(_sample_table(f"{report.path.name}: {title}", samples))
+    for backup in report.backups:
+        console.print(f"backup: {backup}", highlight=False, soft_wrap=True)
+
+
+def _sample_table(title: str, samples: list[Sample]) -> Any:  # noqa: ANN401 - rich is imported late
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(title=title, title_justify="left", header_style="bold", box=None, padding=(0, 2, 0, 0))
+    for column in ("symbol", "seq", "ts_ms", "Hong Kong", "UTC", "trading_day", "price", "volume", "file"):
+        table.add_column(column, overflow="fold")
+    for s in samples:
+        values = (
+            s.symbol,
+            s.seq,
+            s.ts_ms,
+            hk_text(s.ts_ms),
+            utc_text(s.ts_ms),
+            s.trading_day,
+            s.price,
+            s.volume,
+            s.file,
+        )
+        table.add_row(*map(str, values))
+    return table
+
+
+def _show_ends(console: Console, reports: list[FileReport], rule: Rule, *, is_dry_run: bool) -> None:
+    for report in reports:
+        if report.error:
+            late = report.findings[Finding.LATE]
+            console.print(f"not repaired, {late:,} late rows: {report.error}", style="red", soft_wrap=True)
+        for day, count in report.moved.items():
+            verb = "belong" if is_dry_run else "went"
+            console.print(f"{report.path.name}: {count:,} rows {verb} to {day}.db", highlight=False)
+    left = sum(map(_left, reports))
+    if left and rule.future_from_ms is not None:
+        console.print(
+            f"{left:,} rows are in the future and are not this fault: is the host's clock right?", style="red"
+        )
+    total = sum(report.repaired for report in reports)
+    verb = "would be repaired" if is_dry_run else "repaired"
+    console.print(f"{verb}: {total:,} rows in {sum(bool(r.repaired) for r in reports)} files", highlight=False)

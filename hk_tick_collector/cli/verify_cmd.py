@@ -1,0 +1,185 @@
+"""`verify`: whether a recorder meets the acceptance targets, in words and as an exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from hk_tick_collector import evidence
+from hk_tick_collector.config import load_settings
+from hk_tick_collector.errors import ConfigError, DatabaseError
+from hk_tick_collector.health import judge as judge_health
+from hk_tick_collector.verify import SKEW_SEC, Evidence, LogSeen, Pragmas, Report, judge, market_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hk_tick_collector.evidence import LogLine
+    from hk_tick_collector.verify import Day, Finding
+
+UNIT = "hk-tick-collector.service"
+SINCE = "1h"
+LOOK_EVERY_SEC = 2.0
+# These do not mend themselves while one waits.
+FINAL = frozenset({"watchdog"})
+
+_Market = Annotated[
+    Literal["auto", "open", "closed"],
+    typer.Option(help="Whether ticks have to come now; auto: what OpenD says, else the clock in Hong Kong."),
+]
+_WaitSec = Annotated[float, typer.Option(min=0, max=3600, help="Look again for so long until all targets are met.")]
+_SkewSec = Annotated[float, typer.Option(min=0, help="How far the newest tick may be from now, either way.")]
+_Since = Annotated[
+    str, typer.Option(help="Count WATCHDOG lines since then: a time with its zone, @seconds, or so long ago: 30m.")
+]
+_Log = Annotated[str | None, typer.Option(metavar="FILE|-", help="The recorder's log, instead of the unit's journal.")]
+_Unit = Annotated[str, typer.Option(help="The systemd unit whose journal is read, if there is such a unit.")]
+
+
+def verify_command(  # noqa: PLR0913 - each is an option
+    *,
+    data_root: Annotated[str | None, typer.Option(help="Overrides DATA_ROOT.")] = None,
+    since: _Since = SINCE,
+    log: _Log = None,
+    unit: _Unit = UNIT,
+    market: _Market = "auto",
+    wait_sec: _WaitSec = 20.0,
+    skew_sec: _SkewSec = SKEW_SEC,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
+    env_file: Annotated[Path | None, typer.Option(help="File with NAME=value lines, instead of .env.")] = None,
+) -> None:
+    """Hold a running recorder against the acceptance targets; exit 1 if it misses one.
+
+    While the market is closed, what only trades could show is not judged.
+    """
+    overrides = {"DATA_ROOT": data_root} if data_root else {}
+    root = load_settings(config_path=config, env_file=env_file, overrides=overrides).settings.data_root
+    if not root.is_dir():
+        raise ConfigError(f"DATA_ROOT {root.absolute()} is no directory: nothing was recorded there")
+    told = {"auto": None, "open": True, "closed": False}[market]
+    since_ms = evidence.since_ms_of(since, _now_ms())
+    verification = Verification(root, Log(log, unit), since_ms, told=told, skew_sec=skew_sec)
+    report = verification.run(wait_sec)
+    if as_json:
+        typer.echo(json.dumps(_as_json(report), indent=2))
+    else:
+        typer.echo(_as_text(report))
+    if not report.accepted:
+        raise typer.Exit(1)
+
+
+class Log:
+    """Where the recorder's log is to be had: a file, standard input, a unit's journal, or nowhere."""
+
+    def __init__(self, path: str | None, unit: str) -> None:
+        self._path = path
+        self._unit = unit if path is None and evidence.has_unit(unit) else None
+        # Standard input can be read once; what comes later is not looked for.
+        self._given = list(evidence.log_lines(sys.stdin)) if path == "-" else None
+        self.source = {None: f"journal of {unit}", "-": "standard input"}.get(path, str(path))
+
+    def lines(self, since_ms: int) -> list[LogLine] | None:
+        """Its lines since then, perhaps some before; None if there is no log."""
+        if self._given is not None:
+            return self._given
+        if self._path is not None:
+            return evidence.file_log(Path(self._path))
+        return None if self._unit is None else evidence.unit_log(self._unit, since_ms)
+
+
+class Verification:
+    """Looks at a recorder until it meets its targets, or the time is over."""
+
+    def __init__(self, root: Path, log: Log, since_ms: int, *, told: bool | None, skew_sec: float) -> None:
+        self._root = root
+        self._log = log
+        self._since_ms = since_ms
+        self._told = told
+        self._skew_sec = skew_sec
+
+    def run(self, wait_sec: float, sleep: Callable[[float], None] = time.sleep) -> Report:
+        """Look until nothing is missed, for `wait_sec`; where rows should grow, twice at least."""
+        until = time.monotonic() + wait_sec
+        first = last = self._look()
+        while True:
+            market = market_of(last, told=self._told)
+            report = judge(first, last, market, self._skew_sec)
+            missed = {finding.target for finding in report.missed}
+            must_look_again = market.flows and first is last
+            if not must_look_again and (not missed or missed & FINAL or time.monotonic() >= until):
+                return report
+            sleep(LOOK_EVERY_SEC)
+            last = self._look()
+
+    def _look(self) -> Evidence:
+        lock_pid, state = evidence.read_recorder(self._root)
+        day: Day | None = None
+        fault = None
+        try:
+            day = evidence.read_day(self._root)
+        except DatabaseError as exc:
+            fault = str(exc)
+        now_ms = _now_ms()  # after the newest tick was looked for: a tick that came meanwhile is not of the future
+        health = judge_health(state, now_ms)
+        return Evidence(
+            now_ms=now_ms,
+            lock_pid=lock_pid,
+            state=state,
+            health=(str(health.verdict.value), tuple(health.reasons)),
+            day=day,
+            day_fault=fault,
+            pragmas=self._pragmas(state, now_ms),
+            log=self._watchdog(),
+        )
+
+    def _pragmas(self, state: dict[str, Any], now_ms: int) -> Pragmas | None:
+        since_ms = max(state.get("started_ms") or 0, now_ms - evidence.PRAGMAS_REACH_MS)
+        lines = self._log.lines(since_ms)
+        told = evidence.pragmas_in_log(lines, since_ms) if lines is not None else None
+        return told or evidence.pragmas_of_writer((state.get("writer") or {}).get("pid"))
+
+    def _watchdog(self) -> LogSeen | None:
+        lines = self._log.lines(self._since_ms)
+        return None if lines is None else evidence.watchdog_since(lines, self._since_ms, self._log.source)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _as_json(report: Report) -> dict[str, Any]:
+    targets = [
+        {"target": f.target, "outcome": f.outcome.value, "seen": f.seen, "expected": f.expected}
+        for f in report.findings
+    ]
+    return {"accepted": report.accepted, **report.figures(), "targets": targets}
+
+
+def _as_text(report: Report) -> str:
+    """`name=value` lines for grep, a line a target, and the verdict last."""
+    lines = [f"{name}={_value(value)}" for name, value in report.figures().items()]
+    lines.append("")
+    lines += [f"{f.outcome.value:<11}{f.target:<18} {f.seen}" for f in report.findings]
+    lines.append("")
+    if report.accepted:
+        rest = ", ".join(f.target for f in report.unjudged)
+        lines.append("accepted" + (f"; not judged: {rest}" if rest else ""))
+    else:
+        lines.append("NOT ACCEPTED: " + "; ".join(_complaint(f) for f in report.missed))
+    return "\n".join(lines)
+
+
+def _complaint(finding: Finding) -> str:
+    return f"{finding.target}: seen {finding.seen}; expected {finding.expected}"
+
+
+def _value(value: object) -> str:
+    if isinstance(value, list):
+        return "; ".join(str(item) for item in value)
+    return "" if value is None else str(value)

@@ -1,0 +1,225 @@
+"""What can be seen of a recorder from outside, for `verify`: its files, its processes, its log.
+
+Owns where each fact is read, so that no check is answered by the checker itself. In particular `journal_mode` is read
+from the file's own header, and `busy_timeout`, which belongs to a connection, from what the writer read back when it
+opened the day (its line `sqlite_pragmas`) or, where there is no log, from the arguments of the writer that runs. Never
+writes, and never asks a recorder.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import apsw
+
+from hk_tick_collector.data_root import RECORDER_LOCK, STATE_NAME, is_locked
+from hk_tick_collector.db_read import open_readonly
+from hk_tick_collector.errors import BadTickError, ConfigError, DatabaseError
+from hk_tick_collector.hktime import Form, parse_time
+from hk_tick_collector.schema import day_files
+from hk_tick_collector.verify import Day, LogSeen, Pragmas
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+JOURNALCTL_TIMEOUT_SEC = 60.0
+PRAGMAS_REACH_MS = 24 * 3600 * 1000  # the newest day was opened today, or it does not matter
+_BLANKS = re.compile(r"\s+")
+
+# Anywhere in the line: a log that came by way of syslog has a prefix of its own.
+_LINE = re.compile(r"(?P<when>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z) (?P<level>[A-Z]+) +(?P<text>.*)")
+_WATCHDOG = re.compile(r"WATCHDOG (\w+)")
+_FIELD = re.compile(r' (\w+)=("(?:[^"\\]|\\.)*"|\S*)')
+
+
+class LogLine(NamedTuple):
+    """A whole line of a recorder's log."""
+
+    at_ms: int
+    text: str
+
+
+def read_recorder(root: Path) -> tuple[int | None, dict[str, Any]]:
+    """Who holds the recorder's lock (None: nobody; 0: it does not say), and recorder.json ({}: there is none)."""
+    try:
+        said = json.loads((root / STATE_NAME).read_text())
+    except (OSError, ValueError):
+        said = None
+    pid = None
+    if is_locked(root / RECORDER_LOCK):
+        try:
+            pid = int((root / RECORDER_LOCK).read_text().strip() or 0)
+        except (OSError, ValueError):
+            pid = 0
+    return pid, said if isinstance(said, dict) else {}
+
+
+def read_day(root: Path) -> Day | None:
+    """The newest day database. Its rows are counted and its newest time is looked for in the ticks themselves.
+
+    That reads the day once through, some 0.1 s a million ticks: statistics kept beside the ticks would not show what is
+    wrong with them.
+
+    Raises:
+        DatabaseError: it can't be read now.
+    """
+    files = day_files(root)
+    if not files:
+        return None
+    path = files[-1]
+    # Before SQLite opens it here: closing a descriptor of our own later would drop the locks of our own connection.
+    mode = _journal_mode(path)
+    con = open_readonly(path)
+    try:
+        has_ticks = con.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'ticks'").get
+        rows, max_ts_ms = con.execute("SELECT count(*), max(ts_ms) FROM ticks").get if has_ticks else (0, None)
+    except apsw.Error as exc:
+        raise DatabaseError(f"{path} can't be read: {exc}") from exc
+    finally:
+        con.close()
+    return Day(path.stem, rows, max_ts_ms, mode)
+
+
+def _journal_mode(path: Path) -> str:
+    """Bytes 18 and 19 of a database are 2 in WAL mode and 1 in the others. It stands in the file, for everybody."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(20)
+    except OSError as exc:
+        raise DatabaseError(f"{path} can't be read: {exc.strerror}") from exc
+    return {b"\x02\x02": "wal", b"\x01\x01": "no wal", b"": "empty file"}.get(header[18:20], "unknown")
+
+
+def pragmas_in_log(lines: Iterable[LogLine], since_ms: int) -> Pragmas | None:
+    """What the writer's newest line `sqlite_pragmas` says, which SQLite had answered on the writer's own connection."""
+    found = None
+    for line in lines:
+        if line.at_ms >= since_ms and line.text.startswith("sqlite_pragmas "):
+            found = line
+    if found is None:
+        return None
+    fields = {name: value.strip('"') for name, value in _FIELD.findall(found.text)}
+    timeout = fields.get("busy_timeout", "")
+    if not timeout.isdigit():
+        return None
+    source = f"the writer's line sqlite_pragmas of {fields.get('day', 'a day')}"
+    return Pragmas(int(timeout), source, fields.get("journal_mode"))
+
+
+def pragmas_of_writer(pid: int | None, proc: Path = Path("/proc")) -> Pragmas | None:
+    """What the writer that runs was started with; None if it can't be seen."""
+    if not pid:
+        return None
+    try:
+        arguments = (proc / str(pid) / "cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return None
+    if "hk_tick_collector.writer" not in arguments:
+        return None  # gone, and its number is somebody else's
+    for argument in arguments:
+        try:
+            settings = json.loads(argument)
+        except ValueError:
+            continue
+        if isinstance(settings, dict) and isinstance(settings.get("busy_timeout_ms"), int):
+            return Pragmas(settings["busy_timeout_ms"], f"arguments of the writer, pid {pid}")
+    return None
+
+
+def log_lines(text: Iterable[str]) -> Iterator[LogLine]:
+    """The lines that are a recorder's; tracebacks and others' are left out."""
+    for line in text:
+        match = _LINE.search(line)
+        if match is not None:
+            yield LogLine(parse_time(match["when"]).ms, match["text"])
+
+
+def watchdog_since(lines: Iterable[LogLine], since_ms: int, source: str) -> LogSeen:
+    """How often the watchdog said what since then."""
+    counts: Counter[str] = Counter()
+    for line in lines:
+        match = _WATCHDOG.match(line.text)
+        if match is not None and line.at_ms >= since_ms:
+            counts[match[1]] += 1
+    return LogSeen(source, since_ms, dict(counts))
+
+
+def has_unit(unit: str) -> bool:
+    """Whether systemd knows the unit, here."""
+    systemctl = shutil.which("systemctl")
+    if systemctl is None or shutil.which("journalctl") is None:
+        return False
+    try:
+        shown = subprocess.run(  # noqa: S603 - no shell, and the unit is one argument
+            [systemctl, "show", "--property=LoadState", "--value", "--", unit],
+            capture_output=True,
+            text=True,
+            timeout=JOURNALCTL_TIMEOUT_SEC,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return shown.returncode == 0 and shown.stdout.strip() == "loaded"
+
+
+def unit_log(unit: str, since_ms: int) -> list[LogLine]:
+    """The unit's log since then, from systemd's journal.
+
+    Raises:
+        ConfigError: journalctl is not there, or refuses.
+    """
+    journalctl = shutil.which("journalctl")
+    if journalctl is None:
+        raise ConfigError("no journalctl here: say --log FILE, or --log - with the log on standard input")
+    # Seconds since the epoch: a time without a zone would be read as the host's local time.
+    command = [journalctl, f"--unit={unit}", f"--since=@{since_ms // 1000}", "--output=cat", "--quiet", "--no-pager"]
+    try:
+        told = subprocess.run(  # noqa: S603 - likewise
+            command, capture_output=True, timeout=JOURNALCTL_TIMEOUT_SEC, check=False
+        )
+    except subprocess.TimeoutExpired as exc:
+        raise ConfigError(f"journalctl of {unit} did not end in {JOURNALCTL_TIMEOUT_SEC:g} s") from exc
+    if told.returncode:
+        reason = _BLANKS.sub(" ", told.stderr.decode(errors="replace")).strip()
+        raise ConfigError(f"journalctl of {unit} failed: {reason or told.returncode}; say --log FILE")
+    return list(log_lines(told.stdout.decode(errors="replace").splitlines()))
+
+
+def file_log(path: Path) -> list[LogLine]:
+    """A log that is kept in a file.
+
+    Raises:
+        ConfigError: it can't be read.
+    """
+    try:
+        return list(log_lines(path.read_text(errors="replace").splitlines()))
+    except OSError as exc:
+        raise ConfigError(f"--log {path}: {exc.strerror}") from exc
+
+
+_AGO = re.compile(r"(\d+)\s*(s|min|m|h|d)")
+_AGO_SEC = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
+
+
+def since_ms_of(text: str, now_ms: int) -> int:
+    """`--since` as epoch ms: `2026-11-20T09:30:00+08:00`, `…Z`, `@1795138200`, or so long ago: `90s`, `30m`, `2h`.
+
+    Raises:
+        ConfigError: none of these. A time without a zone is one: the host's zone is not Hong Kong's, and is not UTC.
+    """
+    expected = "expected a time with its zone, such as 2026-11-20T09:30:00+08:00 or @1795138200, or so long ago: 30m"
+    if match := _AGO.fullmatch(text.strip()):
+        return now_ms - int(match[1]) * _AGO_SEC[match[2]] * 1000
+    try:
+        written = parse_time(text.strip().removeprefix("@"))
+    except BadTickError as exc:
+        raise ConfigError(f"--since {text!r}: {expected}") from exc
+    if written.form not in {Form.ZONED, Form.EPOCH}:
+        raise ConfigError(f"--since {text!r} has no zone: {expected}")
+    return written.ms

@@ -1,0 +1,100 @@
+"""A checked copy of a database, beside it, before anything in it is changed.
+
+Owns the copies' names. Never overwrites, never deletes one that is whole. Invariant: a file `….bak-<UTC time>` is whole
+and on the disk; what is being made has another name.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+import apsw
+
+from hk_tick_collector.errors import DatabaseError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+PAGES_A_STEP = 4096
+
+
+def backup_path(path: Path, now_sec: float | None = None) -> Path:
+    """`20261120.db.bak-20261122T135012Z`; with `-2` and so on behind it where that is there already."""
+    when = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now_sec))
+    made = path.with_name(f"{path.name}.bak-{when}")
+    number = 1
+    while made.exists():
+        number += 1
+        made = path.with_name(f"{path.name}.bak-{when}-{number}")
+    return made
+
+
+def back_up(con: apsw.Connection, path: Path, progress: Callable[[int, int], None]) -> Path:
+    """Copy an open database, with all that is in its log, to one plain file beside it; its path.
+
+    Args:
+        con: a connection to `path`, on which no transaction is open.
+        path: the database.
+        progress: is told how many pages are copied, and of how many.
+
+    Raises:
+        DatabaseError: the copy is not what it should be; it is gone again.
+        apsw.Error, OSError: it could not be made, such as on a full disk; likewise.
+    """
+    made = backup_path(path)
+    partial = made.with_name(made.name + ".partial")
+    try:
+        copy = apsw.Connection(str(partial))
+        try:
+            with copy.backup("main", con, "main") as backup:
+                while not backup.done:
+                    backup.step(PAGES_A_STEP)
+                    progress(backup.page_count - backup.remaining, backup.page_count)
+            copy.pragma("journal_mode", "delete")  # one file, that can be opened where nobody may write
+            _check(con, copy, made)
+        finally:
+            copy.close()
+        own_like(partial, path)
+        sync(partial)
+        partial.rename(made)
+        sync(made.parent)
+    except BaseException:
+        for suffix in ("", "-journal", "-wal", "-shm"):
+            partial.with_name(partial.name + suffix).unlink(missing_ok=True)
+        raise
+    return made
+
+
+def own_like(path: Path, like: Path) -> None:
+    """Give a new file to whom another one (or a directory) belongs, with a file's rights.
+
+    An operator's `sudo` must not leave files behind that the recorder's user can't write to.
+    """
+    if os.geteuid() == 0:
+        stat = like.stat()
+        os.chown(path, stat.st_uid, stat.st_gid)
+        if like.is_file():
+            path.chmod(stat.st_mode & 0o777)
+
+
+def _check(con: apsw.Connection, copy: apsw.Connection, path: Path) -> None:
+    """Hold a copy against what it is a copy of."""
+    found = copy.execute("PRAGMA quick_check").get
+    if found != "ok":
+        raise DatabaseError(f"{path.name}, a copy just made, is damaged: {found}")
+    count = "SELECT count(*) FROM ticks"
+    seen, expected = copy.execute(count).get, con.execute(count).get
+    if seen != expected:
+        raise DatabaseError(f"{path.name}, a copy just made, has {seen} ticks, expected {expected}")
+
+
+def sync(path: Path) -> None:
+    """Have a file, or a directory's names, on the disk."""
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

@@ -1,0 +1,74 @@
+"""Which kind a day database is: ours, or the older one that earlier recorders have written.
+
+Owns what of the older kind is understood: a table `ticks` with `symbol`, `seq`, `ts_ms` and mostly `trading_day` as
+text, a rowid, and unique indexes. Never writes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from hk_tick_collector.errors import DatabaseError
+from hk_tick_collector.schema import APPLICATION_ID, check_version
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import apsw
+
+CURRENT, OLDER = "current", "older"
+# What makes a tick another one, when symbol and sequence are the same.
+_CONTENT = {
+    CURRENT: ("ts_ms", "price", "volume", "turnover", "direction_id", "tick_type_id"),
+    OLDER: ("ts_ms", "price", "volume", "turnover", "direction", "tick_type"),
+}
+
+
+class Layout(NamedTuple):
+    """How a kind of database holds its ticks.
+
+    Attributes:
+        kind: CURRENT or OLDER.
+        columns: stored columns of `ticks`, in order.
+        content: those that make a tick another one.
+        row_id: what finds a row again: the older kind's keys can be NULL.
+    """
+
+    kind: str
+    columns: tuple[str, ...]
+    content: tuple[str, ...]
+    row_id: str
+
+
+class Sample(NamedTuple):
+    """A tick, as it is shown to a person."""
+
+    symbol: str
+    seq: int | None
+    ts_ms: int
+    trading_day: str
+    price: float
+    volume: int
+    file: str
+
+
+def layout_of(con: apsw.Connection, path: Path) -> Layout:
+    """Which kind a database is.
+
+    Raises:
+        DatabaseError: neither.
+        DatabaseNewerError: ours, but of a newer program.
+    """
+    columns = {row[1]: row[2:] for row in con.execute("PRAGMA table_info(ticks)")}
+    if con.pragma("application_id") == APPLICATION_ID:
+        check_version(con.pragma("user_version"), path)
+        return Layout(CURRENT, tuple(columns), _CONTENT[CURRENT], "")
+    if not {"symbol", "seq", "ts_ms", "price", "volume"} <= columns.keys():
+        raise DatabaseError(f"{path} has no table ticks with symbol, seq, ts_ms, price and volume: none of ours")
+    listed = con.execute("SELECT wr FROM pragma_table_list('ticks') WHERE schema = 'main'").get
+    if listed:
+        raise DatabaseError(f"{path} is of another kind: its table ticks has no rowid")
+    # A row that moves gets a new number where it goes.
+    numbers = {name for name, (kind, _, _, key) in columns.items() if key and kind.upper() == "INTEGER"}
+    names = tuple(name for name in columns if name not in numbers)
+    return Layout(OLDER, names, tuple(name for name in _CONTENT[OLDER] if name in names), "rowid")

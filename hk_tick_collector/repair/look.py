@@ -1,0 +1,68 @@
+"""Reading a database without leaving a byte behind.
+
+Owns how a file is opened by who must change nothing, not even what lies beside it: a plain `mode=ro` reader of a WAL
+database makes its `-wal` and `-shm` anew and leaves them there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+import apsw
+
+from hk_tick_collector.db_read import open_readonly
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+T = TypeVar("T")
+
+
+def look(path: Path, use: Callable[[apsw.Connection], T]) -> T:
+    """What `use` finds in a database, which is left exactly as it is.
+
+    A file that nobody has open is read as immutable; if it turns out that somebody has begun to write meanwhile, that
+    counts for nothing, and it is read again as any reader does.
+
+    Raises:
+        DatabaseError: it can't be opened.
+        apsw.Error: it can't be read.
+    """
+    before = _at_rest(path)
+    if before is not None:
+        try:
+            con = _open_immutable(path)
+            try:
+                found = use(con)
+            finally:
+                con.close()
+        except apsw.Error:  # not before it has failed for an ordinary reader, too
+            pass
+        else:
+            if _at_rest(path) == before:
+                return found
+    con = open_readonly(path)
+    try:
+        return use(con)
+    finally:
+        con.close()
+
+
+def is_empty(path: Path) -> bool:
+    """Whether a database has nothing in it, not even a table: its first transaction never came."""
+    return look(path, lambda con: not con.execute("SELECT count(*) FROM sqlite_schema").get)
+
+
+def _at_rest(path: Path) -> tuple[int, ...] | None:
+    """What identifies a file's content, or None: it is open somewhere, or was left with a log."""
+    for suffix in ("-wal", "-journal", "-shm"):
+        if path.with_name(path.name + suffix).exists():
+            return None
+    stat = path.stat()
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+
+def _open_immutable(path: Path) -> apsw.Connection:
+    quoted = str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    return apsw.Connection(f"file:{quoted}?mode=ro&immutable=1", flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)

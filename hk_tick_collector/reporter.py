@@ -1,0 +1,307 @@
+"""What the recorder says of itself: the operator's lines, the supervisor's status, and `recorder.json`.
+
+Owns the one description of a running recorder, which `status`, `verify`, health and metrics read. Never decides or
+changes anything. `description` is replaced as a whole and never changed, so that other threads may read it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from hk_tick_collector import __version__, logs
+from hk_tick_collector.backlog import Backlog, measure_backlog
+from hk_tick_collector.data_root import STATE_NAME
+from hk_tick_collector.db_read import rows_of_day
+from hk_tick_collector.errors import DatabaseError, JournalError
+from hk_tick_collector.futu_state import OPEN_WORDS
+from hk_tick_collector.hktime import hk_day, is_trading_time
+from hk_tick_collector.journal import DIRECTORY
+from hk_tick_collector.journal_append import wall_ms
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hk_tick_collector.collector import Collector
+    from hk_tick_collector.config import Settings
+    from hk_tick_collector.futu_client import FutuClient
+    from hk_tick_collector.journal_append import Journal
+    from hk_tick_collector.watchdog import Watchdog
+
+log = logs.get_logger()
+
+STEP_SEC = 0.25
+STATE_EVERY_SEC = 2.0
+PERSIST_LINE_EVERY_SEC = 10.0
+HEALTH_LINE_EVERY_SEC = 60.0
+TODAY_EVERY_SEC = 10.0
+MARKET_FRESH_SEC = 150.0  # OpenD is asked each 60 s; what it said is old after two questions without an answer
+
+_COUNTED: Final = ("rows", "inserted", "duplicates", "revisions", "bad", "corrected", "commits", "errors", "damages")
+_TOLD: Final = ("rows", "inserted", "duplicates", "revisions", "bad", "commits")
+
+
+class Reporter:
+    """Tells how the parts of a recorder are.
+
+    Attributes:
+        description: the newest one; its keys are in docs/operations.md.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        data_root: Path,
+        parts: tuple[Journal, Collector, FutuClient, Watchdog],
+    ) -> None:
+        self._settings = settings
+        self._data_root = data_root
+        self._journal, self._collector, self._client, self._watchdog = parts
+        self._started_ms, self._started_at = wall_ms(), time.monotonic()
+        self._backlog: Backlog | None = None
+        self._rows_today = 0
+        self._writing = threading.Lock()
+        self._told: dict[str, int] = {}  # totals at the last persist_ticks
+        self._beaten: tuple[float, dict[str, int]] = (self._started_at, {})  # time and totals at the last heartbeat
+        self.description: dict[str, Any] = self._describe()
+
+    async def run(self) -> None:
+        """Report for ever.
+
+        Raises:
+            JournalError: the journal's thread has ended, and with it the recording.
+        """
+        heartbeat = _Every(self._settings.persist_heartbeat_interval_sec)
+        persist, health = _Every(PERSIST_LINE_EVERY_SEC), _Every(HEALTH_LINE_EVERY_SEC)
+        state, today = _Every(STATE_EVERY_SEC, at_once=True), _Every(TODAY_EVERY_SEC, at_once=True)
+        while True:
+            if not self._journal.is_alive:
+                raise JournalError("the journal's thread has ended: see the log above it")
+            if today.due():
+                self._rows_today = await asyncio.to_thread(self._count_today)
+            if state.due():
+                await self.save()
+            if persist.due():
+                self._tell_persisted()
+            if heartbeat.due():
+                await self._measure()
+                self._tell_heartbeat()
+            if health.due():
+                self._tell_health()
+            await asyncio.sleep(STEP_SEC)
+
+    async def save(self, **more: object) -> None:
+        """Describe, with more fields or other values, and put it down for other processes."""
+        await self._measure()
+        self.description = {**self._describe(), **more}
+        await asyncio.to_thread(self._write, self.description)
+
+    @property
+    def is_recording(self) -> bool:
+        """Whether ticks can come: connected, and something is subscribed."""
+        return self._client.state.connected and bool(self._client.state.subscribed)
+
+    def status(self) -> str:
+        """How it is, in one line for people."""
+        session, settings = self._client.state, self._settings
+        opend = f"OpenD at {settings.futu_host}:{settings.futu_port}"
+        if self._watchdog.is_stalled:
+            return f"storing is stalled: {self._watchdog.last_reason}"
+        if not session.connected:
+            return f"waiting for {opend}: {session.last_disconnect or 'connecting'}"
+        if not session.subscribed:
+            return f"connected to {opend}, no symbol is subscribed yet"
+        lag_ms = self._collector.state.lag_ms
+        parts = [f"recording {len(session.subscribed):,} symbols", f"{self._rows_today:,} ticks today"]
+        if lag_ms is not None:
+            parts.append(f"lag {lag_ms:,} ms")
+        if self.market()["is_open"] is False:
+            parts.append("market closed")
+        return ", ".join(parts)
+
+    def market(self) -> dict[str, Any]:
+        """The market's state by OpenD's word; where it has not told lately, whether it is open by the clock."""
+        session = self._client.state
+        if session.market is not None and (_age(time.monotonic(), session.market_at) or 0) <= MARKET_FRESH_SEC:
+            return {"state": session.market, "is_open": session.market in OPEN_WORDS, "source": "opend"}
+        return {"state": None, "is_open": is_trading_time(wall_ms()), "source": "clock"}
+
+    # ---- lines
+
+    def _tell_persisted(self) -> None:
+        state, before = self._collector.state, self._told
+        if state.totals.get("rows", 0) == before.get("rows", 0):
+            return
+        since = {name: state.totals.get(name, 0) - before.get(name, 0) for name in _TOLD}
+        log.info("persist_ticks", **since, commit_ms_max=state.commit_ms_max, lag_ms=state.lag_ms)
+        state.commit_ms_max = 0.0
+        self._told = dict(state.totals)
+
+    def _tell_heartbeat(self) -> None:
+        state, now = self._collector.state, time.monotonic()
+        at, before = self._beaten
+        self._beaten = now, dict(state.totals)
+        passed_sec = max(now - at, 0.001)
+        rates = {name: (state.totals.get(name, 0) - before.get(name, 0)) / passed_sec for name in ("rows", "inserted")}
+        log.info(
+            "persist_loop_heartbeat",
+            writer_pid=state.writer_pid,
+            queue_rows=self._backlog.rows if self._backlog else None,
+            queue_bytes=self._backlog.size_bytes if self._backlog else None,
+            buffered_bytes=self._journal.buffered_bytes,
+            dequeue_rate=round(rates["rows"], 1),
+            commit_rate=round(rates["inserted"], 1),
+            commits=state.totals.get("commits", 0),
+            last_commit_rows=state.last_commit_rows,
+            last_dequeue_age_sec=_age(now, state.last_dequeue_monotonic),
+            last_commit_age_sec=_age(now, state.last_commit_monotonic),
+            last_alive_age_sec=_age(now, state.last_alive_monotonic),
+            last_exception=state.last_exception,
+            last_exception_age_sec=_age(now, state.last_exception_monotonic),
+            exceptions=state.totals.get("errors", 0),
+            wal_bytes=state.wal_bytes,
+            wal_held_sec=round(state.wal_held_sec, 1),
+            recoveries=state.recoveries,
+        )
+
+    def _tell_health(self) -> None:
+        session, now = self._client.state, time.monotonic()
+        market = self.market()
+        log.info(
+            "health",
+            connected=session.connected,
+            qot_logined=session.qot_logined,
+            market=market["state"] or ("open" if market["is_open"] else "closed"),
+            subscribed=len(session.subscribed),
+            refused=len(session.refused),
+            left_out=len(session.left_out),
+            frames=self._client.pushes,
+            rows=self._collector.state.totals.get("inserted", 0),
+            last_push_age_sec=_age(now, self._client.last_push_at),
+            lag_ms=self._collector.state.lag_ms,
+            clock_offset_ms=session.clock_offset_ms,
+            disconnects=session.disconnects,
+        )
+
+    # ---- the description
+
+    async def _measure(self) -> None:
+        try:
+            self._backlog = await asyncio.to_thread(measure_backlog, self._data_root / DIRECTORY)
+        except OSError:
+            self._backlog = None  # the disk does not tell
+
+    def _describe(self) -> dict[str, Any]:
+        now = time.monotonic()
+        watchdog = self._watchdog
+        return {
+            "running": True,
+            "pid": os.getpid(),
+            "version": __version__,
+            "instance": self._settings.instance_id,
+            "started_ms": self._started_ms,
+            "at_ms": wall_ms(),
+            "uptime_sec": round(now - self._started_at, 1),
+            "frames": self._client.pushes,
+            "bytes_received": self._client.bytes_received,
+            "market": self.market(),
+            "session": self._describe_session(now),
+            "journal": {
+                "buffered_bytes": self._journal.buffered_bytes,
+                "is_full": self._journal.is_full,
+                "fault": self._journal.fault,
+                "backlog_bytes": self._backlog.size_bytes if self._backlog else None,
+                "backlog_rows": self._backlog.rows if self._backlog else None,
+            },
+            "writer": self._describe_writer(now),
+            "watchdog": {
+                "is_stalled": watchdog.is_stalled,
+                "stalls": watchdog.stalls,
+                "recoveries_failed": watchdog.recoveries_failed,
+                "last_reason": watchdog.last_reason,
+            },
+        }
+
+    def _describe_session(self, now: float) -> dict[str, Any]:
+        state = self._client.state
+        return {
+            "connected": state.connected,
+            "session": state.session,
+            "since_ms": state.since_ms,
+            "opend_version": state.opend_version,
+            "qot_logined": state.qot_logined,
+            "clock_offset_ms": state.clock_offset_ms,
+            "subscribed": len(state.subscribed),
+            "refused": dict(state.refused),
+            "left_out": list(state.left_out),
+            "connects": state.connects,
+            "disconnects": state.disconnects,
+            "last_disconnect": state.last_disconnect,
+            "down_sec": None if state.connected else _age(now, state.down_at or self._started_at),
+            "backfills": state.backfills,
+            "audit_cycles": state.audit_cycles,
+            "resubscribes": state.resubscribes,
+            "last_heard_age_sec": _age(now, self._client.last_heard_at),
+            "last_push_age_sec": _age(now, self._client.last_push_at),
+        }
+
+    def _describe_writer(self, now: float) -> dict[str, Any]:
+        state = self._collector.state
+        return {
+            "pid": state.writer_pid,
+            "lag_ms": state.lag_ms,
+            "last_exception": state.last_exception,
+            "last_exception_age_sec": _age(now, state.last_exception_monotonic),
+            "last_alive_age_sec": _age(now, state.last_alive_monotonic),
+            "last_dequeue_age_sec": _age(now, state.last_dequeue_monotonic),
+            "last_commit_age_sec": _age(now, state.last_commit_monotonic),
+            "last_commit_rows": state.last_commit_rows,
+            "last_commit_ms": state.last_commit_ms,
+            "wal_bytes": state.wal_bytes,
+            "wal_held_sec": round(state.wal_held_sec, 1),
+            "max_ts_ms": state.max_ts_ms,
+            "recoveries": state.recoveries,
+            **{name: state.totals.get(name, 0) for name in _COUNTED},
+        }
+
+    def _write(self, description: dict[str, Any]) -> None:
+        """A disk that takes no more must not end the recorder."""
+        path = self._data_root / STATE_NAME
+        with self._writing:  # one that was overtaken while the disk hung, at the end above all, is out of date
+            if description is not self.description:
+                return
+            try:
+                temporary = path.with_suffix(".tmp")
+                temporary.write_text(json.dumps(description))
+                temporary.replace(path)
+            except OSError as exc:
+                log.debug("state_not_saved", error=exc)
+
+    def _count_today(self) -> int:
+        try:
+            return rows_of_day(self._data_root, hk_day(wall_ms()))
+        except DatabaseError:
+            return self._rows_today  # locked for now: it is only a figure for people
+
+
+class _Every:
+    """True once in so many seconds."""
+
+    def __init__(self, every_sec: float, *, at_once: bool = False) -> None:
+        self._every_sec = every_sec
+        self._next = time.monotonic() + (0 if at_once else every_sec)
+
+    def due(self) -> bool:
+        now = time.monotonic()
+        if now < self._next:
+            return False
+        self._next = now + self._every_sec
+        return True
+
+
+def _age(now: float, then: float | None) -> float | None:
+    return None if then is None else round(now - then, 1)

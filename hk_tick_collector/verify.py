@@ -1,0 +1,334 @@
+"""The acceptance targets (engineering notes, 6): whether a recorder is doing what a deploy promises.
+
+Owns the targets and their limits, and what is not judged while the market is closed. Never reads a file or a clock:
+what was seen comes from `evidence`. Invariant: what nobody has seen is never accepted; where there is nothing to see
+because nothing is traded, the finding says so in words, and blocks nothing.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hk_tick_collector.hktime import DAY_MS, hk_date, hk_midnight_ms, utc_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SKEW_SEC = 60.0
+BUSY_TIMEOUT_MS_MIN = 1000
+STATE_AGE_SEC_MAX = 30.0  # recorder.json is written each 2 s; a recorder that says nothing for longer hangs
+
+# OpenD's words for the times in which one trade follows the other. In the auctions, at lunch and at night none has to.
+CONTINUOUS = frozenset({"MORNING", "AFTERNOON"})
+_CONTINUOUS_MINUTES = ((9 * 60 + 30, 12 * 60), (13 * 60, 16 * 60))
+_SATURDAY = 5
+WORD_AGE_MS_MAX = 90_000  # the recorder asks OpenD for the market's state each 60 s
+
+
+class Outcome(StrEnum):
+    """What became of a target."""
+
+    OK = "ok"
+    MISSED = "MISSED"
+    UNJUDGED = "not judged"
+
+
+class Day(NamedTuple):
+    """What stands in the newest day database, as its file and its rows say."""
+
+    name: str
+    rows: int
+    max_ts_ms: int | None
+    journal_mode: str
+
+
+class Pragmas(NamedTuple):
+    """What the writer's own connection has, and who says so."""
+
+    busy_timeout_ms: int
+    source: str
+    journal_mode: str | None = None
+
+
+class LogSeen(NamedTuple):
+    """What a log says: how often each `WATCHDOG` event came since then."""
+
+    source: str
+    since_ms: int
+    watchdog: Mapping[str, int]
+
+
+class Evidence(NamedTuple):
+    """One look at a DATA_ROOT and at the processes that work on it.
+
+    Attributes:
+        now_ms: the host's clock.
+        lock_pid: who holds the recorder's lock; None: nobody.
+        state: what the recorder says of itself in recorder.json; {} if there is none.
+        health: the verdict on it, in a word, and its reasons.
+        day: the newest database; None if there is none.
+        day_fault: why that could not be read.
+        pragmas: None if nobody says what the writer's connection has.
+        log: None if no log was read.
+    """
+
+    now_ms: int
+    lock_pid: int | None
+    state: Mapping[str, Any]
+    health: tuple[str, tuple[str, ...]]
+    day: Day | None = None
+    day_fault: str | None = None
+    pragmas: Pragmas | None = None
+    log: LogSeen | None = None
+
+
+class Market(NamedTuple):
+    """Whether ticks have to come now, and how that is known."""
+
+    flows: bool
+    why: str
+
+
+class Finding(NamedTuple):
+    """A target: what was seen, what was expected."""
+
+    target: str
+    outcome: Outcome
+    seen: str
+    expected: str
+
+
+class Report(NamedTuple):
+    """All findings of one verification, and the figures that the notes name."""
+
+    first: Evidence
+    last: Evidence
+    market: Market
+    findings: tuple[Finding, ...]
+
+    @property
+    def accepted(self) -> bool:
+        """Whether no target was missed."""
+        return not self.missed
+
+    @property
+    def missed(self) -> list[Finding]:
+        """The targets that were."""
+        return [finding for finding in self.findings if finding.outcome is Outcome.MISSED]
+
+    @property
+    def unjudged(self) -> list[Finding]:
+        """The targets that could not be judged, and needn't."""
+        return [finding for finding in self.findings if finding.outcome is Outcome.UNJUDGED]
+
+    def figures(self) -> dict[str, Any]:
+        """The figures, by the notes' names first. None where there is nothing to tell."""
+        last = self.last
+        day, pragmas, log = last.day, last.pragmas, last.log
+        return {
+            "now_utc": utc_text(last.now_ms),
+            "max_ts_utc": utc_text(day.max_ts_ms) if day and day.max_ts_ms is not None else None,
+            "max_minus_now_sec": _skew_sec(last),
+            "rows": day.rows if day else None,
+            "rows_before": self.first.day.rows if self.first.day else None,
+            "rows_before_utc": utc_text(self.first.now_ms),
+            "day": day.name if day else None,
+            "market": self.market.why,
+            "journal_mode": day.journal_mode if day else None,
+            "busy_timeout": pragmas.busy_timeout_ms if pragmas else None,
+            "busy_timeout_source": pragmas.source if pragmas else None,
+            "watchdog_persistent_stall": log.watchdog.get("persistent_stall", 0) if log else None,
+            "watchdog_recovery_triggered": log.watchdog.get("recovery_triggered", 0) if log else None,
+            "watchdog_since_utc": utc_text(log.since_ms) if log else None,
+            "watchdog_source": log.source if log else None,
+            "health": last.health[0],
+            "health_reasons": list(last.health[1]),
+            "version": last.state.get("version"),
+            "pid": last.lock_pid,
+        }
+
+
+def market_of(evidence: Evidence, *, told: bool | None = None) -> Market:
+    """Whether the market is in continuous trading.
+
+    The recorder's word, which is OpenD's, knows holidays and half days; without it the clock decides.
+
+    Args:
+        evidence: the look to judge by.
+        told: what the operator says, who knows best.
+    """
+    if told is not None:
+        return Market(told, f"{'open' if told else 'closed'}: so you say")
+    market = evidence.state.get("market") or {}
+    word = market.get("state")
+    if word and market.get("source") != "clock" and _speaks(evidence):
+        if word in CONTINUOUS and _has_just_closed(evidence.now_ms):
+            return Market(flows=False, why=f"closed by the clock just now; OpenD's last word is {word}")
+        if word in CONTINUOUS:
+            return Market(flows=True, why=f"open: OpenD says {word}")
+        return Market(flows=False, why=f"closed, or in an auction: OpenD says {word}")
+    if _is_continuous(evidence.now_ms):
+        return Market(flows=True, why="open by the clock (on a holiday: --market closed)")
+    return Market(flows=False, why="closed, or in an auction, by the clock")
+
+
+def judge(first: Evidence, last: Evidence, market: Market, skew_sec: float = SKEW_SEC) -> Report:
+    """Hold two looks, of which the second may be the first, against the targets."""
+    findings = (
+        _recorder(last),
+        _opend(last),
+        _health(last, market),
+        _skew(last, market, skew_sec),
+        _rows(first, last, market),
+        _journal_mode(last, market),
+        _busy_timeout(last),
+        _watchdog(last),
+    )
+    return Report(first, last, market, findings)
+
+
+def is_running(evidence: Evidence) -> bool:
+    """Whether a recorder holds the lock."""
+    return evidence.lock_pid is not None
+
+
+def _speaks(evidence: Evidence) -> bool:
+    """Whether recorder.json is of the recorder that runs now, and not of one before a crash or a deploy."""
+    age_sec = _state_age_sec(evidence)
+    is_its_own = is_running(evidence) and evidence.state.get("pid") == evidence.lock_pid
+    return is_its_own and age_sec is not None and age_sec <= STATE_AGE_SEC_MAX
+
+
+def _state_age_sec(evidence: Evidence) -> float | None:
+    at_ms = evidence.state.get("at_ms")
+    return None if at_ms is None else (evidence.now_ms - at_ms) / 1000
+
+
+def _recorder(last: Evidence) -> Finding:
+    expected = f"a recorder that runs, and said so in the last {STATE_AGE_SEC_MAX:g} s"
+    age_sec = _state_age_sec(last)
+    if not is_running(last):
+        seen = "no recorder runs on this DATA_ROOT"
+    elif not last.state:
+        seen = f"pid {last.lock_pid} runs, recorder.json does not say a thing"
+    elif last.state.get("pid") != last.lock_pid:
+        seen = f"pid {last.lock_pid} runs, recorder.json is still of pid {last.state.get('pid')}"
+    elif age_sec is None:
+        seen = f"pid {last.lock_pid} runs, recorder.json has no time"
+    else:
+        seen = f"pid {last.lock_pid}, version {last.state.get('version')}, said so {age_sec:.1f} s ago"
+    return Finding("recorder", Outcome.OK if _speaks(last) else Outcome.MISSED, seen, expected)
+
+
+def _opend(last: Evidence) -> Finding:
+    """Also at night: a version that can't talk to OpenD must not be found out at 09:30."""
+    session = last.state.get("session") or {}
+    symbols = session.get("subscribed") or 0
+    expected = "connected, with at least one symbol"
+    if not _speaks(last):
+        return Finding("opend", Outcome.MISSED, "unknown", expected)
+    if not session.get("connected"):
+        return Finding("opend", Outcome.MISSED, f"not connected: {session.get('last_disconnect')}", expected)
+    return Finding("opend", Outcome.OK if symbols else Outcome.MISSED, f"connected, {symbols} symbols", expected)
+
+
+def _health(last: Evidence, market: Market) -> Finding:
+    verdict, reasons = last.health
+    seen = ": ".join(part for part in (verdict, "; ".join(reasons)) if part)
+    if verdict in {"ok", "degraded"}:
+        outcome = Outcome.OK
+    elif verdict == "unproven" and not market.flows:
+        outcome = Outcome.UNJUDGED  # where nothing is traded, there is nothing that could prove it
+    else:
+        outcome = Outcome.MISSED
+    return Finding("health", outcome, seen, "ok or degraded")
+
+
+def _skew_sec(evidence: Evidence) -> float | None:
+    if evidence.day is None or evidence.day.max_ts_ms is None:
+        return None
+    return round((evidence.day.max_ts_ms - evidence.now_ms) / 1000, 3)
+
+
+def _skew(last: Evidence, market: Market, skew_sec: float) -> Finding:
+    name = "max_minus_now_sec"
+    skew = _skew_sec(last)
+    least = f"{-skew_sec:g} to " if market.flows else "at most "
+    expected = f"{least}{skew_sec:g}"
+    if skew is None:
+        return _nothing_stored(name, last, market, expected)
+    if skew > skew_sec:
+        return Finding(name, Outcome.MISSED, f"{skew:g}: ts_ms is in the future; `hk-tick-collector repair`", expected)
+    if skew < -skew_sec:
+        outcome = Outcome.MISSED if market.flows else Outcome.UNJUDGED
+        return Finding(name, outcome, f"{skew:g}{_closed(market)}", expected)
+    return Finding(name, Outcome.OK, f"{skew:g}", expected)
+
+
+def _rows(first: Evidence, last: Evidence, market: Market) -> Finding:
+    expected = "more rows at a second look"
+    if last.day is None:
+        return _nothing_stored("rows", last, market, expected)
+    before = first.day or Day("", 0, None, "")
+    seen = f"{before.rows} → {last.day.rows} in {(last.now_ms - first.now_ms) / 1000:.1f} s"
+    # By day first: after midnight the newest database begins anew, with fewer rows.
+    if (last.day.name, last.day.rows) > (before.name, before.rows) and first is not last:
+        return Finding("rows", Outcome.OK, seen, expected)
+    outcome = Outcome.MISSED if market.flows else Outcome.UNJUDGED
+    return Finding("rows", outcome, seen + _closed(market), expected)
+
+
+def _journal_mode(last: Evidence, market: Market) -> Finding:
+    if last.day is None:
+        return _nothing_stored("journal_mode", last, market, "wal")
+    modes = {"the file's header": last.day.journal_mode}
+    if last.pragmas is not None and last.pragmas.journal_mode is not None:
+        modes[last.pragmas.source] = last.pragmas.journal_mode
+    seen = ", ".join(f"{mode} ({source})" for source, mode in modes.items())
+    outcome = Outcome.OK if set(modes.values()) == {"wal"} else Outcome.MISSED
+    return Finding("journal_mode", outcome, seen, "wal")
+
+
+def _busy_timeout(last: Evidence) -> Finding:
+    expected = f"at least {BUSY_TIMEOUT_MS_MIN} on the writer's connection"
+    if last.pragmas is None:
+        seen = "nobody says: no sqlite_pragmas line in the log, and no writer whose arguments can be read"
+        return Finding("busy_timeout", Outcome.MISSED, seen, expected)
+    enough = last.pragmas.busy_timeout_ms >= BUSY_TIMEOUT_MS_MIN
+    seen = f"{last.pragmas.busy_timeout_ms} ({last.pragmas.source})"
+    return Finding("busy_timeout", Outcome.OK if enough else Outcome.MISSED, seen, expected)
+
+
+def _watchdog(last: Evidence) -> Finding:
+    name, expected = "watchdog", "no WATCHDOG persistent_stall"
+    if last.log is None:
+        said = last.state.get("watchdog") or {}
+        if said.get("is_stalled"):
+            return Finding(name, Outcome.MISSED, f"stalled now: {said.get('last_reason')}", expected)
+        return Finding(name, Outcome.UNJUDGED, "no log was read (--log FILE, or --unit)", expected)
+    counts = ", ".join(f"{count} {event}" for event, count in sorted(last.log.watchdog.items())) or "none"
+    seen = f"{counts} since {utc_text(last.log.since_ms)} ({last.log.source})"
+    outcome = Outcome.MISSED if last.log.watchdog.get("persistent_stall") else Outcome.OK
+    return Finding(name, outcome, seen, expected)
+
+
+def _nothing_stored(name: str, last: Evidence, market: Market, expected: str) -> Finding:
+    if last.day_fault is not None:
+        return Finding(name, Outcome.MISSED, last.day_fault, expected)
+    outcome = Outcome.MISSED if market.flows else Outcome.UNJUDGED
+    return Finding(name, outcome, f"nothing is stored yet{_closed(market)}", expected)
+
+
+def _closed(market: Market) -> str:
+    return "" if market.flows else "; the market is closed"
+
+
+def _is_continuous(now_ms: int) -> bool:
+    """By Hong Kong's clock, without holidays and half days."""
+    minute = (now_ms - hk_midnight_ms(now_ms)) % DAY_MS // 60_000
+    return hk_date(now_ms).weekday() < _SATURDAY and any(begin <= minute < end for begin, end in _CONTINUOUS_MINUTES)
+
+
+def _has_just_closed(now_ms: int) -> bool:
+    return _is_continuous(now_ms - WORD_AGE_MS_MAX) and not _is_continuous(now_ms)

@@ -1,0 +1,209 @@
+"""When a stall is a stall, and what is then done, in which order: heal first, end only when that fails again and again.
+
+Owns the three conditions, the count of failed recoveries, and the `WATCHDOG …` lines. Never reads a clock, a disk or a
+process itself: what it sees and what it does come through `Patient`.
+
+A stall is all of these (engineering notes, 3.4):
+    1. there is something to do: ticks came lately, or what waits does not become less. The second is for the evening:
+       what a stuck writer has left over when the last tick is in must be stored all the same;
+    2. the backlog has been above the threshold for `stall_sec` without a break;
+    3. no commit for `stall_sec`, or no writer, and none that comes back by itself.
+
+A quiet market is none: nothing waits (2). Neither is the first burst after a quiet time, whose last commit is hours ago
+(2 begins with the burst), nor a great backlog that is being worked off (3: its commits are fresh).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+from hk_tick_collector import logs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+log = logs.get_logger()
+
+# A writer that died is started again by the collector after 10 s at most (collector.RESTART_SEC_MAX). One that is
+# missing for longer does not come back.
+WRITER_DEAD_SEC: Final = 15.0
+
+
+class WatchdogSettings(NamedTuple):
+    """The operator's numbers; defaults as documented."""
+
+    check_interval_sec: float = 10.0
+    stall_sec: float = 180.0
+    upstream_window_sec: float = 60.0
+    queue_threshold_rows: int = 1000
+    recovery_max_failures: int = 3
+
+
+class Look(NamedTuple):
+    """What there is to see at one moment. Times are of one monotonic clock, in seconds.
+
+    Attributes:
+        at: now.
+        backlog_rows: ticks that are journaled and not stored.
+        upstream_at: when a tick came last, pushed or fetched for the first time; None: never.
+        committed_at: when ticks were stored last; None: never.
+        dead_since: since when there is no writer process; None: there is one.
+        is_journal_failing: the journal can't be written either, so ticks are in this process's memory alone.
+        writer_pid: the writer's, or the last one's.
+        writer_state: the kernel's letter for it: S sleeps, D waits for a disk, T is stopped; None: it is gone.
+    """
+
+    at: float
+    backlog_rows: int
+    upstream_at: float | None = None
+    committed_at: float | None = None
+    dead_since: float | None = None
+    is_journal_failing: bool = False
+    writer_pid: int | None = None
+    writer_state: str | None = None
+
+
+class Patient(Protocol):
+    """The recorder and its writer, as far as the watchdog has to do with them."""
+
+    async def look(self) -> Look:
+        """See how they are."""
+
+    async def dump_stacks(self) -> None:
+        """Have both processes write the stacks of all their threads to the log."""
+
+    async def request_writer_recovery(self, reason: str) -> bool:
+        """End the writer and build the next one. False: the old one does not end."""
+
+
+class StallDetector:
+    """Says from one look to the next whether it is a stall."""
+
+    def __init__(self, settings: WatchdogSettings) -> None:
+        self._settings = settings
+        self._last: Look | None = None
+        self._above_since: float | None = None
+        self._shrunk_at: float | None = None
+        self.was_away = False  # nobody looked for long: what happened meanwhile is not known
+
+    def see(self, look: Look) -> str | None:
+        """Why it is a stall, in words; None: it is none."""
+        settings, last = self._settings, self._last
+        self._last = look
+        # Where this process did not run (a paused machine), neither did the writer: what counts begins anew.
+        self.was_away = last is not None and look.at - last.at > settings.check_interval_sec + settings.stall_sec / 2
+        if look.backlog_rows < settings.queue_threshold_rows:
+            self._above_since = self._shrunk_at = None
+            return None
+        if self._above_since is None or self.was_away:
+            self._above_since = look.at
+        if last is not None and look.backlog_rows < last.backlog_rows:
+            self._shrunk_at = look.at
+        above_sec = look.at - self._above_since
+        if above_sec < settings.stall_sec or not self._has_work(look):
+            return None
+        waiting = f"{look.backlog_rows} rows wait since {above_sec:.0f} s"
+        if look.dead_since is not None and look.at - look.dead_since >= min(WRITER_DEAD_SEC, settings.stall_sec):
+            return f"no writer for {look.at - look.dead_since:.0f} s, {waiting}"
+        if look.committed_at is None:
+            return f"no commit yet, {waiting}"
+        idle_sec = look.at - look.committed_at
+        return f"no commit for {idle_sec:.0f} s, {waiting}" if idle_sec >= settings.stall_sec else None
+
+    def _has_work(self, look: Look) -> bool:
+        window_sec = self._settings.upstream_window_sec
+        is_active = look.upstream_at is not None and look.at - look.upstream_at <= window_sec
+        is_shrinking = self._shrunk_at is not None and look.at - self._shrunk_at < self._settings.stall_sec
+        return is_active or not is_shrinking
+
+
+class Watchdog:
+    """Looks, heals, and knows when healing has failed for good."""
+
+    def __init__(self, settings: WatchdogSettings, patient: Patient, clock: Callable[[], float]) -> None:
+        self._settings = settings
+        self._patient = patient
+        self._clock = clock
+        self._detector = StallDetector(settings)
+        self._attempt_at: float | None = None  # of the recovery whose outcome is awaited
+        self._is_attempt_failed = False
+        self.failures = 0  # recoveries in a row
+        self.looked_at = clock()
+        self.is_stalled = False
+        self.stalls = 0
+        self.recoveries_failed = 0
+        self.last_reason: str | None = None
+
+    async def run(self) -> None:
+        """Look for as long as there is hope; it returns when it gives up."""
+        while True:
+            if await self.check():
+                break
+            await asyncio.sleep(self._settings.check_interval_sec)
+
+    async def check(self) -> bool:
+        """Look once, and do what has to be done. True: healing has failed too often, give up."""
+        look = await self._patient.look()
+        self.looked_at = look.at
+        reason = self._detector.see(look)
+        if self._attempt_at is None:
+            if reason is None:
+                return False
+            self.stalls += 1
+            self.is_stalled = True
+            return await self._recover(reason, look)
+        if self._is_healed(look, self._attempt_at):
+            return False
+        if self._detector.was_away:
+            self._attempt_at = look.at
+        if look.at - self._attempt_at < self._settings.stall_sec:
+            return False
+        if not self._is_attempt_failed and self._fail(f"no commit within {look.at - self._attempt_at:.0f} s", look):
+            return True
+        return await self._recover(reason or self.last_reason or "", look)
+
+    def _is_healed(self, look: Look, attempt_at: float) -> bool:
+        """A commit since the recovery, or nothing more to be done, is the proof; then the count begins anew."""
+        is_stored = look.committed_at is not None and look.committed_at > attempt_at
+        if not is_stored and look.backlog_rows >= self._settings.queue_threshold_rows:
+            return False
+        log.info("writer_recovered", pid=look.writer_pid, sec=round(look.at - attempt_at, 1), failures=self.failures)
+        self._attempt_at = None
+        self.failures = 0
+        self.is_stalled = False
+        return True
+
+    async def _recover(self, reason: str, look: Look) -> bool:
+        """Evidence first, then the cure. True: it can't even be tried any more."""
+        self.last_reason = reason
+        log.warning(
+            "WATCHDOG diagnostic_dump",
+            reason=reason,
+            writer_pid=look.writer_pid,
+            writer_state=look.writer_state,
+            queue_rows=look.backlog_rows,
+        )
+        await self._patient.dump_stacks()
+        log.warning("WATCHDOG recovery_triggered", reason=reason, writer_pid=look.writer_pid, failures=self.failures)
+        has_ended = await self._patient.request_writer_recovery(reason)
+        self._attempt_at = self.looked_at = self._clock()
+        self._is_attempt_failed = not has_ended
+        return not has_ended and self._fail("the old writer does not end", look)
+
+    def _fail(self, why: str, look: Look) -> bool:
+        """Count a failed recovery. True: it was the last."""
+        self.failures += 1
+        self.recoveries_failed += 1
+        log.error("WATCHDOG recovery_failed", failures=self.failures, reason=why, queue_rows=look.backlog_rows)
+        if self.failures < self._settings.recovery_max_failures or look.is_journal_failing:
+            # With a disk that takes nothing, the end would lose what is held in memory, and a new start is no cure.
+            return False
+        log.error(
+            "WATCHDOG persistent_stall",
+            failures=self.failures,
+            reason=self.last_reason,
+            queue_rows=look.backlog_rows,
+            expected="the journal keeps what is not stored; the next start goes on from there",
+        )
+        return True

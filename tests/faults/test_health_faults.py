@@ -1,0 +1,184 @@
+"""A real recorder's `/healthz` and `/metrics` while things break: each is told, with its cause, and told to be over."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import socket
+from typing import TYPE_CHECKING, NamedTuple
+
+import apsw
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from support.recorder_process import until
+
+from hk_tick_collector.simulator.universe import universe
+
+if TYPE_CHECKING:
+    from support.bench import Bench
+
+pytestmark = pytest.mark.faults
+
+LOOPBACK = "127.0.0.1"
+
+
+class Told(NamedTuple):
+    """An answer of `/healthz`; status 0 where there is none."""
+
+    status: int
+    verdict: str
+    reasons: list[str]
+
+
+def ask(port: int, path: str) -> tuple[int, bytes]:
+    """One answer; (0, b"") where nobody listens."""
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=30)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read()
+    except ConnectionError:
+        return 0, b""
+    finally:
+        connection.close()
+
+
+def health(port: int) -> Told:
+    """What `/healthz` says."""
+    status, body = ask(port, "/healthz")
+    told = json.loads(body) if body else {"verdict": "", "reasons": []}
+    return Told(status, told["verdict"], told["reasons"])
+
+
+def wait_for_health(port: int, status: int, verdict: str, reason: str = "") -> Told:
+    """Until it says so, with a reason that begins so."""
+
+    def is_so() -> bool:
+        told = health(port)
+        has_reason = not reason or any(each.startswith(reason) for each in told.reasons)
+        return (told.status, told.verdict) == (status, verdict) and has_reason
+
+    until(is_so, lambda: f"{status} {verdict} {reason!r}: {health(port)}", 60.0)
+    return health(port)
+
+
+def metrics(port: int, path: str = "/metrics") -> dict[str, float]:
+    """Every series without labels, by name; with `?symbols=1` those of a symbol by `name symbol`."""
+    families = text_string_to_metric_families(ask(port, path)[1].decode())
+    return {
+        " ".join([sample.name, *sample.labels.values()]): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+@pytest.fixture
+def port() -> int:
+    """A port that is free now, for the metrics."""
+    with socket.socket() as sock:
+        sock.bind((LOOPBACK, 0))
+        return int(sock.getsockname()[1])
+
+
+def test_what_is_served_is_what_is_stored(port: int, bench: Bench) -> None:
+    """Counters, and each symbol's rows, equal the ledger when all is in; then it stops in order."""
+    sim = bench.simulate(symbols=3)
+    recorder = bench.record(sim, count=3, METRICS_PORT=port)
+    wait_for_health(port, 200, "ok")
+    sim.command("pause")
+    recorder.wait_until_stored(sim)
+    sent = len(sim.ledger().ticks)
+    until(lambda: metrics(port)["hktick_ticks_stored_total"] == sent, lambda: f"{sent}: {metrics(port)}")
+    until(lambda: metrics(port)["hktick_backlog_bytes"] == 0, lambda: f"nothing waits: {metrics(port)}")
+    told = metrics(port, "/metrics?symbols=1")
+    assert told["hktick_connected"] == 1
+    assert told["hktick_symbols_subscribed"] == 3
+    assert told["hktick_frames_total"] > 0
+    assert told["hktick_received_bytes_total"] > sent * 50
+    assert told["hktick_commits_total"] == told["hktick_commit_duration_seconds_count"] > 0
+    assert told["hktick_reconnects_total"] == told["hktick_disconnects_total"] == 0
+    by_symbol = {name: value for name, value in told.items() if name.startswith("hktick_symbol_ticks ")}
+    assert sum(by_symbol.values()) == sent
+    assert len(by_symbol) == 3
+    bench.settle_whole(sim, recorder)
+    assert health(port).status == 0, "the port is free again"
+
+
+def test_without_an_opend_it_says_so_and_then_that_it_is_over(port: int, bench: Bench) -> None:
+    """503 with OpenD's refusal while there is none; once there is one and ticks come, 200."""
+    with socket.socket() as reserved:  # bound and not listening: connecting to it is refused
+        reserved.bind((LOOPBACK, 0))
+        opend_port = reserved.getsockname()[1]
+        recorder = bench.record(opend_port, METRICS_PORT=port)
+        recorder.wait_for("futu_disconnected", 2)
+        told = wait_for_health(port, 503, "unproven", "OpenD not connected for ")
+        assert "refused" in told.reasons[0]
+    sim = bench.simulate("--port", str(opend_port))
+    wait_for_health(port, 200, "ok")
+    assert sim.command("cut", mid_frame=True)["ok"]
+    until(lambda: metrics(port)["hktick_reconnects_total"] == 1, lambda: f"it reconnects: {metrics(port)}")
+    wait_for_health(port, 200, "ok")
+    bench.settle_whole(sim, recorder)
+
+
+def test_an_outage_is_told_with_its_own_length(port: int, bench: Bench) -> None:
+    """Seconds without a session, not since the start; a short one is worth a look and no alarm."""
+    sim = bench.simulate()
+    recorder = bench.record(sim, METRICS_PORT=port)
+    until(lambda: recorder.state().get("uptime_sec", 0) > 12, "it has been up for a while")
+    wait_for_health(port, 200, "ok")
+    assert sim.command("refuse", sec=4)["ok"]
+    told = wait_for_health(port, 200, "degraded", "OpenD not connected for ")
+    (seconds,) = re.findall(r"for (\d+) s: ", told.reasons[0])
+    assert int(seconds) < recorder.state()["uptime_sec"] - 6
+    wait_for_health(port, 200, "ok")
+    assert metrics(port)["hktick_disconnects_total"] == 1
+    bench.settle_whole(sim, recorder)
+
+
+def test_a_locked_database_is_failing_until_it_is_free(port: int, bench: Bench) -> None:
+    """The reason has SQLite's word and what waits; afterwards all is stored."""
+    sim = bench.simulate(rate=100.0)
+    recorder = bench.record(sim, METRICS_PORT=port)
+    wait_for_health(port, 200, "ok")
+    (path,) = recorder.data_root.glob("*.db")
+    con = apsw.Connection(str(path))
+    con.set_busy_timeout(10_000)
+    con.execute("BEGIN IMMEDIATE")
+    told = wait_for_health(port, 503, "failing", "writer: ")
+    assert "database is locked" in told.reasons[0]
+    assert told.reasons[0].endswith(" rows waiting")
+    assert metrics(port)["hktick_writer_errors_total"] >= 1
+    assert metrics(port)["hktick_backlog_rows"] > 0
+    con.execute("ROLLBACK")
+    con.close()
+    told = wait_for_health(port, 200, "degraded", "writer: ")
+    assert told.reasons[0].endswith("it stores again")
+    bench.settle_whole(sim, recorder)
+
+
+def test_a_refused_symbol_is_named(port: int, bench: Bench) -> None:
+    """Degraded, since the others are recorded."""
+    sim = bench.simulate(symbols=2)
+    recorder = bench.record(sim, *universe(2, 0), "HK.99999", METRICS_PORT=port)
+    told = wait_for_health(port, 200, "degraded", "1 symbol refused: HK.99999 (Unknown stock")
+    assert len(told.reasons) == 1
+    assert metrics(port)["hktick_symbols_refused"] == 1
+    assert metrics(port)["hktick_symbols_subscribed"] == 2
+    bench.settle_whole(sim, recorder)
+
+
+def test_a_taken_port_ends_the_start_in_one_line(bench: Bench) -> None:
+    """Exit 2, before anything is connected or written to the journal."""
+    sim = bench.simulate()
+    with socket.socket() as taken:
+        taken.bind((LOOPBACK, 0))
+        taken.listen()
+        number = taken.getsockname()[1]
+        recorder = bench.record(sim, METRICS_PORT=number)
+        assert recorder.wait() == 2
+    (line,) = recorder.log_path.read_text().splitlines()
+    assert f"METRICS_PORT={number}" in line
+    assert "Address already in use" in line
+    assert not list(recorder.data_root.glob("journal/*.hkj"))

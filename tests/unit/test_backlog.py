@@ -1,0 +1,121 @@
+"""What waits to be stored: ticks are counted, not frames, exactly where it matters and about right beyond."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from support.bodies import refusal
+from support.ticks import HSBC, OPEN_MS, TENCENT, push, pushes, reply, ticker
+
+from hk_tick_collector.backlog import EXACT_BYTES, Backlog, measure_backlog
+from hk_tick_collector.journal import DIRECTORY, JournalReader, save_cursor
+from hk_tick_collector.journal_append import Journal
+from hk_tick_collector.opend import frames
+from hk_tick_collector.opend.messages import ProtoId
+from hk_tick_collector.opend.purpose import PURPOSES, Purpose
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+WAIT_SEC = 60.0
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    """A journal that is at work, in small segments."""
+    made = Journal(tmp_path / DIRECTORY, segment_bytes=300_000, buffer_bytes=1 << 26, sync_ms=20)
+    made.start()
+    yield made
+    made.close(WAIT_SEC)
+
+
+def feed(journal: Journal, *runs: bytes) -> None:
+    """Have records on the disk."""
+    for raw in runs:
+        journal.append_frames(1, OPEN_MS, raw)
+    assert journal.flush(WAIT_SEC)
+
+
+def test_nothing_is_nothing(tmp_path: Path, journal: Journal) -> None:
+    """Before the first record, and where there is no journal at all."""
+    assert journal.is_alive
+    assert measure_backlog(tmp_path / DIRECTORY) == Backlog(0, 0, is_exact=True)
+    assert measure_backlog(tmp_path / "none") == Backlog(0, 0, is_exact=True)
+
+
+def test_ticks_are_counted_and_not_frames(tmp_path: Path, journal: Journal) -> None:
+    """A push may hold several, and what was fetched holds many; answers to other calls and events hold none."""
+    feed(
+        journal,
+        pushes(TENCENT, range(10)),
+        push(TENCENT, *(ticker(n) for n in range(10, 17))),
+        reply(HSBC, *(ticker(n) for n in range(300)))
+        + reply(HSBC, *(ticker(n) for n in range(40)), purpose=Purpose.AUDIT),
+        reply(HSBC, *(ticker(n) for n in range(500)), purpose=Purpose.CONTROL),
+        frames.encode(ProtoId.KEEP_ALIVE, 8, b""),
+    )
+    journal.append_event(1, OPEN_MS, {"event": "opend_notice"})
+    assert journal.flush(WAIT_SEC)
+    found = measure_backlog(tmp_path / DIRECTORY)
+    assert (found.rows, found.is_exact) == (10 + 7 + 300 + 40, True)
+    assert found.size_bytes == journal.bytes_written
+
+
+def test_ticks_without_optional_fields_and_refusals_are_counted_as_the_writer_takes_them(
+    tmp_path: Path, journal: Journal
+) -> None:
+    """What can't be read as columns is read one by one; what can't be read at all is one row that is kept aside."""
+    odd = ticker(3)
+    odd.ClearField("pushDataType")
+    refused = frames.encode(ProtoId.QOT_GET_TICKER, 5 * PURPOSES + Purpose.BACKFILL, refusal())
+    unreadable = frames.encode(ProtoId.QOT_UPDATE_TICKER, 1, b"\xff\xff\xff")
+    feed(journal, push(TENCENT, odd, ticker(4)) + refused, pushes(TENCENT, range(5)) + unreadable)
+    assert measure_backlog(tmp_path / DIRECTORY).rows == 2 + 5 + 1
+
+
+def test_a_record_that_is_no_run_of_frames_counts_as_nothing(tmp_path: Path, journal: Journal) -> None:
+    """The writer keeps it aside whole, and goes on."""
+    feed(journal, b"no frame at all" * 10, pushes(TENCENT, range(5)))
+    assert measure_backlog(tmp_path / DIRECTORY).rows == 5
+
+
+def test_only_what_is_behind_the_cursor_waits(tmp_path: Path, journal: Journal) -> None:
+    """What the writer has stored is no backlog, also over several segments; the cursor stays where it is."""
+    root = tmp_path / DIRECTORY
+    for start in range(0, 8000, 1000):
+        feed(journal, pushes(TENCENT, range(start, start + 1000)))
+    reader = JournalReader(root, None)
+    ends = []
+    while records := reader.read(1000):
+        ends += [record.end for record in records]
+    reader.close()
+    assert len({end.segment for end in ends}) > 2
+    save_cursor(root, ends[5])
+    assert measure_backlog(root) == Backlog(measure_backlog(root).size_bytes, 2000, is_exact=True)
+    save_cursor(root, ends[-1])
+    assert measure_backlog(root) == Backlog(0, 0, is_exact=True)
+
+
+def test_what_lies_beyond_a_mebibyte_is_estimated(tmp_path: Path, journal: Journal) -> None:
+    """A huge backlog is not read whole; what is not read is taken to be like what is."""
+    ticks = 40_000
+    for start in range(0, ticks, 1000):
+        feed(journal, pushes(TENCENT, range(start, start + 1000)))
+    found = measure_backlog(tmp_path / DIRECTORY)
+    assert found.size_bytes == journal.bytes_written > 4 * EXACT_BYTES
+    assert not found.is_exact
+    assert found.rows == pytest.approx(ticks, rel=0.02)
+    assert measure_backlog(tmp_path / DIRECTORY, 1 << 30) == Backlog(found.size_bytes, ticks, is_exact=True)
+
+
+def test_a_record_that_is_being_written_is_waited_for(tmp_path: Path, journal: Journal) -> None:
+    """The bytes of a half written record count as bytes; its ticks are counted when it is whole."""
+    feed(journal, pushes(TENCENT, range(5)))
+    (segment,) = (tmp_path / DIRECTORY).glob("*.hkj")
+    whole = segment.read_bytes()
+    segment.write_bytes(whole[:-10])
+    assert measure_backlog(tmp_path / DIRECTORY) == Backlog(len(whole) - 10, 0, is_exact=True)
+    segment.write_bytes(whole)
+    assert measure_backlog(tmp_path / DIRECTORY).rows == 5

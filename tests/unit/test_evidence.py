@@ -1,0 +1,269 @@
+"""Where `verify` reads its facts: from files, processes and logs as they are, never from what it has set itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Final
+
+import apsw
+import pytest
+from support.bodies import TICK_TS_MS
+
+from hk_tick_collector import evidence
+from hk_tick_collector.data_root import RECORDER_LOCK, STATE_NAME, hold_lock
+from hk_tick_collector.db import DayDatabase, Pragmas
+from hk_tick_collector.errors import ConfigError, DatabaseError
+from hk_tick_collector.verify import Day
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NOW_MS: Final = 1_795_138_260_000  # 2026-11-20 09:31:00 in Hong Kong
+
+LOG: Final = """
+2026-11-20T01:20:00.000001Z INFO    sqlite_pragmas day=20261119 path=/d/20261119.db journal_mode=wal busy_timeout=1
+2026-11-20T01:30:00.000001Z INFO    sqlite_pragmas day=20261120 path="/d d" journal_mode=wal busy_timeout=5000
+2026-11-20T01:30:10.5Z WARNING WATCHDOG diagnostic_dump reason=stall
+Thread 0x00007f (most recent call first):
+  File "2026-11-20T01:30:11Z WATCHDOG persistent_stall", line 1
+2026-11-20T01:30:11Z WARNING WATCHDOG recovery_triggered failures=0
+Nov 20 09:30:12 host hk-tick-collector[7]: 2026-11-20T01:30:12Z ERROR   WATCHDOG persistent_stall failures=3
+2026-11-20T01:30:13Z ERROR   persist_failed error="WATCHDOG persistent_stall"
+""".splitlines()
+
+
+def store(root: Path, day: str, count: int, *, close: bool = True) -> DayDatabase:
+    """A day with so many ticks, a second apart."""
+    database = DayDatabase(root / f"{day}.db", Pragmas())
+    rows = [
+        ("HK.00700", n + 1, TICK_TS_MS + n * 1000, 10.0, 100, 1000.0, 1, 1, 0, 1, TICK_TS_MS, TICK_TS_MS)
+        for n in range(count)
+    ]
+    database.store({"HK.00700": rows}, {})
+    if close:
+        database.close()
+    return database
+
+
+# ---- the database
+
+
+def test_the_newest_day_is_read_from_its_rows(tmp_path: Path) -> None:
+    """Rows are counted and the newest time is found in the ticks, also where the statistics say something else."""
+    store(tmp_path, "20261119", 5)
+    store(tmp_path, "20261120", 3)
+    con = apsw.Connection(str(tmp_path / "20261120.db"))
+    con.execute("UPDATE symbol_stats SET rows = 99, last_ts_ms = 0")
+    con.close()
+    assert evidence.read_day(tmp_path) == Day("20261120", 3, TICK_TS_MS + 2000, "wal")
+
+
+def test_the_journal_mode_is_the_files_own(tmp_path: Path) -> None:
+    """A database that is not in WAL mode is seen to be none, and is left so."""
+    database = store(tmp_path, "20261120", 3, close=False)
+    database.leave_wal()
+    database.close()
+    day = evidence.read_day(tmp_path)
+    assert day is not None
+    assert day.journal_mode == "no wal"
+    assert (tmp_path / "20261120.db").read_bytes()[18:20] == b"\x01\x01"
+
+
+def test_reading_does_not_disturb_who_writes(tmp_path: Path) -> None:
+    """A look between two transactions: the writer goes on, and the next look sees more."""
+    database = store(tmp_path, "20261120", 3, close=False)
+    try:
+        assert evidence.read_day(tmp_path) == Day("20261120", 3, TICK_TS_MS + 2000, "wal")
+        row = ("HK.00005", 1, TICK_TS_MS, 10.0, 100, 1000.0, 1, 1, 0, 1, TICK_TS_MS, TICK_TS_MS)
+        database.store({"HK.00005": [row]}, {})
+        assert evidence.read_day(tmp_path) == Day("20261120", 4, TICK_TS_MS + 2000, "wal")
+    finally:
+        database.close()
+
+
+def test_no_day_and_a_day_without_its_first_transaction(tmp_path: Path) -> None:
+    """Nothing is there; then a file that has no table yet."""
+    assert evidence.read_day(tmp_path) is None
+    (tmp_path / "20261120.db").touch()
+    assert evidence.read_day(tmp_path) == Day("20261120", 0, None, "empty file")
+
+
+def test_a_database_that_is_none_is_a_fault_with_its_name(tmp_path: Path) -> None:
+    """Not an empty day."""
+    (tmp_path / "20261120.db").write_bytes(b"no database" * 100)
+    with pytest.raises(DatabaseError, match=r"20261120\.db"):
+        evidence.read_day(tmp_path)
+
+
+# ---- the recorder
+
+
+def test_who_holds_the_lock_is_who_runs(tmp_path: Path) -> None:
+    """Not whose recorder.json lies about."""
+    assert evidence.read_recorder(tmp_path) == (None, {})
+    (tmp_path / STATE_NAME).write_text('{"pid": 1}')
+    assert evidence.read_recorder(tmp_path) == (None, {"pid": 1})
+    file = hold_lock(tmp_path, RECORDER_LOCK, 0)
+    try:
+        assert evidence.read_recorder(tmp_path) == (os.getpid(), {"pid": 1})
+        os.ftruncate(file, 0)
+        assert evidence.read_recorder(tmp_path) == (0, {"pid": 1})
+    finally:
+        os.close(file)
+    assert evidence.read_recorder(tmp_path) == (None, {"pid": 1})
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "null"])
+def test_a_recorder_json_that_is_none_says_nothing(tmp_path: Path, text: str) -> None:
+    """Half a file, or something else."""
+    (tmp_path / STATE_NAME).write_text(text)
+    assert evidence.read_recorder(tmp_path) == (None, {})
+
+
+# ---- the writer's pragmas
+
+
+def test_the_writers_newest_line_tells_its_pragmas() -> None:
+    """Of the lines since the start of this recorder."""
+    lines = list(evidence.log_lines(LOG))
+    found = evidence.pragmas_in_log(lines, 0)
+    assert found == (5000, "the writer's line sqlite_pragmas of 20261120", "wal")
+    assert evidence.pragmas_in_log(lines, NOW_MS) is None
+    assert evidence.pragmas_in_log(lines[:1], 0) == (1, "the writer's line sqlite_pragmas of 20261119", "wal")
+    assert evidence.pragmas_in_log(evidence.log_lines(["2026-11-20T01:20:00Z INFO    sqlite_pragmas day=x"]), 0) is None
+
+
+def test_the_arguments_of_a_running_writer_tell_its_busy_timeout() -> None:
+    """As they stand in /proc, of a process that is a writer."""
+    settings = json.dumps({"data_root": "/d", "busy_timeout_ms": 4321})
+    code = "import sys; print(flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", code, "-m", "hk_tick_collector.writer", settings]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
+        assert writer.stdin is not None
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"\n"  # before that, the kernel may not show its arguments yet
+        found = evidence.pragmas_of_writer(writer.pid)
+        writer.stdin.close()
+    assert found == (4321, f"arguments of the writer, pid {writer.pid}", None)
+
+
+@pytest.mark.parametrize(
+    "cmdline",
+    [
+        b"",
+        b"bash\0",
+        b'python\0-m\0something.else\0{"busy_timeout_ms": 5}\0',
+        b"python\0-m\0hk_tick_collector.writer\0{}\0",
+    ],
+)
+def test_a_process_that_is_no_writer_tells_nothing(tmp_path: Path, cmdline: bytes) -> None:
+    """Its number may be somebody else's by now."""
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "cmdline").write_bytes(cmdline)
+    assert evidence.pragmas_of_writer(7, tmp_path) is None
+    assert evidence.pragmas_of_writer(8, tmp_path) is None
+    assert evidence.pragmas_of_writer(None, tmp_path) is None
+
+
+# ---- the log
+
+
+def test_the_watchdog_is_counted_by_event_since_a_moment() -> None:
+    """Only lines of its own, also behind a prefix of syslog's; not what a traceback or another event quotes."""
+    lines = list(evidence.log_lines(LOG))
+    assert evidence.watchdog_since(lines, 0, "it").watchdog == {
+        "diagnostic_dump": 1,
+        "recovery_triggered": 1,
+        "persistent_stall": 1,
+    }
+    assert evidence.watchdog_since(lines, NOW_MS - 48_000, "it").watchdog == {"persistent_stall": 1}
+    assert evidence.watchdog_since(lines, NOW_MS, "it") == ("it", NOW_MS, {})
+
+
+def test_a_log_file_that_is_not_there_is_a_wrong_argument(tmp_path: Path) -> None:
+    """One line with its name."""
+    with pytest.raises(ConfigError, match=r"--log .*missing: No such file"):
+        evidence.file_log(tmp_path / "missing")
+
+
+@pytest.fixture
+def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory that alone is PATH."""
+    directory = tmp_path / "bin"
+    directory.mkdir()
+    monkeypatch.setenv("PATH", str(directory))
+    return directory
+
+
+def write_tool(path: Path, script: str) -> None:
+    """A command made of sh."""
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+def test_the_units_log_is_asked_for_by_seconds_since_the_epoch(tools: Path) -> None:
+    """No zone of the host can be mistaken; other lines are left out."""
+    write_tool(tools / "journalctl", 'echo "2026-11-20T01:30:00Z INFO    asked $*"; echo other')
+    (line,) = evidence.unit_log("my.service", NOW_MS + 999)
+    assert line.at_ms == NOW_MS - 60_000
+    assert line.text == "asked --unit=my.service --since=@1795138260 --output=cat --quiet --no-pager"
+
+
+def test_a_journal_that_can_t_be_had_is_said_to_be_so(tools: Path) -> None:
+    """No rights, or no journalctl: one line, and what to do."""
+    with pytest.raises(ConfigError, match="no journalctl here"):
+        evidence.unit_log("my.service", 0)
+    write_tool(tools / "journalctl", "echo no rights >&2; exit 1")
+    with pytest.raises(ConfigError, match="failed: no rights; say --log FILE"):
+        evidence.unit_log("my.service", 0)
+
+
+def test_a_unit_is_there_only_if_systemd_has_loaded_it(tools: Path) -> None:
+    """Without systemd, or with another answer, there is none."""
+    assert not evidence.has_unit("my.service")
+    write_tool(tools / "journalctl", "exit 0")
+    for answer, is_there in (("echo loaded", True), ("echo not-found", False), ("echo loaded; exit 1", False)):
+        write_tool(tools / "systemctl", answer)
+        assert evidence.has_unit("my.service") is is_there
+
+
+# ---- since
+
+
+@pytest.mark.parametrize(
+    ("text", "ms"),
+    [
+        ("2026-11-20T09:30:00+08:00", NOW_MS - 60_000),
+        ("2026-11-20 01:30:00Z", NOW_MS - 60_000),
+        ("2026-11-19T20:30:00.250-05:00", NOW_MS - 59_750),
+        ("@1795138200", NOW_MS - 60_000),
+        ("1795138200000", NOW_MS - 60_000),
+        ("90s", NOW_MS - 90_000),
+        ("30m", NOW_MS - 1_800_000),
+        ("30 min", NOW_MS - 1_800_000),
+        ("2h", NOW_MS - 7_200_000),
+        ("1d", NOW_MS - 86_400_000),
+    ],
+)
+def test_since_takes_a_time_with_its_zone_or_so_long_ago(text: str, ms: int) -> None:
+    """Each means one moment, wherever it is read."""
+    assert evidence.since_ms_of(text, NOW_MS) == ms
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-11-20 09:30:00", "20261120093000", "09:30:00", "093000", "20261120", "2026-11-20"]
+)
+def test_since_refuses_a_time_without_a_zone(text: str) -> None:
+    """The host's zone, Hong Kong's and UTC are three different answers."""
+    with pytest.raises(ConfigError, match=r"has no zone: expected a time with its zone, such as"):
+        evidence.since_ms_of(text, NOW_MS)
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "30", "5 weeks", "2026-11-20T25:00:00Z"])
+def test_since_refuses_what_is_no_time(text: str) -> None:
+    """One line that says what was expected."""
+    with pytest.raises(ConfigError, match="expected a time with its zone"):
+        evidence.since_ms_of(text, NOW_MS)

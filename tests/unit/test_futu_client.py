@@ -1,0 +1,159 @@
+"""What the session knows without a connection: OpenD's state, asked for now and then, and when something came last."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from hk_tick_collector import futu_client
+from hk_tick_collector.errors import RemoteProtocolError, SessionError
+from hk_tick_collector.futu_client import FutuClient
+from hk_tick_collector.futu_link import UnansweredError
+from hk_tick_collector.futu_state import ClientSettings
+from hk_tick_collector.opend import opend_pb2 as pb
+from hk_tick_collector.opend.messages import RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def state_of(market: int, *, logined: bool = True) -> Callable[[], bytes]:
+    """GetGlobalState's reply."""
+
+    def made() -> bytes:
+        s2c = pb.GetGlobalState.S2C(
+            marketHK=market, marketUS=0, marketSH=0, marketSZ=0, marketHKFuture=0, qotLogined=logined, trdLogined=False,
+            serverVer=1011, serverBuildNo=1, time=int(time.time()) + 7,
+        )  # fmt: skip
+        return pb.GetGlobalState.Response(retType=0, s2c=s2c).SerializeToString()
+
+    return made
+
+
+def raising(error: Exception) -> Callable[[], bytes]:
+    """No reply but that."""
+
+    def raises() -> bytes:
+        raise error
+
+    return raises
+
+
+class Journal:
+    """Keeps events."""
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, object]] = []
+
+    def append_event(self, _session: int, _recv_ts_ms: int, event: dict[str, object]) -> None:
+        """One more."""
+        self.events.append(event)
+
+
+class Link:
+    """Gives one answer after the other, and then the last one for ever."""
+
+    def __init__(self, *answers: Callable[[], bytes]) -> None:
+        self._answers = list(answers)
+        self.asked = 0
+
+    async def call(self, *_args: object) -> bytes:
+        """The next."""
+        self.asked += 1
+        return (self._answers.pop(0) if len(self._answers) > 1 else self._answers[0])()
+
+
+def client_of() -> tuple[FutuClient, Journal]:
+    """A client that is not connected, and its journal."""
+    journal: Any = Journal()
+    stored: Any = None
+    return FutuClient(ClientSettings("127.0.0.1", 1, ("HK.00700",)), journal, stored), journal
+
+
+def watch(monkeypatch: pytest.MonkeyPatch, client: FutuClient, link: Link, times: int) -> None:
+    """Have OpenD's state asked for so often."""
+    monkeypatch.setattr(futu_client, "LOOK_AT_OPEND_SEC", 0.0)
+
+    async def work() -> None:
+        made: Any = link
+        task = asyncio.create_task(client._watch_opend(made))
+        while link.asked < times and not task.done():  # noqa: ASYNC110 - as often as it asks
+            await asyncio.sleep(0)
+        assert not task.done()
+        task.cancel()
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize(
+    ("number", "word"),
+    [(1, "AUCTION"), (2, "WAITING_OPEN"), (3, "MORNING"), (4, "REST"), (5, "AFTERNOON"), (6, "CLOSED"), (19, "HK_CAS"),
+     (77, "77")],
+)  # fmt: skip
+def test_the_markets_state_is_known_by_its_word(monkeypatch: pytest.MonkeyPatch, number: int, word: str) -> None:
+    """With OpenD's clock, and in the journal too; a state that nobody has heard of is its number."""
+    client, journal = client_of()
+    watch(monkeypatch, client, Link(state_of(number)), 1)
+    assert client.state.market == word
+    assert client.state.market_at is not None
+    assert client.state.qot_logined is True
+    assert client.state.clock_offset_ms == pytest.approx(7000, abs=1500)
+    assert journal.events[0]["market_hk"] == number
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UnansweredError("GET_GLOBAL_STATE: no answer within 15 s"),
+        SessionError("GET_GLOBAL_STATE: no answer within 15 s"),
+        RefusedError("GET_GLOBAL_STATE", -1, "busy"),
+        RemoteProtocolError("GET_GLOBAL_STATE body of 2 bytes is no valid message"),
+    ],
+)
+def test_no_answer_is_no_news(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """Whatever comes in place of an answer: the session goes on, what was known stays, and it is asked again."""
+    client, _ = client_of()
+    watch(monkeypatch, client, Link(state_of(3), raising(error)), 4)
+    assert client.state.market == "MORNING"
+    watch(monkeypatch, client, Link(raising(error), state_of(4)), 3)
+    assert client.state.market == "REST"
+
+
+def test_a_login_that_is_back_without_a_notice_has_all_fetched_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stream may have missed something; one that was never lost has missed nothing."""
+    client, _ = client_of()
+    watch(monkeypatch, client, Link(state_of(3)), 3)
+    assert not client._missed.is_set()
+    watch(monkeypatch, client, Link(state_of(3, logined=False)), 2)
+    assert client.state.qot_logined is False
+    assert not client._missed.is_set()
+    watch(monkeypatch, client, Link(state_of(3)), 2)
+    assert client._missed.is_set()
+
+
+def test_when_something_came_last_is_known_over_sessions() -> None:
+    """Pushes of this connection, else of the ones before; a tick may also have been fetched."""
+    client, _ = client_of()
+    assert client.last_push_at is client.last_tick_at is client.last_heard_at is None
+    assert (client.pushes, client.bytes_received) == (0, 0)
+
+    class Connection:
+        pushes, bytes_received, last_heard_at = 3, 700, 51.0
+        last_push_at: float | None = 50.0
+
+    made: Any = Connection()
+    client._link, client.state.connected = made, True
+    assert (client.last_push_at, client.last_tick_at, client.last_heard_at) == (50.0, 50.0, 51.0)
+    client.state.last_fetched_at = 60.0
+    assert (client.last_push_at, client.last_tick_at) == (50.0, 60.0)
+    client._end_session("over")
+    assert (client.last_push_at, client.last_heard_at) == (50.0, None)
+    assert (client.pushes, client.bytes_received) == (3, 700)
+    made = Connection()
+    made.last_push_at = None
+    client._link, client.state.connected = made, True
+    assert client.last_push_at == 50.0
+    assert (client.pushes, client.bytes_received) == (6, 1400)

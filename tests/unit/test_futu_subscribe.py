@@ -1,0 +1,224 @@
+"""Plates and subscriptions on a link of our own: whatever OpenD says to one plate, the others are recorded."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.bodies import refusal
+
+from hk_tick_collector import futu_client, futu_subscribe
+from hk_tick_collector.errors import ConfigError, SessionError
+from hk_tick_collector.futu_client import NO_SYMBOL_SEC_MAX, FutuClient
+from hk_tick_collector.futu_link import UnansweredError
+from hk_tick_collector.futu_state import ClientSettings, ClientState
+from hk_tick_collector.futu_subscribe import Subscriber
+from hk_tick_collector.opend import opend_pb2 as pb
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PLATE, OTHER = "HK.BK1001", "HK.BK1002"
+
+
+def members(*securities: tuple[int, str]) -> bytes:
+    """GetPlateSecurity's reply."""
+    infos = [
+        pb.SecurityStaticInfo(
+            basic=pb.SecurityStaticBasic(
+                security=pb.Security(market=market, code=code), id=1, lotSize=100, secType=3, name="", listTime=""
+            )
+        )
+        for market, code in securities
+    ]
+    s2c = pb.Qot_GetPlateSecurity.S2C(staticInfoList=infos)
+    return pb.Qot_GetPlateSecurity.Response(retType=0, s2c=s2c).SerializeToString()
+
+
+def unanswered() -> bytes:
+    """No answer in time, on a link that lives."""
+    raise UnansweredError("QOT_GET_PLATE_SECURITY: no answer within 15 s")
+
+
+def lost() -> bytes:
+    """The link is over."""
+    raise SessionError("connection closed by OpenD")
+
+
+class Link:
+    """Answers GetPlateSecurity for each plate as it is told."""
+
+    def __init__(self, **answers: Callable[[], bytes]) -> None:
+        self.answers = answers
+        self.asked: list[str] = []
+
+    async def call(self, _proto_id: int, request: bytes, _timeout_sec: float) -> bytes:
+        """One answer."""
+        code = pb.Qot_GetPlateSecurity.Request.FromString(request).c2s.plate.code
+        self.asked.append(code)
+        return self.answers[code]()
+
+
+@pytest.fixture
+def logged(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
+    """The lines that are logged."""
+    lines: list[tuple[str, dict[str, Any]]] = []
+
+    class Log:
+        def error(self, event: str, **fields: Any) -> None:  # noqa: ANN401
+            lines.append((event, fields))
+
+        info = error
+
+    monkeypatch.setattr(futu_subscribe, "log", Log())
+    return lines
+
+
+def subscriber_of(link: Link, state: ClientState | None = None) -> Subscriber:
+    """One on that link."""
+    made: Any = link
+    return Subscriber(made, 15, state or ClientState())
+
+
+FAILURES = [
+    pytest.param(lambda: refusal("Unknown plate"), "Unknown plate", id="refused"),
+    pytest.param(unanswered, "QOT_GET_PLATE_SECURITY: no answer within 15 s", id="unanswered"),
+    pytest.param(lambda: b"\xff\xff", "QOT_GET_PLATE_SECURITY body of 2 bytes is no valid message", id="unreadable"),
+    pytest.param(
+        lambda: pb.Reply(retType=0).SerializeToString(), "QOT_GET_PLATE_SECURITY body of 2 bytes lacks s2c", id="empty"
+    ),
+]
+
+
+@pytest.mark.parametrize(("answer", "reason"), FAILURES)
+def test_a_plate_that_fails_is_named_once_until_it_is_known(
+    logged: list[tuple[str, dict[str, Any]]], answer: Callable[[], bytes], reason: str
+) -> None:
+    """It has no members for now, the state and one line say why, and once it answers it is no longer named."""
+    state = ClientState()
+    link = Link(BK1001=answer)
+    subscriber = subscriber_of(link, state)
+    for _ in range(3):
+        assert asyncio.run(subscriber.members(PLATE)) == []
+    assert state.refused == {f"plate:{PLATE}": reason}
+    assert logged == [("plate_refused", {"plate": PLATE, "reason": reason})]
+    link.answers["BK1001"] = lambda: members((1, "00700"))
+    assert asyncio.run(subscriber.members(PLATE)) == ["HK.00700"]
+    assert state.refused == {}
+
+
+def test_members_of_an_unknown_market_are_left_out() -> None:
+    """OpenD may put what we have no name for into a plate; the others are recorded, in its order."""
+    link = Link(BK1001=lambda: members((1, "00700"), (99, "X"), (1, ""), (21, "600519"), (1, "00005")))
+    assert asyncio.run(subscriber_of(link).members(PLATE)) == ["HK.00700", "SH.600519", "HK.00005"]
+
+
+def test_a_link_that_ends_is_the_sessions_matter() -> None:
+    """It is no fault of the plate."""
+    with pytest.raises(SessionError, match="closed by OpenD"):
+        asyncio.run(subscriber_of(Link(BK1001=lost)).members(PLATE))
+
+
+# ---- the session's symbols
+
+
+class Clock:
+    """Time as a test says."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        """Seconds."""
+        return self.now
+
+    time = monotonic
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The client's."""
+    made = Clock()
+    monkeypatch.setattr(futu_client, "time", made)
+    return made
+
+
+def client_of(*plates: str, symbols: tuple[str, ...] = (), logined: bool = True) -> FutuClient:
+    """A client that is not connected."""
+    nothing: Any = None
+    client = FutuClient(ClientSettings("127.0.0.1", 1, symbols, plates), nothing, nothing)
+    client.state.qot_logined = logined
+    return client
+
+
+def resolve(client: FutuClient, link: Link) -> list[str]:
+    """What it would subscribe."""
+    return asyncio.run(client._resolve(subscriber_of(link, client.state)))
+
+
+@pytest.mark.parametrize(("answer", "reason"), FAILURES)
+def test_one_plate_that_fails_does_not_cost_the_others(clock: Clock, answer: Callable[[], bytes], reason: str) -> None:
+    """The symbols, the other plates, and later the plate itself; one that has answered is not asked again that day."""
+    link = Link(BK1001=answer, BK1002=lambda: members((1, "00005")))
+    client = client_of(PLATE, OTHER, symbols=("HK.00700",))
+    assert resolve(client, link) == ["HK.00700", "HK.00005"]
+    assert client.state.refused == {f"plate:{PLATE}": reason}
+    link.answers["BK1001"] = lambda: members((1, "09988"))
+    assert resolve(client, link) == ["HK.00700", "HK.09988", "HK.00005"]
+    clock.now += 3600
+    link.asked.clear()
+    assert resolve(client, link) == ["HK.00700", "HK.09988", "HK.00005"]
+    assert link.asked == []
+    clock.now += 86_400
+
+
+def test_no_symbol_at_all_is_the_operators_fault_only_after_a_time(clock: Clock) -> None:
+    """OpenD's limit of plate calls ends in 30 s, so it is asked again first; then there is really nothing to record."""
+    link = Link(BK1001=lambda: refusal("Unknown plate"))
+    client = client_of(PLATE)
+    with pytest.raises(SessionError, match=r"does not tell the members of HK\.BK1001"):
+        resolve(client, link)
+    clock.now += NO_SYMBOL_SEC_MAX - 1
+    with pytest.raises(SessionError):
+        resolve(client, link)
+    clock.now += 1
+    with pytest.raises(ConfigError, match=r"FUTU_SYMBOLS names no symbol: OpenD knows no member of HK\.BK1001"):
+        resolve(client, link)
+
+
+def test_an_answer_in_between_begins_the_time_anew(clock: Clock) -> None:
+    """A plate that had members is no plate without any, whatever OpenD says on another day."""
+    link = Link(BK1001=lambda: refusal("busy"))
+    client = client_of(PLATE)
+    with pytest.raises(SessionError):
+        resolve(client, link)
+    link.answers["BK1001"] = lambda: members((1, "00700"))
+    clock.now += NO_SYMBOL_SEC_MAX - 1
+    assert resolve(client, link) == ["HK.00700"]
+    client._members.clear()
+    link.answers["BK1001"] = lambda: refusal("busy")
+    clock.now += 10
+    with pytest.raises(SessionError):
+        resolve(client, link)
+
+
+def test_an_opend_that_was_away_is_given_the_time_again(clock: Clock) -> None:
+    """One that is just starting refuses plates: what it refused before it was away does not count."""
+    link = Link(BK1001=lambda: refusal("not ready"))
+    client = client_of(PLATE)
+    with pytest.raises(SessionError):
+        resolve(client, link)
+    clock.now += 10 * NO_SYMBOL_SEC_MAX
+    client._end_session("127.0.0.1:1: Connection refused")
+    with pytest.raises(SessionError):
+        resolve(client, link)
+
+
+def test_an_opend_that_is_not_logged_in_knows_no_plate(clock: Clock) -> None:
+    """However long: it is OpenD's state and not the operator's list."""
+    client = client_of(PLATE, logined=False)
+    for _ in range(3):
+        with pytest.raises(SessionError, match="does not tell the members"):
+            resolve(client, Link(BK1001=lambda: refusal("not logged in")))
+        clock.now += 10 * NO_SYMBOL_SEC_MAX
