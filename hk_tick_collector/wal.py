@@ -27,12 +27,12 @@ log = logs.get_logger()
 # In a burst the log may grow so much longer: what is written again and again is then moved once.
 BUSY_FACTOR = 4
 
-LONG_BYTES = 64_000_000  # four times the default of SQLITE_WAL_AUTOCHECKPOINT; a longer one is held, or is shortened
+PAGE_BYTES = 4096 + 24  # of the log: a page and its header
 RETRY_SEC = 1.0  # between looks whether the reader is gone
 HELD_TELL_SEC = 10.0  # whoever reads for less is no trouble
 HELD_AGAIN_SEC = 60.0
 
-# How much seldomer: at 10 MB/s over LONG_BYTES the growth by 6 MB a commit slows down with the square root of time.
+# How much seldomer: at 10 MB/s over what is long the growth by 6 MB a commit slows down with the square root of time.
 PACE_BYTES_PER_SEC = 10_000_000
 PACE_SEC_MAX = 30.0
 
@@ -47,6 +47,8 @@ class Wal:
         self._con = con
         self._path = path.with_name(path.name + "-wal")
         self._checkpoint_pages = checkpoint_pages
+        # A file that is longer than a burst makes it (by default 72 MB) is held by a reader, or is to be shortened.
+        self.long_bytes = int(checkpoint_pages * BUSY_FACTOR * PAGE_BYTES * 1.1)
         self._clock = clock
         self._pages = 0
         self._held_since: float | None = None
@@ -74,7 +76,7 @@ class Wal:
         """How long to wait from one commit to the next while it is held and long; 0: as ever."""
         if self._held_since is None:
             return 0.0
-        return min(PACE_SEC_MAX, max(0.0, (self.size_bytes() - LONG_BYTES) / PACE_BYTES_PER_SEC))
+        return min(PACE_SEC_MAX, max(0.0, (self.size_bytes() - self.long_bytes) / PACE_BYTES_PER_SEC))
 
     def keep_short(self, *, is_busy: bool = False) -> None:
         """Between two transactions: move the log into the database once it is long, and shorten its file.
@@ -95,7 +97,7 @@ class Wal:
         in_log, moved = self._con.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         self._pages = 0
         # Also where all of it is in the database already: as long as a reader looks at it, no commit can begin it anew.
-        if moved < in_log or (self.size_bytes() > LONG_BYTES and not self._truncate()):
+        if moved < in_log or (self.size_bytes() > self.long_bytes and not self._truncate()):
             self._held_since = now if self._held_since is None else self._held_since
             self._tell_held(now)
             return
@@ -116,7 +118,7 @@ class Wal:
         return True
 
     def _tell_held(self, now: float) -> None:
-        if self.held_sec < HELD_TELL_SEC or self.size_bytes() < LONG_BYTES:
+        if self.held_sec < HELD_TELL_SEC or self.size_bytes() < self.long_bytes:
             return
         if self._told_at is None or now - self._told_at >= HELD_AGAIN_SEC:
             self._told_at = now

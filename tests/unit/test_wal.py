@@ -13,7 +13,7 @@ from support.ticks import DAY, row, seq_at
 from hk_tick_collector import wal as wal_module
 from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.db_read import open_readonly
-from hk_tick_collector.wal import HELD_TELL_SEC, PACE_SEC_MAX, Wal
+from hk_tick_collector.wal import HELD_TELL_SEC, PACE_SEC_MAX, PAGE_BYTES, Wal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,9 +42,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def database(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[DayDatabase]:
-    """A day database whose log is long from 100 pages on, with that clock."""
-    monkeypatch.setattr(wal_module, "LONG_BYTES", 100 * 4096)
+def database(tmp_path: Path, clock: Clock) -> Iterator[DayDatabase]:
+    """A day database whose log is moved from 100 pages on, with that clock."""
     made = DayDatabase(tmp_path / f"{DAY}.db", Pragmas())
     made.wal = Wal(made._con, made.path, 100, clock)
     yield made
@@ -65,7 +64,7 @@ def test_a_commit_never_checkpoints(database: DayDatabase) -> None:
     main_before, size = database.path.stat().st_size, database.wal.size_bytes()
     database.wal.keep_short()
     assert database.wal.size_bytes() == size, "not long enough yet"
-    while size < wal_module.LONG_BYTES:
+    while size < 100 * PAGE_BYTES:
         first = commit(database, 1, first)
         size = database.wal.size_bytes()
     database.wal.keep_short(is_busy=True)
@@ -77,7 +76,7 @@ def test_a_commit_never_checkpoints(database: DayDatabase) -> None:
 def test_a_file_that_became_long_is_emptied(database: DayDatabase) -> None:
     """After a burst the file does not stay as long as it was."""
     commit(database, 200)
-    assert database.wal.size_bytes() > wal_module.LONG_BYTES
+    assert database.wal.size_bytes() > database.wal.long_bytes
     database.wal.keep_short()
     assert database.wal.size_bytes() == 0
     assert database.wal.held_sec == 0
@@ -95,7 +94,7 @@ def test_a_reader_that_keeps_its_snapshot_slows_the_commits_down(database: DayDa
     clock.now += 7.0
     assert database.wal.held_sec == 7.0
     pace_sec = database.wal.pace_sec()
-    assert pace_sec == (database.wal.size_bytes() - wal_module.LONG_BYTES) / wal_module.PACE_BYTES_PER_SEC > 0
+    assert pace_sec == (database.wal.size_bytes() - database.wal.long_bytes) / wal_module.PACE_BYTES_PER_SEC > 0
     first = commit(database, 100, first)
     assert pace_sec < database.wal.pace_sec() < PACE_SEC_MAX
     assert reader.execute("SELECT count(*) FROM ticks").get == 5 * SYMBOLS, "its snapshot is left alone"

@@ -159,7 +159,7 @@ def test_it_reads_what_is_being_written(data_root: Path) -> None:
     database = DayDatabase(data_root / "20200331.db", Pragmas())
     try:
         database.store({"HK.00700": [row(seq) for seq in range(2, 6)]}, {})
-        assert database.wal_bytes() > 0
+        assert database.wal.size_bytes() > 0
         assert sql(data_root, "-e", COUNT).stdout == "5\n"
         database.store({"HK.00700": [row(9)]}, {})
         assert sql(data_root, "-e", COUNT).stdout == "6\n"
