@@ -1,6 +1,7 @@
-"""Day databases: opening, inserting, seeding, and reading them as others do.
+"""Day databases as the writer has them: opening, migrating, inserting, closing.
 
-Owns every statement that touches a day database. Never decides which rows exist; `mapping` does. Invariant: a row is in
+Owns every statement that puts a tick into one as it comes; `db_read` reads, `wal` checkpoints, `repair` puts right what
+is stored. Never decides which rows exist; `mapping` does. Invariant: a row is in
 `ticks` at most once and never changes; what differs from it is in `tick_revisions`; `symbol_stats` tells what `ticks`
 holds, since both are written in one transaction.
 """

@@ -37,7 +37,7 @@ def open_readonly(path: Path, busy_timeout_ms: int = 5000) -> apsw.Connection:
         DatabaseNewerError: a newer program made it.
     """
     try:
-        con = apsw.Connection(f"file:{_quote(path)}?mode=ro", flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+        con = apsw.Connection(readonly_uri(path), flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
         con.set_busy_timeout(busy_timeout_ms)
         check_version(con.pragma("user_version"), path)
     except apsw.Error as exc:
@@ -45,8 +45,10 @@ def open_readonly(path: Path, busy_timeout_ms: int = 5000) -> apsw.Connection:
     return con
 
 
-def _quote(path: Path) -> str:
-    return str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+def readonly_uri(path: Path) -> str:
+    """`file:…?mode=ro`: what SQLite is told to open, whatever characters the path has."""
+    quoted = str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    return f"file:{quoted}?mode=ro"
 
 
 def check_data_root(data_root: Path) -> None:

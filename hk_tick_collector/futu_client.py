@@ -37,9 +37,9 @@ STABLE_SEC = 10.0  # a session that lasted so long starts the backoff anew
 # What could not be subscribed is tried again: soon, since the quota of a connection that died comes free within
 # seconds, and then seldom.
 RETRY_SEC_MIN = 2.0
+RETRY_SEC_MAX = 60.0
 DRAIN_SEC_MAX = 1.0  # when stopping, for what the kernel still holds of a stream that goes on
 NO_SYMBOL_SEC_MAX = 90.0  # how long plates may be refused where there is nothing else; rate limits end in 30 s
-RETRY_SEC_MAX = 60.0
 LOOK_AT_OPEND_SEC = 60.0
 
 

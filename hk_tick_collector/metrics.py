@@ -27,6 +27,7 @@ from hk_tick_collector.db_read import read_stats
 from hk_tick_collector.errors import ConfigError, DatabaseError
 from hk_tick_collector.health import Verdict, judge
 from hk_tick_collector.hktime import utc_text
+from hk_tick_collector.journal_append import wall_ms
 from hk_tick_collector.metrics_families import CommitDurations, RecorderMetrics, registry
 from hk_tick_collector.schema import day_files
 
@@ -124,7 +125,7 @@ class MetricsServer:
         return _Answer(HTTPStatus.NOT_FOUND, _TEXT, b"expected /metrics, /metrics?symbols=1 or /healthz\n")
 
     def _health(self) -> _Answer:
-        now_ms = _wall_ms()
+        now_ms = wall_ms()
         health = judge(self._describe(), now_ms)
         told = {"verdict": health.verdict.value, "reasons": health.reasons, "at": utc_text(now_ms)}
         return _Answer(STATUS_OF[health.verdict], "application/json", f"{json.dumps(told)}\n".encode())
@@ -137,7 +138,7 @@ class MetricsServer:
                 symbols = read_stats(days[-1]) if days else {}
             except (DatabaseError, OSError) as exc:
                 return _Answer(HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, f"{exc}\n".encode(errors="replace"))
-        metrics = RecorderMetrics(self._describe(), _wall_ms(), self._commits, symbols)
+        metrics = RecorderMetrics(self._describe(), wall_ms(), self._commits, symbols)
         # Always the plain text form, which each Prometheus reads: what a client says that it accepts is its own text.
         return _Answer(HTTPStatus.OK, CONTENT_TYPE_PLAIN_0_0_4, generate_latest(registry(metrics)))
 
@@ -245,7 +246,3 @@ class _Patience(io.RawIOBase):
         size = self._sock.recv_into(buffer, min(self._left, memoryview(buffer).nbytes)) if self._left else 0
         self._left -= size
         return size
-
-
-def _wall_ms() -> int:
-    return time.time_ns() // 1_000_000

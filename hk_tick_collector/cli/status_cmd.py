@@ -13,7 +13,7 @@ from hk_tick_collector.config import load_settings
 from hk_tick_collector.data_root import RECORDER_LOCK, STATE_NAME, is_locked
 from hk_tick_collector.db_read import find_day, read_stats
 from hk_tick_collector.errors import ConfigError
-from hk_tick_collector.health import Verdict, end_text, judge
+from hk_tick_collector.health import LAG_MS_MAX, SILENT_SEC_MAX, Verdict, end_text, judge
 from hk_tick_collector.hktime import hk_text
 from hk_tick_collector.journal import DIRECTORY, JournalReader, load_cursor
 from hk_tick_collector.schema import day_files
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 SYMBOLS_SHOWN = 20
-LAG_WARN_MS = 5_000
-STALE_STATE_SEC = 30.0
 COLOURS = {Verdict.OK: "green", Verdict.DEGRADED: "yellow", Verdict.UNPROVEN: "yellow", Verdict.FAILING: "red"}
 
 
@@ -170,7 +168,7 @@ def _summary(status: dict[str, Any]) -> Table:
     for name, why in list(recorder.get("session", {}).get("refused", {}).items())[:SYMBOLS_SHOWN]:
         summary.add_row("", f"[red]refused[/] {_plain(name)}: {_plain(why)}")
     lag = journal["lag_ms"]
-    colour = "red" if lag > LAG_WARN_MS else "green"
+    colour = "red" if lag > LAG_MS_MAX else "green"
     summary.add_row("journal", f"[{colour}]{journal['backlog_bytes']:,} bytes not stored yet, lag {lag:,} ms[/]")
     if status["day"] is None:
         summary.add_row("stored", "[yellow]nothing yet[/]")
@@ -195,7 +193,7 @@ def _recorder_text(recorder: dict[str, Any]) -> str:
     if not recorder["running"]:
         return f"[yellow]not running[/]{', ' + _plain(end_text(recorder)) if 'at_ms' in recorder else ''}"
     said = recorder["said_sec_ago"]
-    if said is None or said > STALE_STATE_SEC:
+    if said is None or said > SILENT_SEC_MAX:
         return f"[red]running, pid {recorder.get('pid')}, but silent for {said} s[/]"
     return f"[green]running[/], pid {recorder['pid']}, version {recorder['version']}"
 

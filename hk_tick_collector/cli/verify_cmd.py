@@ -14,6 +14,7 @@ from hk_tick_collector import evidence
 from hk_tick_collector.config import load_settings
 from hk_tick_collector.errors import ConfigError, DatabaseError
 from hk_tick_collector.health import judge as judge_health
+from hk_tick_collector.journal_append import wall_ms
 from hk_tick_collector.verify import SKEW_SEC, Evidence, LogSeen, Pragmas, Report, judge, market_of
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def verify_command(  # noqa: PLR0913 - each is an option
     if not root.is_dir():
         raise ConfigError(f"DATA_ROOT {root.absolute()} is no directory: nothing was recorded there")
     told = {"auto": None, "open": True, "closed": False}[market]
-    since_ms = evidence.since_ms_of(since, _now_ms())
+    since_ms = evidence.since_ms_of(since, wall_ms())
     verification = Verification(root, Log(log, unit), since_ms, told=told, skew_sec=skew_sec)
     report = verification.run(wait_sec)
     if as_json:
@@ -125,7 +126,7 @@ class Verification:
             day = evidence.read_day(self._root)
         except DatabaseError as exc:
             fault = str(exc)
-        now_ms = _now_ms()  # after the newest tick was looked for: a tick that came meanwhile is not of the future
+        now_ms = wall_ms()  # after the newest tick was looked for: a tick that came meanwhile is not of the future
         health = judge_health(state, now_ms)
         return Evidence(
             now_ms=now_ms,
@@ -147,10 +148,6 @@ class Verification:
     def _watchdog(self) -> LogSeen | None:
         lines = self._log.lines(self._since_ms)
         return None if lines is None else evidence.watchdog_since(lines, self._since_ms, self._log.source)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def _as_json(report: Report) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from hk_tick_collector.db_read import open_readonly
+from hk_tick_collector.db_read import open_readonly, readonly_uri
 from hk_tick_collector.schema import check_ours
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def compare(rebuilt: Path, existing: Path, since_ms: int | None = None) -> Diffe
     con = open_readonly(rebuilt)
     try:
         _check(existing)
-        con.execute("ATTACH ? AS other", (f"file:{_quoted(existing)}?mode=ro",))
+        con.execute("ATTACH ? AS other", (readonly_uri(existing),))
         tables = [name for (name,) in con.execute("SELECT name FROM other.sqlite_schema WHERE type = 'table'")]
         con.execute("BEGIN")  # one moment of both
         return Difference(
@@ -111,10 +111,6 @@ def _check(path: Path) -> None:
         check_ours(con, path)
     finally:
         con.close()
-
-
-def _quoted(path: Path) -> str:
-    return str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
 
 
 def _symbols(con: apsw.Connection) -> list[SymbolDifference]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import apsw
 
-from hk_tick_collector.db_read import open_readonly
+from hk_tick_collector.db_read import open_readonly, readonly_uri
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,5 +64,5 @@ def _at_rest(path: Path) -> tuple[int, ...] | None:
 
 
 def _open_immutable(path: Path) -> apsw.Connection:
-    quoted = str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-    return apsw.Connection(f"file:{quoted}?mode=ro&immutable=1", flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+    uri = f"{readonly_uri(path)}&immutable=1"
+    return apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)

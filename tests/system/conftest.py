@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # Set by .ci/run, where a test that did not run has failed.
-DEMAND = "HK_TICK_SYSTEM_TESTS"
+DEMAND = "SYSTEM_TESTS"
 
 
 @pytest.fixture

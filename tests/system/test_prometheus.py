@@ -39,8 +39,8 @@ def program() -> Callable[[str], str]:
     def find(name: str) -> str:
         path = shutil.which(name)
         reason = f"{name} is not here (Debian: the package prometheus)"
-        if path is None and os.environ.get("HK_TICK_SYSTEM_TESTS") == "required":
-            pytest.fail(f"HK_TICK_SYSTEM_TESTS=required, but {reason}", pytrace=False)
+        if path is None and os.environ.get("SYSTEM_TESTS") == "required":
+            pytest.fail(f"SYSTEM_TESTS=required, but {reason}", pytrace=False)
         if path is None:
             pytest.skip(f"{reason}; .ci/run has all that is needed")
         return path
