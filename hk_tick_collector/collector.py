@@ -91,12 +91,15 @@ class Collector:
             lived_sec = time.monotonic() - started
             failures = 0 if lived_sec > STABLE_SEC else failures + 1
             delay_sec = min(RESTART_SEC_MAX, RESTART_SEC_MIN * 2.0 ** max(0, failures - 1))
-            if self._hurry.is_set():
+            is_asked = self._hurry.is_set()
+            if is_asked:
                 self._hurry.clear()
                 failures, delay_sec = 0, RESTART_SEC_REQUESTED
             self.state.recoveries += 1
-            log.error(
+            tell = log.info if is_asked else log.error
+            tell(
                 "writer_ended",
+                by="watchdog" if is_asked else "itself",
                 exit_code=code,
                 lived_sec=round(lived_sec, 1),
                 restart_in_sec=delay_sec,
@@ -139,12 +142,15 @@ class Collector:
     async def request_writer_recovery(self, reason: str) -> bool:
         """Kill the writer, and have `run` build the next one at once, which goes on from the cursor.
 
+        Args:
+            reason: for the log, where it is asked to be thorough: whoever asks has said it in a line of its own.
+
         Returns:
             False: it was killed and is still there, which a process can be that waits for a disk. There is no second
             writer before the first is gone.
         """
         process = self._process
-        log.warning("writer_recovery", reason=reason, pid=process.pid if process else None)
+        log.debug("writer_recovery", reason=reason, pid=process.pid if process else None)
         self._hurry.set()
         if process is None or process.returncode is not None:
             return True

@@ -1,9 +1,8 @@
 """Day databases as the writer has them: opening, migrating, inserting, closing.
 
-Owns every statement that puts a tick into one as it comes; `db_read` reads, `wal` checkpoints, `repair` puts right what
-is stored. Never decides which rows exist; `mapping` does. Invariant: a row is in
-`ticks` at most once and never changes; what differs from it is in `tick_revisions`; `symbol_stats` tells what `ticks`
-holds, since both are written in one transaction.
+Owns every statement that stores what comes in; `db_read` reads, `wal` checkpoints, `repair` mends what is stored. Never
+decides which rows exist; `mapping` does. Invariant: a row is in `ticks` at most once and never changes; what differs
+from it is in `tick_revisions`; `symbol_stats` tells what `ticks` holds, since both are written in one transaction.
 """
 
 from __future__ import annotations
@@ -16,6 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apsw
 
+from hk_tick_collector import logs
+from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.schema import APPLICATION_ID, DAY_OF_TS, MIGRATIONS, VERSION, check_ours, day_files, day_of_ts
 from hk_tick_collector.wal import Wal
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hk_tick_collector.mapping import Correction, Row
+
+log = logs.get_logger()
 
 Values = tuple[Any, ...]
 
@@ -332,10 +335,18 @@ class DayDatabases:
     def _settle_past(self) -> None:
         """Days that are over, and were left in WAL mode: by an evening's stop, or since somebody read them."""
         for path in day_files(self._data_root)[-LOOK_BACK_DAYS:-1]:
-            if path.stem not in self._open and _is_wal(path):
-                database = DayDatabase(path, self._pragmas)
-                database.leave_wal()
-                database.close()
+            if path.stem in self._open:
+                continue
+            try:
+                if _is_wal(path):
+                    database = DayDatabase(path, self._pragmas)
+                    try:
+                        database.leave_wal()
+                    finally:
+                        database.close()
+            except (apsw.Error, DatabaseError, OSError) as exc:
+                # A past day that somebody holds, or another program's file, must not stop what is recorded today.
+                log.warning("past_day_not_settled", path=path, error=f"{type(exc).__name__}: {exc}")
 
     def settle(self) -> None:
         """Close all, between two transactions."""

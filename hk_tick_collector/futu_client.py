@@ -201,6 +201,7 @@ class FutuClient:
         """
         try:
             symbols = await self._resolve(subscriber)
+            subscriber.forget_all_but(symbols)
             subscribed = set(self.state.subscribed)
             wanting = [symbol for symbol in symbols if symbol not in subscribed]
             added = await subscriber.subscribe(wanting) if wanting else []

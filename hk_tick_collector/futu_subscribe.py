@@ -33,6 +33,7 @@ class Subscriber:
         self._state = state
         self._told_left_out: list[str] = []  # what was said already on this connection is not said at each retry
         self._told_refused: dict[str, str] = {}
+        self._told_counts: tuple[int, int, int] | None = None
 
     async def members(self, plate: str) -> list[str]:
         """The members of a plate, in OpenD's order; none, and an error that names it, if OpenD refuses the plate."""
@@ -52,6 +53,12 @@ class Subscriber:
         self._state.refused.pop(f"plate:{plate}", None)
         log.info("plate_resolved", plate=plate, symbols=len(members))
         return members
+
+    def forget_all_but(self, symbols: list[str]) -> None:
+        """What is no longer asked for (it left its plate) is neither refused nor left out."""
+        asked, state = set(symbols), self._state
+        state.left_out = [symbol for symbol in state.left_out if symbol in asked]
+        state.refused = {name: why for name, why in state.refused.items() if name in asked or name.startswith("plate:")}
 
     async def subscribe(self, symbols: list[str]) -> list[str]:
         """Subscribe what the quota allows. Returns the symbols that are subscribed by this call.
@@ -77,9 +84,10 @@ class Subscriber:
         self._told_refused.update(news)
         for symbol, reason in news[:NAMES_MAX]:
             log.error("symbol_refused", symbol=symbol, reason=reason)
-        log.info(
-            "futu_subscribed", symbols=len(state.subscribed), refused=len(state.refused), left_out=len(state.left_out)
-        )
+        told = (len(state.subscribed), len(state.refused), len(state.left_out))
+        if told != self._told_counts:  # else a retry that has brought nothing
+            self._told_counts = told
+            log.info("futu_subscribed", symbols=told[0], refused=told[1], left_out=told[2])
         return accepted
 
     async def _within_quota(self, symbols: list[str]) -> list[str]:

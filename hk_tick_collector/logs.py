@@ -1,14 +1,19 @@
 """Log lines: `time LEVEL event key=value …`, one line each, on standard error.
 
-Owns the form of a line and a limit on how often a line may come. Never decides what is worth saying.
+Owns the form of a line, a limit on how often a line may come, and that nobody waits for whoever reads them. Never
+decides what is worth saying.
 """
 
 from __future__ import annotations
 
+import atexit
 import logging
+import os
+import queue
 import sys
+import threading
 import time
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 # structlog's console renderer, which is not used here, imports rich if it can: 4 MB in each of the two processes.
 _HIDES_RICH = "rich" not in sys.modules
@@ -32,21 +37,39 @@ VALUE_MAX = 500
 _COLOURS = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31;1m"}
 _RESET = "\x1b[0m"
 
+# What systemd's journal takes from the beginning of a line, so that `journalctl -p warning` finds what it should.
+_PRIORITIES = {"DEBUG": "<7>", "INFO": "<6>", "WARNING": "<4>", "ERROR": "<3>", "CRITICAL": "<2>"}
 
-def configure(level: str = "INFO", stream: TextIO | None = None) -> None:
-    """Set the process's logging up. Colour only where a person looks at a terminal."""
+LINES_WAITING_MAX = 5_000
+FLUSH_SEC = 2.0
+
+
+def configure(level: str = "INFO", stream: TextIO | None = None, *, is_threaded: bool = False) -> None:
+    """Set the process's logging up. Colour only where a person looks at a terminal.
+
+    Args:
+        level: the least that is logged.
+        stream: where to; else standard error.
+        is_threaded: write in a thread of its own, so that a reader that hangs holds nothing up but the lines.
+    """
     out = stream or sys.stderr
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            _Renderer(colour=out.isatty()),
+            _Renderer(colour=out.isatty(), priority=_is_journal(out)),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(file=out),
+        logger_factory=structlog.PrintLoggerFactory(file=cast("TextIO", _Outlet(out)) if is_threaded else out),
         cache_logger_on_first_use=True,
     )
+
+
+def flush() -> None:
+    """Write what waits, if whoever reads it does so within a moment; for the end of the process."""
+    if _Outlet.newest is not None:
+        _Outlet.newest.close()
 
 
 def get_logger() -> Any:  # noqa: ANN401 - structlog's own type for a lazy logger
@@ -54,9 +77,66 @@ def get_logger() -> Any:  # noqa: ANN401 - structlog's own type for a lazy logge
     return structlog.get_logger()
 
 
+def _is_journal(out: TextIO) -> bool:
+    """Whether systemd's journal reads this stream: JOURNAL_STREAM names its device and inode."""
+    try:
+        status = os.fstat(out.fileno())
+    except (OSError, ValueError):  # no file at all
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
+
+
+class _Outlet:
+    """A stream whose reader may hang: lines wait in memory; those beyond the limit are counted, and dropped."""
+
+    newest: _Outlet | None = None
+
+    def __init__(self, out: TextIO) -> None:
+        _Outlet.newest = self
+        self._out = out
+        self._line = ""  # whoever prints holds structlog's lock
+        self._lines: queue.Queue[str | None] = queue.Queue(LINES_WAITING_MAX)
+        self._dropped = 0
+        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+        self._thread.start()
+        atexit.register(self.close)
+
+    def write(self, text: str) -> None:
+        """As a stream's: some of a line."""
+        self._line += text
+
+    def flush(self) -> None:
+        """As a stream's: the line is whole."""
+        line, self._line = self._line, ""
+        try:
+            self._lines.put_nowait(line)
+        except queue.Full:
+            self._dropped += 1
+
+    def close(self) -> None:
+        """Write what waits, if it is read within a moment."""
+        try:
+            self._lines.put(None, timeout=FLUSH_SEC)
+        except queue.Full:
+            return
+        self._thread.join(FLUSH_SEC)
+
+    def _run(self) -> None:
+        while (line := self._lines.get()) is not None:
+            dropped, self._dropped = self._dropped, 0
+            if dropped:
+                line += f"{dropped} log lines were dropped: nobody has read them\n"
+            try:
+                self._out.write(line)
+                self._out.flush()
+            except (OSError, ValueError):  # whoever read them is gone
+                continue
+
+
 class _Renderer:
-    def __init__(self, *, colour: bool) -> None:
+    def __init__(self, *, colour: bool, priority: bool) -> None:
         self._colour = colour
+        self._priority = priority
 
     def __call__(self, _logger: WrappedLogger, _name: str, event: EventDict) -> str:
         when, level, name = event.pop("timestamp"), event.pop("level").upper(), event.pop("event")
@@ -64,8 +144,10 @@ class _Renderer:
         line = " ".join([str(name), *(f"{key}={_value(value)}" for key, value in event.items())])
         if self._colour and level in _COLOURS:
             line = f"{_COLOURS[level]}{line}{_RESET}"
-        text = f"{when} {level:<7} {line}"
-        return f"{text}\n{trace}" if trace else text
+        text = f"{when} {level:<7} {line}" + (f"\n{trace}" if trace else "")
+        if self._priority:
+            text = "\n".join(_PRIORITIES[level] + one for one in text.split("\n"))
+        return text
 
 
 def _value(value: object) -> str:

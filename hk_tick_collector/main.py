@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import threading
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -50,6 +51,7 @@ LOCK_WAIT_SEC = 1.0  # `status` holds the lock for a moment, to see whether it i
 PRUNE_EVERY_SEC = 3600.0
 MEGABYTE = 1024 * 1024
 DUMP_SEC = 1.0  # for the writer to write its stacks before it is killed
+LAST_WORDS_SEC = 5.0  # for what is nice to have when all is stored
 LOST_WRITER_SEC = 3.0  # for a writer that the watchdog has given up: it may still end by itself, but is not waited for
 
 PERSISTENT_STALL: Final = "persistent_stall"
@@ -71,9 +73,21 @@ def run(settings: Settings) -> int:
         diagnostics.enable_early()
         recorder = Recorder(settings, data_root, _client_settings(settings, spec, rsa_key, encryption))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(recorder.run())
+            code = runner.run(recorder.run())
+            # Python waits without limit for threads that wait for a disk. All that can be stored is stored.
+            end = threading.Timer(LAST_WORDS_SEC, _end_now, [code])
+            end.daemon = True
+            end.start()
+        end.cancel()
+        return code
     finally:
         os.close(lock)
+
+
+def _end_now(code: int) -> None:
+    log.error("threads_hang", waited_sec=LAST_WORDS_SEC, expected="threads that end; is a disk hanging?")
+    logs.flush()
+    os._exit(code)
 
 
 def _encryption(settings: Settings) -> tuple[RsaKey | None, PacketEncAlgo]:
@@ -272,9 +286,11 @@ class Recorder:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._reporter.save(running=False, stopped_ms=wall_ms(), stop_reason=reason, stored=stored)
-        if self._metrics is not None:
-            await asyncio.to_thread(self._metrics.close)
+        with contextlib.suppress(TimeoutError):  # a disk that hangs must not keep the process from ending
+            async with asyncio.timeout(LAST_WORDS_SEC):
+                await self._reporter.save(running=False, stopped_ms=wall_ms(), stop_reason=reason, stored=stored)
+                if self._metrics is not None:
+                    await asyncio.to_thread(self._metrics.close)
         log.info(
             "recorder_stopped",
             reason=reason,
@@ -291,7 +307,11 @@ class Recorder:
         writer_sec = LOST_WRITER_SEC if self._stop_reason == PERSISTENT_STALL else deadline - time.monotonic()
         stored = await self._collector.stop(max(0.5, writer_sec))
         if not stored:
-            log.error("stop_flush_timeout", expected="the journal keeps what is not stored; the next start stores it")
+            log.error(
+                "stop_flush_timeout",
+                waited_sec=round(writer_sec, 1),
+                expected="the journal keeps what is not stored; the next start stores it",
+            )
         return stored
 
     async def _prune(self) -> None:
@@ -336,6 +356,7 @@ class _Recording:
             is_journal_failing=self._journal.fault is not None,
             writer_pid=state.writer_pid,
             writer_state=diagnostics.state_of(self._collector.living_pid),
+            last_exception=state.last_exception,
         )
 
     async def dump_stacks(self) -> None:

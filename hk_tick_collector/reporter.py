@@ -112,7 +112,8 @@ class Reporter:
         if self._watchdog.is_stalled:
             return f"storing is stalled: {self._watchdog.last_reason}"
         if not session.connected:
-            return f"waiting for {opend}: {session.last_disconnect or 'connecting'}"
+            why = (session.last_disconnect or "connecting").removeprefix(f"{settings.futu_host}:{settings.futu_port}: ")
+            return f"waiting for {opend}: {why}"
         if not session.subscribed:
             return f"connected to {opend}, no symbol is subscribed yet"
         lag_ms = self._collector.state.lag_ms
@@ -284,8 +285,8 @@ class Reporter:
     def _count_today(self) -> int:
         try:
             return rows_of_day(self._data_root, hk_day(wall_ms()))
-        except DatabaseError:
-            return self._rows_today  # locked for now: it is only a figure for people
+        except (DatabaseError, OSError):
+            return self._rows_today  # it is only a figure for people
 
 
 class _Every:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 log = logs.get_logger()
 
+FAULT_AGAIN_SEC = 30.0  # how often a fault that lasts is told
+
 STEP_SEC = 1.0
 STATUS_SEC = 2.0
 # While OpenD is waited for, which may be for days: asked for so long, that often. systemd's own limit is for a start
@@ -113,7 +115,7 @@ class Herald:
         self._status = status
         self._clock = clock
         self._is_ready = False
-        self._told_fault: str | None = None
+        self._limiter = logs.Limiter(FAULT_AGAIN_SEC, clock)
         self._next = dict.fromkeys(("watchdog", "extend", "status"), clock())
         allowed_sec = notifier.watchdog_sec
         self._sign_sec = allowed_sec / SIGNS_IN_TIME if allowed_sec else None
@@ -128,9 +130,8 @@ class Herald:
     def step(self) -> None:
         """Tell what is due. Whoever calls this proves that the event loop runs."""
         fault = self._fault()
-        if fault is not None and fault != self._told_fault:
-            log.error("no_sign_of_life", reason=fault)
-        self._told_fault = fault
+        if fault is not None and (held := self._limiter.allow("no_sign_of_life")) is not None:
+            log.error("no_sign_of_life", reason=fault, repeated=held)
         if not self._is_ready and fault is None and self._is_recording():
             self._is_ready = self._notifier.ready(self._status())
         elif self._is_due("status", STATUS_SEC):

@@ -52,6 +52,7 @@ class Look(NamedTuple):
         is_journal_failing: the journal can't be written either, so ticks are in this process's memory alone.
         writer_pid: the writer's, or the last one's.
         writer_state: the kernel's letter for it: S sleeps, D waits for a disk, T is stopped; None: it is gone.
+        last_exception: the last error that the writer told of.
     """
 
     at: float
@@ -62,6 +63,7 @@ class Look(NamedTuple):
     is_journal_failing: bool = False
     writer_pid: int | None = None
     writer_state: str | None = None
+    last_exception: str | None = None
 
 
 class Patient(Protocol):
@@ -147,6 +149,7 @@ class Watchdog:
         look = await self._patient.look()
         self.looked_at = look.at
         reason = self._detector.see(look)
+        self.last_reason = reason or self.last_reason
         if self._attempt_at is None:
             if reason is None:
                 return False
@@ -183,6 +186,7 @@ class Watchdog:
             writer_pid=look.writer_pid,
             writer_state=look.writer_state,
             queue_rows=look.backlog_rows,
+            last_exception=look.last_exception,
         )
         await self._patient.dump_stacks()
         log.warning("WATCHDOG recovery_triggered", reason=reason, writer_pid=look.writer_pid, failures=self.failures)
@@ -195,7 +199,13 @@ class Watchdog:
         """Count a failed recovery. True: it was the last."""
         self.failures += 1
         self.recoveries_failed += 1
-        log.error("WATCHDOG recovery_failed", failures=self.failures, reason=why, queue_rows=look.backlog_rows)
+        log.error(
+            "WATCHDOG recovery_failed",
+            failures=self.failures,
+            reason=why,
+            queue_rows=look.backlog_rows,
+            last_exception=look.last_exception,
+        )
         if self.failures < self._settings.recovery_max_failures or look.is_journal_failing:
             # With a disk that takes nothing, the end would lose what is held in memory, and a new start is no cure.
             return False
@@ -204,6 +214,7 @@ class Watchdog:
             failures=self.failures,
             reason=self.last_reason,
             queue_rows=look.backlog_rows,
-            expected="the journal keeps what is not stored; the next start goes on from there",
+            last_exception=look.last_exception,
+            expected="a commit after a recovery; the journal keeps what is not stored, for the next start",
         )
         return True

@@ -378,7 +378,7 @@ def _recover(writer: Writer, exc: Exception, failures: int, parent: Parent, sett
 def main(argv: list[str]) -> int:
     """The process's entry: settings as JSON in the first argument."""
     settings = WriterSettings(**json.loads(argv[0]))
-    logs.configure(settings.log_level)
+    logs.configure(settings.log_level, is_threaded=True)
     faulthandler.enable(all_threads=True)
     faulthandler.register(signal.SIGUSR1, all_threads=True)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

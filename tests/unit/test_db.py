@@ -16,9 +16,18 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from support.ticks import DAY, HSBC, NEXT_DAY, OPEN_MS, TENCENT, row, seq_at
 
-from hk_tick_collector import db
+from hk_tick_collector import db, db_read
 from hk_tick_collector.db import DayDatabase, DayDatabases, Inserted, Pragmas
-from hk_tick_collector.db_read import Seed, StoredTicks, check_data_root, open_readonly, read_stats, seed_last_seq
+from hk_tick_collector.db_read import (
+    Seed,
+    StoredTicks,
+    check_data_root,
+    find_day,
+    newest_day_with_rows,
+    open_readonly,
+    read_stats,
+    seed_last_seq,
+)
 from hk_tick_collector.errors import ConfigError, DatabaseError
 from hk_tick_collector.mapping import Correction
 
@@ -344,6 +353,18 @@ def test_a_day_of_made_up_sequences_hides_no_real_one(tmp_path: Path) -> None:
     assert seeds[HSBC].last_seq is None
 
 
+def test_a_directory_that_can_not_be_listed_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An order, a depth and a figure depend on it, and no tick."""
+    make_day(tmp_path, "20260731", [row(TENCENT, seq_at(1))])
+
+    def fail(_root: Path) -> list[Path]:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(db_read, "day_files", fail)
+    assert StoredTicks(tmp_path, 5).rows_by_symbol() == {}
+    assert seed_last_seq(tmp_path, 5) == {}
+
+
 def test_stored_ticks_tells_the_newest_day_that_has_rows(tmp_path: Path) -> None:
     """Files that are empty or damaged are passed over; with nothing to read there is nothing to tell."""
     stored = StoredTicks(tmp_path, 5)
@@ -354,6 +375,20 @@ def test_stored_ticks_tells_the_newest_day_that_has_rows(tmp_path: Path) -> None
     assert stored.rows_by_symbol() == {TENCENT: 2, HSBC: 1}
     with pytest.raises(ConfigError, match=r"20260731\.db"):
         check_data_root(tmp_path)
+
+
+def test_the_newest_day_is_one_with_rows(tmp_path: Path) -> None:
+    """Whatever can't be read, or holds no tick, is passed over, and taken only where nothing else is there."""
+    assert newest_day_with_rows(tmp_path) is None
+    (tmp_path / "20260729.db").touch()  # its first transaction is still to come
+    make_day(tmp_path, "20260730", [])
+    assert newest_day_with_rows(tmp_path) is None
+    assert find_day(tmp_path, None).name == "20260730.db"
+    make_day(tmp_path, "20260728", [row(TENCENT, seq_at(1))])
+    make_day(tmp_path, "20260727", [row(TENCENT, seq_at(1))])
+    (tmp_path / "20260731.db").write_bytes(b"garbage" * 1000)
+    assert newest_day_with_rows(tmp_path) == find_day(tmp_path, None) == tmp_path / "20260728.db"
+    assert find_day(tmp_path, "20260730").name == "20260730.db"
 
 
 # ---- several days at once
@@ -444,6 +479,30 @@ def test_a_day_that_is_read_is_settled_all_the_same(tmp_path: Path) -> None:
     assert reader.pragma("journal_mode") == "wal"
     reader.close()
     assert read_stats(tmp_path / "20260730.db")[TENCENT].rows == 1
+
+
+def test_a_past_day_that_can_not_be_settled_stops_nothing(tmp_path: Path) -> None:
+    """A past day that another process holds, or another program has made, is left; what is recorded goes on."""
+    databases = DayDatabases(tmp_path, Pragmas())
+    databases.get("20260729")[0].store(by_symbol([row(TENCENT, seq_at(1))]), {})
+    databases.settle()
+    holder = apsw.Connection(str(tmp_path / "20260729.db"))
+    holder.pragma("locking_mode", "exclusive")
+    holder.execute("BEGIN IMMEDIATE")
+    foreign = apsw.Connection(str(tmp_path / "20260730.db"))
+    foreign.pragma("journal_mode", "wal")
+    foreign.execute("CREATE TABLE ticks (symbol TEXT)")
+    foreign.execute("INSERT INTO ticks VALUES ('x')")
+    (tmp_path / "20260728.db").mkdir()
+    databases = DayDatabases(tmp_path, Pragmas(busy_timeout_ms=1000))
+    for ordinal in range(3):
+        databases.get("20260731")[0].store(by_symbol([row(TENCENT, seq_at(ordinal))]), {})
+        databases.trim()
+    assert read_stats(tmp_path / "20260731.db")[TENCENT].rows == 3
+    assert foreign.execute("SELECT count(*) FROM ticks").get == 1
+    databases.close()
+    foreign.close()
+    holder.close()
 
 
 def test_a_past_day_left_in_wal_is_made_plain(tmp_path: Path) -> None:

@@ -222,3 +222,13 @@ def test_an_opend_that_is_not_logged_in_knows_no_plate(clock: Clock) -> None:
         with pytest.raises(SessionError, match="does not tell the members"):
             resolve(client, Link(BK1001=lambda: refusal("not logged in")))
         clock.now += 10 * NO_SYMBOL_SEC_MAX
+
+
+def test_what_left_its_plate_is_forgotten() -> None:
+    """A symbol that nobody asks for any more is neither refused nor left out; one that is asked for stays so."""
+    state = ClientState()
+    state.left_out = ["HK.00001", "HK.00002"]
+    state.refused = {"HK.00003": "why", "HK.00004": "why", "plate:HK.BK1": "why"}
+    subscriber_of(Link(), state).forget_all_but(["HK.00002", "HK.00003"])
+    assert state.left_out == ["HK.00002"]
+    assert state.refused == {"HK.00003": "why", "plate:HK.BK1": "why"}

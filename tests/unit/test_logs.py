@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import re
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +15,7 @@ from hk_tick_collector import logs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 
 class Terminal(io.StringIO):
@@ -149,3 +152,49 @@ def test_the_limiter_lets_one_through_and_counts_the_rest() -> None:
     assert limiter.allow("a") is None
     now = 100.0
     assert limiter.allow("a") == 1
+
+
+def test_the_journal_gets_priorities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where systemd's journal reads the stream, each line begins with what `journalctl -p warning` goes by."""
+    with (tmp_path / "log").open("w") as stream:
+        status = os.fstat(stream.fileno())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino}")
+        logs.configure("INFO", stream)
+        log = logs.get_logger()
+        log.info("a")
+        log.warning("b")
+        log.error("c", exc_info=ValueError("why"))
+        monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino + 1}")
+        logs.configure("INFO", stream)
+        logs.get_logger().info("d")
+    first, second, *trace, last = (tmp_path / "log").read_text().splitlines()
+    assert re.match(r"<6>\d{4}-.* INFO    a$", first)
+    assert re.match(r"<4>\d{4}-.* WARNING b$", second)
+    assert [line[:3] for line in trace] == ["<3>"] * 2
+    assert re.match(r"\d{4}-.* INFO    d$", last)
+
+
+def test_a_reader_that_hangs_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines wait for whoever reads them, up to a limit; the rest is dropped, which is said once it reads again."""
+    monkeypatch.setattr(logs, "LINES_WAITING_MAX", 100)
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "w") as out:
+        logs.configure("INFO", out, is_threaded=True)
+        log = logs.get_logger()
+        for number in range(20_000):  # far more than a pipe holds
+            log.info("line", number=number)
+        got: list[str] = []
+
+        def read() -> None:
+            with os.fdopen(reader) as lines:
+                got.extend(lines)
+
+        thread = threading.Thread(target=read)
+        thread.start()
+        logs.flush()
+    thread.join()
+    text = "".join(got)
+    kept = text.count(" line number=")
+    assert 100 <= kept < 20_000
+    dropped = sum(int(number) for number in re.findall(r"^(\d+) log lines were dropped", text, re.MULTILINE))
+    assert kept + dropped == 20_000

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import apsw
@@ -19,7 +21,6 @@ from hk_tick_collector.simulator.verdict import compare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.faults
 
@@ -170,6 +171,28 @@ def test_a_stop_at_once_ends_with_0(bench: Bench) -> None:
     recorder.start()
     recorder.wait_for("backfill_done")
     until(lambda: len(recorder.rows()) > 50, "it records")
+    bench.settle_whole(sim, recorder)
+
+
+def test_a_disk_that_hangs_does_not_keep_it_from_ending(bench: Bench) -> None:
+    """A thread that waits for the disk without end is told of, and left behind; what was received is stored."""
+    sim = bench.simulate(symbols=2, rate=100)
+    recorder = bench.record(sim, count=2)
+    recorder.wait_for("backfill_done")
+    until(lambda: len(recorder.rows()) > 50, "it records")
+    fifo = recorder.data_root / "recorder.tmp"
+    with contextlib.suppress(FileExistsError):  # it is just being written
+        os.mkfifo(fifo)  # whoever opens it waits for a reader that never comes
+    wait = Path(f"/proc/{recorder.pid}/task")
+    until(
+        lambda: any("partner" in (task / "wchan").read_text() for task in wait.iterdir()), "a thread waits for the disk"
+    )
+    assert recorder.stop() == 0
+    (line,) = recorder.log_lines("recorder_stopped")
+    assert line.fields["stored"] == "True"
+    assert len(recorder.log_lines("threads_hang")) == 1
+    (recorder.data_root / "recorder.tmp").unlink()
+    recorder.start()
     bench.settle_whole(sim, recorder)
 
 

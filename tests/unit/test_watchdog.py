@@ -303,7 +303,9 @@ def test_evidence_comes_before_the_cure(scene: Scene, log: Log) -> None:
     assert scene.acts == ["dump", "recover"]
     assert log.events() == [DUMP, TRIGGERED]
     assert log.lines[0][1]["writer_pid"] == 77
-    assert log.lines[0][1]["reason"] == dog.last_reason
+    assert log.lines[0][1]["reason"] == log.lines[1][1]["reason"]
+    assert dog.last_reason is not None
+    assert dog.last_reason > log.lines[0][1]["reason"], "the reason goes on with the time"
     assert (dog.is_stalled, dog.stalls, dog.failures) == (True, 1, 0)
 
 
