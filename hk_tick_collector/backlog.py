@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 # stall is possible. What lies behind it is taken to be like it.
 EXACT_BYTES: Final = 1024 * 1024
 
+EMPTY_TIMES_MAX: Final = 64  # so many times more is read where there is no tick in it;
+PUSH_BYTES: Final = 150  # behind that there is taken to be one in so many bytes
+
 _FETCHED: Final = frozenset({Purpose.BACKFILL, Purpose.AUDIT})
 
 
@@ -52,15 +55,18 @@ def measure_backlog(journal: Path, exact_bytes: int = EXACT_BYTES) -> Backlog:
     try:
         size_bytes = reader.backlog_bytes()
         counted_bytes = rows = 0
-        while counted_bytes < exact_bytes and (records := reader.read(exact_bytes - counted_bytes)):
+        # A night's signs of life hold no tick; what comes behind them must not be taken to be like them.
+        while counted_bytes < exact_bytes or (not rows and counted_bytes < EMPTY_TIMES_MAX * exact_bytes):
+            records = reader.read(exact_bytes)
+            if not records:  # that was all; what is left is the record that is being written
+                return Backlog(size_bytes, rows, is_exact=True)
             counted_bytes += sum(record.end.offset - record.start.offset for record in records)
             rows += count_ticks(records)
     finally:
         reader.close()
-    if counted_bytes < exact_bytes:  # that was all; what is left is the record that is being written
-        return Backlog(size_bytes, rows, is_exact=True)
     rest_bytes = max(0, size_bytes - counted_bytes)
-    return Backlog(size_bytes, rows + rows * rest_bytes // counted_bytes, is_exact=not rest_bytes)
+    more = rows * rest_bytes // counted_bytes if rows else rest_bytes // PUSH_BYTES
+    return Backlog(size_bytes, rows + more, is_exact=not rest_bytes)
 
 
 def count_ticks(records: list[Record]) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import signal
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -96,8 +97,7 @@ class Collector:
                 self._hurry.clear()
                 failures, delay_sec = 0, RESTART_SEC_REQUESTED
             self.state.recoveries += 1
-            tell = log.info if is_asked else log.error
-            tell(
+            log.warning(
                 "writer_ended",
                 by="watchdog" if is_asked else "itself",
                 exit_code=code,
@@ -165,6 +165,15 @@ class Collector:
     async def stop(self, timeout_sec: float) -> bool:
         """Have the writer store what the journal holds, and end. False: it could not in that time, and was killed."""
         self._stopping = True
+        deadline = time.monotonic() + timeout_sec
+        while True:
+            code = await self._stop_writer(max(0.0, deadline - time.monotonic()))
+            if code is None or code >= 0 or time.monotonic() >= deadline:
+                return code == 0
+            log.warning("writer_ended", by="itself", exit_code=code, restart_in_sec=0)  # somebody has killed it
+
+    async def _stop_writer(self, timeout_sec: float) -> int | None:
+        """Have one writer end; if there is none, another one. Its exit code; None: it did not end in time."""
         listener = None
         async with self._starting:
             process = self._process
@@ -173,8 +182,10 @@ class Collector:
                     process = await self._start()  # it had ended; what is in the journal is stored all the same
                 except OSError as exc:
                     log.error("writer_not_started", error=exc)
-                    return False
+                    return None
                 listener = asyncio.create_task(self._listen(process))
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGCONT)  # somebody may have stopped it
         assert process.stdin is not None
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             process.stdin.write(b"stop\n")
@@ -188,7 +199,7 @@ class Collector:
         # Neither may be waited for without end: a process that waits for a disk can't be killed.
         ends = [asyncio.create_task(process.wait()), *([listener] if listener is not None else [])]
         await asyncio.wait(ends, timeout=KILL_WAIT_SEC)
-        return code == 0
+        return code
 
     async def _start(self) -> asyncio.subprocess.Process:
         process = await asyncio.create_subprocess_exec(

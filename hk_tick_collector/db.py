@@ -192,12 +192,13 @@ class DayDatabase:
         """Insert rows of which nearly all are new; go on behind each that is there already."""
         con = self._con
         rows = list(chain.from_iterable(rows_by_symbol.values()))
+        values = tuple(chain.from_iterable(rows))
         taken = 0
         old: list[Row] = []
         while taken < len(rows):
             before = con.total_changes()
             try:
-                self._insert_new(rows, taken)
+                self._insert_new(values, taken)
             except apsw.ConstraintError:
                 taken += con.total_changes() - before + 1
                 old.append(rows[taken - 1])
@@ -215,13 +216,16 @@ class DayDatabase:
         also = self._insert_singly(old)
         return Inserted(len(rows) - len(old) + also.new, also.duplicates, also.revisions)
 
-    def _insert_new(self, rows: list[Row], start: int) -> None:
-        """Insert the rows from `start` on. apsw.ConstraintError at one that is there: those before it are inserted."""
-        step = _COLUMNS * _ROWS_AT_ONCE
-        values = tuple(chain.from_iterable(rows[start:]))
-        whole = len(values) - len(values) % step
-        self._con.executemany(_INSERT_MANY, (values[at : at + step] for at in range(0, whole, step)))
-        self._con.executemany(_INSERT_NEW, rows[start + whole // _COLUMNS :])
+    def _insert_new(self, values: Values, start: int) -> None:
+        """Insert the rows from `start` on. apsw.ConstraintError at one that is there: those before it are inserted.
+
+        Nothing is copied beforehand: in a replay each row is there already, and this is begun again at each.
+        """
+        step, begin = _COLUMNS * _ROWS_AT_ONCE, _COLUMNS * start
+        whole = len(values) - (len(values) - begin) % step
+        self._con.executemany(_INSERT_MANY, (values[at : at + step] for at in range(begin, whole, step)))
+        rest = range(whole, len(values), _COLUMNS)
+        self._con.executemany(_INSERT_NEW, (values[at : at + _COLUMNS] for at in rest))
 
     def _insert_singly(self, rows: Iterable[Row]) -> Inserted:
         """Insert one by one, to see which are there already, and whether with the same content."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import apsw
 
 from hk_tick_collector import logs
-from hk_tick_collector.errors import ConfigError, DatabaseError
+from hk_tick_collector.errors import ConfigError, DatabaseError, DatabaseNewerError
 from hk_tick_collector.schema import check_ours, check_version, day_files
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def seed_last_seq(data_root: Path, days: int) -> dict[str, Seed]:
     from `symbol_stats`, so its cost does not grow with the ticks.
     """
     seeds: dict[str, Seed] = {}
-    for path in day_files(data_root)[-days:]:
+    for path in _days_or_none(data_root)[-days:]:
         try:
             found = read_stats(path)
         except DatabaseError as exc:
@@ -126,6 +126,15 @@ def rows_of_day(data_root: Path, day: str) -> int:
     return sum(stats.rows for stats in read_stats(path).values()) if path is not None else 0
 
 
+def _days_or_none(data_root: Path) -> list[Path]:
+    """The day databases; none while the disk does not tell: what is asked here must not end a recorder."""
+    try:
+        return day_files(data_root)
+    except OSError as exc:
+        log.warning("data_root_unreadable", path=data_root, error=exc)
+        return []
+
+
 class StoredTicks:
     """What is stored in a DATA_ROOT, for those who plan by it. Opens what it reads anew: files come and go."""
 
@@ -135,7 +144,7 @@ class StoredTicks:
 
     def rows_by_symbol(self) -> dict[str, int]:
         """Rows of the newest day that has any, by symbol; {} where nothing can be read."""
-        for path in reversed(day_files(self._data_root)[-self._recent_days :]):
+        for path in reversed(_days_or_none(self._data_root)[-self._recent_days :]):
             try:
                 stats = read_stats(path)
             except DatabaseError:
@@ -145,17 +154,37 @@ class StoredTicks:
         return {}
 
 
+def newest_day_with_rows(data_root: Path) -> Path | None:
+    """The newest day database that holds a tick; None: there is none, or none that can be read.
+
+    The newest file may hold none: a repair has moved its rows, or its first transaction has not come yet.
+
+    Raises:
+        DatabaseNewerError: a newer program made one, and older days would hide that.
+    """
+    for path in reversed(day_files(data_root)):
+        try:
+            if read_stats(path):
+                return path
+        except DatabaseNewerError:
+            raise
+        except DatabaseError:
+            continue  # locked, damaged or not ours: an older one may tell
+    return None
+
+
 def find_day(root: Path, day: str | None) -> Path:
-    """The database of a day, or the newest.
+    """The database of a day, or the newest one with a tick; the newest of all only where none has any.
 
     Raises:
         ConfigError: there is none; the line names those that there are.
+        DatabaseNewerError: see `newest_day_with_rows`.
     """
     files = day_files(root)
     if not files:
         raise ConfigError(f"no day database in {root.absolute()}: set DATA_ROOT, or record something first")
     if day is None:
-        return files[-1]
+        return newest_day_with_rows(root) or files[-1]
     for path in files:
         if path.stem == day.replace("-", ""):
             return path

@@ -10,9 +10,10 @@ import contextlib
 import faulthandler
 import os
 import signal
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from hk_tick_collector import logs
 
 if TYPE_CHECKING:
     import asyncio
@@ -35,7 +36,7 @@ def enable(loop: asyncio.AbstractEventLoop, writer_pid: Callable[[], int | None]
 
 def dump_own_stacks() -> None:
     """This process's, to the log."""
-    sys.stderr.flush()
+    logs.flush()  # their bytes must not stand in the middle of a line of ours
     faulthandler.dump_traceback(all_threads=True)
 
 

@@ -35,6 +35,8 @@ _BLANKS = re.compile(r"\s+")
 # Anywhere in the line: a log that came by way of syslog has a prefix of its own.
 _LINE = re.compile(r"(?P<when>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z) (?P<level>[A-Z]+) +(?P<text>.*)")
 _WATCHDOG = re.compile(r"WATCHDOG (\w+)")
+_SYSTEMD_TIMEOUT = re.compile(r"\S+\.service: Watchdog timeout \(limit ")
+_HIDDEN = re.compile("insufficient permissions|not seeing messages from other users")
 _FIELD = re.compile(r' (\w+)=("(?:[^"\\]|\\.)*"|\S*)')
 
 
@@ -61,18 +63,25 @@ def read_recorder(root: Path) -> tuple[int | None, dict[str, Any]]:
 
 
 def read_day(root: Path) -> Day | None:
-    """The newest day database. Its rows are counted and its newest time is looked for in the ticks themselves.
+    """The newest day database with a row, or the newest, if none has. The rows are those of the ticks themselves.
 
-    That reads the day once through, some 0.1 s a million ticks: statistics kept beside the ticks would not show what is
-    wrong with them.
+    A day without a row is what a repair leaves of one whose ticks belong to another. One that can't be read is not
+    passed over: it may be today's. Counting the rows and looking for the newest time reads the day once through, some
+    0.1 s a million ticks: statistics kept beside the ticks would not show what is wrong with them.
 
     Raises:
         DatabaseError: it can't be read now.
     """
-    files = day_files(root)
-    if not files:
-        return None
-    path = files[-1]
+    newest = None
+    for path in reversed(day_files(root)):
+        day = _read_day(path)
+        if day.rows:
+            return day
+        newest = newest or day
+    return newest
+
+
+def _read_day(path: Path) -> Day:
     # Before SQLite opens it here: closing a descriptor of our own later would drop the locks of our own connection.
     mode = _journal_mode(path)
     con = open_readonly(path)
@@ -152,43 +161,62 @@ def watchdog_since(lines: Iterable[LogLine], since_ms: int, source: str) -> LogS
 
 def has_unit(unit: str) -> bool:
     """Whether systemd knows the unit, here."""
+    return shutil.which("journalctl") is not None and _show(unit, "LoadState") == "loaded"
+
+
+def restarts_of(unit: str) -> int | None:
+    """How often systemd has started the unit again by itself since somebody started it; None: it does not say."""
+    told = _show(unit, "NRestarts")
+    return int(told) if told.isdigit() else None
+
+
+def _show(unit: str, name: str) -> str:
     systemctl = shutil.which("systemctl")
-    if systemctl is None or shutil.which("journalctl") is None:
-        return False
+    if systemctl is None:
+        return ""
     try:
         shown = subprocess.run(  # noqa: S603 - no shell, and the unit is one argument
-            [systemctl, "show", "--property=LoadState", "--value", "--", unit],
+            [systemctl, "show", f"--property={name}", "--value", "--", unit],
             capture_output=True,
             text=True,
             timeout=JOURNALCTL_TIMEOUT_SEC,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
-        return False
-    return shown.returncode == 0 and shown.stdout.strip() == "loaded"
+        return ""
+    return shown.stdout.strip() if shown.returncode == 0 else ""
 
 
 def unit_log(unit: str, since_ms: int) -> list[LogLine]:
     """The unit's log since then, from systemd's journal.
 
+    That systemd has ended it for want of a sign of life is systemd's own line, without a time. It is put among the
+    recorder's as `WATCHDOG systemd_timeout`, at the beginning of what was asked for.
+
     Raises:
-        ConfigError: journalctl is not there, or refuses.
+        ConfigError: journalctl is not there, or refuses, or hides what this user may not see.
     """
     journalctl = shutil.which("journalctl")
     if journalctl is None:
         raise ConfigError("no journalctl here: say --log FILE, or --log - with the log on standard input")
     # Seconds since the epoch: a time without a zone would be read as the host's local time.
-    command = [journalctl, f"--unit={unit}", f"--since=@{since_ms // 1000}", "--output=cat", "--quiet", "--no-pager"]
+    command = [journalctl, f"--unit={unit}", f"--since=@{since_ms // 1000}", "--output=cat", "--no-pager"]
     try:
         told = subprocess.run(  # noqa: S603 - likewise
             command, capture_output=True, timeout=JOURNALCTL_TIMEOUT_SEC, check=False
         )
     except subprocess.TimeoutExpired as exc:
         raise ConfigError(f"journalctl of {unit} did not end in {JOURNALCTL_TIMEOUT_SEC:g} s") from exc
+    reason = _BLANKS.sub(" ", told.stderr.decode(errors="replace")).strip()
+    if _HIDDEN.search(reason):  # one with a journal of his own is shown that alone, with exit code 0
+        raise ConfigError(
+            f"the journal of {unit} is not for this user: run it with sudo, or as a member of systemd-journal"
+        )
     if told.returncode:
-        reason = _BLANKS.sub(" ", told.stderr.decode(errors="replace")).strip()
         raise ConfigError(f"journalctl of {unit} failed: {reason or told.returncode}; say --log FILE")
-    return list(log_lines(told.stdout.decode(errors="replace").splitlines()))
+    text = told.stdout.decode(errors="replace").splitlines()
+    ended = [LogLine(since_ms, "WATCHDOG systemd_timeout") for line in text if _SYSTEMD_TIMEOUT.match(line)]
+    return [*ended, *log_lines(text)]
 
 
 def file_log(path: Path) -> list[LogLine]:

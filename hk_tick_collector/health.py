@@ -243,6 +243,8 @@ def _writer(state: Mapping[str, Any]) -> Iterator[_Finding]:
             Verdict.FAILING, f"storing is stalled: {why} ({failed:,.0f} recoveries failed so far){_waiting(state)}"
         )
     silent_sec = _number(writer, "last_alive_age_sec")
+    if silent_sec is None and (_number(state, "uptime_sec") or 0) > WRITER_SILENT_SEC_MAX:
+        yield _Finding(Verdict.FAILING, f"writer: none has begun to store since the start{_waiting(state)}")
     if silent_sec is not None and silent_sec > WRITER_SILENT_SEC_MAX:
         yield _Finding(Verdict.FAILING, f"writer: no sign of life for {_span(silent_sec)}{_waiting(state)}")
     exception_sec, commit_sec = _number(writer, "last_exception_age_sec"), _number(writer, "last_commit_age_sec")

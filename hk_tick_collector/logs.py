@@ -67,9 +67,9 @@ def configure(level: str = "INFO", stream: TextIO | None = None, *, is_threaded:
 
 
 def flush() -> None:
-    """Write what waits, if whoever reads it does so within a moment; for the end of the process."""
+    """Have all written that was logged; but wait no longer than a moment, if it is not read."""
     if _Outlet.newest is not None:
-        _Outlet.newest.close()
+        _Outlet.newest.drain()
 
 
 def get_logger() -> Any:  # noqa: ANN401 - structlog's own type for a lazy logger
@@ -95,11 +95,10 @@ class _Outlet:
         _Outlet.newest = self
         self._out = out
         self._line = ""  # whoever prints holds structlog's lock
-        self._lines: queue.Queue[str | None] = queue.Queue(LINES_WAITING_MAX)
+        self._lines: queue.Queue[str | threading.Event] = queue.Queue(LINES_WAITING_MAX)
         self._dropped = 0
-        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
-        self._thread.start()
-        atexit.register(self.close)
+        threading.Thread(target=self._run, name="log", daemon=True).start()
+        atexit.register(self.drain)
 
     def write(self, text: str) -> None:
         """As a stream's: some of a line."""
@@ -113,16 +112,21 @@ class _Outlet:
         except queue.Full:
             self._dropped += 1
 
-    def close(self) -> None:
-        """Write what waits, if it is read within a moment."""
+    def drain(self) -> None:
+        """Wait until all is written that was logged; but no longer than a moment, if it is not read."""
+        written = threading.Event()
         try:
-            self._lines.put(None, timeout=FLUSH_SEC)
+            self._lines.put(written, timeout=FLUSH_SEC)
         except queue.Full:
             return
-        self._thread.join(FLUSH_SEC)
+        written.wait(FLUSH_SEC)
 
     def _run(self) -> None:
-        while (line := self._lines.get()) is not None:
+        while True:
+            line = self._lines.get()
+            if isinstance(line, threading.Event):
+                line.set()
+                continue
             dropped, self._dropped = self._dropped, 0
             if dropped:
                 line += f"{dropped} log lines were dropped: nobody has read them\n"

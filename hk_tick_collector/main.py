@@ -33,6 +33,7 @@ from hk_tick_collector.opend.crypto import PacketEncAlgo, RsaKey
 from hk_tick_collector.reporter import Reporter
 from hk_tick_collector.schema import require_sqlite
 from hk_tick_collector.sd_notify import Herald, Notifier
+from hk_tick_collector.wal import PACE_SEC_MAX
 from hk_tick_collector.watchdog import Look, Watchdog, WatchdogSettings
 from hk_tick_collector.writer import WriterSettings
 
@@ -136,6 +137,7 @@ def _writer_settings(settings: Settings, data_root: Path) -> WriterSettings:
         retry_backoff_max_sec=settings.persist_retry_backoff_max_sec,
         drift_warn_sec=settings.drift_warn_sec,
         log_level=settings.log_level,
+        pace_sec_max=min(PACE_SEC_MAX, settings.watchdog_stall_sec / 3),
     )
 
 
@@ -341,6 +343,7 @@ class _Recording:
         self._collector = collector
         self._client = client
         self._rows = 0
+        self._written = -1
 
     async def look(self) -> Look:
         """See how they are; the backlog is what it was where the disk does not tell."""
@@ -353,11 +356,17 @@ class _Recording:
             upstream_at=self._client.last_tick_at,
             committed_at=state.last_commit_monotonic,
             dead_since=state.dead_since,
-            is_journal_failing=self._journal.fault is not None,
+            is_journal_failing=self._is_journal_failing(),
             writer_pid=state.writer_pid,
             writer_state=diagnostics.state_of(self._collector.living_pid),
             last_exception=state.last_exception,
         )
+
+    def _is_journal_failing(self) -> bool:
+        """It has failed, or hangs: it has bytes to write, and has written none since the last look."""
+        written, self._written = self._written, self._journal.bytes_written
+        is_hanging = self._journal.buffered_bytes > 0 and self._journal.bytes_written == written
+        return self._journal.fault is not None or is_hanging
 
     async def dump_stacks(self) -> None:
         """This process's first, then the writer's, which gets a moment for it, also where somebody has stopped it."""

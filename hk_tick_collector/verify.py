@@ -2,7 +2,8 @@
 
 Owns the targets and their limits, and what is not judged while the market is closed. Never reads a file or a clock:
 what was seen comes from `evidence`. Invariant: what nobody has seen is never accepted; where there is nothing to see
-because nothing is traded, the finding says so in words, and blocks nothing.
+because nothing is traded, the finding says so in words, and blocks nothing. That no recorder speaks is one complaint:
+what only a recorder could show is then not judged.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ STATE_AGE_SEC_MAX = 30.0  # recorder.json is written each 2 s; a recorder that s
 CONTINUOUS = frozenset({"MORNING", "AFTERNOON"})
 _CONTINUOUS_MINUTES = ((9 * 60 + 30, 12 * 60), (13 * 60, 16 * 60))
 _SATURDAY = 5
+_NO_WORD = "no recorder that speaks"
 WORD_AGE_MS_MAX = 90_000  # the recorder asks OpenD for the market's state each 60 s
 
 
@@ -71,6 +73,7 @@ class Evidence(NamedTuple):
         day_fault: why that could not be read.
         pragmas: None if nobody says what the writer's connection has.
         log: None if no log was read.
+        restarts: how often systemd has started the unit again by itself; None: there is no unit.
     """
 
     now_ms: int
@@ -81,6 +84,7 @@ class Evidence(NamedTuple):
     day_fault: str | None = None
     pragmas: Pragmas | None = None
     log: LogSeen | None = None
+    restarts: int | None = None
 
 
 class Market(NamedTuple):
@@ -140,8 +144,10 @@ class Report(NamedTuple):
             "busy_timeout_source": pragmas.source if pragmas else None,
             "watchdog_persistent_stall": log.watchdog.get("persistent_stall", 0) if log else None,
             "watchdog_recovery_triggered": log.watchdog.get("recovery_triggered", 0) if log else None,
+            "watchdog_systemd_timeout": log.watchdog.get("systemd_timeout", 0) if log else None,
             "watchdog_since_utc": utc_text(log.since_ms) if log else None,
             "watchdog_source": log.source if log else None,
+            "unit_restarts": last.restarts,
             "health": last.health[0],
             "health_reasons": list(last.health[1]),
             "version": last.state.get("version"),
@@ -227,7 +233,7 @@ def _opend(last: Evidence) -> Finding:
     symbols = session.get("subscribed") or 0
     expected = "connected, with at least one symbol"
     if not _speaks(last):
-        return Finding("opend", Outcome.MISSED, "unknown", expected)
+        return Finding("opend", Outcome.UNJUDGED, _NO_WORD, expected)
     if not session.get("connected"):
         return Finding("opend", Outcome.MISSED, f"not connected: {session.get('last_disconnect')}", expected)
     return Finding("opend", Outcome.OK if symbols else Outcome.MISSED, f"connected, {symbols} symbols", expected)
@@ -236,6 +242,8 @@ def _opend(last: Evidence) -> Finding:
 def _health(last: Evidence, market: Market) -> Finding:
     verdict, reasons = last.health
     seen = ": ".join(part for part in (verdict, "; ".join(reasons)) if part)
+    if not _speaks(last):
+        return Finding("health", Outcome.UNJUDGED, _NO_WORD, "ok or degraded")
     if verdict in {"ok", "degraded"}:
         outcome = Outcome.OK
     elif verdict == "unproven" and not market.flows:
@@ -261,8 +269,7 @@ def _skew(last: Evidence, market: Market, skew_sec: float) -> Finding:
     if skew > skew_sec:
         return Finding(name, Outcome.MISSED, f"{skew:g}: ts_ms is in the future; `hk-tick-collector repair`", expected)
     if skew < -skew_sec:
-        outcome = Outcome.MISSED if market.flows else Outcome.UNJUDGED
-        return Finding(name, outcome, f"{skew:g}{_closed(market)}", expected)
+        return Finding(name, _unless_quiet(last, market), f"{skew:g}{_closed(last, market)}", expected)
     return Finding(name, Outcome.OK, f"{skew:g}", expected)
 
 
@@ -275,8 +282,7 @@ def _rows(first: Evidence, last: Evidence, market: Market) -> Finding:
     # By day first: after midnight the newest database begins anew, with fewer rows.
     if (last.day.name, last.day.rows) > (before.name, before.rows) and first is not last:
         return Finding("rows", Outcome.OK, seen, expected)
-    outcome = Outcome.MISSED if market.flows else Outcome.UNJUDGED
-    return Finding("rows", outcome, seen + _closed(market), expected)
+    return Finding("rows", _unless_quiet(last, market), seen + _closed(last, market), expected)
 
 
 def _journal_mode(last: Evidence, market: Market) -> Finding:
@@ -292,6 +298,8 @@ def _journal_mode(last: Evidence, market: Market) -> Finding:
 
 def _busy_timeout(last: Evidence) -> Finding:
     expected = f"at least {BUSY_TIMEOUT_MS_MIN} on the writer's connection"
+    if last.pragmas is None and not _speaks(last):
+        return Finding("busy_timeout", Outcome.UNJUDGED, _NO_WORD, expected)
     if last.pragmas is None:
         seen = "nobody says: no sqlite_pragmas line in the log, and no writer whose arguments can be read"
         return Finding("busy_timeout", Outcome.MISSED, seen, expected)
@@ -316,12 +324,18 @@ def _watchdog(last: Evidence) -> Finding:
 def _nothing_stored(name: str, last: Evidence, market: Market, expected: str) -> Finding:
     if last.day_fault is not None:
         return Finding(name, Outcome.MISSED, last.day_fault, expected)
-    outcome = Outcome.MISSED if market.flows else Outcome.UNJUDGED
-    return Finding(name, outcome, f"nothing is stored yet{_closed(market)}", expected)
+    return Finding(name, _unless_quiet(last, market), f"nothing is stored yet{_closed(last, market)}", expected)
 
 
-def _closed(market: Market) -> str:
-    return "" if market.flows else "; the market is closed"
+def _unless_quiet(last: Evidence, market: Market) -> Outcome:
+    """A miss, where there is a recorder and it has something to record."""
+    return Outcome.MISSED if market.flows and _speaks(last) else Outcome.UNJUDGED
+
+
+def _closed(last: Evidence, market: Market) -> str:
+    if not market.flows:
+        return "; the market is closed"
+    return "" if _speaks(last) else f"; {_NO_WORD}"
 
 
 def _is_continuous(now_ms: int) -> bool:

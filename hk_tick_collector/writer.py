@@ -47,6 +47,7 @@ from hk_tick_collector.opend.frames import split_run
 from hk_tick_collector.opend.messages import ProtoId
 from hk_tick_collector.opend.purpose import Purpose, purpose_of
 from hk_tick_collector.recorder_pipe import Parent, send
+from hk_tick_collector.wal import PACE_SEC_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,6 +93,7 @@ class WriterSettings(NamedTuple):
     retry_backoff_max_sec: float = 10.0
     drift_warn_sec: float = 120.0
     log_level: str = "INFO"
+    pace_sec_max: float = PACE_SEC_MAX  # a commit that comes later would be taken for a stall
 
 
 class Writer:
@@ -308,13 +310,9 @@ class Writer:
         return {"wal_bytes": wal.size_bytes, "wal_held_sec": round(wal.held_sec, 1)}
 
     def rest(self, parent: Parent, began: float) -> None:
-        """Wait until the next batch is due, with a sign of life each second.
-
-        Args:
-            parent: may end the wait.
-            began: when the last batch was begun, on the monotonic clock.
-        """
-        due = began + max(self._settings.max_wait_ms / 1000, self._databases.wal_state().pace_sec)
+        """Wait until the next batch is due, with a sign of life each second; `began` is when the last one was."""
+        pace_sec = min(self._databases.wal_state().pace_sec, self._settings.pace_sec_max)
+        due = began + max(self._settings.max_wait_ms / 1000, pace_sec)
         while True:
             now = time.monotonic()
             if now - self._alive_at >= ALIVE_EVERY_SEC:

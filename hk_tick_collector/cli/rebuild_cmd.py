@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hk_tick_collector.cli.progress import Progress
+from hk_tick_collector.cli.words import counted
 from hk_tick_collector.config import load_settings
 from hk_tick_collector.data_root import RECORDER_LOCK, WRITER_LOCK, is_locked
 from hk_tick_collector.errors import ConfigError
@@ -89,12 +90,16 @@ def rebuild_command(  # noqa: PLR0913 - each is an option
     overrides = {"DATA_ROOT": data_root} if data_root else {}
     root = load_settings(config_path=config, env_file=env_file, overrides=overrides).settings.data_root
     if not root.is_dir():
-        raise ConfigError(f"DATA_ROOT {root.absolute()} is no directory")
+        raise ConfigError(f"DATA_ROOT {root.absolute()} is no directory: set DATA_ROOT or say --data-root")
     outcome = Outcome(name, root / f"{name}.db")
     with ExitStack() as held:
         if replace_it:
-            held.enter_context(no_recorder(root))
+            held.enter_context(no_recorder(root, "leave out --replace"))
         scratch = held.enter_context(workplace(root, name))
+        # With --replace the locks are ours: nobody is at work.
+        outcome.is_recorder_running = not replace_it and any(
+            is_locked(root / name) for name in (RECORDER_LOCK, WRITER_LOCK)
+        )
         _compare(outcome, root, scratch)
         if replace_it:
             _replace(outcome, allow_loss=allow_loss)
@@ -115,7 +120,6 @@ def _compare(outcome: Outcome, root: Path, scratch: Path) -> None:
     progress = Progress()
     existing = outcome.existing
     since_ms = None
-    outcome.is_recorder_running = is_locked(root / RECORDER_LOCK) or is_locked(root / WRITER_LOCK)
     outcome.is_new = not existing.exists() or is_empty(existing)
     if outcome.is_new:
         existing = empty_day(scratch)
@@ -133,7 +137,7 @@ def _replace(outcome: Outcome, *, allow_loss: bool) -> None:
     assert outcome.derived is not None
     if outcome.difference.lost and not allow_loss:
         outcome.refused = (
-            f"not replaced: {outcome.difference.lost:,} rows are only in the existing database and would be lost; "
+            f"not replaced: {counted(outcome.difference.lost, 'row')} only in the existing database would be lost; "
             "--allow-loss replaces it all the same"
         )
         return
@@ -177,14 +181,15 @@ def _show(console: Console, outcome: Outcome) -> None:
     derived, difference = outcome.derived, outcome.difference
     assert derived is not None
     console.print(
-        f"journal: {derived.rows:,} ticks in {derived.segments} segments, {derived.bytes / 1e6:,.1f} MB",
+        f"journal: {counted(derived.rows, 'tick')} in {counted(derived.segments, 'segment')}, "
+        f"{derived.bytes / 1e6:,.1f} MB",
         highlight=False,
     )
     for why in outcome.uncovered:
         console.print(f"not the whole day: {why}", style="red", highlight=False)
     if derived.rest_bytes and not outcome.is_recorder_running:
         console.print(
-            f"{derived.rest_bytes:,} bytes at its end are no whole record: what a crash leaves", highlight=False
+            f"{counted(derived.rest_bytes, 'byte')} at its end, no whole record: what a crash leaves", highlight=False
         )
     if outcome.is_recorder_running:
         console.print("a recorder is at work: compared with what it had stored when this began", highlight=False)
@@ -199,7 +204,9 @@ def _show(console: Console, outcome: Outcome) -> None:
     table.add_row("all", *(f"{difference.total(name):,}" for name in names), style="bold")
     console.print(table)
     if len(differing) > SYMBOLS_SHOWN:
-        console.print(f"… and {len(differing) - SYMBOLS_SHOWN} more symbols that differ: --json", style="dim")
+        console.print(
+            f"… and {counted(len(differing) - SYMBOLS_SHOWN, 'more symbol')}, with differences: --json", style="dim"
+        )
     _show_ends(console, outcome)
 
 
@@ -207,9 +214,11 @@ def _show_ends(console: Console, outcome: Outcome) -> None:
     difference = outcome.difference
     for name, count in difference.only_existing_by_table.items():
         if count:
-            console.print(f"{name}: {count:,} rows only in the existing database", style="red", highlight=False)
+            console.print(
+                f"{name}: {counted(count, 'row')} only in the existing database", style="red", highlight=False
+            )
     if difference.only_rebuilt_since:
-        console.print(f"{difference.only_rebuilt_since:,} of them are not stored yet", highlight=False)
+        console.print(f"{difference.only_rebuilt_since:,} of them not stored yet", highlight=False)
     if difference.is_same:
         console.print("no difference", style="green")
     if outcome.is_new:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hk_tick_collector.cli.progress import Progress
+from hk_tick_collector.cli.words import counted
 from hk_tick_collector.config import load_settings
 from hk_tick_collector.db_read import find_day
 from hk_tick_collector.errors import ConfigError
@@ -82,7 +83,7 @@ def exit_code(reports: list[FileReport], rule: Rule) -> int:
 
 def _days(root: Path, days: list[str]) -> list[Path]:
     if not root.is_dir():
-        raise ConfigError(f"DATA_ROOT {root.absolute()} is no directory")
+        raise ConfigError(f"DATA_ROOT {root.absolute()} is no directory: set DATA_ROOT or say --data-root")
     return [find_day(root, day) for day in days] or day_files(root)
 
 
@@ -166,15 +167,16 @@ def _show_ends(console: Console, reports: list[FileReport], rule: Rule, *, is_dr
     for report in reports:
         if report.error:
             late = report.findings[Finding.LATE]
-            console.print(f"not repaired, {late:,} late rows: {report.error}", style="red", soft_wrap=True)
+            console.print(f"not repaired, {counted(late, 'late row')}: {report.error}", style="red", soft_wrap=True)
         for day, count in report.moved.items():
-            verb = "belong" if is_dry_run else "went"
-            console.print(f"{report.path.name}: {count:,} rows {verb} to {day}.db", highlight=False)
+            verb = "would go" if is_dry_run else "went"
+            console.print(f"{report.path.name}: {counted(count, 'row')} {verb} to {day}.db", highlight=False)
     left = sum(map(_left, reports))
     if left and rule.future_from_ms is not None:
         console.print(
-            f"{left:,} rows are in the future and are not this fault: is the host's clock right?", style="red"
+            f"{counted(left, 'row')} in the future, and not by this fault: is the host's clock right?", style="red"
         )
     total = sum(report.repaired for report in reports)
     verb = "would be repaired" if is_dry_run else "repaired"
-    console.print(f"{verb}: {total:,} rows in {sum(bool(r.repaired) for r in reports)} files", highlight=False)
+    files = sum(bool(report.repaired) for report in reports)
+    console.print(f"{verb}: {counted(total, 'row')} in {counted(files, 'file')}", highlight=False)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def sql_command(
-    day: Annotated[str | None, typer.Argument(help="YYYYMMDD; the newest day if not given.")] = None,
+    day: Annotated[str | None, typer.Argument(help="YYYYMMDD; the newest day with a tick if not given.")] = None,
     sql: Annotated[list[str] | None, typer.Option("--execute", "-e", help="Run this and end; can be repeated.")] = None,
     data_root: Annotated[str | None, typer.Option(help="Overrides DATA_ROOT.")] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hk_tick_collector.cli.words import counted
 from hk_tick_collector.config import load_settings
 from hk_tick_collector.data_root import RECORDER_LOCK, STATE_NAME, is_locked
 from hk_tick_collector.db_read import find_day, read_stats
@@ -29,7 +30,7 @@ COLOURS = {Verdict.OK: "green", Verdict.DEGRADED: "yellow", Verdict.UNPROVEN: "y
 def status_command(
     *,
     data_root: Annotated[str | None, typer.Option(help="Overrides DATA_ROOT.")] = None,
-    day: Annotated[str | None, typer.Option(help="YYYYMMDD; the newest day if not given.")] = None,
+    day: Annotated[str | None, typer.Option(help="YYYYMMDD; the newest day with a tick if not given.")] = None,
     all_symbols: Annotated[bool, typer.Option("--all", help="Show all symbols.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
@@ -39,7 +40,9 @@ def status_command(
     overrides = {"DATA_ROOT": data_root} if data_root else {}
     root = load_settings(config_path=config, env_file=env_file, overrides=overrides).settings.data_root
     if not root.is_dir():
-        raise ConfigError(f"DATA_ROOT {root.absolute()} is no directory: nothing was recorded there")
+        raise ConfigError(
+            f"DATA_ROOT {root.absolute()} is no directory: nothing was recorded there; set DATA_ROOT or say --data-root"
+        )
     status = read_status(root, day)
     if as_json:
         typer.echo(json.dumps(status, indent=2))
@@ -57,11 +60,9 @@ def read_status(root: Path, day: str | None = None) -> dict[str, Any]:
     """
     now_ms = time.time_ns() // 1_000_000
     recorder = _recorder(root, now_ms)
-    files = day_files(root)
-    if day is not None:
-        files = [find_day(root, day)]
+    path = find_day(root, day) if day is not None or day_files(root) else None
     symbols: list[dict[str, Any]] = []
-    for symbol, stats in (read_stats(files[-1]) if files else {}).items():
+    for symbol, stats in (read_stats(path) if path else {}).items():
         symbols.append(
             {
                 "symbol": symbol,
@@ -79,15 +80,15 @@ def read_status(root: Path, day: str | None = None) -> dict[str, Any]:
     health = judge(recorder, now_ms)
     return {
         "data_root": str(root.absolute()),
-        "day": files[-1].stem if files else None,
+        "day": path.stem if path else None,
         "health": {"verdict": health.verdict.value, "reasons": list(health.reasons)},
         "recorder": recorder,
         "journal": _journal(root, now_ms),
         "rows": sum(entry["rows"] for entry in symbols),
         "last_ts_ms": last["last_ts_ms"] if last else None,
         "last_symbol": last["symbol"] if last else None,
-        "database_bytes": files[-1].stat().st_size if files else 0,
-        "wal_bytes": _wal_bytes(files[-1]) if files else 0,
+        "database_bytes": path.stat().st_size if path else 0,
+        "wal_bytes": _wal_bytes(path) if path else 0,
         "symbols": symbols,
     }
 
@@ -151,7 +152,7 @@ def _show(console: Console, status: dict[str, Any], *, all_symbols: bool) -> Non
     console.print(table)
     rest = len(status["symbols"]) - len(shown)
     if rest:
-        console.print(f"[dim]… and {rest} more symbols: --all[/]")
+        console.print(f"[dim]… and {counted(rest, 'more symbol')}: --all[/]")
 
 
 def _summary(status: dict[str, Any]) -> Table:
@@ -169,13 +170,16 @@ def _summary(status: dict[str, Any]) -> Table:
         summary.add_row("", f"[red]refused[/] {_plain(name)}: {_plain(why)}")
     lag = journal["lag_ms"]
     colour = "red" if lag > LAG_MS_MAX else "green"
-    summary.add_row("journal", f"[{colour}]{journal['backlog_bytes']:,} bytes not stored yet, lag {lag:,} ms[/]")
+    summary.add_row(
+        "journal", f"[{colour}]{counted(journal['backlog_bytes'], 'byte')} not stored yet, lag {lag:,} ms[/]"
+    )
     if status["day"] is None:
         summary.add_row("stored", "[yellow]nothing yet[/]")
         return summary
     wal = f" (and {status['wal_bytes'] / 1e6:,.1f} MB of log)" if status["wal_bytes"] else ""
     summary.add_row(
-        "stored", f"{status['rows']:,} ticks of {status['day']} in {status['database_bytes'] / 1e6:,.1f} MB{wal}"
+        "stored",
+        f"{counted(status['rows'], 'tick')} of {status['day']} in {status['database_bytes'] / 1e6:,.1f} MB{wal}",
     )
     if status["last_ts_ms"] is not None:
         summary.add_row("last tick", f"{hk_text(status['last_ts_ms'])}  {status['last_symbol']}")
@@ -192,17 +196,23 @@ def _plain(words: object) -> str:
 def _recorder_text(recorder: dict[str, Any]) -> str:
     if not recorder["running"]:
         return f"[yellow]not running[/]{', ' + _plain(end_text(recorder)) if 'at_ms' in recorder else ''}"
-    said = recorder["said_sec_ago"]
-    if said is None or said > SILENT_SEC_MAX:
-        return f"[red]running, pid {recorder.get('pid')}, but silent for {said} s[/]"
+    if _is_silent(recorder):
+        return f"[red]running, pid {recorder.get('pid')}, but silent for {recorder['said_sec_ago']} s[/]"
     return f"[green]running[/], pid {recorder['pid']}, version {recorder['version']}"
+
+
+def _is_silent(recorder: dict[str, Any]) -> bool:
+    """Whether what it said last is too old to be true still."""
+    said_sec_ago = recorder["said_sec_ago"]
+    return said_sec_ago is None or said_sec_ago > SILENT_SEC_MAX
 
 
 def _session_text(recorder: dict[str, Any]) -> str:
     session = recorder.get("session")
-    if not session or not recorder["running"]:
+    if not session or not recorder["running"] or _is_silent(recorder):
         return "[dim]unknown[/]"
     if not session["connected"]:
         return f"[red]not connected[/]: {_plain(session['last_disconnect'])}"
     left_out = f", [red]{len(session['left_out'])} without quota[/]" if session["left_out"] else ""
-    return f"[green]connected[/] since {hk_text(session['since_ms'])}, {session['subscribed']} symbols{left_out}"
+    symbols = counted(session["subscribed"], "symbol")
+    return f"[green]connected[/] since {hk_text(session['since_ms'])}, {symbols}{left_out}"

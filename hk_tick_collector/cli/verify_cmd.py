@@ -93,6 +93,10 @@ class Log:
             return evidence.file_log(Path(self._path))
         return None if self._unit is None else evidence.unit_log(self._unit, since_ms)
 
+    def restarts(self) -> int | None:
+        """Of the unit whose log it is; None if there is none."""
+        return None if self._unit is None else evidence.restarts_of(self._unit)
+
 
 class Verification:
     """Looks at a recorder until it meets its targets, or the time is over."""
@@ -137,6 +141,7 @@ class Verification:
             day_fault=fault,
             pragmas=self._pragmas(state, now_ms),
             log=self._watchdog(),
+            restarts=self._log.restarts(),
         )
 
     def _pragmas(self, state: dict[str, Any], now_ms: int) -> Pragmas | None:

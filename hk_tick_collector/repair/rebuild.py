@@ -15,6 +15,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from contextlib import ExitStack, closing, contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -168,10 +169,22 @@ def recv_ms_at(journal: Path, position: Position) -> int | None:
         return next((record.recv_ts_ms for record in records), None)
 
 
-def not_stored_since(data_root: Path) -> int | None:
-    """When the first record was received that a writer has not stored yet; None: all is stored."""
-    cursor = load_cursor(data_root / DIRECTORY)
-    return recv_ms_at(data_root / DIRECTORY, cursor) if cursor else None
+def not_stored_since(data_root: Path) -> int:
+    """What was received from then on may not be stored yet.
+
+    When the first record behind the writer's cursor was received. With none behind it, the last one before it: what the
+    recorder has received since, and holds in memory, is not older. With none there either, this host's time.
+    """
+    since_ms = time.time_ns() // 1_000_000
+    journal = data_root / DIRECTORY
+    cursor = load_cursor(journal)
+    begin = Position(cursor.segment, 0, -1) if cursor else None
+    with closing(iter_records(journal, begin)) as records:  # type: ignore[type-var]
+        for record in records:
+            since_ms = record.recv_ts_ms
+            if cursor is None or record.end[:2] > cursor[:2]:
+                break
+    return since_ms
 
 
 def coverage(derived: Derived, day: str, existing: Path) -> list[str]:
@@ -188,7 +201,8 @@ def coverage(derived: Derived, day: str, existing: Path) -> list[str]:
         begins = hk_text(derived.first_recv_ms)
         found.append(f"the journal begins at {begins}; to hold the whole day it had to begin by {hk_text(needed_ms)}")
     if derived.damages:
-        found.append(f"the journal is damaged, or records are missing, in {derived.damages} places")
+        places = "1 place" if derived.damages == 1 else f"{derived.damages:,} places"
+        found.append(f"the journal is damaged, or records are missing, in {places}")
     return found
 
 

@@ -115,7 +115,7 @@ class Repair(NamedTuple):
         with ExitStack() as held:
             if not self.is_dry_run:
                 for directory in sorted({path.parent for path in ordered}):
-                    held.enter_context(no_recorder(directory))
+                    held.enter_context(no_recorder(directory, "only look with --dry-run"))
             for path in ordered:
                 report = FileReport(path)
                 try:
@@ -215,24 +215,30 @@ class Repair(NamedTuple):
 
 
 @contextmanager
-def no_recorder(data_root: Path) -> Iterator[None]:
+def no_recorder(data_root: Path, otherwise: str) -> Iterator[None]:
     """Keep recorder and writer away from a DATA_ROOT for a while.
+
+    Args:
+        data_root: where.
+        otherwise: what can be done without that, for the message.
 
     Raises:
         AlreadyRunningError: one of them is at work.
         ConfigError: nobody may write there.
     """
     with ExitStack() as held:
-        try:
-            for name in (RECORDER_LOCK, WRITER_LOCK):
+        for name, holder in ((RECORDER_LOCK, "recorder"), (WRITER_LOCK, "writer")):
+            try:
                 held.callback(os.close, hold_lock(data_root, name, 0))
                 own_like(data_root / name, data_root)
-        except AlreadyRunningError as exc:
-            raise AlreadyRunningError(
-                f"a recorder is writing to {data_root}: stop it first, or only look ({exc})"
-            ) from exc
-        except OSError as exc:
-            raise ConfigError(f"{data_root} can't be written to: {exc}") from exc
+            except AlreadyRunningError as exc:
+                pid = (data_root / name).read_text().strip()  # it has none where the disk was full
+                raise AlreadyRunningError(
+                    f"{holder}{f' pid {pid}' if pid else ''} writes to {data_root}: stop it first "
+                    f"(systemctl stop hk-tick-collector), or {otherwise}"
+                ) from exc
+            except OSError as exc:
+                raise ConfigError(f"{data_root} can't be written to: {exc}") from exc
         yield
 
 

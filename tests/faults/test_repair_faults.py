@@ -167,7 +167,8 @@ def test_beside_a_recorder_nothing_is_repaired(tmp_path: Path) -> None:
         assert refused.returncode == 2
         assert refused.stdout == ""
         (line,) = refused.stderr.splitlines()
-        assert "a recorder is writing to" in line
+        assert f"writes to {recorder.data_root}: stop it first" in line
+        assert "recorder pid " in line
         assert stored(old) == before
         sim.command("pause")
         recorder.wait_until_stored(sim)

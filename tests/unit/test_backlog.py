@@ -119,3 +119,28 @@ def test_a_record_that_is_being_written_is_waited_for(tmp_path: Path, journal: J
     assert measure_backlog(tmp_path / DIRECTORY) == Backlog(len(whole) - 10, 0, is_exact=True)
     segment.write_bytes(whole)
     assert measure_backlog(tmp_path / DIRECTORY).rows == 5
+
+
+def test_a_night_without_a_tick_does_not_hide_what_comes_behind_it(tmp_path: Path, journal: Journal) -> None:
+    """More than a mebibyte of events is read past; if even that never ends, the rest is taken to be ticks."""
+    while journal.bytes_written < 1.2 * EXACT_BYTES:
+        for number in range(2000):
+            journal.append_event(1, OPEN_MS, {"event": "opend_notice", "number": number})
+        assert journal.flush(WAIT_SEC)
+    feed(journal, pushes(TENCENT, range(5000)))
+    found = measure_backlog(tmp_path / DIRECTORY)
+    assert found.rows == 5000
+    few = measure_backlog(tmp_path / DIRECTORY, 10_000)
+    assert few.rows > 5000, "the limit in bytes is reached before the first tick"
+
+
+@pytest.mark.parametrize("left_over", range(0, 60, 3))
+def test_it_is_counted_to_the_end_wherever_the_limit_falls(tmp_path: Path, journal: Journal, left_over: int) -> None:
+    """A limit that falls into a record's header, or between two records, ends no count too early."""
+    for start in range(0, 3000, 100):
+        feed(journal, pushes(TENCENT, range(start, start + 100)))
+    reader = JournalReader(tmp_path / DIRECTORY, None)
+    first = reader.read()[0]
+    reader.close()
+    found = measure_backlog(tmp_path / DIRECTORY, first.end.offset + left_over)
+    assert found.rows == pytest.approx(3000, rel=0.05)

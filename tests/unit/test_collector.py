@@ -287,6 +287,25 @@ def test_a_stop_after_the_writer_died_still_stores(bench: WriterBench, monkeypat
     assert bench.keys() == keys(range(100))
 
 
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_writer_that_somebody_ends_meanwhile_still_stores(bench: WriterBench, number: signal.Signals) -> None:
+    """A stop that has begun goes on with another writer where one is killed, and wakes one that is stopped."""
+    collector = collector_of(bench)
+
+    async def work() -> None:
+        await until(lambda: collector.state.last_alive_monotonic is not None)
+        pid = collector.state.writer_pid
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)  # so that it can't end before
+        bench.feed(pushes(TENCENT, range(100)))
+        if number == signal.SIGKILL:
+            os.kill(pid, number)
+        assert await collector.stop(WAIT_SEC)
+
+    run(collector, work())
+    assert bench.keys() == keys(range(100))
+
+
 def test_a_stop_with_a_locked_database_ends_in_time(bench: WriterBench) -> None:
     """What can't be stored in the time of the stop stays in the journal, and the next start stores it."""
     collector = collector_of(bench)

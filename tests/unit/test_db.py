@@ -122,6 +122,20 @@ def test_rows_that_are_there_are_told_from_new_ones_wherever_they_stand(database
     assert query(database, "SELECT rows FROM symbol_stats") == [(len(rows),)]
 
 
+def test_a_replay_takes_time_as_the_rows_do(database: DayDatabase) -> None:
+    """Rows that are all there already cost about the same each, however many: a replay must come to its end."""
+
+    def sec(count: int) -> float:
+        rows = by_symbol([row(TENCENT, seq_at(n)) for n in range(count)])
+        database.store(rows, {})
+        began = time.process_time()
+        assert database.store(rows, {}) == Inserted(0, count, 0)
+        return time.process_time() - began
+
+    few, many = min(sec(1000) for _ in range(3)), sec(16_000)
+    assert many < few * 16 * 6, "a quadratic cost would be 16 times more"
+
+
 def test_a_batch_is_stored_whole_or_not_at_all(database: DayDatabase) -> None:
     """An error in the batch's last part leaves nothing of its first, and the file can be opened and written again."""
     with pytest.raises(apsw.Error):

@@ -42,7 +42,7 @@ def store(root: Path, day: str, count: int, *, close: bool = True) -> DayDatabas
         ("HK.00700", n + 1, TICK_TS_MS + n * 1000, 10.0, 100, 1000.0, 1, 1, 0, 1, TICK_TS_MS, TICK_TS_MS)
         for n in range(count)
     ]
-    database.store({"HK.00700": rows}, {})
+    database.store({"HK.00700": rows} if rows else {}, {})
     if close:
         database.close()
     return database
@@ -59,6 +59,19 @@ def test_the_newest_day_is_read_from_its_rows(tmp_path: Path) -> None:
     con.execute("UPDATE symbol_stats SET rows = 99, last_ts_ms = 0")
     con.close()
     assert evidence.read_day(tmp_path) == Day("20261120", 3, TICK_TS_MS + 2000, "wal")
+
+
+def test_a_newest_day_without_a_row_is_passed_over(tmp_path: Path) -> None:
+    """A repair has moved its ticks into the day before; only one that can't be read may be today's."""
+    store(tmp_path, "20261119", 5)
+    store(tmp_path, "20261120", 0)
+    (tmp_path / "20261121.db").touch()
+    day = evidence.read_day(tmp_path)
+    assert day is not None
+    assert (day.name, day.rows) == ("20261119", 5)
+    (tmp_path / "20261121.db").write_bytes(b"no database" * 100)
+    with pytest.raises(DatabaseError, match=r"20261121\.db"):
+        evidence.read_day(tmp_path)
 
 
 def test_the_journal_mode_is_the_files_own(tmp_path: Path) -> None:
@@ -209,7 +222,15 @@ def test_the_units_log_is_asked_for_by_seconds_since_the_epoch(tools: Path) -> N
     write_tool(tools / "journalctl", 'echo "2026-11-20T01:30:00Z INFO    asked $*"; echo other')
     (line,) = evidence.unit_log("my.service", NOW_MS + 999)
     assert line.at_ms == NOW_MS - 60_000
-    assert line.text == "asked --unit=my.service --since=@1795138260 --output=cat --quiet --no-pager"
+    assert line.text == "asked --unit=my.service --since=@1795138260 --output=cat --no-pager"
+
+
+def test_systemds_own_line_of_a_missing_sign_of_life_is_counted(tools: Path) -> None:
+    """It has no time of its own; what the recorder says of it is no such line."""
+    said = "my.service: Watchdog timeout (limit 1min)!"
+    write_tool(tools / "journalctl", f'echo "{said}"; echo "2026-11-20T01:31:00Z INFO    x {said}"; echo " {said}"')
+    lines = evidence.unit_log("my.service", NOW_MS)
+    assert evidence.watchdog_since(lines, NOW_MS, "it").watchdog == {"systemd_timeout": 1}
 
 
 def test_a_journal_that_can_t_be_had_is_said_to_be_so(tools: Path) -> None:
@@ -221,6 +242,21 @@ def test_a_journal_that_can_t_be_had_is_said_to_be_so(tools: Path) -> None:
         evidence.unit_log("my.service", 0)
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "echo 'No journal files were opened due to insufficient permissions.' >&2; exit 1",
+        "echo 'Hint: You are currently not seeing messages from other users and the system.' >&2; exit 0",
+    ],
+    ids=["none", "his own alone"],
+)
+def test_a_journal_that_hides_the_unit_is_no_empty_one(tools: Path, answer: str) -> None:
+    """Whoever may not read it is told who may, rather than that there was no stall."""
+    write_tool(tools / "journalctl", answer)
+    with pytest.raises(ConfigError, match="run it with sudo, or as a member of systemd-journal"):
+        evidence.unit_log("my.service", 0)
+
+
 def test_a_unit_is_there_only_if_systemd_has_loaded_it(tools: Path) -> None:
     """Without systemd, or with another answer, there is none."""
     assert not evidence.has_unit("my.service")
@@ -228,6 +264,18 @@ def test_a_unit_is_there_only_if_systemd_has_loaded_it(tools: Path) -> None:
     for answer, is_there in (("echo loaded", True), ("echo not-found", False), ("echo loaded; exit 1", False)):
         write_tool(tools / "systemctl", answer)
         assert evidence.has_unit("my.service") is is_there
+
+
+def test_systemd_counts_the_restarts_of_a_unit(tools: Path) -> None:
+    """None where it does not say."""
+    assert evidence.restarts_of("my.service") is None
+    for answer, restarts in (
+        ('[ "$2" = --property=NRestarts ] && echo 3', 3),
+        ("echo", None),
+        ("echo 3; exit 1", None),
+    ):
+        write_tool(tools / "systemctl", answer)
+        assert evidence.restarts_of("my.service") == restarts
 
 
 # ---- since

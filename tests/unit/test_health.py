@@ -337,6 +337,11 @@ JUDGED: Final = {
         DEGRADED,
         "2 symbols without quota: HK.00001, HK.00005",
     ),
+    "no writer ever": (
+        healthy_state(writer={"last_alive_age_sec": None}, uptime_sec=75.0),
+        FAILING,
+        "writer: none has begun to store since the start",
+    ),
     "a clock that is late": (
         healthy_state(session={"clock_offset_ms": 5200}),
         DEGRADED,

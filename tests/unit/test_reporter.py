@@ -230,7 +230,7 @@ def test_the_status_says_what_it_is_at(recorder: Recorder) -> None:
     reporter, session, writer = recorder.reporter, recorder.session, recorder.writer
     assert reporter.status() == "waiting for OpenD at 127.0.0.1:11111: connecting"
     session.last_disconnect = "127.0.0.1:11111: Connection refused"
-    assert reporter.status() == "waiting for OpenD at 127.0.0.1:11111: 127.0.0.1:11111: Connection refused"
+    assert reporter.status() == "waiting for OpenD at 127.0.0.1:11111: Connection refused"
     assert not reporter.is_recording
     session.connected = True
     assert reporter.status() == "connected to OpenD at 127.0.0.1:11111, no symbol is subscribed yet"

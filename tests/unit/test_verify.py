@@ -73,6 +73,8 @@ def test_a_recorder_that_is_well_is_accepted() -> None:
     assert (figures["rows"], figures["rows_before"]) == (100, 99)
     assert (figures["journal_mode"], figures["busy_timeout"]) == ("wal", 5000)
     assert figures["watchdog_persistent_stall"] == 0
+    assert figures["unit_restarts"] is None
+    assert report(seen(restarts=2)).figures()["unit_restarts"] == 2
 
 
 @pytest.mark.parametrize(
@@ -170,13 +172,15 @@ def test_the_busy_timeout_must_have_been_seen(pragmas: Pragmas | None, *, accept
 
 
 @pytest.mark.parametrize(
-    ("counts", "accepted"), [({}, True), ({"recovery_triggered": 2}, True), ({"persistent_stall": 1}, False)]
+    ("counts", "accepted"),
+    [({}, True), ({"recovery_triggered": 2}, True), ({"systemd_timeout": 1}, True), ({"persistent_stall": 1}, False)],
 )
 def test_only_a_persistent_stall_of_the_watchdog_is_a_miss(counts: dict[str, int], *, accepted: bool) -> None:
     """A recovery that worked is what the watchdog is for."""
     found = report(seen(log=LogSeen("a log", FRIDAY_0931_MS, counts)))
     assert found.accepted is accepted
     assert found.figures()["watchdog_recovery_triggered"] == counts.get("recovery_triggered", 0)
+    assert found.figures()["watchdog_systemd_timeout"] == counts.get("systemd_timeout", 0)
 
 
 def test_without_a_log_the_recorder_says_whether_it_is_stalled() -> None:
@@ -200,8 +204,31 @@ def test_without_a_log_the_recorder_says_whether_it_is_stalled() -> None:
     ids=["none runs", "of another", "nothing said", "silent", "without a time"],
 )
 def test_the_recorder_that_runs_must_speak_itself(changes: dict[str, Any]) -> None:
-    """What another one has left behind, or this one said long ago, is no evidence; then OpenD is unknown too."""
-    assert {"recorder", "opend"} <= set(missed(seen(**changes)))
+    """What another one has left behind, or this one said long ago, is no evidence; and that is one complaint."""
+    assert missed(seen(**changes)) == ["recorder"]
+
+
+def test_what_follows_from_no_recorder_is_not_judged() -> None:
+    """No rows, an old newest tick, nobody who tells the timeout, failing health: one complaint, and no acceptance."""
+    old = Day("20261120", 100, FRIDAY_0931_MS - HOUR_MS, "wal")
+    last = seen(lock_pid=None, health=("failing", ("no recorder is running",)), day=old, pragmas=None)
+    found = judge(last._replace(now_ms=last.now_ms - 2000), last, market_of(last))
+    assert not found.accepted
+    assert [finding.target for finding in found.missed] == ["recorder"]
+    rest = {"opend", "health", "max_minus_now_sec", "rows", "busy_timeout"}
+    assert {finding.target for finding in found.unjudged} == rest
+    assert all("no recorder that speaks" in finding.seen for finding in found.unjudged)
+    assert missed(last._replace(day=None)) == ["recorder"]
+
+
+def test_what_is_wrong_in_the_files_is_so_without_a_recorder() -> None:
+    """A tick of the future, a day that is in no WAL mode or can't be read, a stall in the log."""
+    future = Day("20261120", 100, FRIDAY_0931_MS + HOUR_MS, "no wal")
+    log = LogSeen("a log", FRIDAY_0931_MS, {"persistent_stall": 1})
+    wrong = ["recorder", "max_minus_now_sec", "journal_mode", "watchdog"]
+    assert missed(seen(lock_pid=None, day=future, log=log)) == wrong
+    unread = ["recorder", "max_minus_now_sec", "rows", "journal_mode"]
+    assert missed(seen(lock_pid=None, day=None, day_fault="it is no database")) == unread
 
 
 @pytest.mark.parametrize("market", [OPEN, REST])

@@ -7,14 +7,15 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.late_ticks import assert_stats_true, bytes_of, query, stored
 from support.ticks import DAY, DAY_MS, HSBC, NEXT_DAY, OPEN_MS, TENCENT, pushes, reply, seq_at, ticker
 
+from hk_tick_collector.cli import rebuild_cmd
 from hk_tick_collector.cli.app import entry
-from hk_tick_collector.config import NAMES
 from hk_tick_collector.data_root import RECORDER_LOCK, hold_lock
 from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.journal import CURSOR, DIRECTORY, list_segments, load_cursor, segment_name
@@ -28,18 +29,6 @@ if TYPE_CHECKING:
 
 HOUR_MS = 3_600_000
 Run = Any
-
-
-@pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty DATA_ROOT, and no settings from elsewhere."""
-    monkeypatch.chdir(tmp_path)
-    for name in (*NAMES, "HK_TICK_CONFIG", "FORCE_COLOR", "TTY_COMPATIBLE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("COLUMNS", "200")
-    made = tmp_path / "data"
-    made.mkdir()
-    return made
 
 
 @pytest.fixture
@@ -144,7 +133,7 @@ def test_what_differs_is_counted_by_symbol(bench: Bench, run: Run) -> None:
     assert code == 1
     (line,) = [line for line in out.splitlines() if line.startswith(TENCENT)]
     assert line.split() == [TENCENT, "21", "20", "2", "1", "2", "0"]
-    assert "time_corrections: 1 rows only in the existing database" in out
+    assert "time_corrections: 1 row only in the existing database" in out
     assert "no difference" not in out
 
 
@@ -231,7 +220,7 @@ def test_damage_and_missing_records_are_told(bench: Bench, run: Run) -> None:
     second.write_bytes(data)
     code, out, err = run("--day", DAY)
     assert code == 1
-    assert "the journal is damaged, or records are missing, in " in out
+    assert "the journal is damaged, or records are missing, in 2 places\n" in out
     assert "journal_damaged" in err
     assert json.loads(run("--day", DAY, "--json")[1])["journal"]["damages"] >= 1
 
@@ -243,7 +232,10 @@ def test_a_torn_tail_is_told_and_no_fault(bench: Bench, run: Run) -> None:
         file.write(b"HKJ1torn")
     code, out, _ = run("--day", DAY)
     assert code == 0
-    assert "8 bytes at its end are no whole record" in out
+    assert "8 bytes at its end, no whole record" in out
+    code, out, _ = run("--day", DAY, "--replace")
+    assert code == 0
+    assert "8 bytes at its end, no whole record" in out
 
 
 def test_a_day_that_the_journal_does_not_know_ends_with_1(root: Path, run: Run) -> None:
@@ -272,6 +264,7 @@ def test_replace_puts_the_journals_truth_in_place(bench: Bench, run: Run) -> Non
     assert code == 0
     (backup,) = bench.root.glob(f"{DAY}.db.bak-*")
     assert str(backup) in out
+    assert "a recorder is at work" not in out  # the locks are its own
     assert stored(backup) == wrong
     assert stored(path) == right
     assert_stats_true(path)
@@ -302,7 +295,7 @@ def test_rows_that_would_be_lost_stop_a_replacement(bench: Bench, run: Run) -> N
     before = stored(path)
     code, out, _ = run("--day", DAY, "--replace")
     assert code == 1
-    assert "not replaced: 1 rows are only in the existing database" in out
+    assert "not replaced: 1 row only in the existing database would be lost" in out
     assert query(path, "SELECT count(*) FROM bad_ticks") == [(1,)]
     assert not list(bench.root.glob("*.bak-*"))
     told = json.loads(run("--day", DAY, "--replace", "--allow-loss", "--json")[1])
@@ -331,11 +324,14 @@ def test_beside_a_recorder_it_compares_but_does_not_replace(bench: Bench, run: R
     try:
         code, _, err = run("--day", DAY, "--replace")
         assert code == 2
-        assert "a recorder is writing to" in err
+        assert err.endswith(
+            f"recorder pid {os.getpid()} writes to {bench.root}: stop it first (systemctl stop hk-tick-collector), "
+            "or leave out --replace\n"
+        )
         code, out, _ = run("--day", DAY, "--json")
         told = json.loads(out)
         assert (code, told["recorder_running"], told["not_stored_yet"], told["only_rebuilt"]) == (0, True, 3, 3)
-        assert "3 of them are not stored yet" in run("--day", DAY)[1]
+        assert "3 of them not stored yet" in run("--day", DAY)[1]
     finally:
         os.close(held)
     assert load_cursor(bench.root / DIRECTORY) == cursor
@@ -351,6 +347,46 @@ def test_a_real_difference_beside_a_recorder_counts(bench: Bench, run: Run) -> N
     finally:
         os.close(held)
     assert (code, json.loads(out)["not_stored_yet"], json.loads(out)["only_rebuilt"]) == (1, 0, 5)
+
+
+@pytest.mark.parametrize("recv_ts_ms", [OPEN_MS + DAY_MS, OPEN_MS + DAY_MS + 1], ids=["same ms", "later"])
+def test_what_comes_after_a_recorder_that_was_caught_up_is_no_difference(
+    recv_ts_ms: int, bench: Bench, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what it had received before, and had in memory only: it is journaled after the look at the database."""
+    real = rebuild_cmd.snapshot
+
+    def then_more(*args: Any) -> Any:  # noqa: ANN401 - passed on
+        made = real(*args)
+        bench.feed(pushes(HSBC, range(200, 205)), recv_ts_ms)
+        return made
+
+    monkeypatch.setattr(rebuild_cmd, "snapshot", then_more)
+    held = hold_lock(bench.root, RECORDER_LOCK, 0)
+    try:
+        code, out, _ = run("--day", DAY, "--json")
+    finally:
+        os.close(held)
+    told = json.loads(out)
+    assert (code, told["recorder_running"], told["not_stored_yet"], told["only_rebuilt"]) == (0, True, 5, 5)
+
+
+def test_without_a_cursor_nothing_is_known_to_be_stored(bench: Bench, run: Run) -> None:
+    """The writer puts it down after its first commit: what is missing until then is no difference."""
+    bench.change("DELETE FROM ticks WHERE symbol = ?", HSBC)
+    (bench.root / DIRECTORY / CURSOR).unlink()
+    held = hold_lock(bench.root, RECORDER_LOCK, 0)
+    try:
+        code, out, _ = run("--day", DAY, "--json")
+    finally:
+        os.close(held)
+    assert (code, json.loads(out)["not_stored_yet"]) == (0, 5)
+
+
+def test_behind_a_cursor_without_a_record_the_clock_counts(root: Path) -> None:
+    """An empty journal tells nothing; all that comes is later than now."""
+    before_ms = time.time_ns() // 1_000_000
+    assert before_ms <= rebuild.not_stored_since(root) <= time.time_ns() // 1_000_000
 
 
 def test_what_is_stored_while_it_compares_is_no_difference(
@@ -431,7 +467,7 @@ def test_a_foreign_database_is_not_compared(bench: Bench, run: Run) -> None:
         (["--day", "yesterday"], "expected YYYYMMDD"),
         (["--day", DAY, "--allow-loss"], "means nothing without --replace"),
         ([], "Missing option '--day'"),
-        (["--day", DAY, "--data-root", "nowhere"], "is no directory"),
+        (["--day", DAY, "--data-root", "nowhere"], "is no directory: set DATA_ROOT or say --data-root"),
     ],
 )
 def test_wrong_usage_ends_with_2(args: list[str], error: str, run: Run) -> None:

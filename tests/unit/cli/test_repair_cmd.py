@@ -15,7 +15,6 @@ from support.ticks import DAY, DAY_MS, NEXT_DAY, OPEN_MS, TENCENT
 
 from hk_tick_collector.cli.app import entry
 from hk_tick_collector.cli.progress import Progress
-from hk_tick_collector.config import NAMES
 from hk_tick_collector.hktime import hk_day, hk_text, utc_text
 
 if TYPE_CHECKING:
@@ -27,20 +26,9 @@ Run = Any
 
 
 @pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty DATA_ROOT, and no settings from elsewhere."""
-    monkeypatch.chdir(tmp_path)
-    for name in (*NAMES, "HK_TICK_CONFIG", "FORCE_COLOR", "TTY_COMPATIBLE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("COLUMNS", "80")
-    made = tmp_path / "data"
-    made.mkdir()
-    return made
-
-
-@pytest.fixture
 def repair(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     """The command as it is typed: its exit code, and what it said on both outputs."""
+    monkeypatch.setenv("COLUMNS", "80")
 
     def run(*args: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["hk-tick-collector", "repair", *map(str, args)])
@@ -64,7 +52,7 @@ def test_rows_in_the_future_are_put_right(root: Path, repair: Run) -> None:
     code, out, err = repair(path)
     assert (code, err) == (0, "")
     assert [ts_ms for _, _, ts_ms, *_ in stored(path)] == [at - n * 1000 for n in range(1, 8)]
-    assert "repaired: 7 rows in 1 files" in out
+    assert "repaired: 7 rows in 1 file\n" in out
     before, after = at - 1000 + LATE_MS, at - 1000
     for ts_ms in (before, after):
         (line,) = [line for line in out.splitlines() if f" {ts_ms} " in line]
@@ -110,8 +98,8 @@ def test_a_dry_run_says_what_would_be(root: Path, repair: Run) -> None:
     code, out, _ = repair("--data-root", root, "--by-seq", "--dry-run")
     assert code == 0
     assert bytes_of(root) == before
-    assert f"{NEXT_DAY}.db: 1 rows belong to {DAY}.db" in out
-    assert "would be repaired: 1 rows in 1 files" in out
+    assert f"{NEXT_DAY}.db: 1 row would go to {DAY}.db" in out
+    assert "would be repaired: 1 row in 1 file\n" in out
 
 
 def test_rows_that_are_no_such_fault_end_with_1(root: Path, repair: Run) -> None:
@@ -120,7 +108,7 @@ def test_rows_that_are_no_such_fault_end_with_1(root: Path, repair: Run) -> None
     make_current(root / f"{hk_day(at)}.db", [tick(TENCENT, 1, at)])
     code, out, _ = repair("--data-root", root)
     assert code == 1
-    assert "1 rows are in the future and are not this fault: is the host's clock right?" in out
+    assert "1 row in the future, and not by this fault: is the host's clock right?" in out
     assert repair("--data-root", root, "--by-seq")[0] == 0
 
 
@@ -131,7 +119,7 @@ def test_a_file_that_can_not_be_repaired_ends_with_1(root: Path, repair: Run) ->
     code, out, _ = repair("--data-root", root, "--by-seq")
     assert code == 1
     assert f"not repaired, 0 late rows: {root / DAY}.db" in out
-    assert "repaired: 1 rows in 1 files" in out
+    assert "repaired: 1 row in 1 file\n" in out
 
 
 def test_nothing_to_do_is_well(root: Path, repair: Run) -> None:
@@ -142,7 +130,7 @@ def test_nothing_to_do_is_well(root: Path, repair: Run) -> None:
 @pytest.mark.parametrize(
     ("args", "error"),
     [
-        (["--data-root", "nowhere"], "is no directory"),
+        (["--data-root", "nowhere"], "is no directory: set DATA_ROOT or say --data-root"),
         (["nowhere.db"], "nowhere.db is no file"),
         (["--data-root", "data", "--day", DAY], "no day database in"),
         (["a.db", "--data-root", "data"], "either files, or a DATA_ROOT"),

@@ -59,6 +59,13 @@ def test_the_newest_day_is_the_default(data_root: Path) -> None:
     assert (result.exit_code, result.stdout) == (0, "1\n")
 
 
+def test_a_newest_day_without_a_tick_is_passed_over(data_root: Path) -> None:
+    """A repair may have moved its rows; it can be asked for."""
+    DayDatabase(data_root / "20200401.db", Pragmas()).close()
+    assert sql(data_root, "-e", COUNT).stdout == "1\n"
+    assert sql(data_root, "20200401", "-e", COUNT).stdout == "0\n"
+
+
 @pytest.mark.parametrize(("day", "count"), [("20200330", 3), ("2020-03-30", 3), ("20191231", 2)])
 def test_a_day_is_named_with_or_without_dashes(day: str, count: int, data_root: Path) -> None:
     """Its database is the one that is read."""

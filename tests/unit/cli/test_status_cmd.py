@@ -17,7 +17,6 @@ from typer.testing import CliRunner, Result
 
 from hk_tick_collector import data_root
 from hk_tick_collector.cli.status_cmd import read_status, status_command
-from hk_tick_collector.config import NAMES
 from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.journal import (
@@ -48,18 +47,6 @@ EMPTY: Final[dict[str, Any]] = {
     "wal_bytes": 0,
     "symbols": [],
 }
-
-
-@pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty DATA_ROOT, and no settings from elsewhere."""
-    monkeypatch.chdir(tmp_path)
-    for name in (*NAMES, "HK_TICK_CONFIG", "FORCE_COLOR", "TTY_COMPATIBLE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("COLUMNS", "200")
-    root = tmp_path / "data"
-    root.mkdir()
-    return root
 
 
 @pytest.fixture
@@ -127,7 +114,9 @@ def test_no_directory_is_one_line(root: Path) -> None:
     """A wrong DATA_ROOT is not taken for an idle recorder."""
     result = status(root / "nowhere")
     assert isinstance(result.exception, ConfigError)
-    assert str(result.exception) == f"DATA_ROOT {root / 'nowhere'} is no directory: nothing was recorded there"
+    assert str(result.exception) == (
+        f"DATA_ROOT {root / 'nowhere'} is no directory: nothing was recorded there; set DATA_ROOT or say --data-root"
+    )
 
 
 def test_rows_of_the_newest_day(root: Path) -> None:
@@ -165,6 +154,15 @@ def test_another_day_can_be_asked_for(day: str, root: Path) -> None:
     result = status(root, "--day", "20200328")
     assert isinstance(result.exception, ConfigError)
     assert str(result.exception).startswith(f"no database of 20200328 in {root}")
+
+
+def test_a_newest_day_without_a_tick_is_passed_over(root: Path) -> None:
+    """What a repair has moved away leaves an empty file; it is shown when it is asked for, or alone."""
+    store(root, "20200331", {})
+    assert "0 ticks of 20200331" in shown(root)
+    store(root, "20200330", {"HK.00005": 2})
+    assert "2 ticks of 20200330" in shown(root)
+    assert "0 ticks of 20200331" in shown(root, "--day", "20200331")
 
 
 def test_a_long_list_is_cut_and_all_shows_it(root: Path) -> None:
@@ -271,6 +269,7 @@ def test_a_silent_recorder_is_not_shown_as_well(root: Path) -> None:
     text = shown(root)
     assert "running, pid 4711, but silent for 360" in text
     assert "version 9.9" not in text
+    assert re.search(r"^OpenD +unknown *$", text, re.MULTILINE)
 
 
 def test_a_recorder_that_was_stopped_says_when(root: Path) -> None:
@@ -332,4 +331,4 @@ def test_a_broken_state_file_is_no_state(text: str, root: Path) -> None:
     (root / data_root.STATE_NAME).write_text(text)
     store(root, "20200330", {"HK.00700": 1})
     assert read_status(root)["recorder"] == {"running": False, "said_sec_ago": None}
-    assert "1 ticks of 20200330" in shown(root)
+    assert "1 tick of 20200330" in shown(root)
