@@ -12,7 +12,13 @@ shopt -s inherit_errexit # or a failure inside of $(…) is none
 
 say() { printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$*"; }
 
-complain() { printf '%s: %s\n' "$PROGRAM" "$*" >&2; }
+last_complaint="" # so that the last line of all can repeat the cause
+
+complain() {
+  # shellcheck disable=SC2034 # used by redeploy
+  last_complaint=$*
+  printf '%s: %s\n' "$PROGRAM" "$*" >&2
+}
 
 # Wrong usage, or a place that is not as it must be; nothing was touched.
 refuse() {
@@ -159,6 +165,42 @@ start_service() {
   ((code == 0)) || fail "$SERVICE_NAME did not start: $(show Result), see journalctl --unit=$SERVICE_NAME"
 }
 
+# The start of the way back. An OpenD that is away is no fault of the version that comes back: it waits for it, and leaves
+# word of that in the record.
+start_old_service() {
+  local record=$1 code=0
+  rm -f "$record/waits"
+  (start_service) || code=$?
+  if ((code == 0)); then return 0; fi
+  [ "$(show SubState)" = start ] || exit "$code" # not "auto-restart", which is one that crashes
+  opend_is_away || exit "$code"
+  say "OpenD is away (${why_away:-no answer yet}): this version runs, and waits for it"
+  : >"$record/waits"
+}
+
+# Whether the recorder that runs says that it is not connected: sets `why_away`. False also where it does not speak, or
+# not of now. For a condition, so it must not count on `set -e`.
+opend_is_away() {
+  local pid said
+  why_away=""
+  pid=$(show MainPID)
+  if [ "${pid:-0}" -eq 0 ] || [ ! -x "$VENV/bin/python" ]; then return 1; fi
+  said=$("$VENV/bin/python" -I -c '
+import json, sys, time
+try:
+    with open(sys.argv[1] + "/recorder.json") as file:
+        state = json.load(file)
+    session = state["session"]
+    is_its_own = state["pid"] == int(sys.argv[2]) and abs(time.time() - state["at_ms"] / 1000) < 30
+    if is_its_own and not session["connected"]:
+        print("away", session.get("last_disconnect") or "no answer yet")
+except (OSError, ValueError, KeyError, TypeError):
+    pass
+' "$DATA_ROOT" "$pid") || return 1
+  why_away=${said#away }
+  [ -n "$said" ]
+}
+
 # It must be up, and be the same process all the time: one that crashes and is started again looks well in between.
 watch_service() {
   local seconds=$1 pid restarts
@@ -214,6 +256,7 @@ sync_tree() {
 save_record() {
   local record
   record=$STATE_DIR/$(date -u +%Y%m%dT%H%M%SZ)-$(in_git rev-parse --short HEAD)
+  while [ -e "$record" ]; do record+=+; done # of a deploy that was killed in this same second
   mkdir -p "$record"
   commit_of HEAD >"$record/commit"
   in_git symbolic-ref --quiet --short HEAD >"$record/branch" || true
@@ -247,7 +290,8 @@ roll_back() {
     return 0
   fi
   since=$(date +%s)
-  step "rollback 5/6: start service" start_service
+  step "rollback 5/6: start service" start_old_service "$record"
+  if [ -f "$record/waits" ]; then return 0; fi
   step "rollback 6/6: verify" verify_service "$since"
 }
 

@@ -9,8 +9,9 @@
 # offers only the last 1000 ticks of a symbol afterwards. So before the stop, with the recorder running, the new version is
 # fetched, installed and tested in a directory of its own; what is then left to do takes seconds.
 #
-# Exit code: 0 deployed and accepted · 1 it failed; the version before it is back and verified · 2 refused or failed before
-# the service was stopped; nothing was touched · 3 it failed, and the version before it is not back: do it by hand, now.
+# Exit code: 0 deployed and accepted · 1 it failed; the version before it is back and verified, or is back and waits for
+# OpenD, as the last line says · 2 refused or failed before the service was stopped; nothing was touched · 3 it failed, and
+# the version before it is not back: do it by hand, now.
 #
 # Variables, with their defaults:
 #   TARGET_REF                                a tag, branch or commit; instead of BRANCH
@@ -21,6 +22,7 @@
 #   SERVICE_NAME       hk-tick-collector
 #   DATA_ROOT          what the running recorder has
 #   AUTO_ROLLBACK      1                      0: leave a failed deploy as it is
+#   ALLOW_NO_OPEND     0                      1: deploy though OpenD is not connected, when it is the old version's fault
 #   PREPARE            1                      0: do all with the service stopped
 #   INSTALL_COMMAND    bash tools/bootstrap.sh run    in APP_DIR. Without a network: PIP_NO_INDEX=1 PIP_FIND_LINKS=DIR
 #   PREPARE_COMMAND    INSTALL_COMMAND, or bash tools/bootstrap.sh test    where the tests run, beside the recorder
@@ -69,10 +71,12 @@ main() {
   trap 'exit 143' TERM
   trap '' PIPE # a terminal that is gone must not end a deploy half way
 
+  step "prepare: see whether OpenD is there" need_opend
   step "prepare: find out what to deploy" find_target
   step "prepare: keep what is there now" keep_what_is
   if ((PREPARE)); then
     step "prepare: install and test ${target:0:12} beside the running recorder" rehearse
+    step "prepare: see whether OpenD is still there" need_opend # that took minutes
   fi
 
   local since
@@ -103,13 +107,14 @@ on_exit() {
     say "deployed: $(short "$target"); back with ROLLBACK_REF=$(<"$record/commit") scripts/rollback_hk_tick_collector.sh"
     exit 0
   fi
-  complain "failed at \"$current_step\" (exit code $code)"
   if ((!touched)); then
     drop_stage
     if [ -n "$record" ]; then rm -rf "$record"; fi
-    complain "nothing was touched: the service is as it was"
+    complain "nothing was touched: the service is as it was; failed at \"$current_step\" (exit code $code):" \
+      "${last_complaint:-its own words are above}"
     exit 2
   fi
+  complain "failed at \"$current_step\" (exit code $code)"
   if ((!AUTO_ROLLBACK)); then
     drop_stage
     rm -f "$STATE_DIR/unfinished"
@@ -122,7 +127,11 @@ on_exit() {
   drop_stage # not before: it takes seconds, in which a version that fails would be in service
   if ((code == 0)); then
     rm -rf "$STATE_DIR/unfinished" "$record/venv" # a copy of what is in service again
-    complain "rolled back to $(short HEAD), and verified"
+    if [ -f "$record/waits" ]; then
+      complain "rolled back to $(short HEAD): the old version is back and waits for OpenD, so it was not verified"
+    else
+      complain "rolled back to $(short HEAD), and verified"
+    fi
     exit 1
   fi
   complain "NOT ROLLED BACK, OR NOT WHOLLY: $SERVICE_NAME is $(show ActiveState). By hand, now:" \
@@ -136,12 +145,13 @@ read_settings() {
   REMOTE=${REMOTE:-origin}
   FETCH=${FETCH:-1}
   AUTO_ROLLBACK=${AUTO_ROLLBACK:-1}
+  ALLOW_NO_OPEND=${ALLOW_NO_OPEND:-0}
   PREPARE=${PREPARE:-1}
   SKIP_TESTS=${SKIP_TESTS:-0}
   SKIP_REPAIR=${SKIP_REPAIR:-0}
   INSTALL_UNIT=${INSTALL_UNIT:-auto}
   local name
-  for name in FETCH AUTO_ROLLBACK PREPARE SKIP_TESTS SKIP_REPAIR; do
+  for name in FETCH AUTO_ROLLBACK ALLOW_NO_OPEND PREPARE SKIP_TESTS SKIP_REPAIR; do
     [[ ${!name} == [01] ]] || refuse "$name=${!name}: expected 0 or 1"
   done
   [[ $INSTALL_UNIT =~ ^(auto|0|1)$ ]] || refuse "INSTALL_UNIT=$INSTALL_UNIT: expected auto, 0 or 1"
@@ -161,10 +171,18 @@ read_settings() {
   need_clean_tree
   find_data_root
   if [ -f "$STATE_DIR/unfinished" ]; then
-    refuse "the deploy before this one was cut off half way: first" \
+    refuse "the deploy before this one failed and was not wholly rolled back, or was cut off: first" \
       "ROLLBACK_REF=$(cat "$(cat "$STATE_DIR/unfinished")/commit") scripts/rollback_hk_tick_collector.sh" \
       "(or, if all is well, delete $STATE_DIR/unfinished)"
   fi
+}
+
+# Without OpenD no version could be accepted, nor the old one verified on the way back.
+need_opend() {
+  if ((ALLOW_NO_OPEND)) || ! opend_is_away; then return 0; fi
+  sleep 3 # longer than recorder.json is old: it may be connecting again just now
+  if ! opend_is_away; then return 0; fi
+  fail "OpenD not connected ($why_away): no version could be accepted; start OpenD first (or ALLOW_NO_OPEND=1)"
 }
 
 find_target() {

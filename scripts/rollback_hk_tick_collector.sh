@@ -7,7 +7,8 @@
 # Where a deploy has kept the unit and the environment of that commit (in STATE_DIR), these come back as they were, without
 # a network; else the unit is that commit's own, and INSTALL_COMMAND installs the dependencies.
 #
-# Exit code: 0 it runs and was verified · 1 a step failed: the last lines say which · 2 refused; nothing was touched.
+# Exit code: 0 it runs and was verified · 1 a step failed: the last lines say which; or it runs and waits for OpenD, which
+# they say as well · 2 refused; nothing was touched.
 #
 # Variables, with their defaults:
 #   ROLLBACK_REF                              required: a commit, or a tag
@@ -60,13 +61,15 @@ main() {
   make_plan "$commit"
   set +e
   run_rollback "$plan" 1 # not in a condition: that would switch `set -e` off in it
-  local code=$?
+  local code=$? waits=0
   set -e
+  if [ -f "$plan/waits" ]; then waits=1; fi
   rm -rf "$plan"
   if ((code)); then
     fail "NOT ROLLED BACK, OR NOT WHOLLY: $SERVICE_NAME is $(show ActiveState); mend what the lines above say, and run it again"
   fi
   rm -f "$STATE_DIR/unfinished"
+  ((!waits)) || fail "rolled back to $(short "$commit"): it is back and waits for OpenD, so it was not verified"
   say "rolled back to $(short "$commit"), and verified"
 }
 

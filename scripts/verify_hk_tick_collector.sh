@@ -4,7 +4,8 @@
 #   scripts/verify_hk_tick_collector.sh
 #
 # Exit code, from `hk-tick-collector verify`: 0 all targets are met, 1 one is not (the last line says which, what was seen,
-# what was expected), 2 wrong usage, or it could not be judged.
+# what was expected), 2 wrong usage, or it could not be judged. Run it with sudo, or as a member of systemd-journal who
+# may read DATA_ROOT.
 #
 # Variables, with their defaults:
 #   SERVICE_NAME  hk-tick-collector             the unit whose log is read
@@ -32,17 +33,20 @@ main() {
   need_tools systemctl journalctl
   [ -x "$VENV/bin/python" ] || refuse "$VENV/bin/python is not there: set APP_DIR or VENV"
   find_data_root
-  local since=${SINCE:-1h} seconds log code
+  local since=${SINCE:-1h} seconds files log code
   seconds=$(epoch_of "$since")
-  log=$(mktemp)
+  files=$(mktemp -d)
   # shellcheck disable=SC2064 # the name as it is now
-  trap "rm -f '$log'" EXIT
+  trap "rm -rf '$files'" EXIT
+  log=$files/log
 
   echo "== acceptance targets =="
   code=0
   cd / # no .env and no module that lies about where somebody stands
   "$VENV/bin/python" -P -m hk_tick_collector.cli.app verify --data-root "$DATA_ROOT" --unit "$SERVICE_NAME" \
-    --since "@$seconds" --wait-sec "${WAIT_SEC:-20}" --market "${MARKET:-auto}" || code=$?
+    --since "@$seconds" --wait-sec "${WAIT_SEC:-20}" --market "${MARKET:-auto}" |
+    tee "$files/verdict" || code=$?
+  ((code < 2)) || exit "$code" # it has said why, and nothing must come after that
 
   unit_log "$seconds" >"$log" || refuse "journalctl of $SERVICE_NAME failed"
   echo
@@ -53,6 +57,8 @@ main() {
   echo "== watchdog =="
   echo "WATCHDOG lines: $(grep -cE '^[^ ]+Z [A-Z]+ +WATCHDOG ' "$log" || true)"
   grep -E '^[^ ]+Z [A-Z]+ +WATCHDOG ' "$log" | tail -n "${LOG_LINES:-20}" || true
+  echo
+  tail -n 1 "$files/verdict"
   exit "$code"
 }
 

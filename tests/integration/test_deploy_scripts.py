@@ -107,7 +107,9 @@ def test_what_fails_before_the_stop_touches_nothing(place: DeployPlace, what: st
     assert place.steps[-1] == what
     assert not any(step.startswith(("stop", "start", "checkout")) for step in place.steps)
     assert (place.version, place.installed, place.is_active) == ("v1", "v1", True)
-    assert "nothing was touched" in done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert "nothing was touched" in last
+    assert 'failed at "prepare: install and test' in last
     assert place.git("worktree", "list").count("\n") == 0
     assert place.deploy().returncode == 0
 
@@ -165,6 +167,7 @@ def test_a_rollback_that_fails_too_is_called_by_its_name(place: DeployPlace) -> 
     again = place.deploy()
     assert again.returncode == 2
     assert command in again.stderr
+    assert "failed and was not wholly rolled back, or was cut off" in again.stderr
     (place.directory / "always").unlink()
     assert place.run("rollback", ROLLBACK_REF="v1").returncode == 0
     assert place.is_active
@@ -180,6 +183,50 @@ def test_a_rollback_that_fails_at_any_step_is_none(place: DeployPlace, what: str
     assert 'failed at "rollback ' in done.stderr
     assert what in place.steps
     assert place.is_unfinished
+
+
+def test_a_deploy_without_opend_is_refused_before_anything_is_touched(place: DeployPlace) -> None:
+    """No version could be accepted: exit 2, the cause last, and ALLOW_NO_OPEND=1 for who insists."""
+    place.say(connected=False)
+    done = place.deploy()
+    assert done.returncode == 2
+    last = done.stderr.splitlines()[-1]
+    assert "OpenD not connected (refused): no version could be accepted; start OpenD first" in last
+    assert place.steps == []
+    assert place.deploy(ALLOW_NO_OPEND="1").returncode == 0
+
+
+def test_an_opend_that_goes_while_the_deploy_prepares_is_seen(place: DeployPlace) -> None:
+    """Just before the stop it is asked for again, as the tests have taken minutes."""
+    place.say(connected=True)
+    done = place.deploy(TEST_COMMAND='sed -i "s/true/false/" "$PLACE/data/recorder.json"')
+    assert done.returncode == 2
+    assert "whether OpenD is still there" in done.stderr.splitlines()[-1]
+    assert place.steps == ["prepare-install@v2"]
+
+
+@pytest.mark.parametrize(("pid", "age_sec"), [(4712, 0.0), (4711, 60.0)], ids=["another's", "of a minute ago"])
+def test_what_no_running_recorder_says_now_refuses_nothing(place: DeployPlace, pid: int, age_sec: float) -> None:
+    """A recorder.json that was left behind, or of one that hangs, does not tell of OpenD."""
+    place.say(connected=False, pid=pid, age_sec=age_sec)
+    assert place.deploy().returncode == 0
+
+
+def test_an_old_version_that_waits_for_opend_is_back(place: DeployPlace) -> None:
+    """OpenD went during the deploy: all steps back went well, which is exit 1, and the next deploy is not refused."""
+    place.part_opend()
+    done = place.deploy(START_TIMEOUT_SEC="1")
+    assert done.returncode == 1, done.stderr
+    assert (place.version, place.installed, place.unit.read_text()) == ("v1", "v1", "# v1\n")
+    assert "the old version is back and waits for OpenD, so it was not verified" in done.stderr.splitlines()[-1]
+    assert place.steps[-1] == "start@v1"
+    assert not place.is_unfinished
+    done = place.run("rollback", ROLLBACK_REF="v1", START_TIMEOUT_SEC="1")
+    assert done.returncode == 1
+    assert "it is back and waits for OpenD, so it was not verified" in done.stderr.splitlines()[-1]
+    (place.directory / "away").unlink()
+    place.say(connected=True)
+    assert place.deploy().returncode == 0
 
 
 def test_without_auto_rollback_it_is_left_as_it_is(place: DeployPlace) -> None:
@@ -373,13 +420,16 @@ def test_the_verify_script_shows_log_lines_and_the_commands_exit_code(place: Dep
     done = place.run("verify")
     assert done.returncode == 0, done.stderr
     figures, log, watchdog = done.stdout.split("\n== ")
+    assert done.stdout.splitlines()[-1] == "accepted"
     assert "accepted" in figures
     assert [line.split()[2] for line in log.splitlines()[1:] if line] == [
         "health", "persist_ticks", "persist_loop_heartbeat"
     ]  # fmt: skip
     assert "WATCHDOG lines: 1\n" in watchdog
     place.fail("verify@v1")
-    assert place.run("verify").returncode == 7
+    done = place.run("verify")
+    assert done.returncode == 7
+    assert "watchdog ==" not in done.stdout  # it could not judge, and has said why
 
 
 @pytest.mark.parametrize(

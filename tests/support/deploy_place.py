@@ -7,9 +7,11 @@ from each of them. What systemd really does is the matter of `support.machine`.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import Final
 
@@ -41,7 +43,8 @@ property() {
   case $1 in
     LoadState) [ -f "$place/units/hk-tick-collector.service" ] && echo loaded || echo not-found ;;
     ActiveState) cat "$state/active" ;;
-    MainPID) if [ "$(cat "$state/active")" = active ]; then cat "$state/pid"; else echo 0; fi ;;
+    SubState) if [ "$(cat "$state/active")" = activating ]; then echo start; else echo running; fi ;;
+    MainPID) if [[ $(cat "$state/active") =~ ^activ ]]; then cat "$state/pid"; else echo 0; fi ;;
     NRestarts)
       if [ -f "$state/crashes" ]; then echo $(($(cat "$state/restarts") + 1)) >"$state/restarts"; fi
       cat "$state/restarts" ;;
@@ -53,6 +56,12 @@ case $1 in
   stop) note stop; echo inactive >"$state/active"; rm -f "$state/crashes" ;;
   start)
     note start
+    if [ -f "$place/away" ]; then
+      echo activating >"$state/active"
+      printf '{"pid": 4711, "at_ms": %s000, "session": {"connected": false, "last_disconnect": "refused"}}' \
+        "$(date +%s)" >"$place/data/recorder.json"
+      exec sleep 60 # until it is told to stop waiting
+    fi
     echo active >"$state/active"
     echo 0 >"$state/restarts"
     if [ -f "$place/crash" ] && cmp -s "$place/crash" "$place/app/VERSION"; then : >"$state/crashes"; fi ;;
@@ -88,6 +97,7 @@ PATH=${PATH#*:} exec cp "$@"
 installed=$(cat "$place/app/.venv/version")
 case "$*" in
   *repair_future_ts_ms.py*) note repair "$installed" ;;
+  *recorder.json*) exec python3 "$@" ;;
   *" verify "*) note verify "$installed"; echo "accepted" ;;
   *) echo "python $*" >&2; exit 64 ;;
 esac
@@ -149,6 +159,16 @@ class DeployPlace:
     def interrupt(self, what: str) -> None:
         """Send SIGTERM, or what SIGNAL in its environment says, to the script while that step is done."""
         self._write("signal", what)
+
+    def part_opend(self) -> None:
+        """Let OpenD be away from the next start on: a recorder that is started waits for it."""
+        self._write("away", "")
+
+    def say(self, *, connected: bool, pid: int = 4711, age_sec: float = 0.0) -> None:
+        """What the recorder that runs says of its connection to OpenD; 4711 is its pid."""
+        session = {"connected": connected, "last_disconnect": "refused"}
+        state = {"pid": pid, "at_ms": int((time.time() - age_sec) * 1000), "session": session}
+        self._write("data/recorder.json", json.dumps(state))
 
     def run(
         self, name: str, *arguments: str, script: Path | None = None, **env: str

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from support.machine import APP, DATA_ROOT, PYTHON, ROOT, UNIT, Machine
 from support.machine_service import MachineRecorder, MachineSimulator
+from support.recorder_process import until
 
 from hk_tick_collector import __version__
 from hk_tick_collector.simulator.universe import universe
@@ -209,6 +210,29 @@ def test_a_version_that_does_not_start_comes_back_and_can_be_rolled_back_by_hand
     assert_nothing_lost(recorder, simulator)
 
 
+def test_a_deploy_while_opend_is_away_is_refused(checkout: Machine, simulate: Simulate) -> None:
+    """By the recorder's own word, before it is stopped; who insists ends with the old version back, waiting."""
+    simulator = simulate(rate=RATE)
+    recorder = MachineRecorder(checkout, simulator.port, SYMBOLS).start()
+    recorder.wait_for("backfill_done")
+    release(checkout, GOOD)
+    simulator.stop()
+    until(lambda: not recorder.state()["session"]["connected"], "the recorder has noticed")
+    done = deploy(checkout)
+    assert done.returncode == 2, said(done)
+    assert "OpenD not connected (" in done.stderr.splitlines()[-1], said(done)
+    assert len(recorder.log_lines("recorder_started")) == 1
+    done = deploy(checkout, ALLOW_NO_OPEND="1", START_TIMEOUT_SEC="8")
+    assert done.returncode == 1, said(done)
+    assert 'failed at "7/9: start service"' in done.stderr, said(done)
+    assert "the old version is back and waits for OpenD" in done.stderr.splitlines()[-1], said(done)
+    assert checkout.wait_for(UNIT, SubState="start")["SubState"] == "start"
+    assert recorder.state()["version"] == __version__
+    simulator.start()
+    assert running_version(recorder, checkout) == __version__
+    assert deploy(checkout).returncode == 0
+
+
 def test_verify_tells_a_good_recorder_from_a_stopped_one(checkout: Machine, simulate: Simulate) -> None:
     """By systemd's journal and the writer's own words: 0 while it records, 1 once it is stopped."""
     simulator = simulate(rate=RATE)
@@ -218,11 +242,20 @@ def test_verify_tells_a_good_recorder_from_a_stopped_one(checkout: Machine, simu
     assert done.returncode == 0, said(done)
     assert "busy_timeout_source=the writer's line sqlite_pragmas of " in done.stdout
     assert f"watchdog_source=journal of {UNIT}" in done.stdout
+    assert "unit_restarts=0\n" in done.stdout
+    assert "WATCHDOG lines" not in done.stdout.splitlines()[-1]
+    assert done.stdout.splitlines()[-1].startswith("accepted"), said(done)
     command = (PYTHON, "-m", "hk_tick_collector.cli.app", "verify", "--json")
     verified = checkout.run(*command, env={"DATA_ROOT": DATA_ROOT})
     assert '"accepted": true' in verified.stdout
     assert recorder.stop() == 0
     done = deploy(checkout, "verify", DATA_ROOT=DATA_ROOT, WAIT_SEC="0")
     assert done.returncode == 1, said(done)
-    assert "NOT ACCEPTED: recorder: seen no recorder runs on this DATA_ROOT" in done.stdout
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith("NOT ACCEPTED: recorder: seen no recorder runs on this DATA_ROOT; expected "), said(done)
+    script = f"{APP}/scripts/verify_hk_tick_collector.sh"
+    done = checkout.run("bash", script, env={"DATA_ROOT": DATA_ROOT}, check=False, user="hk-tick")
+    assert done.returncode == 2, said(done)
+    assert done.stderr.count("\n") == 1, said(done)
+    assert done.stderr.endswith("run it with sudo, or as a member of systemd-journal\n"), said(done)
     assert_all_is_the_recorders(checkout)

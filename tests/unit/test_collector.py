@@ -160,7 +160,8 @@ def test_a_writer_that_can_not_be_killed_is_a_failed_recovery(
         process = collector._process
         assert process is not None
         assert pid is not None
-        monkeypatch.setattr(type(process), "kill", lambda _self: None)
+        for way in ("kill", "send_signal"):
+            monkeypatch.setattr(type(process), way, lambda *_args: None)
         os.kill(pid, signal.SIGSTOP)
         assert not await collector.request_writer_recovery("it hangs")
         assert collector.living_pid == collector.state.writer_pid == pid
