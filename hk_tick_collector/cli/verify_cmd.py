@@ -62,7 +62,9 @@ def verify_command(  # noqa: PLR0913 - each is an option
     overrides = {"DATA_ROOT": data_root} if data_root else {}
     root = load_settings(config_path=config, env_file=env_file, overrides=overrides).settings.data_root
     if not root.is_dir():
-        raise ConfigError(f"DATA_ROOT {root.absolute()} is no directory: nothing was recorded there")
+        raise ConfigError(
+            f"DATA_ROOT {root.absolute()} is no directory: nothing was recorded there; set DATA_ROOT or say --data-root"
+        )
     told = {"auto": None, "open": True, "closed": False}[market]
     since_ms = evidence.since_ms_of(since, wall_ms())
     verification = Verification(root, Log(log, unit), since_ms, told=told, skew_sec=skew_sec)

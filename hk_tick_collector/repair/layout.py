@@ -71,4 +71,4 @@ def layout_of(con: apsw.Connection, path: Path) -> Layout:
     # A row that moves gets a new number where it goes.
     numbers = {name for name, (kind, _, _, key) in columns.items() if key and kind.upper() == "INTEGER"}
     names = tuple(name for name in columns if name not in numbers)
-    return Layout(OLDER, names, tuple(name for name in _CONTENT[OLDER] if name in names), "rowid")
+    return Layout(OLDER, names, tuple(name for name in _CONTENT[OLDER] if name in names), "_rowid_")

@@ -179,7 +179,7 @@ class TickFile:
     def samples_before(self, count: int) -> list[Sample]:
         """Some late rows as they are."""
         day = "ticks.trading_day" if self._has_day else "''"
-        match = "ticks.rowid = found.id" if self.layout.row_id else _SAME_KEY
+        match = "ticks._rowid_ = found.id" if self.layout.row_id else _SAME_KEY
         rows = self.con.execute(
             f"SELECT ticks.symbol, ticks.seq, ticks.ts_ms, {day}, price, volume "  # noqa: S608
             f"FROM (SELECT * FROM temp.found LIMIT ?) AS found JOIN ticks ON {match} ORDER BY 1, 2",
@@ -232,7 +232,7 @@ class TickFile:
     def going_to(self, day: str) -> Iterator[Moved]:
         """The rows that belong to another day, ticks first, with their time put right."""
         assert self._rule is not None
-        noted, match, joined = "NULL, NULL, NULL", "ticks.rowid = found.id", ""
+        noted, match, joined = "NULL, NULL, NULL", "ticks._rowid_ = found.id", ""
         if self.layout.kind == CURRENT:
             noted, joined = "original_time, original_ts_ms, evidence", _JOIN_CORRECTIONS
             match = _SAME_KEY
@@ -290,11 +290,11 @@ class TickFile:
             for moved in self._revisions:
                 self._delete_revision(moved)
             return self.put(moved for moved in self._revisions if self._day_of(moved) == self._day)
-        con.execute("DELETE FROM ticks WHERE rowid IN (SELECT id FROM temp.found WHERE day <> ?)", (self._day,))
+        con.execute("DELETE FROM ticks WHERE _rowid_ IN (SELECT id FROM temp.found WHERE day <> ?)", (self._day,))
         trading_day = _NEW_TRADING_DAY if self._has_day else ""
         con.execute(
             f"UPDATE OR IGNORE ticks SET ts_ms = ticks.ts_ms - :late{trading_day} FROM temp.found AS f "  # noqa: S608
-            "WHERE f.day = :day AND ticks.rowid = f.id",
+            "WHERE f.day = :day AND ticks._rowid_ = f.id",
             late,
         )
         return self.put(list(self._take_colliding()))
@@ -302,12 +302,12 @@ class TickFile:
     def _take_colliding(self) -> Iterator[Moved]:
         """Take out what could not be put right, since an index of the older kind has an equal row already."""
         rows = self.con.execute(
-            f"SELECT ticks.rowid, {self._columns_of_ticks} FROM temp.found "  # noqa: S608
-            "JOIN ticks ON ticks.rowid = found.id AND ticks.ts_ms = found.ts_ms WHERE day = ?",
+            f"SELECT ticks._rowid_, {self._columns_of_ticks} FROM temp.found "  # noqa: S608
+            "JOIN ticks ON ticks._rowid_ = found.id AND ticks.ts_ms = found.ts_ms WHERE day = ?",
             (self._day,),
         ).fetchall()
         for row_id, *row in rows:
-            self.con.execute("DELETE FROM ticks WHERE rowid = ?", (row_id,))
+            self.con.execute("DELETE FROM ticks WHERE _rowid_ = ?", (row_id,))
             yield self._put_right(tuple(row))
 
     def _put_right(self, row: tuple[Any, ...]) -> Moved:

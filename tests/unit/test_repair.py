@@ -351,6 +351,21 @@ def test_the_older_kinds_numbers_of_rows_are_its_own(tmp_path: Path) -> None:
     ]
 
 
+def test_a_column_named_rowid_is_not_taken_for_the_rows_number(tmp_path: Path) -> None:
+    """What is counted as repaired is repaired, and is not found again."""
+    con = apsw.Connection(str(tmp_path / f"{DAY}.db"))
+    con.execute(OLDER_SCHEMA.replace("CREATE TABLE ticks (", "CREATE TABLE ticks (rowid TEXT, "))
+    con.execute(
+        "INSERT INTO ticks (market, symbol, ts_ms, price, volume, seq, trading_day, recv_ts_ms, inserted_at_ms)"
+        " VALUES ('HK', ?, ?, 1.0, 1, ?, 'x', 0, 0)",
+        (TENCENT, OPEN_MS + LATE_MS, seq_at(1)),
+    )
+    con.close()
+    assert [report.repaired for report in repair(tmp_path)] == [1]
+    assert query(tmp_path / f"{DAY}.db", "SELECT ts_ms FROM ticks") == [(OPEN_MS,)]
+    assert [report.repaired for report in repair(tmp_path)] == [0]
+
+
 # ---- what is refused, and what is left as it was
 
 
