@@ -77,8 +77,8 @@ if ! .venv/bin/python -c 'import pip' 2>/dev/null; then
   rm -rf .venv
   quietly "$python" -m venv .venv || fail "$python -m venv .venv failed: $(tail -n 1 "$log")"
 else
-  declare -A target=([run]=demo [test]=test [dev]=check)
-  echo "installing what 'make ${target[$group]}' needs into .venv…"
+  declare -A what=([run]="running it needs" [test]="the tests need" [dev]="developing it needs")
+  echo "installing what ${what[$group]} into .venv…"
 fi
 if ! install; then
   cat "$log" >&2
