@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SKEW_SEC = 60.0
 BUSY_TIMEOUT_MS_MIN = 1000
 STATE_AGE_SEC_MAX = 30.0  # recorder.json is written each 2 s; a recorder that says nothing for longer hangs
+WRITER_AGE_SEC_MAX = 30.0
 
 # OpenD's words for the times in which one trade follows the other. In the auctions, at lunch and at night none has to.
 CONTINUOUS = frozenset({"MORNING", "AFTERNOON"})
@@ -184,6 +185,7 @@ def judge(first: Evidence, last: Evidence, market: Market, skew_sec: float = SKE
     findings = (
         _recorder(last),
         _opend(last),
+        _writer(last),
         _health(last, market),
         _skew(last, market, skew_sec),
         _rows(first, last, market),
@@ -237,6 +239,18 @@ def _opend(last: Evidence) -> Finding:
     if not session.get("connected"):
         return Finding("opend", Outcome.MISSED, f"not connected: {session.get('last_disconnect')}", expected)
     return Finding("opend", Outcome.OK if symbols else Outcome.MISSED, f"connected, {symbols} symbols", expected)
+
+
+def _writer(last: Evidence) -> Finding:
+    """Also at night: one that can't begin to store must not be found out at 09:30 either."""
+    age_sec = (last.state.get("writer") or {}).get("last_alive_age_sec")
+    expected = f"a writer that gave a sign of life in the last {WRITER_AGE_SEC_MAX:g} s"
+    if not _speaks(last):
+        return Finding("writer", Outcome.UNJUDGED, _NO_WORD, expected)
+    if age_sec is None:
+        return Finding("writer", Outcome.MISSED, "none has begun to store since the start", expected)
+    outcome = Outcome.OK if age_sec <= WRITER_AGE_SEC_MAX else Outcome.MISSED
+    return Finding("writer", outcome, f"a sign of life {age_sec:.1f} s ago", expected)
 
 
 def _health(last: Evidence, market: Market) -> Finding:

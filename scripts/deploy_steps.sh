@@ -68,7 +68,7 @@ set_places() {
   declare -g +x DATA_ROOT="${DATA_ROOT:-}"
   local name
   for name in ACCEPT_SEC VERIFY_WAIT_SEC START_TIMEOUT_SEC STOP_TIMEOUT_SEC; do
-    [[ ${!name} =~ ^[0-9]+$ ]] || refuse "$name=${!name}: expected whole seconds"
+    [[ ${!name} =~ ^(0|[1-9][0-9]*)$ ]] || refuse "$name=${!name}: expected whole seconds"
   done
 }
 
@@ -82,7 +82,8 @@ need_tools() {
 need_root() { [ "$(id -u)" -eq 0 ] || refuse "must be run as root, which may stop and start $SERVICE_NAME: sudo $0"; }
 
 # APP_DIR may belong to another user than the one who deploys.
-in_git() { git -c safe.directory='*' -c advice.detachedHead=false -C "$APP_DIR" "$@"; }
+# Without the lock: `git fetch` may leave a `git gc` behind, which would hold it for as long as it tidies up.
+in_git() { git -c safe.directory='*' -c advice.detachedHead=false -C "$APP_DIR" "$@" 9>&-; }
 
 find_git() {
   GIT_DIR_OF_APP=$(in_git rev-parse --absolute-git-dir 2>/dev/null) ||

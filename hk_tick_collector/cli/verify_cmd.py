@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -65,6 +66,8 @@ def verify_command(  # noqa: PLR0913 - each is an option
         raise ConfigError(
             f"DATA_ROOT {root.absolute()} is no directory: nothing was recorded there; set DATA_ROOT or say --data-root"
         )
+    if not os.access(root, os.R_OK | os.X_OK):
+        raise ConfigError(f"DATA_ROOT {root.absolute()} is not for this user: run it with sudo, or join its group")
     told = {"auto": None, "open": True, "closed": False}[market]
     since_ms = evidence.since_ms_of(since, wall_ms())
     verification = Verification(root, Log(log, unit), since_ms, told=told, skew_sec=skew_sec)

@@ -22,6 +22,7 @@ def state(now_ms: int = FRIDAY_0931_MS, **changes: Any) -> dict[str, Any]:  # no
         "at_ms": now_ms - 1000,
         "market": OPEN,
         "session": {"connected": True, "subscribed": 3, "last_disconnect": None},
+        "writer": {"last_alive_age_sec": 0.5},
         **changes,
     }
 
@@ -215,7 +216,7 @@ def test_what_follows_from_no_recorder_is_not_judged() -> None:
     found = judge(last._replace(now_ms=last.now_ms - 2000), last, market_of(last))
     assert not found.accepted
     assert [finding.target for finding in found.missed] == ["recorder"]
-    rest = {"opend", "health", "max_minus_now_sec", "rows", "busy_timeout"}
+    rest = {"opend", "writer", "health", "max_minus_now_sec", "rows", "busy_timeout"}
     assert {finding.target for finding in found.unjudged} == rest
     assert all("no recorder that speaks" in finding.seen for finding in found.unjudged)
     assert missed(last._replace(day=None)) == ["recorder"]
@@ -238,6 +239,13 @@ def test_what_is_wrong_in_the_files_is_so_without_a_recorder() -> None:
 def test_opend_must_be_there_also_at_night(market: dict[str, Any], session: dict[str, Any]) -> None:
     """A version that can't connect must not be found out in the morning."""
     assert missed(seen(state=state(market=market, session=session))) == ["opend"]
+
+
+@pytest.mark.parametrize("market", [OPEN, REST])
+@pytest.mark.parametrize("writer", [{}, {"last_alive_age_sec": None}, {"last_alive_age_sec": 31.0}])
+def test_a_writer_must_be_there_also_at_night(market: dict[str, Any], writer: dict[str, Any]) -> None:
+    """One that can't begin to store must not be found out in the morning."""
+    assert missed(seen(state={**state(market=market), "writer": writer})) == ["writer"]
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,7 @@ def test_json_has_the_same_figures(recorded: Recorded) -> None:
     assert {target["target"]: target["outcome"] for target in told["targets"]} == {
         "recorder": "ok",
         "opend": "ok",
+        "writer": "ok",
         "health": "ok",
         "max_minus_now_sec": "ok",
         "rows": "not judged",
@@ -203,6 +204,16 @@ def test_a_wrong_argument_is_an_error_of_one_line(recorded: Recorded, arguments:
     result = verify(recorded, *arguments)
     assert isinstance(result.exception, ConfigError)
     assert words in str(result.exception)
+
+
+def test_a_directory_that_may_not_be_read_is_an_error_of_one_line(
+    recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a recorder that stores nothing, nor a bug; simulated, as root may read everything."""
+    monkeypatch.setattr(os, "access", lambda *_args: False)
+    result = verify(recorded)
+    assert isinstance(result.exception, ConfigError)
+    assert "is not for this user: run it with sudo, or join its group" in str(result.exception)
 
 
 def test_it_looks_again_until_all_is_well(recorded: Recorded) -> None:
