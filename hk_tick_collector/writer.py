@@ -68,6 +68,8 @@ GC_THRESHOLD = 200_000
 # they are read; a pushed tick takes half as much again, and pushes are counted.
 TICK_BYTES = 200
 
+READ_BYTES = 1024 * 1024  # of the journal at a time; twice that is held while it is cut into records
+
 # Bodies that are rows at the same time. A GetTicker reply holds up to a thousand.
 CHUNK_PUSHES = 20_000
 CHUNK_REPLIES = 4
@@ -165,7 +167,7 @@ class Writer:
         size = 0
         while not batch.is_full:
             if not self._unread:
-                self._unread = self._reader.read()[::-1]
+                self._unread = self._reader.read(READ_BYTES)[::-1]
                 self._tell_damages()
                 if not self._unread:
                     break

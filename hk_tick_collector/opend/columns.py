@@ -54,8 +54,10 @@ class Columns(NamedTuple):
 def decode_columns(bodies: list[bytes]) -> Columns | None:
     """Read ticker pushes (or GetTicker replies) as columns; None if they don't make whole ones."""
     size = len(bodies)
+    if not size:
+        return None
     try:
-        parsed = TickerColumns.FromString(_END.join(bodies) + _END)
+        parsed = TickerColumns.FromString(_END.join([*bodies, b""]))  # ends with a mark too
         s2c = parsed.s2c
         codes = list(s2c.security.code)
         marked = list(s2c.tickerList.time)
