@@ -288,7 +288,8 @@ def migrate(con: apsw.Connection, path: Path) -> None:
         con.pragma("user_version", VERSION)
         con.execute("COMMIT")
     except BaseException:
-        con.execute("ROLLBACK")
+        if con.in_transaction:  # a full disk has ended it already, and must be what is told
+            con.execute("ROLLBACK")
         raise
 
 

@@ -25,6 +25,7 @@ COMMANDS = {
     "sql": ("sql_cmd", "sql_command"),
     "repair": ("repair_cmd", "repair_command"),
     "rebuild": ("rebuild_cmd", "rebuild_command"),
+    "merge": ("merge_cmd", "merge_command"),
     "config": ("config_cmd", "config_command"),
     "demo": ("demo_cmd", "demo_command"),
     "simulate": ("simulate_cmd", "simulate_command"),

@@ -1,27 +1,55 @@
 """What differs between two databases of the same day.
 
-Owns the comparison, row by row. Never writes. A row's content is the same when its time, price, volume, turnover,
-direction and type are; its reception, when it came by the same way at the same moment. When it was stored is not
-compared.
+Owns the comparison, row by row, also for who unites the two. Never writes. A row's content is the same when its time,
+price, volume, turnover, direction and type are; its reception, when it came by the same way at the same moment. When it
+was stored is not compared.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hk_tick_collector.db_read import open_readonly, readonly_uri
 from hk_tick_collector.schema import check_ours
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     import apsw
 
-_CONTENT = ("ts_ms", "price", "volume", "turnover", "direction_id", "tick_type_id")
+CONTENT = ("ts_ms", "price", "volume", "turnover", "direction_id", "tick_type_id")
 _RECEPTION = ("push_type_id", "push_data_type", "recv_ts_ms")
 
 # Counted again from `ticks` by whoever writes; nothing is lost with it.
 _DERIVED = {"ticks", "symbol_stats"}
+
+# The next symbol behind each, found by the key: a DISTINCT would read all of the day.
+_SYMBOLS = """
+WITH RECURSIVE found (symbol) AS (
+  SELECT min(symbol) FROM {schema}.ticks
+  UNION ALL
+  SELECT (SELECT min(symbol) FROM {schema}.ticks WHERE symbol > found.symbol) FROM found WHERE found.symbol IS NOT NULL
+)
+SELECT symbol FROM found WHERE symbol IS NOT NULL"""
+
+
+class Common(NamedTuple):
+    """Of one symbol, how many ticks two databases have.
+
+    Attributes:
+        here: the first has.
+        there: the second has.
+        both: both have.
+        different: of these, with other content.
+        received_otherwise: of these, with the same content, but at another time or another way.
+    """
+
+    here: int
+    there: int
+    both: int
+    different: int
+    received_otherwise: int
 
 
 class SymbolDifference(NamedTuple):
@@ -113,28 +141,44 @@ def _check(path: Path) -> None:
         con.close()
 
 
-def _symbols(con: apsw.Connection) -> list[SymbolDifference]:
-    is_other = " OR ".join(f"a.{name} IS NOT b.{name}" for name in _CONTENT)
-    came_otherwise = " OR ".join(f"a.{name} IS NOT b.{name}" for name in _RECEPTION)
-    both = con.execute(
-        f"SELECT a.symbol, count(*), sum({is_other}), sum(NOT ({is_other}) AND ({came_otherwise})) "  # noqa: S608
-        "FROM main.ticks AS a JOIN other.ticks AS b ON b.symbol = a.symbol AND b.seq = a.seq GROUP BY a.symbol"
-    )
-    common = {symbol: counts for symbol, *counts in both}
-    here, there = _rows_by_symbol(con, "main"), _rows_by_symbol(con, "other")
-    found = []
-    for symbol in sorted(here.keys() | there.keys()):
-        shared, different, otherwise = common.get(symbol, (0, 0, 0))
-        rebuilt, existing = here.get(symbol, 0), there.get(symbol, 0)
-        found.append(
-            SymbolDifference(symbol, rebuilt, existing, rebuilt - shared, existing - shared, different, otherwise)
+def differs(columns: Iterable[str], here: str, there: str) -> str:
+    """The SQL condition under which two rows, by their aliases, are not the same in all of these columns."""
+    return "(" + " OR ".join(f"{here}.{name} IS NOT {there}.{name}" for name in columns) + ")"
+
+
+def symbols_of(con: apsw.Connection, schema: str) -> list[str]:
+    """The symbols of which an attached database has ticks, in order."""
+    return [str(symbol) for (symbol,) in con.execute(_SYMBOLS.format(schema=schema))]
+
+
+def common(con: apsw.Connection, symbol: str, here: str, there: str) -> Common:
+    """Compare one symbol's ticks in two attached databases."""
+    is_other = differs(CONTENT, "a", "b")
+    came_otherwise = differs(_RECEPTION, "a", "b")
+    first: list[Any] = con.execute(
+        f"SELECT count(*), count(b.seq), count(*) FILTER (WHERE b.seq IS NOT NULL AND {is_other}), "  # noqa: S608
+        f"count(*) FILTER (WHERE b.seq IS NOT NULL AND NOT {is_other} AND {came_otherwise}) "
+        f"FROM {here}.ticks AS a LEFT JOIN {there}.ticks AS b ON b.symbol = a.symbol AND b.seq = a.seq "
+        "WHERE a.symbol = ?",
+        (symbol,),
+    ).fetchall()
+    rows, *shared = first[0]
+    there_too = con.execute(f"SELECT count(*) FROM {there}.ticks WHERE symbol = ?", (symbol,)).get  # noqa: S608
+    return Common(rows, there_too, *shared)
+
+
+def _symbols(con: apsw.Connection) -> Iterator[SymbolDifference]:
+    for symbol in sorted({*symbols_of(con, "main"), *symbols_of(con, "other")}):
+        found = common(con, symbol, "main", "other")
+        yield SymbolDifference(
+            symbol,
+            found.here,
+            found.there,
+            found.here - found.both,
+            found.there - found.both,
+            found.different,
+            found.received_otherwise,
         )
-    return found
-
-
-def _rows_by_symbol(con: apsw.Connection, schema: str) -> dict[str, int]:
-    counted = con.execute(f"SELECT symbol, count(*) FROM {schema}.ticks GROUP BY symbol")  # noqa: S608 - main or other
-    return {str(symbol): int(rows) for symbol, rows in counted}
 
 
 def _only_existing(con: apsw.Connection, table: str) -> int:

@@ -29,7 +29,7 @@ def look(path: Path, use: Callable[[apsw.Connection], T]) -> T:
         DatabaseError: it can't be opened.
         apsw.Error: it can't be read.
     """
-    before = _at_rest(path)
+    before = at_rest(path)
     if before is not None:
         try:
             con = _open_immutable(path)
@@ -40,7 +40,7 @@ def look(path: Path, use: Callable[[apsw.Connection], T]) -> T:
         except apsw.Error:  # not before it has failed for an ordinary reader, too
             pass
         else:
-            if _at_rest(path) == before:
+            if at_rest(path) == before:
                 return found
     con = open_readonly(path)
     try:
@@ -49,13 +49,12 @@ def look(path: Path, use: Callable[[apsw.Connection], T]) -> T:
         con.close()
 
 
-def is_empty(path: Path) -> bool:
-    """Whether a database has nothing in it, not even a table: its first transaction never came."""
-    return look(path, lambda con: not con.execute("SELECT count(*) FROM sqlite_schema").get)
+def at_rest(path: Path) -> tuple[int, ...] | None:
+    """What identifies a file's content, or None: it is open somewhere, or was left with a log.
 
-
-def _at_rest(path: Path) -> tuple[int, ...] | None:
-    """What identifies a file's content, or None: it is open somewhere, or was left with a log."""
+    Raises:
+        OSError: it is not there, or not to be seen.
+    """
     for suffix in ("-wal", "-journal", "-shm"):
         if path.with_name(path.name + suffix).exists():
             return None
@@ -63,6 +62,15 @@ def _at_rest(path: Path) -> tuple[int, ...] | None:
     return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
+def is_empty(path: Path) -> bool:
+    """Whether a database has nothing in it, not even a table: its first transaction never came."""
+    return look(path, lambda con: not con.execute("SELECT count(*) FROM sqlite_schema").get)
+
+
+def immutable_uri(path: Path) -> str:
+    """What SQLite is told to open where nobody writes, and nothing is to be left beside the file."""
+    return f"{readonly_uri(path)}&immutable=1"
+
+
 def _open_immutable(path: Path) -> apsw.Connection:
-    uri = f"{readonly_uri(path)}&immutable=1"
-    return apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+    return apsw.Connection(immutable_uri(path), flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)

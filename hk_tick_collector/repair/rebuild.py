@@ -12,27 +12,27 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apsw
 
-from hk_tick_collector.data_root import RECORDER_LOCK, hold_lock
 from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.db_read import open_readonly
-from hk_tick_collector.errors import AlreadyRunningError, DatabaseError, JournalError
+from hk_tick_collector.errors import DatabaseError, JournalError
 from hk_tick_collector.hktime import HK, hk_text
 from hk_tick_collector.journal import DIRECTORY, Position, iter_records, list_segments, load_cursor
 from hk_tick_collector.repair.backup import backup_path, own_like, sync
+from hk_tick_collector.repair.scratch import scratch_place
 from hk_tick_collector.writer import WriterSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from hk_tick_collector.journal import Segment
@@ -67,29 +67,13 @@ class Derived(NamedTuple):
     rest_bytes: int
 
 
-@contextmanager
-def workplace(data_root: Path, day: str) -> Iterator[Path]:
+def workplace(data_root: Path, day: str) -> AbstractContextManager[Path]:
     """A directory to rebuild a day in; it is gone at the end, and cleared of what a killed one has left.
 
     Raises:
         AlreadyRunningError: somebody is rebuilding that day.
     """
-    scratch = data_root / f".rebuild-{day}"
-    scratch.mkdir(exist_ok=True)
-    with ExitStack() as held:
-        try:
-            held.callback(os.close, hold_lock(scratch, RECORDER_LOCK, 0))
-        except AlreadyRunningError as exc:
-            raise AlreadyRunningError(f"{day} is being rebuilt by another process: wait for it ({exc})") from exc
-        for entry in scratch.iterdir():
-            if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry)
-            elif entry.name != RECORDER_LOCK:
-                entry.unlink()
-        try:
-            yield scratch
-        finally:
-            shutil.rmtree(scratch)
+    return scratch_place(data_root / f".rebuild-{day}", f"{day} is being rebuilt")
 
 
 def derive(data_root: Path, day: str, scratch: Path, progress: Progress) -> Derived:

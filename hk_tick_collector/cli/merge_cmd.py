@@ -1,0 +1,165 @@
+"""`merge`: what two recorders stored, in one place."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from pathlib import Path  # noqa: TC003 - typer reads it
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hk_tick_collector.cli.progress import Progress
+from hk_tick_collector.merge import MergedDay, merge
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from hk_tick_collector.repair.compare import Common
+
+SYMBOLS_SHOWN = 20
+LOG_WIDTH = 160
+
+# Of ticks, in the order in which they are shown.
+NUMBERS = ("a", "b", "only_a", "only_b", "both", "differing", "merged")
+_HEADINGS = ("of A", "of B", "only in A", "only in B", "in both", "differing", "merged")
+
+
+def merge_command(
+    a: Annotated[Path, typer.Argument(metavar="A", help="A day database, or a directory of them (a DATA_ROOT).")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="Another one of the same kind.")],
+    *,
+    out: Annotated[Path, typer.Option(help="The file or the directory to make; nothing may be there yet.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Merge what two recorders stored: each tick once; exit 1 if they disagree about some."""
+    progress = Progress()
+    is_watched = sys.stderr.isatty()
+    days = merge(a, b, out, progress.tell if is_watched else lambda *_: None)
+    code = int(any(day.differing for day in days))
+    if as_json:
+        typer.echo(json.dumps({"a": str(a), "b": str(b), "out": str(out), **_as_dict(days), "exit_code": code}))
+    else:
+        from rich.console import Console  # noqa: PLC0415 - not for --json
+
+        console = Console()
+        if not console.is_terminal:  # a log, which is not cut at the 80 columns of a terminal that is none
+            console.width = max(console.width, LOG_WIDTH)
+        for name, path in (("A", a), ("B", b)):
+            console.print(f"{name}: {path}", highlight=False, markup=False, soft_wrap=True)
+        _show(console, days)
+        console.print(f"made: {out}", highlight=False, markup=False, soft_wrap=True)
+    raise typer.Exit(code)
+
+
+def _numbers(common: Common) -> Counter[str]:
+    """A symbol's numbers, to be added up; `merged` is what the union has to have, and was checked to have."""
+    return Counter(
+        a=common.here,
+        b=common.there,
+        only_a=common.here - common.both,
+        only_b=common.there - common.both,
+        both=common.both,
+        differing=common.different,
+        merged=common.here + common.there - common.both,
+    )
+
+
+def _of_day(day: MergedDay) -> Counter[str]:
+    return sum(map(_numbers, day.union.symbols.values()), Counter())
+
+
+def _worst_first(days: list[MergedDay]) -> list[tuple[str, Counter[str]]]:
+    """The symbols that are not the same in both, over all days: with most disagreements, then most holes, first."""
+    found: dict[str, Counter[str]] = {}
+    for day in days:
+        for symbol, common in day.union.symbols.items():
+            found.setdefault(symbol, Counter()).update(_numbers(common))
+
+    def badness(item: tuple[str, Counter[str]]) -> tuple[int, int, str]:
+        symbol, numbers = item
+        return -numbers["differing"], -numbers["only_a"] - numbers["only_b"], symbol
+
+    return sorted((item for item in found.items() if _is_uneven(item[1])), key=badness)
+
+
+def _is_uneven(numbers: Counter[str]) -> bool:
+    return bool(numbers["only_a"] or numbers["only_b"] or numbers["differing"])
+
+
+def _named(numbers: Counter[str]) -> dict[str, int]:
+    return {name: numbers[name] for name in NUMBERS}
+
+
+def _as_dict(days: list[MergedDay]) -> dict[str, Any]:
+    return {
+        "ticks": _named(sum(map(_of_day, days), Counter())),
+        "differing": sum(day.differing for day in days),
+        "days": [
+            {
+                "file": day.name,
+                "ticks": _named(_of_day(day)),
+                "differing": day.differing,
+                "tables": {name: table._asdict() for name, table in day.union.tables.items()},
+                "symbols": [{"symbol": symbol, **_named(numbers)} for symbol, numbers in _worst_first([day])],
+                "disagreements": [row._asdict() for row in day.union.disagreements],
+            }
+            for day in days
+        ],
+    }
+
+
+def _show(console: Console, days: list[MergedDay]) -> None:
+    table = _table("day")
+    total: Counter[str] = Counter()
+    for day in days:
+        numbers = _of_day(day)
+        total.update(numbers)
+        _add(table, day.name, numbers)
+    if len(days) > 1:
+        _add(table, "all", total, "bold")
+    console.print(table)
+    symbols = _worst_first(days)
+    if symbols:
+        table = _table("symbol")
+        for symbol, numbers in symbols[:SYMBOLS_SHOWN]:
+            _add(table, symbol, numbers)
+        console.print(table)
+    if len(symbols) > SYMBOLS_SHOWN:
+        console.print(f"… and {len(symbols) - SYMBOLS_SHOWN} more symbols that are not the same: --json", style="dim")
+    _show_others(console, days)
+    if total["differing"]:
+        console.print(
+            f"{total['differing']:,} ticks differ: what was received first is in ticks, the other in tick_revisions",
+            style="red",
+            highlight=False,
+        )
+    elif not symbols:
+        console.print("both have the same ticks", style="green")
+
+
+def _show_others(console: Console, days: list[MergedDay]) -> None:
+    """The other tables' rows, where there are any."""
+    for day in days:
+        for name, rows in day.union.tables.items():
+            if rows.merged:
+                differing = f", {rows.differing:,} disagreed about" if rows.differing else ""
+                line = f"{day.name}: {name}: {rows.a:,} of A, {rows.b:,} of B, {rows.merged:,} merged{differing}"
+                console.print(line, style="red" if rows.differing else None, highlight=False)
+
+
+def _table(first: str) -> Table:
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(header_style="bold", box=None, padding=(0, 2, 0, 0))
+    table.add_column(first)
+    for heading in _HEADINGS:
+        table.add_column(heading, justify="right")
+    return table
+
+
+def _add(table: Table, name: str, numbers: Counter[str], style: str | None = None) -> None:
+    style = style or ("red" if numbers["differing"] else None)
+    table.add_row(name, *(f"{numbers[number]:,}" for number in NUMBERS), style=style)

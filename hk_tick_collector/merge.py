@@ -1,0 +1,199 @@
+"""Two recorders, one truth: the days of both in one place, each tick once.
+
+Owns what can be merged with what, and how the outcome comes to stand where it belongs. What becomes of two rows is
+decided in `repair.union`. Never changes what it merges, and replaces nothing. Invariant: what stands at the place that
+was asked for is whole, checked and on the disk; until then there is nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import apsw
+
+from hk_tick_collector.errors import ConfigError, DatabaseError, DatabaseNewerError
+from hk_tick_collector.hktime import hk_day
+from hk_tick_collector.repair.backup import own_like, sync
+from hk_tick_collector.repair.look import look
+from hk_tick_collector.repair.scratch import scratch_place
+from hk_tick_collector.repair.union import unite
+from hk_tick_collector.schema import check_ours, day_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from hk_tick_collector.repair.union import Progress, Union
+
+
+class Pair(NamedTuple):
+    """What is merged into one file.
+
+    Attributes:
+        name: of the file that is made.
+        sides: "a" and "b", or the only one that has this day.
+    """
+
+    name: str
+    sides: dict[str, Path]
+
+
+class MergedDay(NamedTuple):
+    """A day that was merged: its file's name, and what was found."""
+
+    name: str
+    union: Union
+
+    @property
+    def differing(self) -> int:
+        """How many rows the sides tell differently."""
+        ticks = sum(common.different for common in self.union.symbols.values())
+        return ticks + sum(table.differing for table in self.union.tables.values())
+
+
+def merge(a: Path, b: Path, out: Path, tell: Progress) -> list[MergedDay]:
+    """Merge two day databases into a third, or the days of two DATA_ROOTs into a third directory.
+
+    Args:
+        a: a day database of ours, or a directory of them. A recorder may be writing there.
+        b: another one of the same kind; what belongs to both is the same, whichever comes first.
+        out: what is made: a file, or a directory. Nothing may be there yet.
+        tell: is told how far it is.
+
+    Raises:
+        ConfigError: it can't be merged, or not be stored there: one line that says why. There is no `out` then.
+    """
+    try:
+        _check_places(a, b, out)
+        a, b, out = a.resolve(), b.resolve(), out.parent.resolve() / out.name
+        pairs = _pairs(a, b) if a.is_dir() else [Pair(out.name, {"a": a, "b": b})]
+        for pair in pairs:
+            for path in pair.sides.values():
+                _check_side(path)
+        if not a.is_dir():
+            _check_days(a, b, out)
+    except OSError as exc:
+        raise ConfigError(f"can't be merged: {exc}") from exc
+    try:
+        with scratch_place(out.with_name(f".merge-{out.name}"), f"{out} is being made") as scratch:
+            made = scratch / out.name
+            if a.is_dir():
+                done = _make_directory(pairs, made, out, tell)
+            else:
+                done = [_make(pairs[0], made, out, tell)]
+                os.link(made, out)  # unlike a rename, it replaces nothing
+            sync(out.parent)
+    except OSError as exc:
+        raise ConfigError(f"{out} could not be made: {exc}") from exc
+    return done
+
+
+def _make_directory(pairs: Iterable[Pair], made: Path, out: Path, tell: Progress) -> list[MergedDay]:
+    made.mkdir()
+    own_like(made, out.parent)
+    done = [_make(pair, made / pair.name, out, tell) for pair in pairs]
+    sync(made)
+    made.rename(out)  # it replaces no file, and no directory in which there is something
+    return done
+
+
+def _make(pair: Pair, made: Path, out: Path, tell: Progress) -> MergedDay:
+    """Merge one day into a file that belongs to whom its directory will."""
+    try:
+        done = unite(pair.sides, made, tell)
+    except (apsw.Error, DatabaseError) as exc:
+        raise ConfigError(f"not merged, and no {out} was made: {_why(exc, pair.sides.values())}") from exc
+    own_like(made, out.parent)
+    return MergedDay(pair.name, done)
+
+
+def _why(exc: Exception, sides: Iterable[Path]) -> str:
+    """Whose fault it was: SQLite does not tell which file it means."""
+    if isinstance(exc, apsw.BusyError):
+        return f"{' or '.join(map(str, sides))} is locked by another process: {exc}"
+    if isinstance(exc, apsw.FullError):
+        return f"the disk is full: {exc}"
+    for path in sides:
+        try:
+            found = look(path, lambda con: con.execute("PRAGMA quick_check(1)").get)
+        except (apsw.Error, DatabaseError, OSError) as fault:
+            return f"{path} can't be read: {fault}"
+        if found != "ok":
+            return f"{path} is damaged: {found}"
+    return str(exc)
+
+
+# ---- what can be merged
+
+
+def _check_places(a: Path, b: Path, out: Path) -> None:
+    """Refuse what is not there, and a place where something is, or that belongs to what is merged."""
+    if os.path.lexists(out):
+        raise ConfigError(f"{out} is there already: nothing is overwritten, choose another place")
+    if not out.name or not out.parent.is_dir():
+        raise ConfigError(f"{out} can't be made: {out.parent} is no directory")
+    for side in (a, b):
+        if not side.exists():
+            raise ConfigError(f"{side} is not there: expected a day database, or a directory of them")
+        if not side.is_dir() and not side.is_file():
+            raise ConfigError(f"{side} is neither a file nor a directory")
+        if side.is_dir() and side.resolve() in (out.parent.resolve() / out.name).parents:
+            raise ConfigError(f"{out} is inside of {side}, which is not to be changed; choose another place")
+    if a.is_dir() != b.is_dir():
+        raise ConfigError(f"{a} and {b}: expected two day databases, or two directories of them")
+
+
+def _pairs(a: Path, b: Path) -> list[Pair]:
+    """The days of either directory, oldest first."""
+    days: dict[str, dict[str, Path]] = {}
+    for side, root in (("a", a), ("b", b)):
+        files = day_files(root)
+        if not files:
+            raise ConfigError(f"no day database in {root}: expected files such as 20261120.db")
+        for path in files:
+            days.setdefault(path.name, {})[side] = path.resolve()
+    return [Pair(name, sides) for name, sides in sorted(days.items())]
+
+
+def _check_side(path: Path) -> None:
+    """Refuse what is no day database of ours."""
+    try:
+        look(path, lambda con: check_ours(con, path))
+    except DatabaseNewerError:
+        raise
+    except (DatabaseError, apsw.Error, OSError) as exc:
+        if isinstance(exc, apsw.BusyError) or isinstance(exc.__cause__, apsw.BusyError):
+            raise ConfigError(f"{path} is locked by another process: {exc}") from exc
+        raise ConfigError(f"{path} is no day database of this program, or can't be read: {exc}") from exc
+
+
+def _check_days(a: Path, b: Path, out: Path) -> None:
+    """Refuse to mix two days in a file, or to name it after another day."""
+    days = {path: day for path in (a, b) if (day := _day_of(path))}
+    if len(set(days.values())) > 1:
+        raise ConfigError(f"{a} is of {days[a]} and {b} of {days[b]}: expected databases of the same day")
+    named = _day_of_name(out)
+    for path, day in days.items():
+        if named is not None and named != day:
+            raise ConfigError(f"{out} is named after {named}, but {path} is of {day}")
+
+
+def _day_of(path: Path) -> str | None:
+    """The day of a file: by its name, or of all of its ticks; None: it has none, or of several days."""
+    named = _day_of_name(path)
+    if named is not None:
+        return named
+    select = "SELECT min(first_ts_ms), max(last_ts_ms) FROM symbol_stats"
+    try:
+        span: list[Any] = look(path, lambda con: con.execute(select).fetchall())
+    except apsw.SQLError:  # its first transaction never came
+        return None
+    first_ms, last_ms = span[0]
+    if first_ms is None or hk_day(first_ms) != hk_day(last_ms):
+        return None
+    return hk_day(first_ms)
+
+
+def _day_of_name(path: Path) -> str | None:
+    return path.stem if path.suffix == ".db" and path.stem.isdecimal() and len(path.stem) == len("20261120") else None

@@ -1,0 +1,315 @@
+"""The union of the databases that two recorders made of one day: each tick once, every version of it kept.
+
+Owns which of two rows stays, table by table, in SQL that streams: both sides come in the order of their keys, are
+interleaved, and go in at the end, so that memory does not grow with the day. Never writes to a side. Invariants: each
+key that a side has is in the union; each content of a tick that a side has is in `ticks` or `tick_revisions`; which
+side comes first makes no difference.
+
+Of a key that both have, the row that was received earlier stays in `ticks`, each by its own host's clock; in a tie the
+one with the lesser values, so that the order of the sides can't decide. Only a side's `ticks` can stay there: what both
+have put aside as a revision is never brought back.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import apsw
+
+from hk_tick_collector.db import CACHE_KIB, migrate
+from hk_tick_collector.db_read import readonly_uri
+from hk_tick_collector.errors import DatabaseError
+from hk_tick_collector.repair.backup import sync
+from hk_tick_collector.repair.compare import CONTENT, Common, common, differs, symbols_of
+from hk_tick_collector.repair.look import at_rest, immutable_uri
+from hk_tick_collector.repair.stats import refresh_stats
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    # What is being done, how much of it is, and of how much.
+    Progress = Callable[[str, int, int], None]
+
+SIDES = ("a", "b")
+EXAMPLES_MAX = 20
+BUSY_TIMEOUT_MS = 5000
+
+# Ticks of a side that did not stay. It is in a file of its own on the disk, however many they are.
+_OUTVOTED = "temp.outvoted"
+_OF_TICK = "FROM main.ticks AS t WHERE t.symbol = s.symbol AND t.seq = s.seq"
+
+
+class Table(NamedTuple):
+    """How a table of two databases is united. Its key is the schema's.
+
+    Attributes:
+        name: which.
+        rank: SQL of a row `s`: of those with the same key, the one with the least stays, and in a tie that with the
+            least values.
+        same: columns in which rows of the same key have to be the same: else the sides disagree, and it is counted.
+        also: another table whose rows go in too.
+        unless: SQL of a row `s` that is not taken.
+    """
+
+    name: str
+    rank: str
+    same: tuple[str, ...] = ()
+    also: str = ""
+    unless: str = ""
+
+
+# In this order, since the later ones look at what stands in `ticks` then.
+TICKS = Table("ticks", "s.recv_ts_ms", CONTENT)
+OTHERS = (
+    Table(
+        "tick_revisions",
+        "s.recv_ts_ms",
+        also=_OUTVOTED,
+        unless=f"EXISTS (SELECT 1 {_OF_TICK} AND NOT {differs(CONTENT, 't', 's')})",
+    ),
+    # That of the tick that stays, and rather one that knows how the time was written.
+    Table(
+        "time_corrections",
+        f"2 * (NOT EXISTS (SELECT 1 {_OF_TICK} AND t.ts_ms = s.ts_ms)) + (s.original_time = '')",
+        ("original_ts_ms", "ts_ms"),
+    ),
+    Table("bad_ticks", "s.recv_ts_ms"),
+)
+COUNTED_ANEW = ("symbol_stats",)
+
+
+class TableCounts(NamedTuple):
+    """Of one of the other tables, how many rows: of each side, of the union, and of these disagreed about."""
+
+    a: int
+    b: int
+    merged: int
+    differing: int
+
+
+class Disagreement(NamedTuple):
+    """A tick that the sides tell differently: a row each, by column."""
+
+    symbol: str
+    seq: int
+    a: dict[str, Any]
+    b: dict[str, Any]
+
+
+class Union(NamedTuple):
+    """What was united.
+
+    Attributes:
+        symbols: by symbol, how many ticks the sides have.
+        merged: ticks in the union.
+        tables: the other tables, by name.
+        disagreements: the first of the ticks that the sides tell differently.
+    """
+
+    symbols: dict[str, Common]
+    merged: int
+    tables: dict[str, TableCounts]
+    disagreements: tuple[Disagreement, ...]
+
+
+def unite(sides: Mapping[str, Path], made: Path, tell: Progress) -> Union:
+    """Make the union of the databases of a day.
+
+    A side that nobody has open is read as immutable, so that nothing is left beside it; if somebody has begun to write
+    to it meanwhile, that counts for nothing, and all is done again as any reader does.
+
+    Args:
+        sides: "a" and "b", or one of them; files of ours, no symbolic links.
+        made: a file that is not there yet, in a place of which nobody else knows; on the disk, and checked, in the end.
+        tell: is told how far it is.
+
+    Raises:
+        DatabaseError: what was made is not what it should be.
+        apsw.Error, OSError: a side can't be read, or `made` not be written.
+    """
+    resting = {name: at_rest(path) for name, path in sides.items()}
+    uris = {name: (immutable_uri if resting[name] else readonly_uri)(path) for name, path in sides.items()}
+
+    def is_untouched() -> bool:
+        return all(seen is None or at_rest(sides[name]) == seen for name, seen in resting.items())
+
+    try:
+        done = _unite(uris, made, tell)
+    except (apsw.Error, DatabaseError):
+        if is_untouched():
+            raise
+    else:
+        if is_untouched():
+            sync(made)
+            return done
+    made.unlink(missing_ok=True)
+    done = _unite({name: readonly_uri(path) for name, path in sides.items()}, made, tell)
+    sync(made)
+    return done
+
+
+def _unite(uris: Mapping[str, str], made: Path, tell: Progress) -> Union:
+    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_URI
+    con = apsw.Connection(str(made), flags=flags)
+    try:
+        con.set_busy_timeout(BUSY_TIMEOUT_MS)
+        migrate(con, made)
+        # Nobody knows of the file yet: what is half made is thrown away, and a sync at the end is enough.
+        con.execute(
+            "PRAGMA main.journal_mode = OFF; PRAGMA main.synchronous = OFF; PRAGMA temp_store = FILE"
+        ).fetchall()
+        con.pragma("cache_size", -CACHE_KIB)
+        for name, uri in uris.items():
+            con.execute(f"ATTACH ? AS {name}", (uri,))
+        con.execute("BEGIN")
+        work = _Work(con, made.name, tell)
+        done = Union(work.ticks(), work.count("main.ticks"), work.others(), work.disagreements())
+        refresh_stats(con, done.symbols)
+        con.execute("COMMIT")
+        _check(con, done, made, tell)
+    finally:
+        con.close()
+    return done
+
+
+def _check(con: apsw.Connection, done: Union, made: Path, tell: Progress) -> None:
+    """See that the books balance, and that what was written is a whole database."""
+    tell(f"{made.name}: ticks checked", 0, done.merged)
+    expected = sum(ticks.here + ticks.there - ticks.both for ticks in done.symbols.values())
+    counted = con.execute("SELECT ifnull(sum(rows), 0) FROM main.symbol_stats").get
+    if not done.merged == expected == counted:
+        raise DatabaseError(
+            f"{made.name}: {done.merged} ticks were united and {counted} counted anew, expected {expected}"
+        )
+    found = con.execute("PRAGMA main.integrity_check").get
+    if found != "ok":
+        raise DatabaseError(f"{made.name}, just made, is damaged: {found}")
+
+
+class _Work:
+    """One union that is being made: `main` from the attached sides, in one transaction, which is one moment of each."""
+
+    def __init__(self, con: apsw.Connection, name: str, tell: Progress) -> None:
+        self._con = con
+        self._name = name
+        self._tell = tell
+        attached = {row[1] for row in con.execute("PRAGMA database_list")}
+        # A side's file may be one whose first transaction never came, or that knows fewer tables than we do.
+        self._tables = {
+            side: {name for (name,) in con.execute(f"SELECT name FROM {side}.sqlite_schema WHERE type = 'table'")}  # noqa: S608
+            for side in SIDES
+            if side in attached
+        }
+        con.execute(f"CREATE TEMP TABLE outvoted AS SELECT {self._columns('ticks')} FROM main.ticks LIMIT 0")  # noqa: S608
+        self._differing: list[str] = []
+
+    def ticks(self) -> dict[str, Common]:
+        """Unite the ticks, symbol by symbol; how many of them the sides have."""
+        sides = self._having("ticks")
+        of_side = {side: set(symbols_of(self._con, side)) for side in sides}
+        total = sum(
+            self._con.execute(f"SELECT ifnull(sum(rows), 0) FROM {side}.symbol_stats").get  # noqa: S608
+            for side in self._having("symbol_stats")
+        )
+        statement = self._union(TICKS, [f"{side}.ticks" for side in sides], "s.symbol = ?1") if sides else ""
+        found: dict[str, Common] = {}
+        done = 0
+        for symbol in sorted(set().union(*of_side.values())):
+            having = [side for side in sides if symbol in of_side[side]]
+            counts = self._count_ticks(symbol, having)
+            self._con.execute(statement, (symbol,))
+            if counts.different:
+                self._differing.append(symbol)
+                for side in having:
+                    self._put_outvoted(symbol, side)
+            found[symbol] = counts
+            done += counts.here + counts.there
+            self._tell(f"{self._name}: ticks merged", done, max(total, done))
+        return found
+
+    def others(self) -> dict[str, TableCounts]:
+        """Unite the other tables, once `ticks` is whole."""
+        found = {}
+        for table in OTHERS:
+            sides = self._having(table.name)
+            sources = [f"{side}.{table.name}" for side in sides]
+            if sides:
+                self._con.execute(self._union(table, [*sources, table.also] if table.also else sources))
+            rows = {side: self.count(f"{side}.{table.name}") for side in sides}
+            merged = self.count(f"main.{table.name}")
+            found[table.name] = TableCounts(rows.get("a", 0), rows.get("b", 0), merged, self._disagreed(table))
+        return found
+
+    def disagreements(self) -> tuple[Disagreement, ...]:
+        """The first ticks that the sides tell differently."""
+        columns = self._columns("ticks").split(", ")
+        select = ", ".join(f"{side}.{name}" for side in SIDES for name in columns)
+        found: list[Disagreement] = []
+        for symbol in self._differing:
+            rows: list[Any] = self._con.execute(
+                f"SELECT {select} FROM a.ticks AS a JOIN b.ticks AS b ON b.symbol = a.symbol AND b.seq = a.seq "  # noqa: S608
+                f"WHERE a.symbol = ? AND {differs(CONTENT, *SIDES)} LIMIT ?",
+                (symbol, EXAMPLES_MAX - len(found)),
+            ).fetchall()
+            for row in rows:
+                a, b = (dict(zip(columns[2:], row[at:], strict=False)) for at in (2, len(columns) + 2))
+                found.append(Disagreement(symbol, row[1], a, b))
+            if len(found) == EXAMPLES_MAX:
+                break
+        return tuple(found)
+
+    def count(self, table: str) -> int:
+        """The rows of a table."""
+        return int(self._con.execute(f"SELECT count(*) FROM {table}").get)  # noqa: S608 - a name of ours
+
+    def _count_ticks(self, symbol: str, having: list[str]) -> Common:
+        if having == [*SIDES]:
+            return common(self._con, symbol, *SIDES)
+        (side,) = having
+        rows = int(self._con.execute(f"SELECT count(*) FROM {side}.ticks WHERE symbol = ?", (symbol,)).get)  # noqa: S608
+        return Common(rows, 0, 0, 0, 0) if side == SIDES[0] else Common(0, rows, 0, 0, 0)
+
+    def _put_outvoted(self, symbol: str, side: str) -> None:
+        columns = ", ".join(f"s.{name}" for name in self._columns("ticks").split(", "))
+        self._con.execute(
+            f"INSERT INTO {_OUTVOTED} SELECT {columns} FROM {side}.ticks AS s "  # noqa: S608
+            f"JOIN main.ticks AS t ON t.symbol = s.symbol AND t.seq = s.seq "
+            f"WHERE s.symbol = ? AND {differs(CONTENT, 's', 't')}",
+            (symbol,),
+        )
+
+    def _disagreed(self, table: Table) -> int:
+        if not table.same or self._having(table.name) != [*SIDES]:
+            return 0
+        same = " AND ".join(f"b.{name} = a.{name}" for name in self._key(table.name))
+        return int(
+            self._con.execute(
+                f"SELECT count(*) FROM a.{table.name} AS a JOIN b.{table.name} AS b ON {same} "  # noqa: S608
+                f"WHERE {differs(table.same, *SIDES)}"
+            ).get
+        )
+
+    def _union(self, table: Table, sources: list[str], where: str = "true") -> str:
+        """The statement that unites a table: interleaved by its key, each key's rows by rank; the first stays."""
+        columns, key = self._columns(table.name), self._key(table.name)
+        unless = f" AND NOT {table.unless}" if table.unless else ""
+        selects = " UNION ALL ".join(
+            f"SELECT {columns}, {table.rank} AS rank FROM {source} AS s WHERE {where}{unless}"  # noqa: S608
+            for source in sources
+        )
+        return (
+            f"INSERT INTO main.{table.name} ({columns}) SELECT {columns} FROM "  # noqa: S608
+            f"({selects} ORDER BY {', '.join(key)}, rank, {columns}) WHERE true ON CONFLICT DO NOTHING"
+        )
+
+    def _having(self, table: str) -> list[str]:
+        return [side for side, tables in self._tables.items() if table in tables]
+
+    def _columns(self, table: str) -> str:
+        """The stored columns; those that are computed are not listed."""
+        return ", ".join(row[1] for row in self._con.execute(f"PRAGMA main.table_info({table})"))
+
+    def _key(self, table: str) -> list[str]:
+        keyed = sorted((row[5], row[1]) for row in self._con.execute(f"PRAGMA main.table_info({table})") if row[5])
+        return [name for _, name in keyed]
