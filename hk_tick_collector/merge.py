@@ -52,14 +52,14 @@ class MergedDay(NamedTuple):
         return ticks + sum(table.differing for table in self.union.tables.values())
 
 
-def merge(a: Path, b: Path, out: Path, tell: Progress) -> list[MergedDay]:
+def merge(a: Path, b: Path, out: Path, progress: Progress) -> list[MergedDay]:
     """Merge two day databases into a third, or the days of two DATA_ROOTs into a third directory.
 
     Args:
         a: a day database of ours, or a directory of them. A recorder may be writing there.
         b: another one of the same kind; what belongs to both is the same, whichever comes first.
         out: what is made: a file, or a directory. Nothing may be there yet.
-        tell: is told how far it is.
+        progress: is told how far it is.
 
     Raises:
         ConfigError: it can't be merged, or not be stored there: one line that says why. There is no `out` then.
@@ -79,9 +79,9 @@ def merge(a: Path, b: Path, out: Path, tell: Progress) -> list[MergedDay]:
         with scratch_place(out.with_name(f".merge-{out.name}"), f"{out} is being made") as scratch:
             made = scratch / out.name
             if a.is_dir():
-                done = _make_directory(pairs, made, out, tell)
+                done = _make_directory(pairs, made, out, progress)
             else:
-                done = [_make(pairs[0], made, out, tell)]
+                done = [_make(pairs[0], made, out, progress)]
                 os.link(made, out)  # unlike a rename, it replaces nothing
             sync(out.parent)
     except OSError as exc:
@@ -89,19 +89,19 @@ def merge(a: Path, b: Path, out: Path, tell: Progress) -> list[MergedDay]:
     return done
 
 
-def _make_directory(pairs: Iterable[Pair], made: Path, out: Path, tell: Progress) -> list[MergedDay]:
+def _make_directory(pairs: Iterable[Pair], made: Path, out: Path, progress: Progress) -> list[MergedDay]:
     made.mkdir()
     own_like(made, out.parent)
-    done = [_make(pair, made / pair.name, out, tell) for pair in pairs]
+    done = [_make(pair, made / pair.name, out, progress) for pair in pairs]
     sync(made)
     made.rename(out)  # it replaces no file, and no directory in which there is something
     return done
 
 
-def _make(pair: Pair, made: Path, out: Path, tell: Progress) -> MergedDay:
+def _make(pair: Pair, made: Path, out: Path, progress: Progress) -> MergedDay:
     """Merge one day into a file that belongs to whom its directory will."""
     try:
-        done = unite(pair.sides, made, tell)
+        done = unite(pair.sides, made, progress)
     except (apsw.Error, DatabaseError) as exc:
         raise ConfigError(f"not merged, and no {out} was made: {_why(exc, pair.sides.values())}") from exc
     own_like(made, out.parent)

@@ -113,7 +113,7 @@ class Union(NamedTuple):
     disagreements: tuple[Disagreement, ...]
 
 
-def unite(sides: Mapping[str, Path], made: Path, tell: Progress) -> Union:
+def unite(sides: Mapping[str, Path], made: Path, progress: Progress) -> Union:
     """Make the union of the databases of a day.
 
     A side that nobody has open is read as immutable, so that nothing is left beside it; if somebody has begun to write
@@ -122,7 +122,7 @@ def unite(sides: Mapping[str, Path], made: Path, tell: Progress) -> Union:
     Args:
         sides: "a" and "b", or one of them; files of ours, no symbolic links.
         made: a file that is not there yet, in a place of which nobody else knows; on the disk, and checked, in the end.
-        tell: is told how far it is.
+        progress: is told how far it is.
 
     Raises:
         DatabaseError: what was made is not what it should be.
@@ -135,7 +135,7 @@ def unite(sides: Mapping[str, Path], made: Path, tell: Progress) -> Union:
         return all(seen is None or at_rest(sides[name]) == seen for name, seen in resting.items())
 
     try:
-        done = _unite(uris, made, tell)
+        done = _unite(uris, made, progress)
     except (apsw.Error, DatabaseError):
         if is_untouched():
             raise
@@ -144,12 +144,12 @@ def unite(sides: Mapping[str, Path], made: Path, tell: Progress) -> Union:
             sync(made)
             return done
     made.unlink(missing_ok=True)
-    done = _unite({name: readonly_uri(path) for name, path in sides.items()}, made, tell)
+    done = _unite({name: readonly_uri(path) for name, path in sides.items()}, made, progress)
     sync(made)
     return done
 
 
-def _unite(uris: Mapping[str, str], made: Path, tell: Progress) -> Union:
+def _unite(uris: Mapping[str, str], made: Path, progress: Progress) -> Union:
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_URI
     con = apsw.Connection(str(made), flags=flags)
     try:
@@ -163,19 +163,19 @@ def _unite(uris: Mapping[str, str], made: Path, tell: Progress) -> Union:
         for name, uri in uris.items():
             con.execute(f"ATTACH ? AS {name}", (uri,))
         con.execute("BEGIN")
-        work = _Work(con, made.name, tell)
+        work = _Work(con, made.name, progress)
         done = Union(work.ticks(), work.count("main.ticks"), work.others(), work.disagreements())
         refresh_stats(con, done.symbols)
         con.execute("COMMIT")
-        _check(con, done, made, tell)
+        _check(con, done, made, progress)
     finally:
         con.close()
     return done
 
 
-def _check(con: apsw.Connection, done: Union, made: Path, tell: Progress) -> None:
+def _check(con: apsw.Connection, done: Union, made: Path, progress: Progress) -> None:
     """See that the books balance, and that what was written is a whole database."""
-    tell(f"{made.name}: ticks checked", 0, done.merged)
+    progress(f"{made.name}: ticks checked", 0, done.merged)
     expected = sum(ticks.here + ticks.there - ticks.both for ticks in done.symbols.values())
     counted = con.execute("SELECT ifnull(sum(rows), 0) FROM main.symbol_stats").get
     if not done.merged == expected == counted:
@@ -190,10 +190,10 @@ def _check(con: apsw.Connection, done: Union, made: Path, tell: Progress) -> Non
 class _Work:
     """One union that is being made: `main` from the attached sides, in one transaction, which is one moment of each."""
 
-    def __init__(self, con: apsw.Connection, name: str, tell: Progress) -> None:
+    def __init__(self, con: apsw.Connection, name: str, progress: Progress) -> None:
         self._con = con
         self._name = name
-        self._tell = tell
+        self._progress = progress
         attached = {row[1] for row in con.execute("PRAGMA database_list")}
         # A side's file may be one whose first transaction never came, or that knows fewer tables than we do.
         self._tables = {
@@ -225,7 +225,7 @@ class _Work:
                     self._put_outvoted(symbol, side)
             found[symbol] = counts
             done += counts.here + counts.there
-            self._tell(f"{self._name}: ticks merged", done, max(total, done))
+            self._progress(f"{self._name}: ticks merged", done, max(total, done))
         return found
 
     def others(self) -> dict[str, TableCounts]:
