@@ -340,7 +340,7 @@ JUDGED: Final = {
     "no writer ever": (
         healthy_state(writer={"last_alive_age_sec": None}, uptime_sec=75.0),
         FAILING,
-        "writer: none has begun to store since the start",
+        "writer: none has begun to store since the start, 6 rows waiting",
     ),
     "a clock that is late": (
         healthy_state(session={"clock_offset_ms": 5200}),
