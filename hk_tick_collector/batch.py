@@ -1,6 +1,6 @@
 """What the writer stores at once: bodies gathered from the journal, and the rows that they became.
 
-Owns where each body came from, and the cut by Hong Kong day. Never reads, never stores.
+Owns where each body came from, what stands between them, and the cut by Hong Kong day. Never reads, never stores.
 """
 
 from __future__ import annotations
@@ -12,25 +12,113 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.mapping import Mapped, PushType
+from hk_tick_collector.opend.messages import ProtoId
+from hk_tick_collector.opend.purpose import Purpose, purpose_of
+from hk_tick_collector.resumption import read_resumption
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from hk_tick_collector.journal import Position, Record
     from hk_tick_collector.mapping import BadTick, Correction, Row
+    from hk_tick_collector.opend.frames import Frame, SplitRun
+    from hk_tick_collector.resumption import Resumption
 
 TS_MS: Final = 2  # the place of `ts_ms` in a row
+
+_PUSH_TYPE_OF = {Purpose.BACKFILL: PushType.BACKFILL, Purpose.AUDIT: PushType.POLL}
+
+
+class Place(NamedTuple):
+    """Where in the journal something stands: the record, and its frame there."""
+
+    segment: int
+    offset: int
+    frame: int
+
+
+class Mark(NamedTuple):
+    """Something between the ticks, from which conclusions are drawn at its very place.
+
+    Attributes:
+        place: where it stands.
+        recv_ts_ms: when it was received.
+        resumption: the stream has resumed; or None.
+        totals: the body of a GetSecuritySnapshot reply; or None. If it is neither, it is the end of a backfill's reply.
+    """
+
+    place: Place
+    recv_ts_ms: int
+    resumption: Resumption | None = None
+    totals: bytes | None = None
+
+
+class Part:
+    """What stands between two marks of the journal, and the mark at its end."""
+
+    def __init__(self) -> None:
+        self.bodies = {push_type: Bodies() for push_type in PushType}
+        self.mark: Mark | None = None
 
 
 class Batch:
     """What one transaction stores: the ticker bodies of whole records, up to `end`."""
 
     def __init__(self) -> None:
-        self.bodies = {push_type: Bodies() for push_type in PushType}
+        self.parts = [Part()]
+        self.pushes = 0
         self.bad: list[BadRow] = []  # records that can't be cut into frames
         self.end: Position | None = None
         self.max_recv_ts_ms = 0
         self.is_full = False  # there was more than fits
+
+    def mark(self, mark: Mark) -> None:
+        """What is added from here on stands behind this mark."""
+        self.parts[-1].mark = mark
+        self.parts.append(Part())
+
+    def take_run(self, run: SplitRun, record: Record) -> None:
+        """Take a record's ticker bodies, with its marks at their places."""
+        taken = first = 0  # pushes that were taken, and the frame behind the last mark
+        for place, (number, frame) in enumerate(run.others):
+            push_type = _PUSH_TYPE_OF.get(purpose_of(frame.serial_no))
+            mark = _mark_of(frame, number, record)
+            if mark is not None:
+                behind = number - place
+                self._push(run, slice(taken, behind), first, record)
+                taken, first = behind, number + 1
+            if frame.proto_id == ProtoId.QOT_GET_TICKER and push_type is not None:
+                self.parts[-1].bodies[push_type].add([frame.body], record, range(number))
+            if mark is not None:
+                self.mark(mark)
+        self._push(run, slice(taken, None), first, record)
+
+    def _push(self, run: SplitRun, part: slice, first: int, record: Record) -> None:
+        bodies = run.pushes if part.start == 0 and part.stop is None else run.pushes[part]
+        others = [number for number, _ in run.others]
+        self.pushes += len(bodies)
+        self.parts[-1].bodies[PushType.PUSH].add(
+            bodies, record, [*range(first), *(number for number in others if number >= first)] if first else others
+        )
+
+
+def _mark_of(frame: Frame, number: int, record: Record) -> Mark | None:
+    """The mark that a frame is, if it is one."""
+    purpose = purpose_of(frame.serial_no)
+    place = Place(record.start.segment, record.start.offset, number)
+    if frame.proto_id == ProtoId.QOT_GET_TICKER and purpose is Purpose.BACKFILL:
+        return Mark(place, record.recv_ts_ms)
+    if frame.proto_id == ProtoId.QOT_GET_SECURITY_SNAPSHOT and purpose is Purpose.TOTALS:
+        return Mark(place, record.recv_ts_ms, totals=frame.body)
+    return None
+
+
+def mark_of_event(record: Record) -> Mark | None:
+    """The mark that an event is, if it is one."""
+    resumption = read_resumption(record.payload)
+    if resumption is None:
+        return None
+    return Mark(Place(record.start.segment, record.start.offset, 0), record.recv_ts_ms, resumption)
 
 
 class Outcome:

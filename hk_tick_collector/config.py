@@ -98,6 +98,7 @@ class Settings(BaseModel):
     futu_poll_interval_sec: float = _number(30, 0.1, 86400, "Seconds between audits of a symbol")
     futu_poll_num: int = _number(20, 1, 1000, "Least depth of one audit, in ticks")
     futu_poll_stale_sec: float = _number(120, 0.1, 86400, "Seconds between audits while no push comes at all")
+    futu_totals_interval_sec: float = _number(60, 0, 3600, "Seconds between snapshots of the exchange's totals; 0: off")
     data_root: _Path = _other(Path("data"), "Directory of the day databases and the journal")
     batch_size: int = _number(20000, 1, 200000, "Ticks in one transaction, about")
     max_wait_ms: int = _number(100, 10, 5000, "Milliseconds a tick waits at most for its commit to begin")

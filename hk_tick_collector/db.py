@@ -113,6 +113,11 @@ class DayDatabase:
         con.pragma("cache_size", -CACHE_KIB)
         migrate(con, self.path)
 
+    @property
+    def connection(self) -> apsw.Connection:
+        """For who writes other tables than `ticks`, between `begin` and `commit`."""
+        return self._con
+
     def pragmas_in_force(self) -> dict[str, object]:
         """What SQLite says is in force on this connection, read back from it."""
         con = self._con
@@ -325,6 +330,10 @@ class DayDatabases:
         database = held[0] if held else DayDatabase(self._data_root / f"{day}.db", self._pragmas)
         self._open[day] = (database, now)
         return database, held is None
+
+    def has(self, day: str) -> bool:
+        """Whether there is a database of that day."""
+        return day in self._open or (self._data_root / f"{day}.db").exists()
 
     def trim(self) -> None:
         """Between two transactions: close what is over the limit, and what was not used for long."""

@@ -16,13 +16,16 @@ from hk_tick_collector import logs
 from hk_tick_collector.errors import BadTickError, ConfigError, RemoteProtocolError, SessionError
 from hk_tick_collector.futu_fetch import Fetcher, wait_for
 from hk_tick_collector.futu_link import LATE_SEC, Link, UnansweredError
+from hk_tick_collector.futu_outages import Outage, Outages
 from hk_tick_collector.futu_state import MARKET_WORDS, ClientState
 from hk_tick_collector.futu_subscribe import Subscriber
+from hk_tick_collector.futu_totals import Totals
 from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.journal_append import wall_ms
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend.messages import GtwEvent, NotifyType, ProtoId, RefusedError
 from hk_tick_collector.opend.protocol import ClientConnection
+from hk_tick_collector.resumption import EVENT, Cause, Resumption
 
 if TYPE_CHECKING:
     from hk_tick_collector.futu_state import ClientSettings, Stored
@@ -41,6 +44,7 @@ RETRY_SEC_MAX = 60.0
 DRAIN_SEC_MAX = 1.0  # when stopping, for what the kernel still holds of a stream that goes on
 NO_SYMBOL_SEC_MAX = 90.0  # how long plates may be refused where there is nothing else; rate limits end in 30 s
 LOOK_AT_OPEND_SEC = 60.0
+PAUSED_SEC = 60.0  # a link that ends so soon after a pause in reading has ended by it
 
 
 class FutuClient:
@@ -53,6 +57,10 @@ class FutuClient:
         self._random = random.Random()  # noqa: S311 - jitter
         self._link: Link | None = None
         self._missed = asyncio.Event()  # the stream may have missed something
+        self._outages = Outages()
+        self._told: set[str] = set()  # symbols of which the journal knows in this session since when they are recorded
+        self._is_whole = False  # all is fetched that was missed: totals can be compared
+        self._looked_ms = wall_ms()
         # Sessions are told apart in the journal over restarts: the clock is a counter that a restart does not reset.
         self._session = int(time.time())
         self._no_symbol_since: float | None = None
@@ -103,6 +111,7 @@ class FutuClient:
                 reason = str(exc)
             lasted_sec = time.monotonic() - started
             was_connected = self.state.connected
+            self._note_outage(was_connected=was_connected)
             failures = 0 if was_connected and lasted_sec >= STABLE_SEC else failures + 1
             self._end_session(reason)
             delay_sec = self._delay(failures)
@@ -134,6 +143,7 @@ class FutuClient:
     async def _wait_for_room(self) -> None:
         """Don't connect while nothing can be kept."""
         if self._journal.is_full:
+            self._outages.lost(Cause.JOURNAL_FULL, wall_ms())
             log.error("journal_full", buffered_bytes=self._journal.buffered_bytes, fault=self._journal.fault)
         while not self._journal.has_room:  # noqa: ASYNC110 - it is a thread that makes the room
             await asyncio.sleep(0.2)
@@ -147,6 +157,7 @@ class FutuClient:
         opened = await link.open(settings.host, settings.port, settings.connect_timeout_sec)
         self._begin_session(opened)
         self._missed.set()
+        totals = Totals(link, settings.request_timeout_sec)
         keep_alive_sec = min(max(1.0, opened.keep_alive_interval_sec), KEEP_ALIVE_SEC_MAX)
         parts = [
             asyncio.create_task(part)
@@ -154,7 +165,8 @@ class FutuClient:
                 self._keep_alive(link, keep_alive_sec),
                 self._watch_link(link),
                 self._watch_opend(link),
-                self._record(link),
+                self._record(link, totals),
+                self._compare(totals),
             )
         ]
         try:
@@ -170,7 +182,7 @@ class FutuClient:
             await asyncio.gather(*parts, return_exceptions=True)
             link.abort("session ended")
 
-    async def _record(self, link: Link) -> None:
+    async def _record(self, link: Link, totals: Totals) -> None:
         """Subscribe and fetch, again after each moment that may have missed something; audit in between."""
         settings = self._settings
         subscriber = Subscriber(link, settings.request_timeout_sec, self.state)
@@ -181,10 +193,16 @@ class FutuClient:
         while True:
             if self._missed.is_set():
                 self._missed.clear()
+                self._is_whole = False
+                self._resume(*self._outages.resume(), symbols)
                 await subscriber.subscribe(symbols)
                 if settings.backfill_n:
                     await fetcher.backfill(self.state.subscribed)
                     self.state.backfills += 1
+                totals.begin_anew()
+                if settings.totals_interval_sec:
+                    await totals.ask(self.state.subscribed)
+                self._is_whole = True
                 retry_sec, retry_at = RETRY_SEC_MIN, time.monotonic() + RETRY_SEC_MIN
             if time.monotonic() >= retry_at:
                 retry_sec = min(RETRY_SEC_MAX, retry_sec * 2)
@@ -192,6 +210,8 @@ class FutuClient:
                 symbols = await self._add_wanting(symbols, subscriber, fetcher)
             if settings.poll_enabled and await fetcher.audit(self.state.subscribed, self._missed):
                 self.state.audit_cycles += 1
+            if self._missed.is_set() and not self._outages.is_open:  # by the audit: pushes are missing
+                self._outages.lost(Cause.UNKNOWN, self._last_push_ms(link))
             await wait_for(self._missed, 1.0)
 
     async def _add_wanting(self, symbols: list[str], subscriber: Subscriber, fetcher: Fetcher) -> list[str]:
@@ -204,6 +224,8 @@ class FutuClient:
             subscriber.forget_all_but(symbols)
             subscribed = set(self.state.subscribed)
             wanting = [symbol for symbol in symbols if symbol not in subscribed]
+            if new := [symbol for symbol in wanting if symbol not in self._told]:
+                self._resume(Cause.NOT_SUBSCRIBED, None, new)
             added = await subscriber.subscribe(wanting) if wanting else []
         except (RefusedError, UnansweredError) as exc:
             log.warning("subscribe_retry_failed", error=exc)
@@ -211,6 +233,35 @@ class FutuClient:
         if added and self._settings.backfill_n:
             await fetcher.backfill(added)
         return symbols
+
+    def _resume(self, cause: Cause, since_ms: int | None, symbols: list[str]) -> None:
+        """Tell the journal that the stream of these begins here, and why something before it may be missing."""
+        self._told = {*self._told, *symbols}
+        asked, offset_ms = self._settings.backfill_n, self.state.clock_offset_ms or 0
+        self._note(EVENT, **Resumption(cause, since_ms, asked, offset_ms, tuple(symbols)).fields())
+
+    async def _compare(self, totals: Totals) -> None:
+        """Ask for the exchange's totals now and then, while nothing is known to be missing."""
+        every_sec = self._settings.totals_interval_sec
+        while True:
+            await asyncio.sleep(every_sec or LOOK_AT_OPEND_SEC)
+            is_whole = self._is_whole and not self._missed.is_set() and not self._outages.is_open
+            if every_sec and is_whole and totals.is_due:
+                await totals.ask(self.state.subscribed)
+
+    def _note_outage(self, *, was_connected: bool) -> None:
+        """A session is over, or never began: from which moment on something may be missing, and why."""
+        link = self._link
+        if link is None or not was_connected:
+            self._outages.lost(Cause.OPEND_DOWN, wall_ms())
+            return
+        was_paused = link.paused_at is not None and time.monotonic() - link.paused_at < PAUSED_SEC
+        self._outages.lost(Cause.JOURNAL_FULL if was_paused else Cause.CONNECTION_LOST, link.last_heard_ms)
+
+    def _last_push_ms(self, link: Link) -> int | None:
+        """When the last push came, by the host's clock; None: none has."""
+        at = link.last_push_at if link.last_push_at is not None else self._last_push_at
+        return None if at is None else wall_ms() - int((time.monotonic() - at) * 1000)
 
     async def _resolve(self, subscriber: Subscriber) -> list[str]:
         """The symbols of the settings, and the members of its plates, which are asked for once a day.
@@ -252,8 +303,13 @@ class FutuClient:
         self.state.clock_offset_ms = state.time_sec * 1000 + 500 - (before_ms + wall_ms()) // 2
         self._note("opend_state", market_hk=state.market_hk, qot_logined=state.qot_logined, time_sec=state.time_sec)
         if not state.qot_logined and was_logined is not False:
+            self._outages.went_away(Cause.EXCHANGE_LOST, self._looked_ms if was_logined else before_ms)
             log.warning("opend_not_logged_in", expected="qotLogined, without which no tick comes")
-        return state.qot_logined and was_logined is False
+        self._looked_ms = before_ms
+        has_regained = state.qot_logined and (was_logined is False or self._outages.is_away)
+        if has_regained:
+            self._outages.came_back(Outage(Cause.UNKNOWN, self._last_push_ms(link)))
+        return has_regained
 
     async def _watch_opend(self, link: Link) -> None:
         """Ask for OpenD's state now and then. No answer is no news: whether the link is dead is seen elsewhere."""
@@ -291,9 +347,13 @@ class FutuClient:
         regained = notice.qot_logined is True or notice.kind == NotifyType.QOT_RIGHT
         if notice.qot_logined is not None:
             self.state.qot_logined = notice.qot_logined
+        if kicked or notice.qot_logined is False:
+            self._outages.went_away(Cause.KICKED_OUT if kicked else Cause.EXCHANGE_LOST, wall_ms())
         tell = log.warning if kicked or notice.qot_logined is False else log.info
         tell("opend_notice", text=notice.text, kicked_out=kicked, regained=regained)
         if regained:
+            if self._link is not None:
+                self._outages.came_back(Outage(Cause.UNKNOWN, self._last_push_ms(self._link)))
             self._missed.set()
 
     def _begin_session(self, opened: messages.InitReply) -> None:
@@ -331,6 +391,8 @@ class FutuClient:
             self._no_symbol_since = None  # OpenD was away: what it says of plates when it is back is another matter
         state.subscribed = []
         state.last_disconnect = reason
+        self._told = set()
+        self._is_whole = False
 
     def _note(self, event: str, **fields: object) -> None:
         """Put into the journal what happened, among the frames that it happened between."""

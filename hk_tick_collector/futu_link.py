@@ -47,6 +47,8 @@ class Link(asyncio.Protocol):
         closed: done when the connection is over; its result says why.
         pushes: ticker pushes received on it.
         last_heard_at: monotonic time of the last bytes; a large frame may come for long.
+        last_heard_ms: the same by the host's clock, UTC epoch ms: nothing that came is in the journal with a later one.
+        paused_at: monotonic time at which it was last known that nothing is read, for want of disk; None: never.
         last_push_at: monotonic time of the last ticker push; None: none came yet.
     """
 
@@ -66,6 +68,8 @@ class Link(asyncio.Protocol):
         self.pushes = 0
         self.bytes_received = 0
         self.last_heard_at = time.monotonic()
+        self.last_heard_ms = wall_ms()
+        self.paused_at: float | None = None
         self.last_push_at: float | None = None
 
     async def open(self, host: str, port: int, timeout_sec: float) -> InitReply:
@@ -161,6 +165,7 @@ class Link(asyncio.Protocol):
             return
         self.bytes_received += len(data)
         self.last_heard_at = time.monotonic()
+        self.last_heard_ms = wall_ms()
         if received.raw:
             self._keep(received)
         if received.opened is not None and not self._opened.done():
@@ -187,7 +192,7 @@ class Link(asyncio.Protocol):
         if received.pushes:
             self.pushes += received.pushes
             self.last_push_at = self.last_heard_at
-        self._journal.append_frames(self._session, wall_ms(), received.raw)
+        self._journal.append_frames(self._session, self.last_heard_ms, received.raw)
         if self._journal.is_full:
             self._pause()
 
@@ -215,6 +220,7 @@ class Link(asyncio.Protocol):
         if self.is_paused or self._transport is None:
             return
         self.is_paused = True
+        self.paused_at = time.monotonic()
         self._transport.pause_reading()
         held = self._limiter.allow("full")
         if held is not None:
@@ -228,5 +234,5 @@ class Link(asyncio.Protocol):
             asyncio.get_running_loop().call_later(ROOM_CHECK_SEC, self._resume)
             return
         self.is_paused = False
-        self.last_heard_at = time.monotonic()
+        self.paused_at = self.last_heard_at = time.monotonic()
         self._transport.resume_reading()

@@ -44,6 +44,7 @@ class ClientSettings(NamedTuple):
     poll_interval_sec: float = 30.0
     poll_num: int = 20
     poll_stale_sec: float = 120.0
+    totals_interval_sec: float = 60.0
 
 
 class Stored(Protocol):

@@ -29,6 +29,20 @@ EPOCH_MS_MAX = 4_102_444_800_000  # 2100-01-01
 _SATURDAY = 5
 # Pre-opening to noon; then to the latest closing print (HKEX's trading hours).
 _SESSIONS = ((clock(9), clock(12)), (clock(13), clock(16, 10)))
+# Where the market's state is not known: from the pre-opening to the last closing print and some seconds, without a
+# break at noon, since a half day's closing auction is there.
+_TRADES_FROM_MS = 9 * 3600 * 1000
+_TRADES_TO_MS = (16 * 60 + 11) * 60 * 1000
+
+# By the clock: what a moment of a trading day belongs to, up to when.
+_PARTS = (
+    (clock(9), "closed"),
+    (clock(9, 30), "pre-opening"),
+    (clock(12), "morning"),
+    (clock(13), "lunch"),
+    (clock(16), "afternoon"),
+    (clock(16, 11), "closing auction"),
+)
 
 
 class Form(Enum):
@@ -115,6 +129,29 @@ def is_trading_time(ts_ms: int) -> bool:
     """
     at = datetime.fromtimestamp(ts_ms / 1000, HK)
     return at.weekday() < _SATURDAY and any(begin <= at.time() < end for begin, end in _SESSIONS)
+
+
+def may_trade_between(begin_ms: int, end_ms: int) -> bool:
+    """Whether Hong Kong can have traded at some moment from `begin_ms` to `end_ms`: weekdays, 09:00 to 16:11.
+
+    Knows no holidays, and half days only in so far as noon is no break here: it must never say no where there were
+    trades.
+    """
+    midnight_ms = hk_midnight_ms(begin_ms)
+    while midnight_ms <= end_ms:
+        is_weekday = hk_date(midnight_ms).weekday() < _SATURDAY
+        if is_weekday and begin_ms <= midnight_ms + _TRADES_TO_MS and end_ms >= midnight_ms + _TRADES_FROM_MS:
+            return True
+        midnight_ms += DAY_MS
+    return False
+
+
+def session_of(ts_ms: int) -> str:
+    """What a moment belongs to, by the clock alone: pre-opening, morning, lunch, afternoon, closing auction, closed."""
+    at = datetime.fromtimestamp(ts_ms / 1000, HK)
+    if at.weekday() >= _SATURDAY:
+        return "closed"
+    return next((name for until, name in _PARTS if at.time() < until), "closed")
 
 
 def hk_text(ts_ms: int) -> str:

@@ -121,6 +121,7 @@ def _client_settings(
         poll_interval_sec=settings.futu_poll_interval_sec,
         poll_num=settings.futu_poll_num,
         poll_stale_sec=settings.futu_poll_stale_sec,
+        totals_interval_sec=settings.futu_totals_interval_sec,
     )
 
 

@@ -159,7 +159,61 @@ CREATE TABLE bad_ticks (
 ) WITHOUT ROWID, STRICT;
 """
 
-MIGRATIONS = (_VERSION_1,)
+_BOUNDS = """
+  symbol TEXT NOT NULL,
+  resumed_ms INTEGER NOT NULL,
+  cause TEXT NOT NULL,
+  since_ms INTEGER,
+  session TEXT NOT NULL,
+  before_seq INTEGER,
+  before_ts_ms INTEGER,"""
+
+# Continuity: what is missing, what is not proven yet, and the exchange's word for it. `judged` is how far in the
+# journal all of it has been drawn, so that what is stored again is not judged again.
+_VERSION_2 = f"""
+CREATE TABLE gaps ({_BOUNDS}
+  after_seq INTEGER,
+  after_ts_ms INTEGER,
+  missing INTEGER,
+  missing_volume INTEGER,
+  evidence TEXT NOT NULL,
+  difference_before INTEGER,
+  found_ms INTEGER NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('open', 'filled')),
+  filled_ms INTEGER,
+  filled_by TEXT,
+  PRIMARY KEY (symbol, resumed_ms, cause)
+) WITHOUT ROWID, STRICT;
+
+CREATE TABLE doubts ({_BOUNDS}
+  difference_before INTEGER,
+  PRIMARY KEY (symbol, resumed_ms)
+) WITHOUT ROWID, STRICT;
+
+CREATE TABLE exchange_totals (
+  symbol TEXT NOT NULL,
+  at_ms INTEGER NOT NULL,
+  volume INTEGER NOT NULL,
+  turnover REAL NOT NULL,
+  our_volume INTEGER NOT NULL,
+  our_turnover REAL NOT NULL,
+  our_rows INTEGER NOT NULL,
+  our_last_seq INTEGER,
+  settled INTEGER NOT NULL,
+  settled_last_seq INTEGER,
+  PRIMARY KEY (symbol, at_ms)
+) WITHOUT ROWID, STRICT;
+
+CREATE TABLE judged (
+  one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
+  segment INTEGER NOT NULL,
+  offset INTEGER NOT NULL,
+  frame INTEGER NOT NULL,
+  recv_ts_ms INTEGER NOT NULL
+) STRICT;
+"""
+
+MIGRATIONS = (_VERSION_1, _VERSION_2)
 VERSION = len(MIGRATIONS)
 
 

@@ -30,29 +30,21 @@ from hk_tick_collector import logs
 from hk_tick_collector.batch import TS_MS, Batch, Chunk, Counters, Outcome, bad_row, share_by_day
 from hk_tick_collector.data_root import WRITER_LOCK, hold_lock
 from hk_tick_collector.db import DayDatabases, Pragmas
-from hk_tick_collector.errors import CollectorError, DatabaseError, RemoteProtocolError
-from hk_tick_collector.journal import (
-    DIRECTORY,
-    JournalReader,
-    Kind,
-    Position,
-    Record,
-    cursor_is_of_this_boot,
-    first_of_day,
-    load_cursor,
-    save_cursor,
-)
-from hk_tick_collector.mapping import BadTick, Mapper, PushType
-from hk_tick_collector.opend.frames import split_run
-from hk_tick_collector.opend.messages import ProtoId
-from hk_tick_collector.opend.purpose import Purpose, purpose_of
+from hk_tick_collector.errors import CollectorError, DatabaseError
+from hk_tick_collector.intake import Intake
+from hk_tick_collector.journal import DIRECTORY, save_cursor
+from hk_tick_collector.mapping import Mapper, PushType
+from hk_tick_collector.quality.judge import Judge
+from hk_tick_collector.quality.ledger import Ledger
 from hk_tick_collector.recorder_pipe import Parent, send
 from hk_tick_collector.wal import PACE_SEC_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from hk_tick_collector.batch import DayShare, Part
     from hk_tick_collector.db import DayDatabase
+    from hk_tick_collector.mapping import Row
 
 log = logs.get_logger()
 
@@ -64,12 +56,6 @@ LAST_TRIES_SEC = 60.0  # how long it goes on trying once the recorder is gone; t
 # A batch makes some 60,000 objects and frees them all without cycles: looking for cycles among them is wasted time.
 GC_THRESHOLD = 200_000
 
-# A GetTicker reply spends about this much on a tick. It bounds a batch of replies, whose ticks can't be counted before
-# they are read; a pushed tick takes half as much again, and pushes are counted.
-TICK_BYTES = 200
-
-READ_BYTES = 1024 * 1024  # of the journal at a time; twice that is held while it is cut into records
-
 # Bodies that are rows at the same time. A GetTicker reply holds up to a thousand.
 CHUNK_PUSHES = 20_000
 CHUNK_REPLIES = 4
@@ -77,8 +63,16 @@ CHUNK_REPLIES = 4
 DAYS_MAX = 16  # days with an open transaction; only a feed with wrong dates has more, and each takes three files
 
 PUSH_DATA_REALTIME = 1  # OpenD's own word for a tick that it had just got
+PUSH_DATA_MADE_GOOD = 2  # and for one that it got late, after it had lost the exchange
 
-_PUSH_TYPE_OF = {Purpose.BACKFILL: PushType.BACKFILL, Purpose.AUDIT: PushType.POLL}
+_PUSH_DATA_TYPE = 9  # the place in a row
+
+
+def _has_made_good(share: DayShare) -> bool:
+    """Whether OpenD has made any of these pushes good; looked at by each symbol's ends, which saves most of it."""
+    return any(
+        PUSH_DATA_MADE_GOOD in {rows[0][_PUSH_DATA_TYPE], rows[-1][_PUSH_DATA_TYPE]} for rows in share.pushed.values()
+    )
 
 
 class WriterSettings(NamedTuple):
@@ -104,12 +98,12 @@ class Writer:
     def __init__(self, settings: WriterSettings) -> None:
         self._settings = settings
         self._journal = Path(settings.data_root) / DIRECTORY
-        self._reader = JournalReader(self._journal, self._where_to_begin())
+        self._intake = Intake(self._journal, settings.batch_size, is_normal=settings.synchronous == "NORMAL")
+        self._judge = Judge(self._journal)
         self._mapper = Mapper()
         self._pragmas = Pragmas(settings.busy_timeout_ms, settings.synchronous, settings.wal_autocheckpoint_pages)
         self._databases = DayDatabases(Path(settings.data_root), self._pragmas)
         self.limiter = logs.Limiter(LOG_EVERY_SEC)
-        self._unread: list[Record] = []  # read from the journal, for the next batch
         self._alive_at = 0.0
         self.counters = Counters()
 
@@ -119,7 +113,8 @@ class Writer:
         Raises:
             apsw.Error, OSError, DatabaseError: nothing of the batch counts; call `reset` and try again.
         """
-        batch = self._take()
+        batch = self._intake.take()
+        self.counters.damages += self._intake.tell_damages()
         if batch is None:
             self._databases.trim()
             self._databases.keep_wal_short()
@@ -127,6 +122,7 @@ class Writer:
         started = time.monotonic()
         outcome = self._store(batch)
         assert batch.end is not None
+        self._judge.save()
         save_cursor(self._journal, batch.end)
         self._count(outcome)
         self._report(batch, outcome, (time.monotonic() - started) * 1000)
@@ -134,21 +130,10 @@ class Writer:
         self._databases.keep_wal_short(is_busy=batch.is_full)
         return batch.is_full
 
-    def _where_to_begin(self) -> Position | None:
-        """The cursor; but what NORMAL had committed before a power cut may be gone: then that day is replayed."""
-        cursor = load_cursor(self._journal)
-        if cursor is None or self._settings.synchronous != "NORMAL" or cursor_is_of_this_boot(self._journal):
-            return cursor
-        begin = first_of_day(self._journal, cursor)
-        log.warning(
-            "journal_replayed", reason="the machine was restarted, and SQLITE_SYNCHRONOUS is NORMAL", since=begin
-        )
-        return begin
-
     def reset(self) -> None:
         """Forget what is not committed: close the databases, go back to the cursor."""
-        self._unread.clear()
-        self._reader.seek(self._where_to_begin())  # first: whatever else fails, no record may be passed over
+        self._intake.go_back()  # first: whatever else fails, no record may be passed over
+        self._judge = Judge(self._journal)
         try:
             self._databases.close()
         finally:
@@ -157,61 +142,24 @@ class Writer:
     def close(self) -> None:
         """Close everything, after the last step."""
         self._databases.settle()
-        self._reader.close()
+        self._intake.close()
 
-    def _take(self) -> Batch | None:
-        """Gather the ticker bodies of whole records, until there are enough."""
-        batch = Batch()
-        pushes = batch.bodies[PushType.PUSH]
-        enough = self._settings.batch_size
-        size = 0
-        while not batch.is_full:
-            if not self._unread:
-                self._unread = self._reader.read(READ_BYTES)[::-1]
-                self._tell_damages()
-                if not self._unread:
-                    break
-            record = self._unread.pop()
-            batch.end = record.end
-            if record.kind != Kind.FRAMES:
-                continue
-            try:
-                run = split_run(record.payload)
-            except RemoteProtocolError as exc:  # a bug in the recorder; it must not stop all that comes behind it
-                bad = BadTick(-1, -1, "", str(exc), record.payload)
-                batch.bad.append(bad_row(bad, record.recv_ts_ms, record.start, -1))
-                continue
-            pushes.add(run.pushes, record, [number for number, _ in run.others])
-            for number, frame in run.others:
-                push_type = _PUSH_TYPE_OF.get(purpose_of(frame.serial_no))
-                if frame.proto_id == ProtoId.QOT_GET_TICKER and push_type is not None:
-                    batch.bodies[push_type].add([frame.body], record, range(number))
-            batch.max_recv_ts_ms = max(batch.max_recv_ts_ms, record.recv_ts_ms)
-            size += len(record.payload)
-            batch.is_full = len(pushes) >= enough or size >= enough * TICK_BYTES
-        return batch if batch.end is not None else None
-
-    def _chunks(self, batch: Batch) -> Iterator[Chunk]:
-        """The rows of a batch, some at a time."""
-        now_ms = time.time_ns() // 1_000_000
-        for push_type, held in batch.bodies.items():
+    def _chunks(self, part: Part, now_ms: int) -> Iterator[Chunk]:
+        """The rows of a part of a batch, some at a time; those of backfills come last."""
+        for push_type, held in part.bodies.items():
             most = CHUNK_PUSHES if push_type is PushType.PUSH else CHUNK_REPLIES
             # Equal parts: a batch goes a little over its size, since records are whole, and a small rest costs much.
             step = max(1, ceil(len(held) / max(1, round(len(held) / most))))
             for start in range(0, len(held), step):
                 chunk = Chunk()
-                part = slice(start, start + step)
+                some = slice(start, start + step)
                 chunk.rows = self._mapper.map_bodies(
-                    held.bodies[part], held.recv_ts_ms[part], push_type, now_ms, chunk.mapped
+                    held.bodies[some], held.recv_ts_ms[some], push_type, now_ms, chunk.mapped
                 )
                 for bad in chunk.mapped.bad:
                     body = start + bad.body
                     chunk.bad.append(bad_row(bad, held.recv_ts_ms[body], *held.place(body)))
                 yield chunk
-        if batch.bad:
-            chunk = Chunk()
-            chunk.bad = batch.bad
-            yield chunk
 
     def _store(self, batch: Batch) -> Outcome:
         """Store a batch: one transaction in each day's database that it touches, all committed at its end.
@@ -220,31 +168,55 @@ class Writer:
         """
         outcome = Outcome()
         begun: dict[str, DayDatabase] = {}
-        for chunk in self._chunks(batch):
-            for day, share in sorted(share_by_day(chunk).items()):
-                if day not in begun:
-                    if len(begun) >= DAYS_MAX:
-                        self._commit(begun)
-                        self._databases.trim()
-                    begun[day] = self._begin(day)
-                done = begun[day].insert(share.pushed, share.fetched, share.corrections, share.bad)
-                outcome.inserted += done.new
-                outcome.duplicates += done.duplicates
-                outcome.revisions += done.revisions
-            self._note(chunk, outcome)
+        now_ms = time.time_ns() // 1_000_000
+        for part in batch.parts:
+            fetched: dict[str, list[Row]] = {}
+            for chunk in self._chunks(part, now_ms):
+                self._insert(chunk, begun, outcome)
+                fetched = chunk.mapped.fetched
+            if part.mark is not None:
+                self._judge.judge(part.mark, fetched, lambda day: self._begun(day, begun))
+        if batch.bad:
+            chunk = Chunk()
+            chunk.bad = batch.bad
+            self._insert(chunk, begun, outcome)
         self._commit(begun)
         return outcome
+
+    def _insert(self, chunk: Chunk, begun: dict[str, DayDatabase], outcome: Outcome) -> None:
+        for day, share in sorted(share_by_day(chunk).items()):
+            database = self._begin(day, begun)
+            done = database.insert(share.pushed, share.fetched, share.corrections, share.bad)
+            outcome.inserted += done.new
+            outcome.duplicates += done.duplicates
+            outcome.revisions += done.revisions
+            if done.new and (share.fetched or _has_made_good(share)):
+                Ledger(database.connection, day).fill()
+        self._note(chunk, outcome)
 
     def _commit(self, begun: dict[str, DayDatabase]) -> None:
         for database in begun.values():
             database.commit()
+        self._judge.committed(begun)
         begun.clear()
 
-    def _begin(self, day: str) -> DayDatabase:
+    def _begun(self, day: str, begun: dict[str, DayDatabase]) -> DayDatabase | None:
+        """A day's database for the judge; none is made for it."""
+        return self._begin(day, begun) if self._databases.has(day) else None
+
+    def _begin(self, day: str, begun: dict[str, DayDatabase]) -> DayDatabase:
+        """A day's database, in a transaction."""
+        if day in begun:
+            return begun[day]
+        if len(begun) >= DAYS_MAX:
+            self._commit(begun)
+            self._databases.trim()
         database, is_new = self._databases.get(day)
         if is_new:
             log.info("sqlite_pragmas", day=day, path=database.path, **database.pragmas_in_force())
         database.begin()
+        begun[day] = database
+        self._judge.begin(day, database)
         return database
 
     def _note(self, chunk: Chunk, outcome: Outcome) -> None:
@@ -281,12 +253,6 @@ class Writer:
         held = self.limiter.allow(event)
         if held is not None:
             log.warning(event, **fields, repeated=held)
-
-    def _tell_damages(self) -> None:
-        for damage in self._reader.damages:
-            self.counters.damages += 1
-            log.error("journal_damaged", **damage._asdict())
-        self._reader.damages.clear()
 
     def _report(self, batch: Batch, outcome: Outcome, commit_ms: float) -> None:
         """Tell the recorder. Everything in it is a total or the newest value: a line that is dropped is no loss."""

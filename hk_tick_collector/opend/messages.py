@@ -173,6 +173,22 @@ class Notice(NamedTuple):
     text: str
 
 
+class DayTotals(NamedTuple):
+    """What the exchange says of a security's day so far.
+
+    Attributes:
+        symbol: which.
+        time: of these totals, as OpenD writes it: exchange-local, without a zone.
+        volume: shares.
+        turnover: HKD.
+    """
+
+    symbol: str
+    time: str
+    volume: int
+    turnover: float
+
+
 def symbol_of(market: int, code: str) -> str:
     """(1, '00700') → 'HK.00700'.
 
@@ -321,6 +337,29 @@ def plate_members(body: bytes) -> list[str]:
     s2c = cast("pb.Qot_GetPlateSecurity.Response", decode_reply(ProtoId.QOT_GET_PLATE_SECURITY, body)).s2c
     securities = [info.basic.security for info in s2c.staticInfoList]
     return [symbol_of(s.market, s.code) for s in securities if s.market in _PREFIX_OF_MARKET and s.code]
+
+
+def get_security_snapshot(symbols: Iterable[str]) -> bytes:
+    """Ask for the totals of at most 400 securities."""
+    return pb.Qot_GetSecuritySnapshot.Request(
+        c2s=pb.Qot_GetSecuritySnapshot.C2S(securityList=[_security(s) for s in symbols])
+    ).SerializeToString()
+
+
+def day_totals(body: bytes) -> list[DayTotals]:
+    """GetSecuritySnapshot's reply; securities of a market that we don't know are left out.
+
+    Raises:
+        RefusedError: it is a refusal.
+        RemoteProtocolError: it is no such reply.
+    """
+    reply = cast("pb.Qot_GetSecuritySnapshot.Response", decode_reply(ProtoId.QOT_GET_SECURITY_SNAPSHOT, body))
+    basics = [snapshot.basic for snapshot in reply.s2c.snapshotList]
+    return [
+        DayTotals(symbol_of(basic.security.market, basic.security.code), basic.updateTime, basic.volume, basic.turnover)
+        for basic in basics
+        if basic.security.market in _PREFIX_OF_MARKET and basic.security.code
+    ]
 
 
 def get_global_state() -> bytes:

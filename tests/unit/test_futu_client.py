@@ -56,6 +56,8 @@ class Journal:
 class Link:
     """Gives one answer after the other, and then the last one for ever."""
 
+    last_push_at: float | None = None
+
     def __init__(self, *answers: Callable[[], bytes]) -> None:
         self._answers = list(answers)
         self.asked = 0

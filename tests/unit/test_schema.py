@@ -82,7 +82,10 @@ def test_a_new_file_is_marked_as_ours(path: Path) -> None:
     con = open_readonly(path)
     assert (con.pragma("application_id"), con.pragma("user_version")) == (APPLICATION_ID, VERSION)
     tables = {name for (name,) in con.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-    assert tables == {"ticks", "tick_revisions", "symbol_stats", "time_corrections", "bad_ticks"}
+    assert tables == {
+        *("ticks", "tick_revisions", "symbol_stats", "time_corrections", "bad_ticks"),
+        *("gaps", "doubts", "exchange_totals", "judged"),
+    }
     con.close()
     check_data_root(path.parent)
 

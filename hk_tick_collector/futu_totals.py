@@ -1,0 +1,63 @@
+"""Asking for the exchange's own totals with GetSecuritySnapshot: the witness that nothing is missing.
+
+Owns when they are asked for. Never reads them: the replies go to the journal as everything does, and are compared with
+what is stored at the very place where they stand in it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from hk_tick_collector import logs
+from hk_tick_collector.errors import RemoteProtocolError
+from hk_tick_collector.futu_link import UnansweredError
+from hk_tick_collector.opend import messages
+from hk_tick_collector.opend.messages import ProtoId, RefusedError
+from hk_tick_collector.opend.purpose import Purpose
+
+if TYPE_CHECKING:
+    from hk_tick_collector.futu_link import Link
+
+log = logs.get_logger()
+
+CODES_MAX: Final = 400  # in a call (published); and 60 calls in 30 s, which 24,000 symbols would need
+# A difference counts when two snapshots in a row have it; after the last push one more, for one that was refused.
+ROUNDS_AFTER_PUSH: Final = 3
+
+
+class Totals:
+    """Asks on one connection."""
+
+    def __init__(self, link: Link, timeout_sec: float) -> None:
+        self._link = link
+        self._timeout_sec = timeout_sec
+        self._limiter = logs.Limiter(600.0)
+        self._pushes = -1
+        self._rounds = 0  # since the last push was seen
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there can be news: something was pushed since, or not asked for often enough after that."""
+        if self._link.pushes != self._pushes:
+            self._pushes = self._link.pushes
+            self._rounds = 0
+        return self._rounds < ROUNDS_AFTER_PUSH
+
+    def begin_anew(self) -> None:
+        """The stream has resumed."""
+        self._rounds = 0
+
+    async def ask(self, symbols: list[str]) -> None:
+        """Ask for the totals of all. A refusal is logged, and harms nothing but the proof."""
+        self._rounds += 1
+        for start in range(0, len(symbols), CODES_MAX):
+            body = messages.get_security_snapshot(symbols[start : start + CODES_MAX])
+            try:
+                reply = await self._link.call(
+                    ProtoId.QOT_GET_SECURITY_SNAPSHOT, body, self._timeout_sec, Purpose.TOTALS
+                )
+                messages.check_accepted(ProtoId.QOT_GET_SECURITY_SNAPSHOT, reply)
+            except (RefusedError, UnansweredError, RemoteProtocolError) as exc:
+                held = self._limiter.allow("refused")
+                if held is not None:
+                    log.warning("totals_not_told", error=exc, repeated=held)

@@ -1,0 +1,101 @@
+"""From the journal to batches: what the writer stores next.
+
+Owns the writer's place in the journal. Never stores, and never moves the cursor: it only reads where that stands.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hk_tick_collector import logs
+from hk_tick_collector.batch import Batch, bad_row, mark_of_event
+from hk_tick_collector.errors import RemoteProtocolError
+from hk_tick_collector.journal import JournalReader, Kind, cursor_is_of_this_boot, first_of_day, load_cursor
+from hk_tick_collector.mapping import BadTick
+from hk_tick_collector.opend.frames import split_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hk_tick_collector.journal import Position, Record
+
+log = logs.get_logger()
+
+# A GetTicker reply spends about this much on a tick. It bounds a batch of replies, whose ticks can't be counted before
+# they are read; a pushed tick takes half as much again, and pushes are counted.
+TICK_BYTES = 200
+
+READ_BYTES = 1024 * 1024  # of the journal at a time; twice that is held while it is cut into records
+
+
+class Intake:
+    """Reads batches."""
+
+    def __init__(self, journal: Path, batch_size: int, *, is_normal: bool) -> None:
+        """Begin at the cursor.
+
+        Args:
+            journal: `DATA_ROOT/journal`.
+            batch_size: ticks in a batch, about.
+            is_normal: SQLite's `synchronous` is NORMAL, so that a power cut may have taken what was committed.
+        """
+        self._journal = journal
+        self._enough = batch_size
+        self._is_normal = is_normal
+        self._unread: list[Record] = []  # read from the journal, for the next batch
+        self._reader = JournalReader(journal, self._where_to_begin())
+
+    def take(self) -> Batch | None:
+        """Gather the ticker bodies of whole records, until there are enough; None: there is nothing new."""
+        batch = Batch()
+        size = 0
+        while not batch.is_full:
+            if not self._unread:
+                self._unread = self._reader.read(READ_BYTES)[::-1]
+                if not self._unread:
+                    break
+            record = self._unread.pop()
+            batch.end = record.end
+            if record.kind != Kind.FRAMES:
+                mark = mark_of_event(record) if record.kind == Kind.EVENT else None
+                if mark is not None:
+                    batch.mark(mark)
+                continue
+            try:
+                run = split_run(record.payload)
+            except RemoteProtocolError as exc:  # a bug in the recorder; it must not stop all that comes behind it
+                bad = BadTick(-1, -1, "", str(exc), record.payload)
+                batch.bad.append(bad_row(bad, record.recv_ts_ms, record.start, -1))
+                continue
+            batch.take_run(run, record)
+            batch.max_recv_ts_ms = max(batch.max_recv_ts_ms, record.recv_ts_ms)
+            size += len(record.payload)
+            batch.is_full = batch.pushes >= self._enough or size >= self._enough * TICK_BYTES
+        return batch if batch.end is not None else None
+
+    def tell_damages(self) -> int:
+        """Log what was found damaged since the last call; how many places that were."""
+        damages, self._reader.damages[:] = list(self._reader.damages), []
+        for damage in damages:
+            log.error("journal_damaged", **damage._asdict())
+        return len(damages)
+
+    def go_back(self) -> None:
+        """Forget what was read and not stored: go back to the cursor."""
+        self._unread.clear()
+        self._reader.seek(self._where_to_begin())
+
+    def close(self) -> None:
+        """Let go of the journal."""
+        self._reader.close()
+
+    def _where_to_begin(self) -> Position | None:
+        """The cursor; but what NORMAL had committed before a power cut may be gone: then that day is replayed."""
+        cursor = load_cursor(self._journal)
+        if cursor is None or not self._is_normal or cursor_is_of_this_boot(self._journal):
+            return cursor
+        begin = first_of_day(self._journal, cursor)
+        log.warning(
+            "journal_replayed", reason="the machine was restarted, and SQLITE_SYNCHRONOUS is NORMAL", since=begin
+        )
+        return begin

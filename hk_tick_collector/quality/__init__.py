@@ -1,0 +1,1 @@
+"""Quality: what is proven about a day, what is missing from it, and what is not proven."""

@@ -1,0 +1,332 @@
+"""The loss ledger of one day: every statement on `gaps`, `doubts`, `exchange_totals` and `judged`.
+
+Owns these rows, and applies the rules of `continuity` to them. Never touches a tick, never commits: what it writes
+stands in the transaction of the ticks that it was concluded from. Invariants: a gap is never deleted; each place in
+the journal is judged once, so a replay changes nothing; all times are of the journal's records, never of a clock.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from hk_tick_collector.hktime import may_trade_between, parse_time, session_of
+from hk_tick_collector.quality.continuity import (
+    MEASURED_ROWS_MAX,
+    Pending,
+    Stored,
+    begins_the_day,
+    hole_in,
+    judge_totals,
+    ordinals_count,
+    window_proves,
+)
+from hk_tick_collector.resumption import Cause, Resumption, gravest
+from hk_tick_collector.schema import PUSH_TYPES
+
+if TYPE_CHECKING:
+    import apsw
+
+    from hk_tick_collector.batch import Place
+    from hk_tick_collector.opend.messages import DayTotals
+    from hk_tick_collector.quality.continuity import Rise
+
+_PUSHED = 0  # push_type_id of a push
+_MADE_GOOD = 2  # push_data_type of what OpenD made good
+
+_LAST_RECEIVED_BY = (
+    "SELECT seq, ts_ms, recv_ts_ms FROM ticks WHERE symbol = ? AND seq > 0 AND recv_ts_ms <= ? "
+    "ORDER BY seq DESC LIMIT 1"
+)
+_FIRST_BEHIND = "SELECT seq, ts_ms FROM ticks WHERE symbol = ? AND seq > ? ORDER BY seq LIMIT 1"
+_TS_MS = "SELECT ts_ms FROM ticks WHERE symbol = ? AND seq = ?"
+_BETWEEN = "SELECT seq FROM ticks WHERE symbol = ? AND seq BETWEEN ? AND ? ORDER BY seq"
+_MEASURED = (
+    "SELECT seq, push_type_id, push_data_type FROM ticks WHERE symbol = ? AND seq BETWEEN 1 AND ? "
+    "ORDER BY seq DESC LIMIT ?"
+)
+_COUNT_MADE_GOOD = "SELECT count(*) FROM ticks WHERE symbol = ? AND seq > ? AND push_data_type = ?"
+_HOW_IT_CAME = (
+    "SELECT recv_ts_ms, push_type_id, push_data_type FROM ticks WHERE symbol = ? AND seq > ? AND seq < ? "
+    "ORDER BY recv_ts_ms DESC, seq DESC LIMIT 1"
+)
+_LAST_DIFFERENCE = (
+    "SELECT volume - our_volume FROM exchange_totals WHERE symbol = ? AND at_ms <= ? ORDER BY at_ms DESC LIMIT 1"
+)
+_LAST_TOTALS = "SELECT * FROM exchange_totals WHERE symbol = ? ORDER BY at_ms DESC LIMIT 1"
+_INSERT_TOTALS = "INSERT INTO exchange_totals VALUES (?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING"
+_DOUBTS = "SELECT * FROM doubts WHERE symbol = ? ORDER BY resumed_ms"
+_INSERT_DOUBT = "INSERT INTO doubts VALUES (?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING"
+_GAPS_WITHOUT_VOLUME = (
+    "SELECT resumed_ms, difference_before FROM gaps WHERE symbol = ? AND state = 'open' "
+    "AND evidence = 'ordinals' AND difference_before IS NOT NULL"
+)
+_TELL_VOLUME = (
+    "UPDATE gaps SET missing_volume = ?, difference_before = NULL WHERE symbol = ? AND resumed_ms = ? "
+    "AND evidence = 'ordinals'"
+)
+_INSERT_GAP = "INSERT INTO gaps VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,'open',NULL,NULL) ON CONFLICT DO NOTHING"
+_FILL = (
+    "UPDATE gaps SET state = 'filled', filled_ms = ?, filled_by = ? WHERE symbol = ? AND resumed_ms = ? AND cause = ?"
+)
+_CLOSE_BOUNDS = """
+UPDATE gaps SET (after_seq, after_ts_ms) = (
+  SELECT seq, ts_ms FROM ticks WHERE symbol = gaps.symbol AND seq > ifnull(before_seq, 0) AND recv_ts_ms > resumed_ms
+  ORDER BY seq LIMIT 1)
+WHERE symbol = ? AND after_seq IS NULL"""
+_SEQ_MAX: Final = 2**63 - 1
+
+
+class Doubt(NamedTuple):
+    """A row of `doubts`."""
+
+    symbol: str
+    resumed_ms: int
+    cause: str
+    since_ms: int | None
+    session: str
+    before_seq: int | None
+    before_ts_ms: int | None
+    difference_before: int | None
+
+
+class TotalsRow(NamedTuple):
+    """A row of `exchange_totals`."""
+
+    symbol: str
+    at_ms: int
+    volume: int
+    turnover: float
+    our_volume: int
+    our_turnover: float
+    our_rows: int
+    our_last_seq: int | None
+    settled: int
+    settled_last_seq: int | None
+
+    @property
+    def difference(self) -> int:
+        """The exchange's volume less ours, shares."""
+        return self.volume - self.our_volume
+
+
+class Window(NamedTuple):
+    """A GetTicker reply of one symbol: its least and greatest sequence, and when its earliest tick was traded."""
+
+    first_seq: int
+    last_seq: int
+    first_ts_ms: int
+
+
+class Ledger:
+    """The ledger of one day database, within a transaction of its owner."""
+
+    def __init__(self, con: apsw.Connection, day: str) -> None:
+        self._con = con
+        self._midnight_ms = parse_time(day + "000000").ms
+
+    def _all(self, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        return self._con.execute(sql, values).fetchall()
+
+    def is_judged(self, place: Place, recv_ts_ms: int) -> bool:
+        """Whether this place of the journal was judged before. A journal that began anew has later times."""
+        row = self._all("SELECT segment, offset, frame, recv_ts_ms FROM judged")
+        return bool(row) and tuple(place) <= row[0][:3] and recv_ts_ms <= row[0][3]
+
+    def note_judged(self, place: Place, recv_ts_ms: int) -> None:
+        """It is now."""
+        self._con.execute(
+            "INSERT INTO judged VALUES (1,?,?,?,?) ON CONFLICT (one) DO UPDATE SET segment = excluded.segment, "
+            "offset = excluded.offset, frame = excluded.frame, recv_ts_ms = max(recv_ts_ms, excluded.recv_ts_ms)",
+            (*place, recv_ts_ms),
+        )
+
+    # ---- the stream has resumed
+
+    def resumed(self, event: Resumption, at_ms: int) -> None:
+        """A doubt for each symbol, unless Hong Kong can't have traded since the stream was proven.
+
+        Args:
+            event: what the session said.
+            at_ms: when.
+        """
+        for symbol in event.symbols:
+            proven_ms = at_ms if event.since_ms is None else event.since_ms
+            before = self._all(_LAST_RECEIVED_BY, (symbol, proven_ms))
+            before_seq, before_ts_ms, last_recv_ms = before[0] if before else (None, None, None)
+            since_ms = event.since_ms
+            begin_ms = since_ms if since_ms is not None else last_recv_ms
+            offset_ms = event.clock_offset_ms
+            begin_ms = self._midnight_ms if begin_ms is None else max(begin_ms + offset_ms, self._midnight_ms)
+            if not may_trade_between(begin_ms, at_ms + offset_ms):
+                continue
+            differences = self._all(_LAST_DIFFERENCE, (symbol, proven_ms))
+            difference = differences[0][0] if differences else 0 if before_seq is None else None
+            session = session_of(begin_ms if since_ms is not None or before_ts_ms is None else before_ts_ms)
+            found = Doubt(symbol, at_ms, str(event.cause), since_ms, session, before_seq, before_ts_ms, difference)
+            self._doubt(found)
+
+    def _doubt(self, doubt: Doubt) -> None:
+        """Keep a doubt. One that begins behind the same tick is the same outage, which goes on."""
+        for other in self._doubts(doubt.symbol):
+            if other.before_seq == doubt.before_seq:
+                cause = str(gravest(Cause(other.cause), Cause(doubt.cause)))
+                self._con.execute(
+                    "UPDATE doubts SET cause = ? WHERE symbol = ? AND resumed_ms = ?",
+                    (cause, other.symbol, other.resumed_ms),
+                )
+                return
+        self._con.execute(_INSERT_DOUBT, doubt)
+
+    def _doubts(self, symbol: str) -> list[Doubt]:
+        return [Doubt(*row) for row in self._all(_DOUBTS, (symbol,))]
+
+    # ---- a window of OpenD's memory
+
+    def windowed(self, symbol: str, window: Window, at_ms: int) -> None:
+        """A backfill's reply: it may prove what was doubted, or ordinals may show what is missing."""
+        for doubt in self._doubts(symbol):
+            if self._is_proven(doubt, window):
+                self._drop(doubt)
+            elif doubt.before_seq is not None and window.last_seq > doubt.before_seq:
+                self._judge_by_ordinals(doubt, doubt.before_seq, window.last_seq, at_ms)
+        self._con.execute(_CLOSE_BOUNDS, (symbol,))
+
+    def _is_proven(self, doubt: Doubt, window: Window) -> bool:
+        if doubt.before_seq is not None:
+            reaches_back = window.first_seq <= doubt.before_seq
+        else:
+            reaches_back = window.first_ts_ms < self._midnight_ms or begins_the_day(window.first_seq)
+        ((made_good,),) = self._all(_COUNT_MADE_GOOD, (doubt.symbol, doubt.before_seq or 0, _MADE_GOOD))
+        return window_proves(Cause(doubt.cause), reaches_back=reaches_back, made_good=made_good)
+
+    def _judge_by_ordinals(self, doubt: Doubt, before_seq: int, last_seq: int, at_ms: int) -> None:
+        measured = [
+            Stored(seq, push_type == _PUSHED and data_type != _MADE_GOOD)
+            for seq, push_type, data_type in self._all(_MEASURED, (doubt.symbol, before_seq, MEASURED_ROWS_MAX))
+        ]
+        if not ordinals_count(measured[::-1]):
+            return
+        hole = hole_in([seq for (seq,) in self._all(_BETWEEN, (doubt.symbol, before_seq, last_seq))])
+        if hole is not None:
+            bounds = (hole.before_seq, self._ts_ms(doubt.symbol, hole.before_seq))
+            after = (hole.after_seq, self._ts_ms(doubt.symbol, hole.after_seq))
+            self._gap(doubt._replace(before_seq=bounds[0], before_ts_ms=bounds[1]), after, hole.missing, None, at_ms)
+        self._drop(doubt)
+
+    def _ts_ms(self, symbol: str, seq: int) -> int | None:
+        rows = self._all(_TS_MS, (symbol, seq))
+        return rows[0][0] if rows else None
+
+    def _drop(self, doubt: Doubt) -> None:
+        self._con.execute("DELETE FROM doubts WHERE symbol = ? AND resumed_ms = ?", (doubt.symbol, doubt.resumed_ms))
+
+    def _gap(
+        self, doubt: Doubt, after: tuple[int | None, int | None], missing: int | None, volume: int | None, at_ms: int
+    ) -> None:
+        evidence = "totals" if missing is None else "ordinals"
+        self._con.execute(
+            _INSERT_GAP,
+            (*doubt[:7], *after, missing, volume, evidence, doubt.difference_before, at_ms),
+        )
+
+    # ---- the exchange's totals
+
+    def totalled(self, totals: DayTotals, at_ms: int) -> None:
+        """A snapshot of one symbol: it may prove what was doubted, show what is missing, or that it was filled."""
+        con, symbol = self._con, totals.symbol
+        ours = self._all(
+            "SELECT volume_sum, turnover_sum, rows, last_seq FROM symbol_stats WHERE symbol = ?", (symbol,)
+        )
+        our_volume, our_turnover, our_rows, our_last_seq = ours[0] if ours else (0, 0.0, 0, None)
+        rows = self._all(_LAST_TOTALS, (symbol,))
+        last = TotalsRow(*rows[0]) if rows else None
+        difference = totals.volume - our_volume
+        doubts = {doubt.resumed_ms: doubt for doubt in self._doubts(symbol)}
+        pending = [(doubt.resumed_ms, doubt.difference_before) for doubt in doubts.values()]
+        pending += self._all(_GAPS_WITHOUT_VOLUME, (symbol,))
+        verdict = judge_totals(
+            last.settled if last else None,
+            last.difference if last else None,
+            difference,
+            [Pending(resumed, low) for resumed, low in sorted(pending) if low is not None],
+        )
+        for resumed in verdict.proven:
+            if resumed in doubts:
+                self._drop(doubts[resumed])
+            else:  # a gap that the totals know nothing of: what rises later is not its
+                con.execute(_TELL_VOLUME, (None, symbol, resumed))
+        for rise in verdict.rises:
+            assert last is not None
+            self._judge_rise(rise, doubts, last, at_ms)
+        has_settled = last is None or difference <= last.settled or bool(verdict.rises)
+        settled_last_seq = our_last_seq if has_settled or last is None else last.settled_last_seq
+        found = TotalsRow(
+            symbol, at_ms, totals.volume, totals.turnover, our_volume, our_turnover, our_rows, our_last_seq,
+            verdict.settled, settled_last_seq,
+        )  # fmt: skip
+        if last is None or found[2:] != last[2:]:
+            con.execute(_INSERT_TOTALS, found)
+        self._fill_by_totals(symbol, difference, at_ms)
+        con.execute(_CLOSE_BOUNDS, (symbol,))
+
+    def _judge_rise(self, rise: Rise, doubts: dict[int, Doubt], last: TotalsRow, at_ms: int) -> None:
+        """Turn doubts into a gap, tell a gap its volume, or, where there was no outage, find where ticks went."""
+        volume = rise.high - rise.low
+        doubted = [doubts[resumed] for resumed in rise.outages if resumed in doubts]
+        if doubted:
+            first = doubted[0]
+            cause = gravest(*(Cause(doubt.cause) for doubt in doubted))
+            behind = [seq for doubt in doubted if (seq := doubt.before_seq) is not None]
+            seq = max(behind, default=0)
+            after = self._all(_FIRST_BEHIND, (first.symbol, seq))
+            gap = first._replace(cause=str(cause), difference_before=rise.low)
+            self._gap(gap, after[0] if after else (None, None), None, volume, at_ms)
+            for doubt in doubted:
+                self._drop(doubt)
+        elif rise.outages:
+            told = volume if len(rise.outages) == 1 else None  # of several together, nobody knows which had how much
+            for resumed in rise.outages:
+                self._con.execute(_TELL_VOLUME, (told, last.symbol, resumed))
+        else:
+            # The rise was first seen by the snapshot before this one: what was lost is between the last that had
+            # nothing unexplained, and what came behind that one.
+            before_seq = last.settled_last_seq
+            before_ts_ms = None if before_seq is None else self._ts_ms(last.symbol, before_seq)
+            doubt = Doubt(
+                last.symbol, last.at_ms, str(Cause.UNKNOWN), None, session_of(before_ts_ms or last.at_ms),
+                before_seq, before_ts_ms, rise.low,
+            )  # fmt: skip
+            after = self._all(_FIRST_BEHIND, (last.symbol, last.our_last_seq or 0))
+            self._gap(doubt, after[0] if after else (None, None), None, volume, at_ms)
+
+    # ---- what came late
+
+    def fill(self) -> None:
+        """After ticks were fetched or made good: mark the gaps in whose ordinals none is missing any more."""
+        open_gaps = self._all(
+            "SELECT symbol, resumed_ms, cause, before_seq, after_seq FROM gaps "
+            "WHERE state = 'open' AND evidence = 'ordinals' AND after_seq IS NOT NULL"
+        )
+        for symbol, resumed_ms, cause, before_seq, after_seq in open_gaps:
+            sequences = [seq for (seq,) in self._all(_BETWEEN, (symbol, before_seq, after_seq))]
+            if hole_in(sequences) is None:
+                came_ms, how = self._how_it_came(symbol, before_seq, after_seq)
+                self._con.execute(_FILL, (came_ms, how, symbol, resumed_ms, cause))
+
+    def _fill_by_totals(self, symbol: str, difference: int, at_ms: int) -> None:
+        open_gaps = self._all(
+            "SELECT resumed_ms, cause, before_seq, after_seq FROM gaps WHERE symbol = ? AND state = 'open' "
+            "AND evidence = 'totals' AND difference_before >= ?",
+            (symbol, difference),
+        )
+        for resumed_ms, cause, before_seq, after_seq in open_gaps:
+            _, how = self._how_it_came(symbol, before_seq or 0, after_seq or _SEQ_MAX)
+            self._con.execute(_FILL, (at_ms, how, symbol, resumed_ms, cause))
+
+    def _how_it_came(self, symbol: str, before_seq: int, after_seq: int) -> tuple[int | None, str | None]:
+        """When and by what the last of the ticks between these came."""
+        rows = self._all(_HOW_IT_CAME, (symbol, before_seq, after_seq))
+        if not rows:
+            return None, None
+        came_ms, push_type, data_type = rows[0]
+        return came_ms, "made good" if data_type == _MADE_GOOD else PUSH_TYPES.get(push_type, str(push_type))

@@ -1,0 +1,445 @@
+"""The loss ledger as the writer keeps it, from real journals: what is concluded, where, and that a replay changes nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import apsw
+import pytest
+from support.ticks import DAY, DAY_MS, HSBC, OPEN_MS, TENCENT, push, pushes, reply, seq_at, ticker
+
+from hk_tick_collector import writer as writer_module
+from hk_tick_collector.db import DayDatabases
+from hk_tick_collector.db_read import open_readonly
+from hk_tick_collector.hktime import hk_text
+from hk_tick_collector.journal import CURSOR, DIRECTORY
+from hk_tick_collector.journal_append import Journal
+from hk_tick_collector.opend import frames
+from hk_tick_collector.opend import opend_pb2 as pb
+from hk_tick_collector.opend.messages import ProtoId, security_of
+from hk_tick_collector.opend.purpose import PURPOSES, Purpose
+from hk_tick_collector.quality.judge import FILE
+from hk_tick_collector.resumption import EVENT, Cause, Resumption
+from hk_tick_collector.writer import Writer, WriterSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+SEC = 1000
+TABLES = ("gaps", "doubts", "exchange_totals", "symbol_stats", "judged")
+
+
+def volume_of(ordinals: Iterable[int]) -> int:
+    """Shares in the ticks of these."""
+    return sum(int(ticker(n).volume) for n in ordinals)
+
+
+def snapshot(at_ms: int, **volumes: int) -> bytes:
+    """The frame of a GetSecuritySnapshot reply: `tencent` and `hsbc` have traded so much by the exchange's count."""
+    basics = []
+    for name, volume in volumes.items():
+        market, code = security_of({"tencent": TENCENT, "hsbc": HSBC}[name])
+        basics.append(
+            pb.Qot_GetSecuritySnapshot.SnapshotBasicData(
+                security=pb.Security(market=market, code=code), type=3, isSuspend=False, listTime="", lotSize=100,
+                priceSpread=0.2, updateTime=hk_text(at_ms)[:19], highPrice=0, openPrice=0, lowPrice=0, lastClosePrice=0,
+                curPrice=0, volume=volume, turnover=300.0 * volume, turnoverRate=0,
+            )
+        )  # fmt: skip
+    s2c = pb.Qot_GetSecuritySnapshot.S2C(snapshotList=[pb.Qot_GetSecuritySnapshot.Snapshot(basic=b) for b in basics])
+    body = pb.Qot_GetSecuritySnapshot.Response(retType=0, s2c=s2c).SerializeToString()
+    return frames.encode(ProtoId.QOT_GET_SECURITY_SNAPSHOT, 5 * PURPOSES + Purpose.TOTALS, body)
+
+
+class Tale:
+    """A journal that is told second by second from `OPEN_MS` on, and what writers make of it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.journal = Journal(root / DIRECTORY, segment_bytes=1 << 20, buffer_bytes=1 << 20, sync_ms=10)
+        self.journal.start()
+        self.now_ms = OPEN_MS
+
+    def hear(self, *raw: bytes) -> None:
+        """A record, a second after the one before."""
+        self.now_ms += SEC
+        self.journal.append_frames(1, self.now_ms, b"".join(raw))
+        assert self.journal.flush(60)
+
+    def resume(self, cause: Cause, since_ms: int | None, *symbols: str) -> None:
+        """The stream has resumed."""
+        self.now_ms += SEC
+        event = Resumption(cause, since_ms, 1000, 0, symbols or (TENCENT,))
+        self.journal.append_event(1, self.now_ms, {"event": EVENT, **event.fields()})
+        assert self.journal.flush(60)
+
+    def totals(self, **volumes: int) -> None:
+        """A snapshot."""
+        self.hear(snapshot(self.now_ms, **volumes))
+
+    def write(self, **settings: Any) -> None:  # noqa: ANN401
+        """Have a new writer store what there is."""
+        writer = Writer(WriterSettings(str(self.root), **settings))
+        while writer.step():
+            pass
+        writer.close()
+
+    def query(self, select: str, day: str = DAY) -> list[tuple[Any, ...]]:
+        """What a reader sees."""
+        con = open_readonly(self.root / f"{day}.db")
+        try:
+            return con.execute(select).fetchall()
+        finally:
+            con.close()
+
+    def gaps(self, columns: str = "symbol, cause, before_seq, after_seq, missing, evidence, state") -> list[Any]:
+        """The gaps."""
+        return self.query(f"SELECT {columns} FROM gaps ORDER BY symbol, resumed_ms")  # noqa: S608
+
+    def doubts(self) -> list[Any]:
+        """The doubts."""
+        return self.query("SELECT symbol, cause, before_seq FROM doubts ORDER BY symbol, resumed_ms")
+
+    def dump(self) -> dict[str, list[tuple[Any, ...]]]:
+        """All that is concluded."""
+        return {name: self.query(f"SELECT * FROM {name}") for name in TABLES}  # noqa: S608
+
+
+@pytest.fixture
+def tale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tale]:
+    """In DATA_ROOT `tmp_path`; nobody listens to its writers."""
+    monkeypatch.setattr(writer_module, "send", lambda _message: None)
+    made = Tale(tmp_path)
+    yield made
+    made.journal.close(5)
+
+
+def outage(tale: Tale, cause: Cause = Cause.CONNECTION_LOST) -> None:
+    """100 live ticks, then an outage."""
+    tale.hear(pushes(TENCENT, range(1, 101)))
+    since_ms = tale.now_ms
+    tale.now_ms += 20 * SEC
+    tale.resume(cause, since_ms)
+
+
+# ---- windows and ordinals
+
+
+def test_a_window_that_reaches_back_proves(tale: Tale) -> None:
+    """A doubt is there until then, with the bounds of the outage, and no gap."""
+    outage(tale)
+    tale.write()
+    assert tale.doubts() == [(TENCENT, "connection_lost", seq_at(100))]
+    tale.hear(reply(TENCENT, *(ticker(n) for n in range(90, 120))))
+    tale.write()
+    assert tale.doubts() == tale.gaps() == []
+
+
+def test_ordinals_tell_what_a_window_lacks(tale: Tale) -> None:
+    """The gap has its bounds, its number and its evidence; a poll that brings all of it fills it."""
+    outage(tale)
+    tale.hear(reply(TENCENT, *(ticker(n) for n in range(141, 200))))
+    tale.write()
+    assert tale.doubts() == []
+    assert tale.gaps() == [(TENCENT, "connection_lost", seq_at(100), seq_at(141), 40, "ordinals", "open")]
+    assert tale.gaps("session, since_ms IS NOT NULL, before_ts_ms, after_ts_ms, filled_ms") == [
+        ("morning", 1, OPEN_MS, OPEN_MS, None)
+    ]
+    tale.hear(reply(TENCENT, *(ticker(n) for n in range(101, 140)), purpose=Purpose.AUDIT))
+    tale.write()
+    assert tale.gaps("state") == [("open",)]
+    tale.hear(reply(TENCENT, ticker(140), purpose=Purpose.AUDIT))
+    tale.write()
+    assert tale.gaps("state, filled_by, filled_ms") == [("filled", "poll", tale.now_ms)]
+
+
+def test_ordinals_that_do_not_count_leave_a_doubt(tale: Tale) -> None:
+    """Where live pushes were not contiguous, a jump says nothing; nor does a window that does not reach back."""
+    tale.hear(pushes(TENCENT, range(1, 201, 2)))
+    tale.resume(Cause.CONNECTION_LOST, tale.now_ms)
+    tale.hear(reply(TENCENT, *(ticker(n) for n in range(241, 300))))
+    tale.write()
+    assert tale.gaps() == []
+    assert tale.doubts() == [(TENCENT, "connection_lost", seq_at(199))]
+
+
+@pytest.mark.parametrize(("first", "is_proven"), [(1, True), (2, False)])
+def test_the_first_ordinal_proves_the_days_beginning(tale: Tale, first: int, *, is_proven: bool) -> None:
+    """Nothing was stored before: the window itself has to begin with the day."""
+    tale.hear(pushes(HSBC, range(3)))
+    tale.resume(Cause.RECORDER_DOWN, None)
+    tale.hear(reply(TENCENT, *(ticker(n) for n in range(first, 50))))
+    tale.write()
+    assert bool(tale.doubts()) is not is_proven
+
+
+def test_a_window_into_the_day_before_proves_the_days_beginning(tale: Tale) -> None:
+    """Also for a symbol that has not traded today at all."""
+    tale.hear(pushes(HSBC, range(3)))
+    tale.resume(Cause.RECORDER_DOWN, None)
+    tale.hear(reply(TENCENT, *(ticker(n, OPEN_MS - DAY_MS) for n in range(50, 60))))
+    tale.write()
+    assert tale.doubts() == []
+
+
+@pytest.mark.parametrize(("made_good", "is_proven"), [(49, True), (50, False)])
+def test_what_opend_made_good_is_counted(tale: Tale, made_good: int, *, is_proven: bool) -> None:
+    """50 are the most, so there may have been more; ordinals do not count here."""
+    tale.hear(pushes(TENCENT, range(1, 201, 2)))
+    since_ms = tale.now_ms
+    late = [ticker(n, pushDataType=2) for n in range(301, 301 + 2 * made_good, 2)]
+    tale.hear(push(TENCENT, *late))
+    tale.resume(Cause.EXCHANGE_LOST, since_ms)
+    tale.hear(reply(TENCENT, *(ticker(n) for n in range(101, 201, 2)), *late))
+    tale.write()
+    assert bool(tale.doubts()) is not is_proven
+
+
+def test_what_opend_makes_good_late_fills(tale: Tale) -> None:
+    """Pushes that come late fill a gap as fetched ticks do."""
+    outage(tale)
+    tale.hear(reply(TENCENT, *(ticker(n) for n in range(102, 150))))
+    tale.hear(push(TENCENT, ticker(101, pushDataType=2)))
+    tale.write()
+    assert tale.gaps("missing, state, filled_by, filled_ms") == [(1, "filled", "made good", tale.now_ms)]
+
+
+def test_an_outage_that_goes_on_is_one(tale: Tale) -> None:
+    """Sessions that end before a tick has come add no doubt, but the gravest cause counts."""
+    outage(tale)
+    tale.resume(Cause.OPEND_DOWN, tale.now_ms)
+    tale.resume(Cause.CONNECTION_LOST, tale.now_ms)
+    tale.write()
+    assert tale.doubts() == [(TENCENT, "opend_down", seq_at(100))]
+
+
+@pytest.mark.parametrize(
+    ("since_ms", "at_ms", "is_doubted"),
+    [
+        (OPEN_MS + 6 * 3600 * SEC + 12 * 60 * SEC, OPEN_MS + 9 * 3600 * SEC, False),  # 16:12 to 19:00
+        (OPEN_MS + 5 * 3600 * SEC, OPEN_MS + 9 * 3600 * SEC, True),  # 15:00 to 19:00
+        (OPEN_MS + 6 * 3600 * SEC + 9 * 60 * SEC, OPEN_MS + 7 * 3600 * SEC, True),  # 16:09: the closing prints
+    ],
+)
+def test_an_outage_after_the_close_is_no_doubt(tale: Tale, since_ms: int, at_ms: int, *, is_doubted: bool) -> None:
+    """Where Hong Kong can't have traded nothing can be missing."""
+    tale.hear(pushes(TENCENT, range(1, 101)))
+    tale.now_ms = at_ms
+    tale.resume(Cause.CONNECTION_LOST, since_ms)
+    tale.write()
+    assert bool(tale.doubts()) is is_doubted
+
+
+# ---- totals
+
+
+def test_a_snapshot_is_compared_at_its_very_place(tale: Tale) -> None:
+    """Ticks that stand behind it in the same record are stored, and not counted."""
+    before, behind = range(1, 11), range(11, 21)
+    tale.hear(pushes(TENCENT, before), snapshot(OPEN_MS, tencent=volume_of(before)), pushes(TENCENT, behind))
+    tale.write()
+    assert tale.query("SELECT volume, our_volume, our_rows, our_last_seq, settled FROM exchange_totals") == [
+        (volume_of(before), volume_of(before), 10, seq_at(10), 0)
+    ]
+    assert tale.query("SELECT rows FROM symbol_stats") == [(20,)]
+
+
+def test_a_bad_tick_behind_a_mark_is_named_by_its_frame(tale: Tale) -> None:
+    """A record is cut at its marks; where a body came from is still told by its place in the whole of it."""
+    bad = push(TENCENT, ticker(5, price=float("nan")))
+    tale.hear(
+        pushes(TENCENT, range(2)), snapshot(OPEN_MS, tencent=0), push(TENCENT, ticker(3)), reply(HSBC, ticker(1)), bad
+    )
+    tale.write()
+    assert tale.query("SELECT frame, place FROM bad_ticks") == [(5, 0)]
+
+
+def test_totals_decide_what_nothing_else_can(tale: Tale) -> None:
+    """Proven where the difference has not grown; a gap with its volume where two in a row say the same."""
+    first = range(1, 201, 2)
+    tale.hear(pushes(TENCENT, first) + pushes(HSBC, first))
+    tale.totals(tencent=volume_of(first), hsbc=volume_of(first))
+    tale.resume(Cause.OPEND_DOWN, tale.now_ms, TENCENT, HSBC)
+    tale.hear(pushes(TENCENT, [301]))
+    ours = volume_of(first) + volume_of([301])
+    tale.totals(tencent=ours + 700, hsbc=volume_of(first))
+    tale.write()
+    assert tale.doubts() == [(TENCENT, "opend_down", seq_at(199))]
+    tale.totals(tencent=ours + 700, hsbc=volume_of(first))
+    tale.write()
+    assert tale.doubts() == []
+    assert tale.gaps("cause, before_seq, after_seq, missing, missing_volume, evidence") == [
+        ("opend_down", seq_at(199), seq_at(301), None, 700, "totals")
+    ]
+    assert len(tale.query("SELECT * FROM exchange_totals WHERE symbol = 'HK.00005'")) == 1, "nothing has changed"
+
+
+def test_a_loss_without_an_outage_is_located_between_two_snapshots(tale: Tale) -> None:
+    """By the last tick before the one that had nothing unexplained, and the first behind the one that had."""
+    tale.hear(pushes(TENCENT, range(1, 11)))
+    tale.totals(tencent=volume_of(range(1, 11)))
+    tale.hear(pushes(TENCENT, [11, 13, 14]))
+    tale.totals(tencent=volume_of(range(1, 15)))
+    tale.hear(pushes(TENCENT, [15, 16]))
+    tale.totals(tencent=volume_of(range(1, 17)))
+    tale.write()
+    expected = (TENCENT, "unknown", seq_at(10), seq_at(15), None, "totals")
+    assert tale.gaps() == [(*expected, "open")]
+    assert tale.gaps("missing_volume") == [(volume_of([12]),)]
+    tale.hear(reply(TENCENT, ticker(12), purpose=Purpose.AUDIT))
+    tale.totals(tencent=volume_of(range(1, 17)))
+    tale.write()
+    assert tale.gaps() == [(*expected, "filled")]
+    assert tale.gaps("filled_by") == [("poll",)]
+
+
+def test_a_gap_without_an_end_gets_one_when_a_tick_comes(tale: Tale) -> None:
+    """The last trade before lunch was lost: nothing is behind it yet."""
+    tale.hear(pushes(TENCENT, range(1, 11)))
+    for _ in range(2):
+        tale.totals(tencent=volume_of(range(1, 11)))
+    for _ in range(2):
+        tale.totals(tencent=volume_of(range(1, 12)))
+    tale.write()
+    assert tale.gaps("before_seq, after_seq") == [(seq_at(10), None)]
+    tale.hear(pushes(TENCENT, [12]))
+    tale.totals(tencent=volume_of(range(1, 13)))
+    tale.write()
+    assert tale.gaps("before_seq, after_seq, state") == [(seq_at(10), seq_at(12), "open")]
+
+
+def test_the_volume_of_a_gap_that_ordinals_have_shown_is_told_to_it(tale: Tale) -> None:
+    """It is one loss and one gap, whoever speaks of it."""
+    tale.hear(pushes(TENCENT, range(1, 101)))
+    tale.totals(tencent=volume_of(range(1, 101)))
+    tale.resume(Cause.CONNECTION_LOST, tale.now_ms)
+    tale.hear(reply(TENCENT, *(ticker(n) for n in range(103, 150))))
+    for _ in range(3):
+        tale.totals(tencent=volume_of(range(1, 150)))
+    tale.write()
+    assert tale.gaps("missing, missing_volume, evidence") == [(2, volume_of([101, 102]), "ordinals")]
+
+
+def test_totals_of_the_day_before_are_compared_with_that_day(tale: Tale) -> None:
+    """Before the opening OpenD may still tell them; a day that has no database gets none by it."""
+    tale.hear(pushes(TENCENT, range(1, 11)))
+    tale.now_ms += DAY_MS - 3600 * SEC
+    tale.hear(snapshot(OPEN_MS, tencent=volume_of(range(1, 11))), snapshot(OPEN_MS + DAY_MS, tencent=5))
+    tale.write()
+    assert tale.query("SELECT volume - our_volume FROM exchange_totals") == [(0,)]
+    assert [path.name for path in tale.root.glob("*.db")] == [f"{DAY}.db"]
+
+
+# ---- no database yet
+
+
+def test_an_event_makes_no_database_and_is_not_forgotten(tale: Tale) -> None:
+    """A writer that ends before the day's first tick leaves word for the next; the first tick makes the doubt."""
+    tale.resume(Cause.RECORDER_DOWN, None)
+    tale.write()
+    assert not list(tale.root.glob("*.db"))
+    assert (tale.root / DIRECTORY / FILE).exists()
+    tale.hear(pushes(HSBC, range(3)))
+    tale.write()
+    assert tale.doubts() == [(TENCENT, "recorder_down", None)]
+    tale.hear(pushes(HSBC, range(3, 6)))
+    tale.write()
+    assert (tale.root / DIRECTORY / FILE).read_text() == "[]"
+
+
+def test_an_unreadable_word_for_the_next_stops_nothing(tale: Tale, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is told, and the ticks are stored."""
+    (tale.root / DIRECTORY / FILE).write_text("{")
+    tale.hear(pushes(HSBC, range(3)))
+    tale.write()
+    assert len(tale.query("SELECT * FROM ticks")) == 3
+    assert "resumptions_unreadable" in capsys.readouterr().out
+
+
+# ---- a replay
+
+
+def live_through(tale: Tale) -> None:
+    """A bit of everything."""
+    tale.resume(Cause.RECORDER_DOWN, None, TENCENT, HSBC)
+    tale.hear(reply(TENCENT, *(ticker(n) for n in range(1, 5))), pushes(HSBC, range(1, 5)))
+    tale.totals(tencent=volume_of(range(1, 5)), hsbc=volume_of(range(1, 5)))
+    tale.hear(pushes(TENCENT, range(5, 101)))
+    tale.totals(tencent=volume_of(range(1, 101)), hsbc=volume_of(range(1, 6)))
+    tale.totals(tencent=volume_of(range(1, 101)), hsbc=volume_of(range(1, 6)))
+    tale.resume(Cause.CONNECTION_LOST, tale.now_ms, TENCENT, HSBC)
+    tale.hear(pushes(TENCENT, [160]), reply(TENCENT, *(ticker(n) for n in range(120, 161))), pushes(HSBC, [7]))
+    tale.hear(pushes(TENCENT, [161]), reply(HSBC, ticker(4), ticker(7)), snapshot(OPEN_MS, tencent=99999, hsbc=7777))
+    tale.totals(tencent=99999, hsbc=7777)
+    tale.resume(Cause.OPEND_DOWN, tale.now_ms, TENCENT, HSBC)
+    tale.hear(reply(TENCENT, *(ticker(n) for n in range(101, 120)), purpose=Purpose.AUDIT))
+    tale.totals(tencent=99999, hsbc=9999)
+    tale.hear(pushes(TENCENT, [170, 171]))
+    tale.totals(tencent=99999, hsbc=9999)
+
+
+def test_a_replay_over_what_is_stored_changes_nothing(tale: Tale) -> None:
+    """Without its cursor a writer stores all again; what was judged is not judged by what came later."""
+    live_through(tale)
+    tale.write()
+    before = tale.dump()
+    assert len(before["gaps"]) > 2
+    assert {gap[-3] for gap in before["gaps"]} == {"open", "filled"}
+    for _ in range(2):
+        (tale.root / DIRECTORY / CURSOR).unlink()
+        tale.write()
+        assert tale.dump() == before
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 100])
+def test_batches_make_no_difference(tale: Tale, batch_size: int) -> None:
+    """However the journal is cut, the same is concluded: so a rebuilt day equals the recorded one."""
+    live_through(tale)
+    tale.write()
+    whole = tale.dump()
+    (tale.root / DIRECTORY / CURSOR).unlink()
+    (tale.root / f"{DAY}.db").unlink()
+    tale.write(batch_size=batch_size)
+    assert tale.dump() == whole
+
+
+def test_an_error_at_the_commit_loses_no_conclusion(tale: Tale, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All is taken back, and concluded again with the ticks."""
+    live_through(tale)
+    writer = Writer(WriterSettings(str(tale.root)))
+
+    def full(*_args: object) -> None:
+        raise apsw.FullError("database or disk is full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("hk_tick_collector.db.DayDatabase.commit", full)
+        with pytest.raises(apsw.FullError):
+            writer.step()
+        writer.reset()
+    assert tale.query("SELECT count(*) FROM sqlite_schema WHERE name = 'gaps'") == [(1,)]
+    assert tale.gaps() == []
+    while writer.step():
+        pass
+    writer.close()
+    found = tale.dump()
+    (tale.root / DIRECTORY / CURSOR).unlink()
+    (tale.root / f"{DAY}.db").unlink()
+    tale.write()
+    assert tale.dump() == found
+    assert DayDatabases(tale.root, writer._pragmas).has(DAY)
+
+
+def test_a_journal_that_began_anew_is_judged(tale: Tale) -> None:
+    """Its places are lower than those that were judged, but its times are not."""
+    outage(tale)
+    tale.write()
+    tale.journal.close(5)
+    for path in (tale.root / DIRECTORY).iterdir():
+        path.unlink()
+    later = Tale(tale.root)
+    later.now_ms = tale.now_ms
+    later.hear(reply(TENCENT, *(ticker(n) for n in range(90, 120))))
+    later.write()
+    later.journal.close(5)
+    assert later.doubts() == []

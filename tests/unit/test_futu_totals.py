@@ -1,0 +1,100 @@
+"""Asking for the exchange's totals: how many at once, how often, and that a refusal harms nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.bodies import refusal
+
+from hk_tick_collector import futu_totals
+from hk_tick_collector.futu_link import UnansweredError
+from hk_tick_collector.futu_totals import CODES_MAX, ROUNDS_AFTER_PUSH, Totals
+from hk_tick_collector.opend import opend_pb2 as pb
+from hk_tick_collector.opend.messages import ProtoId, day_totals
+from hk_tick_collector.opend.purpose import Purpose
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ACCEPTED = pb.Qot_GetSecuritySnapshot.Response(retType=0, s2c=pb.Qot_GetSecuritySnapshot.S2C()).SerializeToString()
+
+
+class Link:
+    """Answers all calls alike, and keeps how many securities were asked for."""
+
+    def __init__(self, answer: Callable[[], bytes] = lambda: ACCEPTED) -> None:
+        self.pushes = 0
+        self.asked: list[int] = []
+        self._answer = answer
+
+    async def call(self, proto_id: int, request: bytes, _timeout_sec: float, purpose: Purpose) -> bytes:
+        """One call."""
+        assert (proto_id, purpose) == (ProtoId.QOT_GET_SECURITY_SNAPSHOT, Purpose.TOTALS)
+        self.asked.append(len(pb.Qot_GetSecuritySnapshot.Request.FromString(request).c2s.securityList))
+        return self._answer()
+
+
+def totals_on(link: Link) -> Totals:
+    """On that link."""
+    made: Any = link
+    return Totals(made, 1.0)
+
+
+def test_all_are_asked_for_in_parts() -> None:
+    """As many in a call as OpenD allows."""
+    link = Link()
+    asyncio.run(totals_on(link).ask([f"HK.{n:05}" for n in range(1, 2 * CODES_MAX + 2)]))
+    assert link.asked == [CODES_MAX, CODES_MAX, 1]
+
+
+def test_a_quiet_night_is_not_asked_for_again_and_again() -> None:
+    """Some rounds after the last push, all that there is to know is known; the next push begins them anew."""
+    link = Link()
+    totals = totals_on(link)
+    for _ in range(3):
+        link.pushes += 1
+        rounds = 0
+        while totals.is_due:
+            asyncio.run(totals.ask(["HK.00700"]))
+            rounds += 1
+        assert rounds == ROUNDS_AFTER_PUSH
+    totals.begin_anew()
+    assert totals.is_due
+
+
+def unanswered() -> bytes:
+    """No answer in time, on a link that lives."""
+    raise UnansweredError("no answer within 1 s")
+
+
+@pytest.mark.parametrize("answer", [lambda: refusal("too frequent"), unanswered, lambda: b"\xff\xff"])
+def test_a_refusal_is_told_once_and_harms_nothing(answer: Callable[[], bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The session goes on, and the next part is asked for."""
+    told: list[str] = []
+
+    class Log:
+        def warning(self, event: str, **_fields: object) -> None:
+            told.append(event)
+
+    monkeypatch.setattr(futu_totals, "log", Log())
+    link = Link(answer)
+    asyncio.run(totals_on(link).ask([f"HK.{n:05}" for n in range(1, CODES_MAX + 2)]))
+    assert link.asked == [CODES_MAX, 1]
+    assert told == ["totals_not_told"]
+
+
+def test_totals_are_read() -> None:
+    """Those of a market that nobody knows are left out; what OpenD wrote is given as it is."""
+    basics = [
+        pb.Qot_GetSecuritySnapshot.SnapshotBasicData(
+            security=pb.Security(market=market, code="00700"), type=3, isSuspend=False, listTime="", lotSize=100,
+            priceSpread=0.2, updateTime="2026-07-31 10:00:01", highPrice=0, openPrice=0, lowPrice=0, lastClosePrice=0,
+            curPrice=0, volume=5, turnover=6.5, turnoverRate=0,
+        )
+        for market in (1, 999)
+    ]  # fmt: skip
+    s2c = pb.Qot_GetSecuritySnapshot.S2C(snapshotList=[pb.Qot_GetSecuritySnapshot.Snapshot(basic=b) for b in basics])
+    body = pb.Qot_GetSecuritySnapshot.Response(retType=0, s2c=s2c).SerializeToString()
+    assert day_totals(body) == [("HK.00700", "2026-07-31 10:00:01", 5, 6.5)]
