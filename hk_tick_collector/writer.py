@@ -68,11 +68,14 @@ PUSH_DATA_MADE_GOOD = 2  # and for one that it got late, after it had lost the e
 _PUSH_DATA_TYPE = 9  # the place in a row
 
 
-def _has_made_good(share: DayShare) -> bool:
-    """Whether OpenD has made any of these pushes good; looked at by each symbol's ends, which saves most of it."""
-    return any(
-        PUSH_DATA_MADE_GOOD in {rows[0][_PUSH_DATA_TYPE], rows[-1][_PUSH_DATA_TYPE]} for rows in share.pushed.values()
-    )
+def _came_late(share: DayShare) -> set[str]:
+    """The symbols with ticks that may fill a gap: fetched, or made good, as the ends of what was pushed tell."""
+    made_good = {
+        symbol
+        for symbol, rows in share.pushed.items()
+        if PUSH_DATA_MADE_GOOD in {rows[0][_PUSH_DATA_TYPE], rows[-1][_PUSH_DATA_TYPE]}
+    }
+    return made_good | share.fetched.keys()
 
 
 class WriterSettings(NamedTuple):
@@ -190,8 +193,8 @@ class Writer:
             outcome.inserted += done.new
             outcome.duplicates += done.duplicates
             outcome.revisions += done.revisions
-            if done.new and (share.fetched or _has_made_good(share)):
-                Ledger(database.connection, day).fill()
+            if done.new and (late := _came_late(share)):
+                Ledger(database.connection, day).fill(sorted(late))
         self._note(chunk, outcome)
 
     def _commit(self, begun: dict[str, DayDatabase]) -> None:

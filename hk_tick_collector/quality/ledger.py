@@ -24,6 +24,8 @@ from hk_tick_collector.resumption import Cause, Resumption, gravest
 from hk_tick_collector.schema import PUSH_TYPES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import apsw
 
     from hk_tick_collector.batch import Place
@@ -65,6 +67,14 @@ _TELL_VOLUME = (
     "AND evidence = 'ordinals'"
 )
 _INSERT_GAP = "INSERT INTO gaps VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,'open',NULL,NULL) ON CONFLICT DO NOTHING"
+_OPEN_BY_ORDINALS = (
+    "SELECT resumed_ms, cause, before_seq, after_seq FROM gaps WHERE symbol = ? AND state = 'open' "
+    "AND evidence = 'ordinals'"
+)
+_OPEN_BY_TOTALS = (
+    "SELECT resumed_ms, cause, before_seq, after_seq FROM gaps WHERE symbol = ? AND state = 'open' "
+    "AND evidence = 'totals' AND difference_before >= ?"
+)
 _FILL = (
     "UPDATE gaps SET state = 'filled', filled_ms = ?, filled_by = ? WHERE symbol = ? AND resumed_ms = ? AND cause = ?"
 )
@@ -301,25 +311,17 @@ class Ledger:
 
     # ---- what came late
 
-    def fill(self) -> None:
-        """After ticks were fetched or made good: mark the gaps in whose ordinals none is missing any more."""
-        open_gaps = self._all(
-            "SELECT symbol, resumed_ms, cause, before_seq, after_seq FROM gaps "
-            "WHERE state = 'open' AND evidence = 'ordinals' AND after_seq IS NOT NULL"
-        )
-        for symbol, resumed_ms, cause, before_seq, after_seq in open_gaps:
-            sequences = [seq for (seq,) in self._all(_BETWEEN, (symbol, before_seq, after_seq))]
-            if hole_in(sequences) is None:
-                came_ms, how = self._how_it_came(symbol, before_seq, after_seq)
-                self._con.execute(_FILL, (came_ms, how, symbol, resumed_ms, cause))
+    def fill(self, symbols: Iterable[str]) -> None:
+        """After ticks of these were fetched or made good: mark the gaps in whose ordinals none is missing any more."""
+        for symbol in symbols:
+            for resumed_ms, cause, before_seq, after_seq in self._all(_OPEN_BY_ORDINALS, (symbol,)):
+                sequences = [seq for (seq,) in self._all(_BETWEEN, (symbol, before_seq, after_seq))]
+                if hole_in(sequences) is None:
+                    came_ms, how = self._how_it_came(symbol, before_seq, after_seq)
+                    self._con.execute(_FILL, (came_ms, how, symbol, resumed_ms, cause))
 
     def _fill_by_totals(self, symbol: str, difference: int, at_ms: int) -> None:
-        open_gaps = self._all(
-            "SELECT resumed_ms, cause, before_seq, after_seq FROM gaps WHERE symbol = ? AND state = 'open' "
-            "AND evidence = 'totals' AND difference_before >= ?",
-            (symbol, difference),
-        )
-        for resumed_ms, cause, before_seq, after_seq in open_gaps:
+        for resumed_ms, cause, before_seq, after_seq in self._all(_OPEN_BY_TOTALS, (symbol, difference)):
             _, how = self._how_it_came(symbol, before_seq or 0, after_seq or _SEQ_MAX)
             self._con.execute(_FILL, (at_ms, how, symbol, resumed_ms, cause))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -276,3 +278,37 @@ def test_a_gap_that_is_filled_later_says_so(stage: Stage) -> None:
     assert gaps
     assert set(stage.recorder.query("SELECT filled_by FROM gaps")) == {("backfill",)}
     assert all(ms is not None for (ms,) in stage.recorder.query("SELECT filled_ms FROM gaps"))
+
+
+def mixture(stage: Stage, random: Random) -> None:
+    """A fault of any kind, in its full length, with or without a burst in it."""
+    kind = random.choice(["cut", "refuse", "down", "restart", "outage", "kick", "lose", "kill"])
+    ticks = random.choice([0, 30, 300, 1400])
+    backfills = len(stage.recorder.log_lines("backfill_done"))
+    if kind == "kill":
+        stage.recorder.kill_all()
+    elif kind == "lose":
+        assert stage.sim.command("lose", n=3)["n"] == 3
+        return
+    elif kind == "cut":
+        assert stage.sim.command("cut")["n"] == 1
+    else:
+        fault, options = {"down": ("refuse", {"keep_cache": False})}.get(kind, (kind, {}))
+        assert stage.sim.command(fault, sec=round(random.uniform(0.5, 1.5), 1), **options)["n"] == 1
+    if ticks:
+        stage.sim.command("burst", ticks=ticks, symbols=[BUSIEST])
+    if kind == "kill":
+        stage.recorder.start()
+    stage.recorder.wait_for("backfill_done", backfills + 1)
+    until(lambda: not stage.sim.stats()["faults"], "the fault is over")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_happens_nothing_is_lost_in_silence(stage: Stage, seed: int) -> None:
+    """Faults by a seed, one after the other: each lost tick is inside a gap, and each open gap has a loss in it."""
+    random = Random(seed)
+    stage.begin("--ordinals", ORDINALS[seed % 3], rate=40)
+    for _ in range(5):
+        mixture(stage, random)
+        time.sleep(random.uniform(0, 2))  # so that some come before the one before is decided
+    stage.settle()

@@ -12,9 +12,12 @@ from hk_tick_collector import futu_client
 from hk_tick_collector.errors import RemoteProtocolError, SessionError
 from hk_tick_collector.futu_client import FutuClient
 from hk_tick_collector.futu_link import UnansweredError
+from hk_tick_collector.futu_outages import Outage
 from hk_tick_collector.futu_state import ClientSettings
+from hk_tick_collector.journal_append import wall_ms
 from hk_tick_collector.opend import opend_pb2 as pb
-from hk_tick_collector.opend.messages import RefusedError
+from hk_tick_collector.opend.messages import GtwEvent, Notice, NotifyType, RefusedError
+from hk_tick_collector.resumption import EVENT, Cause
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -159,3 +162,106 @@ def test_when_something_came_last_is_known_over_sessions() -> None:
     client._link, client.state.connected = made, True
     assert client.last_push_at == 50.0
     assert (client.pushes, client.bytes_received) == (6, 1400)
+
+
+# ---- why the stream may have missed something
+
+
+def told(journal: Journal) -> list[tuple[object, object]]:
+    """Cause and symbols of the resumptions."""
+    events = [event for event in journal.events if event["event"] == EVENT]
+    return [(event["cause"], list(event["symbols"])) for event in events]  # type: ignore[call-overload]
+
+
+class Ended:
+    """A link that is over."""
+
+    last_heard_ms, last_push_at = 5000, None
+
+    def __init__(self, paused_sec_ago: float | None = None) -> None:
+        self.paused_at = None if paused_sec_ago is None else time.monotonic() - paused_sec_ago
+
+
+@pytest.mark.parametrize(
+    ("link", "was_connected", "expected"),
+    [
+        (Ended(), True, Outage(Cause.CONNECTION_LOST, 5000)),
+        (Ended(1.0), True, Outage(Cause.JOURNAL_FULL, 5000)),
+        (Ended(1000.0), True, Outage(Cause.CONNECTION_LOST, 5000)),
+        (Ended(), False, Outage(Cause.OPEND_DOWN, 6000)),
+    ],
+)
+def test_a_session_that_ends_says_what_may_be_missing(
+    monkeypatch: pytest.MonkeyPatch, link: Ended, expected: Outage, *, was_connected: bool
+) -> None:
+    """From the last byte that was heard on; a link on which nothing was read has ended by that."""
+    monkeypatch.setattr(futu_client, "wall_ms", lambda: 6000)
+    client, _ = client_of()
+    client._outages.resume()
+    made: Any = link
+    client._link = made
+    client._note_outage(was_connected=was_connected)
+    assert client._outages.resume() == expected
+
+
+def test_without_room_in_the_journal_nothing_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session that is not begun for want of disk has the journal as its cause."""
+    client, journal = client_of()
+    client._outages.resume()
+    full: Any = journal
+    full.is_full, full.has_room, full.buffered_bytes, full.fault = True, True, 1, "full"
+    monkeypatch.setattr(futu_client, "wall_ms", lambda: 6000)
+    asyncio.run(client._wait_for_room())
+    assert client._outages.resume() == Outage(Cause.JOURNAL_FULL, 6000)
+
+
+@pytest.mark.parametrize(
+    ("lost", "regained", "cause"),
+    [
+        (
+            Notice(NotifyType.CONN_STATUS, None, qot_logined=False, text=""),
+            Notice(NotifyType.CONN_STATUS, None, qot_logined=True, text=""),
+            "exchange_lost",
+        ),
+        (
+            Notice(NotifyType.GTW_EVENT, GtwEvent.KICKED_OUT, None, ""),
+            Notice(NotifyType.QOT_RIGHT, None, None, ""),
+            "kicked_out",
+        ),
+        (None, Notice(NotifyType.QOT_RIGHT, None, None, ""), "unknown"),
+    ],
+)
+def test_a_notice_says_what_may_be_missing(lost: Notice | None, regained: Notice, cause: str) -> None:
+    """From the notice of the loss on; while it lasts, no totals are compared."""
+    client, _ = client_of()
+    client._outages.resume()
+    made: Any = Ended()
+    client._link = made
+    before_ms = wall_ms()
+    if lost is not None:
+        client._on_notice(lost)
+        assert client._outages.is_open
+        assert not client._missed.is_set()
+    client._on_notice(regained)
+    assert client._missed.is_set()
+    found = client._outages.resume()
+    assert found.cause == cause
+    assert lost is None or (found.since_ms is not None and before_ms <= found.since_ms <= wall_ms())
+
+
+def test_symbols_that_are_added_are_told_before_they_are_subscribed() -> None:
+    """Once: one that OpenD refuses again and again is told of no more."""
+    client, journal = client_of()
+    client._resume(Cause.RECORDER_DOWN, None, ["HK.00005"])
+
+    class Subscriber:
+        async def subscribe(self, symbols: list[str]) -> list[str]:
+            assert told(journal)[-1] == ("not_subscribed", symbols)
+            return []
+
+    made: Any = Subscriber()
+    nobody: Any = None
+    client.state.subscribed = ["HK.00005"]
+    for _ in range(3):
+        asyncio.run(client._add_wanting([], made, nobody))
+    assert told(journal) == [("recorder_down", ["HK.00005"]), ("not_subscribed", ["HK.00700"])]

@@ -20,7 +20,9 @@ from hk_tick_collector.hktime import (
     hk_midnight_ms,
     hk_text,
     is_trading_time,
+    may_trade_between,
     parse_time,
+    session_of,
     utc_text,
 )
 
@@ -227,3 +229,40 @@ def test_hong_kong_is_8_hours_ahead() -> None:
 def test_trading_time_is_the_clocks_alone(written: str, *, is_trading: bool) -> None:
     """Weekdays, from the pre-opening to noon and from one to the latest closing print, in Hong Kong."""
     assert is_trading_time(parse_time(written).ms) is is_trading
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "may_trade"),
+    [
+        ("2026-11-20 08:00:00", "2026-11-20 08:59:59", False),
+        ("2026-11-20 08:59:59", "2026-11-20 09:00:00", True),
+        ("2026-11-20 12:05:00", "2026-11-20 12:15:00", True),  # the closing auction of a half day
+        ("2026-11-20 16:10:30", "2026-11-20 23:00:00", True),  # the last prints
+        ("2026-11-20 16:11:01", "2026-11-23 08:59:59", False),  # a weekend
+        ("2026-11-20 16:11:01", "2026-11-23 09:00:00", True),
+        ("2026-11-18 17:00:00", "2026-11-19 17:00:00", True),  # a whole day in between
+        ("2026-11-21 09:30:00", "2026-11-22 15:00:00", False),
+        ("2026-11-20 10:00:00", "2026-11-20 10:00:00", True),
+    ],
+)
+def test_whether_hong_kong_may_have_traded(begin: str, end: str, *, may_trade: bool) -> None:
+    """Never no where there were trades: noon is no break, and prints come until after 16:10."""
+    assert may_trade_between(parse_time(begin).ms, parse_time(end).ms) is may_trade
+
+
+@pytest.mark.parametrize(
+    ("at", "session"),
+    [
+        ("2026-11-20 08:59:59", "closed"),
+        ("2026-11-20 09:20:00", "pre-opening"),
+        ("2026-11-20 09:30:00", "morning"),
+        ("2026-11-20 12:08:00", "lunch"),
+        ("2026-11-20 13:00:00", "afternoon"),
+        ("2026-11-20 16:08:00", "closing auction"),
+        ("2026-11-20 16:11:00", "closed"),
+        ("2026-11-21 10:00:00", "closed"),
+    ],
+)
+def test_a_moment_belongs_to_a_session(at: str, session: str) -> None:
+    """By the clock of Hong Kong alone."""
+    assert session_of(parse_time(at).ms) == session

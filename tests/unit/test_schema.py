@@ -14,12 +14,14 @@ from hk_tick_collector.db_read import check_data_root, open_readonly
 from hk_tick_collector.errors import ConfigError, DatabaseError, DatabaseNewerError
 from hk_tick_collector.schema import (
     APPLICATION_ID,
+    DAY_OF_TS,
     DIRECTIONS,
     MIGRATIONS,
     PUSH_TYPES,
     TICK_TYPES,
     VERSION,
     day_files,
+    day_of_ts,
     require_sqlite,
 )
 
@@ -164,6 +166,28 @@ def test_a_migration_is_all_or_nothing(path: Path, monkeypatch: pytest.MonkeyPat
     assert con.pragma("user_version") == VERSION + 2
     assert con.execute("SELECT x FROM added").get == 5
     con.close()
+
+
+def test_a_day_of_the_first_version_is_brought_up_to_date(path: Path) -> None:
+    """Its ticks stay, and it has a ledger from then on, as a new one has."""
+    con = apsw.Connection(str(path))
+    con.execute(MIGRATIONS[0].replace(DAY_OF_TS, day_of_ts(path)))
+    con.pragma("application_id", APPLICATION_ID)
+    con.pragma("user_version", 1)
+    con.executemany("INSERT INTO ticks VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", [row(TENCENT, seq_at(n)) for n in range(9)])
+    con.close()
+    assert open_readonly(path).pragma("user_version") == 1
+    DayDatabase(path, Pragmas()).close()
+    new = path.with_name("20260801.db")
+    DayDatabase(new, Pragmas()).close()
+    con, other = open_readonly(path), open_readonly(new)
+    tables = "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name"
+    assert con.execute(tables).fetchall() == other.execute(tables).fetchall()
+    assert con.pragma("user_version") == VERSION
+    assert con.execute("SELECT count(*) FROM ticks").get == 9
+    assert con.execute("SELECT count(*) FROM gaps").get == 0
+    con.close()
+    other.close()
 
 
 # ---- what users read

@@ -1,4 +1,4 @@
-"""The loss ledger as the writer keeps it, from real journals: what is concluded, where, and that a replay changes nothing."""
+"""The loss ledger as the writer keeps it, from real journals: what is concluded, and that a replay changes nothing."""
 
 from __future__ import annotations
 
