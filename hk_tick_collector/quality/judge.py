@@ -107,7 +107,8 @@ class Judge:
         if database is None:
             waiting = (day, event, place, recv_ts_ms)
             if waiting not in self._waiting:
-                self._waiting = [*self._waiting, waiting][-WAITING_MAX:]
+                newer = [other for other in self._waiting if other[0] >= day]  # no tick came: that was a holiday
+                self._waiting = [*newer, waiting][-WAITING_MAX:]
                 self._is_saved = False
             return
         ledger = Ledger(database.connection, day)
@@ -123,7 +124,7 @@ class Judge:
             (first_seq, first_ts_ms), (last_seq, last_ts_ms) = min(real), max(real)
             window = Window(first_seq, last_seq, first_ts_ms)
             # Of a symbol that has not traded today all is of days before: that too says something of today.
-            for day in sorted({hk_day(last_ts_ms), self._resumed_day} - {""}):
+            for day in sorted({hk_day(last_ts_ms), hk_day(mark.recv_ts_ms), self._resumed_day} - {""}):
                 database = databases(day)
                 if database is None:
                     continue

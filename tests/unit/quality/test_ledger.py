@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import apsw
 import pytest
-from support.ticks import DAY, DAY_MS, HSBC, OPEN_MS, TENCENT, push, pushes, reply, seq_at, ticker
+from support.ticks import DAY, DAY_MS, HSBC, NEXT_DAY, OPEN_MS, TENCENT, push, pushes, reply, seq_at, ticker
 
 from hk_tick_collector import writer as writer_module
 from hk_tick_collector.db import DayDatabases
@@ -178,6 +179,7 @@ def test_a_window_into_the_day_before_proves_the_days_beginning(tale: Tale) -> N
     """Also for a symbol that has not traded today at all."""
     tale.hear(pushes(HSBC, range(3)))
     tale.resume(Cause.RECORDER_DOWN, None)
+    tale.write()  # that one has ended when the window comes
     tale.hear(reply(TENCENT, *(ticker(n, OPEN_MS - DAY_MS) for n in range(50, 60))))
     tale.write()
     assert tale.doubts() == []
@@ -321,6 +323,34 @@ def test_the_volume_of_a_gap_that_ordinals_have_shown_is_told_to_it(tale: Tale) 
     assert tale.gaps("missing, missing_volume, evidence") == [(2, volume_of([101, 102]), "ordinals")]
 
 
+def test_the_end_of_a_gap_is_behind_all_that_may_be_missing(tale: Tale) -> None:
+    """A tick between the two snapshots may stand before the lost one, so it bounds nothing."""
+    tale.hear(pushes(TENCENT, range(1, 11)))
+    tale.totals(tencent=volume_of(range(1, 11)))
+    tale.hear(pushes(TENCENT, [11]))
+    for _ in range(2):
+        tale.totals(tencent=volume_of(range(1, 13)))
+    tale.hear(pushes(TENCENT, [13]))
+    tale.totals(tencent=volume_of(range(1, 14)))
+    tale.write()
+    assert tale.gaps("before_seq, after_seq") == [(seq_at(10), seq_at(13))]
+
+
+@pytest.mark.parametrize("counted", [0, 2])
+def test_a_later_loss_is_not_an_older_gaps(tale: Tale, counted: int) -> None:
+    """A gap that ordinals have shown takes its volume once, or none where the totals know nothing of it."""
+    tale.hear(pushes(TENCENT, range(1, 101)))
+    tale.totals(tencent=volume_of(range(1, 101)))
+    tale.resume(Cause.CONNECTION_LOST, tale.now_ms)
+    tale.hear(reply(TENCENT, ticker(103)))
+    exchange = volume_of([*range(1, 101), *range(101, 101 + counted), 103])
+    for more in (0, 0, 300, 300):
+        tale.totals(tencent=exchange + more)
+    tale.write()
+    volume = volume_of([101, 102]) if counted else None
+    assert tale.gaps("cause, missing, missing_volume") == [("connection_lost", 2, volume), ("unknown", None, 300)]
+
+
 def test_totals_of_the_day_before_are_compared_with_that_day(tale: Tale) -> None:
     """Before the opening OpenD may still tell them; a day that has no database gets none by it."""
     tale.hear(pushes(TENCENT, range(1, 11)))
@@ -346,6 +376,15 @@ def test_an_event_makes_no_database_and_is_not_forgotten(tale: Tale) -> None:
     tale.hear(pushes(HSBC, range(3, 6)))
     tale.write()
     assert (tale.root / DIRECTORY / FILE).read_text() == "[]"
+
+
+def test_a_holiday_leaves_nothing_behind(tale: Tale) -> None:
+    """What waited for a tick that never came is dropped on the next day."""
+    tale.resume(Cause.RECORDER_DOWN, None)
+    tale.now_ms += DAY_MS
+    tale.resume(Cause.CONNECTION_LOST, tale.now_ms)
+    tale.write()
+    assert [waiting[0] for waiting in json.loads((tale.root / DIRECTORY / FILE).read_text())] == [NEXT_DAY]
 
 
 def test_an_unreadable_word_for_the_next_stops_nothing(tale: Tale, capsys: pytest.CaptureFixture[str]) -> None:
