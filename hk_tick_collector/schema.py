@@ -187,6 +187,7 @@ CREATE TABLE gaps ({_BOUNDS}
 
 CREATE TABLE doubts ({_BOUNDS}
   difference_before INTEGER,
+  compared_seq INTEGER,
   PRIMARY KEY (symbol, resumed_ms)
 ) WITHOUT ROWID, STRICT;
 

@@ -52,12 +52,13 @@ _HOW_IT_CAME = (
     "ORDER BY recv_ts_ms DESC, seq DESC LIMIT 1"
 )
 _LAST_DIFFERENCE = (
-    "SELECT volume - our_volume FROM exchange_totals WHERE symbol = ? AND at_ms <= ? ORDER BY at_ms DESC LIMIT 1"
+    "SELECT volume - our_volume, our_last_seq FROM exchange_totals WHERE symbol = ? AND at_ms <= ? "
+    "ORDER BY at_ms DESC LIMIT 1"
 )
 _LAST_TOTALS = "SELECT * FROM exchange_totals WHERE symbol = ? ORDER BY at_ms DESC LIMIT 1"
 _INSERT_TOTALS = "INSERT INTO exchange_totals VALUES (?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING"
 _DOUBTS = "SELECT * FROM doubts WHERE symbol = ? ORDER BY resumed_ms"
-_INSERT_DOUBT = "INSERT INTO doubts VALUES (?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING"
+_INSERT_DOUBT = "INSERT INTO doubts VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING"
 _GAPS_WITHOUT_VOLUME = (
     "SELECT resumed_ms, difference_before FROM gaps WHERE symbol = ? AND state = 'open' "
     "AND evidence = 'ordinals' AND difference_before IS NOT NULL"
@@ -87,7 +88,7 @@ _SEQ_MAX: Final = 2**63 - 1
 
 
 class Doubt(NamedTuple):
-    """A row of `doubts`."""
+    """A row of `doubts`. `compared_seq` is the last tick that the totals before the outage had counted."""
 
     symbol: str
     resumed_ms: int
@@ -97,6 +98,7 @@ class Doubt(NamedTuple):
     before_seq: int | None
     before_ts_ms: int | None
     difference_before: int | None
+    compared_seq: int | None
 
 
 class TotalsRow(NamedTuple):
@@ -170,10 +172,10 @@ class Ledger:
             if not may_trade_between(begin_ms, at_ms + offset_ms):
                 continue
             differences = self._all(_LAST_DIFFERENCE, (symbol, proven_ms))
-            difference = differences[0][0] if differences else 0 if before_seq is None else None
+            difference, compared_seq = differences[0] if differences else (0 if before_seq is None else None, None)
             session = session_of(begin_ms if since_ms is not None or before_ts_ms is None else before_ts_ms)
-            found = Doubt(symbol, at_ms, str(event.cause), since_ms, session, before_seq, before_ts_ms, difference)
-            self._doubt(found)
+            bounds = (session, before_seq, before_ts_ms, difference, compared_seq)
+            self._doubt(Doubt(symbol, at_ms, str(event.cause), since_ms, *bounds))
 
     def _doubt(self, doubt: Doubt) -> None:
         """Keep a doubt. One that begins behind the same tick is the same outage, which goes on."""
@@ -216,12 +218,20 @@ class Ledger:
         ]
         if not ordinals_count(measured[::-1]):
             return
-        hole = hole_in([seq for (seq,) in self._all(_BETWEEN, (doubt.symbol, before_seq, last_seq))])
+        # A push that was lost just before the outage would be in the same rise of the totals: it is looked for as well.
+        first_seq = min(before_seq, doubt.compared_seq or before_seq)
+        hole = hole_in([seq for (seq,) in self._all(_BETWEEN, (doubt.symbol, first_seq, last_seq))])
         if hole is not None:
-            bounds = (hole.before_seq, self._ts_ms(doubt.symbol, hole.before_seq))
             after = (hole.after_seq, self._ts_ms(doubt.symbol, hole.after_seq))
-            self._gap(doubt._replace(before_seq=bounds[0], before_ts_ms=bounds[1]), after, hole.missing, None, at_ms)
+            cause = doubt.cause if hole.after_seq > before_seq else str(Cause.UNKNOWN)
+            gap = doubt._replace(cause=cause)
+            self._gap(self._from(gap, hole.before_seq), after, hole.missing, None, at_ms)
         self._drop(doubt)
+
+    def _from(self, doubt: Doubt, before_seq: int | None) -> Doubt:
+        """The same with another beginning."""
+        before_ts_ms = None if before_seq is None else self._ts_ms(doubt.symbol, before_seq)
+        return doubt._replace(before_seq=before_seq, before_ts_ms=before_ts_ms)
 
     def _ts_ms(self, symbol: str, seq: int) -> int | None:
         rows = self._all(_TS_MS, (symbol, seq))
@@ -248,6 +258,7 @@ class Ledger:
             "SELECT volume_sum, turnover_sum, rows, last_seq FROM symbol_stats WHERE symbol = ?", (symbol,)
         )
         our_volume, our_turnover, our_rows, our_last_seq = ours[0] if ours else (0, 0.0, 0, None)
+        our_turnover = round(our_turnover, 3)  # the sum's last digits depend on how ticks were cut into batches
         rows = self._all(_LAST_TOTALS, (symbol,))
         last = TotalsRow(*rows[0]) if rows else None
         difference = totals.volume - our_volume
@@ -289,7 +300,10 @@ class Ledger:
             behind = [seq for doubt in doubted if (seq := doubt.before_seq) is not None]
             seq = max(behind, default=0)
             after = self._all(_FIRST_BEHIND, (first.symbol, seq))
-            gap = first._replace(cause=str(cause), difference_before=rise.low)
+            # What went missing since the totals before is in this, also before the outage itself.
+            known = first.before_seq is not None and first.compared_seq is not None
+            begin = min(first.before_seq or 0, first.compared_seq or 0) if known else None
+            gap = self._from(first._replace(cause=str(cause), difference_before=rise.low), begin)
             self._gap(gap, after[0] if after else (None, None), None, volume, at_ms)
             for doubt in doubted:
                 self._drop(doubt)
@@ -304,7 +318,7 @@ class Ledger:
             before_ts_ms = None if before_seq is None else self._ts_ms(last.symbol, before_seq)
             doubt = Doubt(
                 last.symbol, last.at_ms, str(Cause.UNKNOWN), None, session_of(before_ts_ms or last.at_ms),
-                before_seq, before_ts_ms, rise.low,
+                before_seq, before_ts_ms, rise.low, None,
             )  # fmt: skip
             after = self._all(_FIRST_BEHIND, (last.symbol, last.our_last_seq or 0))
             self._gap(doubt, after[0] if after else (None, None), None, volume, at_ms)

@@ -323,6 +323,43 @@ def test_the_volume_of_a_gap_that_ordinals_have_shown_is_told_to_it(tale: Tale) 
     assert tale.gaps("missing, missing_volume, evidence") == [(2, volume_of([101, 102]), "ordinals")]
 
 
+def test_a_push_that_was_lost_just_before_an_outage_is_inside(tale: Tale) -> None:
+    """The totals rise by both, and nobody knows where: the gap begins where the totals were compared before."""
+    first = range(1, 201, 2)
+    tale.hear(pushes(TENCENT, first))
+    tale.totals(tencent=volume_of(first))
+    tale.hear(pushes(TENCENT, [203, 205]))  # and one in between never came
+    tale.resume(Cause.RECORDER_DOWN, None)
+    tale.hear(pushes(TENCENT, [301]))
+    for _ in range(2):
+        tale.totals(tencent=volume_of(first) + volume_of([203, 205, 301]) + 800)
+    tale.write()
+    assert tale.gaps("cause, before_seq, after_seq, missing_volume") == [
+        ("recorder_down", seq_at(199), seq_at(301), 800)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("window", "expected"),
+    [
+        (range(1205, 1211), ("unknown", seq_at(1202), seq_at(1205), 2)),
+        (range(1208, 1212), ("opend_down", seq_at(1202), seq_at(1208), 4)),
+    ],
+)
+def test_ordinals_tell_a_loss_before_an_outage_from_its_own(
+    tale: Tale, window: range, expected: tuple[object, ...]
+) -> None:
+    """A hole before the last tick that was stored is none of the outage."""
+    tale.hear(pushes(TENCENT, range(1, 1201)))
+    tale.totals(tencent=volume_of(range(1, 1201)))
+    tale.hear(pushes(TENCENT, [1201, 1202, 1205]))
+    tale.resume(Cause.OPEND_DOWN, tale.now_ms)
+    tale.hear(reply(TENCENT, *(ticker(n) for n in window)))
+    tale.write()
+    assert tale.gaps("cause, before_seq, after_seq, missing") == [expected]
+    assert tale.doubts() == []
+
+
 def test_the_end_of_a_gap_is_behind_all_that_may_be_missing(tale: Tale) -> None:
     """A tick between the two snapshots may stand before the lost one, so it bounds nothing."""
     tale.hear(pushes(TENCENT, range(1, 11)))
