@@ -35,7 +35,7 @@ from hk_tick_collector.intake import Intake
 from hk_tick_collector.journal import DIRECTORY, save_cursor
 from hk_tick_collector.mapping import Mapper, PushType
 from hk_tick_collector.quality.judge import Judge
-from hk_tick_collector.quality.ledger import Ledger
+from hk_tick_collector.quality.ledger import fill
 from hk_tick_collector.recorder_pipe import Parent, send
 from hk_tick_collector.wal import PACE_SEC_MAX
 
@@ -194,7 +194,7 @@ class Writer:
             outcome.duplicates += done.duplicates
             outcome.revisions += done.revisions
             if done.new and (late := _came_late(share)):
-                Ledger(database.connection, day).fill(sorted(late))
+                fill(database.connection, sorted(late))
         self._note(chunk, outcome)
 
     def _commit(self, begun: dict[str, DayDatabase]) -> None:

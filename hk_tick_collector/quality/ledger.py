@@ -325,24 +325,27 @@ class Ledger:
 
     # ---- what came late
 
-    def fill(self, symbols: Iterable[str]) -> None:
-        """After ticks of these were fetched or made good: mark the gaps in whose ordinals none is missing any more."""
-        for symbol in symbols:
-            for resumed_ms, cause, before_seq, after_seq in self._all(_OPEN_BY_ORDINALS, (symbol,)):
-                sequences = [seq for (seq,) in self._all(_BETWEEN, (symbol, before_seq, after_seq))]
-                if hole_in(sequences) is None:
-                    came_ms, how = self._how_it_came(symbol, before_seq, after_seq)
-                    self._con.execute(_FILL, (came_ms, how, symbol, resumed_ms, cause))
-
     def _fill_by_totals(self, symbol: str, difference: int, at_ms: int) -> None:
         for resumed_ms, cause, before_seq, after_seq in self._all(_OPEN_BY_TOTALS, (symbol, difference)):
-            _, how = self._how_it_came(symbol, before_seq or 0, after_seq or _SEQ_MAX)
+            _, how = _how_it_came(self._con, symbol, before_seq or 0, after_seq or _SEQ_MAX)
             self._con.execute(_FILL, (at_ms, how, symbol, resumed_ms, cause))
 
-    def _how_it_came(self, symbol: str, before_seq: int, after_seq: int) -> tuple[int | None, str | None]:
-        """When and by what the last of the ticks between these came."""
-        rows = self._all(_HOW_IT_CAME, (symbol, before_seq, after_seq))
-        if not rows:
-            return None, None
-        came_ms, push_type, data_type = rows[0]
-        return came_ms, "made good" if data_type == _MADE_GOOD else PUSH_TYPES.get(push_type, str(push_type))
+
+def fill(con: apsw.Connection, symbols: Iterable[str]) -> None:
+    """After ticks of these came late: mark the gaps in whose ordinals none is missing any more."""
+    for symbol in symbols:
+        gaps: list[tuple[Any, ...]] = con.execute(_OPEN_BY_ORDINALS, (symbol,)).fetchall()
+        for resumed_ms, cause, before_seq, after_seq in gaps:
+            between: list[tuple[Any, ...]] = con.execute(_BETWEEN, (symbol, before_seq, after_seq)).fetchall()
+            if hole_in([seq for (seq,) in between]) is None:
+                came_ms, how = _how_it_came(con, symbol, before_seq, after_seq)
+                con.execute(_FILL, (came_ms, how, symbol, resumed_ms, cause))
+
+
+def _how_it_came(con: apsw.Connection, symbol: str, before_seq: int, after_seq: int) -> tuple[int | None, str | None]:
+    """When and by what the last of the ticks between these came."""
+    rows: list[tuple[Any, ...]] = con.execute(_HOW_IT_CAME, (symbol, before_seq, after_seq)).fetchall()
+    if not rows:
+        return None, None
+    came_ms, push_type, data_type = rows[0]
+    return came_ms, "made good" if data_type == _MADE_GOOD else PUSH_TYPES.get(push_type, str(push_type))

@@ -19,6 +19,7 @@ import apsw
 from hk_tick_collector.db import CACHE_KIB, migrate
 from hk_tick_collector.db_read import readonly_uri
 from hk_tick_collector.errors import DatabaseError
+from hk_tick_collector.quality.ledger import fill
 from hk_tick_collector.repair.backup import sync
 from hk_tick_collector.repair.compare import CONTENT, Common, common, differs, symbols_of
 from hk_tick_collector.repair.look import at_rest, immutable_uri
@@ -75,8 +76,15 @@ OTHERS = (
         ("original_ts_ms", "ts_ms"),
     ),
     Table("bad_ticks", "s.recv_ts_ms"),
+    # Each of these tells of one recorder. Where both have the same key, what claims less stays: the gap that is open,
+    # the doubt that begins earlier.
+    Table("gaps", "s.state = 'filled'"),
+    Table("doubts", "ifnull(s.before_seq, 0)"),
+    Table("exchange_totals", "-s.our_rows"),
 )
 COUNTED_ANEW = ("symbol_stats",)
+# A place in one recorder's journal, which is not merged: in another's it would pass over what nobody has judged.
+LEFT_OUT = ("judged",)
 
 
 class TableCounts(NamedTuple):
@@ -165,6 +173,7 @@ def _unite(uris: Mapping[str, str], made: Path, progress: Progress) -> Union:
         con.execute("BEGIN")
         work = _Work(con, made.name, progress)
         done = Union(work.ticks(), work.count("main.ticks"), work.others(), work.disagreements())
+        fill(con, done.symbols)  # the one's gaps, with the other's ticks
         refresh_stats(con, done.symbols)
         con.execute("COMMIT")
         _check(con, done, made, progress)

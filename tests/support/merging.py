@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hk_tick_collector.mapping import Correction, Row
 
 # All that makes a row, and not the order in which a sum was added up.
-TABLES = ("ticks", "tick_revisions", "time_corrections", "bad_ticks")
+TABLES = ("ticks", "tick_revisions", "time_corrections", "bad_ticks", "gaps", "doubts", "exchange_totals")
 _STATS = (
     "SELECT symbol, rows, volume_sum, round(turnover_sum, 3), first_seq, last_seq, first_ts_ms, last_ts_ms, "
     "last_recv_ts_ms FROM symbol_stats ORDER BY symbol"

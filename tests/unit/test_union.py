@@ -16,7 +16,7 @@ from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.mapping import Correction
 from hk_tick_collector.repair import union
 from hk_tick_collector.repair.compare import Common
-from hk_tick_collector.repair.union import COUNTED_ANEW, EXAMPLES_MAX, OTHERS, TableCounts, Union, unite
+from hk_tick_collector.repair.union import COUNTED_ANEW, EXAMPLES_MAX, LEFT_OUT, OTHERS, TableCounts, Union, unite
 from hk_tick_collector.schema import APPLICATION_ID, VERSION
 
 if TYPE_CHECKING:
@@ -177,6 +177,56 @@ def test_bad_ticks_of_both_are_kept_once(two: Two) -> None:
     assert done.tables["bad_ticks"] == TableCounts(2, 1, 2, 0)
 
 
+def note(path: Path, table: str, *rows: tuple[Any, ...]) -> None:
+    """Add rows to a ledger's table."""
+    con = apsw.Connection(str(path))
+    con.executemany(f"INSERT INTO {table} VALUES ({','.join('?' * len(rows[0]))})", rows)  # noqa: S608
+    con.close()
+
+
+def gap(resumed_ms: int, before: int, after: int, evidence: str = "ordinals", filled_ms: int | None = None) -> Any:  # noqa: ANN401
+    """One that lacks what is between these ordinals."""
+    bounds = (TENCENT, resumed_ms, "opend_down", None, "morning", seq_at(before), OPEN_MS, seq_at(after), OPEN_MS)
+    state = ("open", None, None) if filled_ms is None else ("filled", filled_ms, "poll")
+    return (*bounds, after - before - 1, None, evidence, None, resumed_ms, *state)
+
+
+def test_the_ones_gaps_are_filled_by_the_others_ticks(two: Two) -> None:
+    """By ordinals, and only if none is missing any more; totals can not tell. Of two alike, the open one stays."""
+    record(two.a, ticks(1, 5, 6, 9))
+    record(two.b, ticks(1, 7, 9) + ticks(2, 3, 4, recv_ts_ms=OPEN_MS + 77))
+    note(two.a, "gaps", gap(10, 1, 5), gap(20, 6, 9), gap(30, 1, 5, "totals"), gap(50, 6, 9))
+    note(two.b, "gaps", gap(40, 1, 7), gap(50, 6, 9, filled_ms=60))
+    done = two.unite()
+    assert query(two.made, "SELECT resumed_ms, state, filled_ms, filled_by FROM gaps ORDER BY 1") == [
+        (10, "filled", OPEN_MS + 77, "push"),
+        (20, "open", None, None),
+        (30, "open", None, None),
+        (40, "filled", query(two.made, "SELECT max(recv_ts_ms) FROM ticks")[0][0], "push"),
+        (50, "open", None, None),
+    ]
+    assert done.tables["gaps"] == TableCounts(4, 2, 5, 0)
+
+
+@pytest.mark.parametrize("order", ["ab", "ba"])
+def test_doubts_and_totals_of_both_are_kept(order: str, two: Two) -> None:
+    """The wider doubt, and the totals of who had more; no place of a journal."""
+    one, other = (two.a, two.b)[:: 1 if order == "ab" else -1]
+    record(one, ticks(1, 2))
+    record(other, ticks(1, 2))
+    note(one, "doubts", (TENCENT, 10, "unknown", 5, "morning", seq_at(2), OPEN_MS, None, None))
+    note(other, "doubts", (TENCENT, 10, "unknown", 5, "morning", seq_at(1), OPEN_MS, None, None))
+    note(other, "doubts", (HSBC, 10, "unknown", 5, "morning", None, None, 0, None))
+    note(one, "exchange_totals", (TENCENT, 10, 900, 9.0, 700, 7.0, 7, seq_at(2), 200, seq_at(2)))
+    note(other, "exchange_totals", (TENCENT, 10, 900, 9.0, 800, 8.0, 8, seq_at(2), 100, seq_at(2)))
+    note(other, "judged", (1, 7, 8, 9, 10))
+    done = two.unite()
+    assert query(two.made, "SELECT symbol, before_seq FROM doubts ORDER BY 1") == [(HSBC, None), (TENCENT, seq_at(1))]
+    assert query(two.made, "SELECT our_volume FROM exchange_totals") == [(800,)]
+    assert query(two.made, "SELECT * FROM judged") == []
+    assert (done.tables["doubts"].merged, done.tables["exchange_totals"]) == (2, TableCounts(1, 1, 1, 0))
+
+
 @pytest.mark.parametrize("empty", [b"", None], ids=["no byte", "no table"])
 def test_a_file_without_its_first_transaction_has_nothing(empty: bytes | None, two: Two) -> None:
     """A recorder has just made it."""
@@ -315,12 +365,12 @@ def test_a_file_that_is_not_whole_is_refused(two: Two) -> None:
 
 
 def test_every_table_of_the_schema_is_united() -> None:
-    """Whoever adds one says how: a row in OTHERS."""
+    """Whoever adds one says how: a row in OTHERS, or why not."""
     con = apsw.Connection(":memory:")
     migrate(con, Path("a day"))
     names = {name for (name,) in con.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     con.close()
-    assert names == {"ticks", *(table.name for table in OTHERS), *COUNTED_ANEW}
+    assert names == {"ticks", *(table.name for table in OTHERS), *COUNTED_ANEW, *LEFT_OUT}
 
 
 def test_ticks_are_interleaved_and_never_sorted(two: Two) -> None:
