@@ -255,6 +255,9 @@ def test_symbols_that_are_added_are_told_before_they_are_subscribed() -> None:
     client._resume(Cause.RECORDER_DOWN, None, ["HK.00005"])
 
     class Subscriber:
+        def forget_all_but(self, symbols: list[str]) -> None:
+            assert "HK.00700" in symbols
+
         async def subscribe(self, symbols: list[str]) -> list[str]:
             assert told(journal)[-1] == ("not_subscribed", symbols)
             return []
