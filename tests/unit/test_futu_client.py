@@ -179,7 +179,12 @@ class Ended:
     last_heard_ms, last_push_at = 5000, None
 
     def __init__(self, paused_sec_ago: float | None = None) -> None:
-        self.paused_at = None if paused_sec_ago is None else time.monotonic() - paused_sec_ago
+        self._paused_sec_ago = paused_sec_ago
+
+    @property
+    def paused_at(self) -> float | None:
+        """Counted from now, not from when the table of cases was made."""
+        return None if self._paused_sec_ago is None else time.monotonic() - self._paused_sec_ago
 
 
 @pytest.mark.parametrize(
