@@ -6,13 +6,17 @@ The simulator speaks the server's half through `pb`, which is the generated modu
 
 from __future__ import annotations
 
-from enum import IntEnum
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
+import datetime as dt
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
 
 from google.protobuf.message import DecodeError as DecodeError  # noqa: PLC0414 - whoever parses must catch it
 
 from hk_tick_collector.errors import BadTickError, RemoteProtocolError, SessionError
 from hk_tick_collector.opend import opend_pb2 as pb
+from hk_tick_collector.opend.numbers import GtwEvent as GtwEvent  # noqa: PLC0414 - they are of the messages' language
+from hk_tick_collector.opend.numbers import NotifyType as NotifyType  # noqa: PLC0414
+from hk_tick_collector.opend.numbers import ProtoId as ProtoId  # noqa: PLC0414
+from hk_tick_collector.opend.numbers import RetType as RetType  # noqa: PLC0414
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,54 +26,9 @@ if TYPE_CHECKING:
 CLIENT_VERSION = 1011  # the protocol's: "10.11" as major * 100 + minor
 SUB_TYPE_TICKER = 4
 TICKER_REPLY_MAX = 1000
-
-
-class ProtoId(IntEnum):
-    """The calls of opend.proto by their number on the wire."""
-
-    INIT_CONNECT = 1001
-    GET_GLOBAL_STATE = 1002
-    NOTIFY = 1003
-    KEEP_ALIVE = 1004
-    QOT_SUB = 3001
-    QOT_REG_QOT_PUSH = 3002
-    QOT_GET_SUB_INFO = 3003
-    QOT_GET_BASIC_QOT = 3004
-    QOT_GET_TICKER = 3010
-    QOT_UPDATE_TICKER = 3011
-    QOT_GET_STATIC_INFO = 3202
-    QOT_GET_SECURITY_SNAPSHOT = 3203
-    QOT_GET_PLATE_SECURITY = 3205
-    QOT_REQUEST_TRADE_DATE = 3219
-    QOT_GET_MARKET_STATE = 3223
-
-
-class RetType(IntEnum):
-    """`retType` of a reply."""
-
-    SUCCEED = 0
-    FAILED = -1
-    TIMEOUT = -100
-    DISCONNECTED = -200
-    UNKNOWN = -400
-    INVALID = -500
-
-
-class GtwEvent(IntEnum):
-    """The notices of OpenD that change what we can record."""
-
-    LOGIN_FAILED = 4
-    KICKED_OUT = 7
-
-
-class NotifyType(IntEnum):
-    """Which part of a Notify is filled."""
-
-    GTW_EVENT = 1
-    PROGRAM_STATUS = 2
-    CONN_STATUS = 3
-    QOT_RIGHT = 4
-
+TRADE_DATE_MARKET_HK = 1  # Qot_Common.TradeDateMarket, which is not the market of a security
+# Qot_Common.TradeDateType: which sessions a trade date has.
+TRADE_DATE_TYPES: Final = {0: "whole", 1: "morning", 2: "afternoon"}
 
 _RESPONSES: dict[int, Any] = {
     ProtoId.INIT_CONNECT: pb.InitConnect.Response,
@@ -360,6 +319,35 @@ def day_totals(body: bytes) -> list[DayTotals]:
         for basic in basics
         if basic.security.market in _PREFIX_OF_MARKET and basic.security.code
     ]
+
+
+def request_trade_date(begin: dt.date, end: dt.date) -> bytes:
+    """Ask for Hong Kong's trade dates from `begin` to `end`, both included."""
+    return pb.Qot_RequestTradeDate.Request(
+        c2s=pb.Qot_RequestTradeDate.C2S(
+            market=TRADE_DATE_MARKET_HK, beginTime=begin.isoformat(), endTime=end.isoformat()
+        )
+    ).SerializeToString()
+
+
+def trade_dates(body: bytes) -> dict[str, str]:
+    """RequestTradeDate's reply: 'YYYYMMDD' → 'whole', 'morning' or 'afternoon', in OpenD's order.
+
+    A date that is absent is none, within what was asked for; closures decided on the day itself are not told.
+
+    Raises:
+        RefusedError: it is a refusal.
+        RemoteProtocolError: it is no such reply, or has a date or a type that we can't read: to leave that one out
+            would make it a holiday.
+    """
+    s2c = cast("pb.Qot_RequestTradeDate.Response", decode_reply(ProtoId.QOT_REQUEST_TRADE_DATE, body)).s2c
+    try:
+        return {
+            dt.date.fromisoformat(date.time[:10]).strftime("%Y%m%d"): TRADE_DATE_TYPES[date.tradeDateType]
+            for date in s2c.tradeDateList
+        }
+    except (ValueError, TypeError, KeyError) as exc:  # TypeError: protobuf gives bytes for what is no UTF-8
+        raise RemoteProtocolError(f"QOT_REQUEST_TRADE_DATE tells a date that can't be read: {exc}") from exc
 
 
 def get_global_state() -> bytes:

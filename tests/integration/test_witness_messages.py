@@ -6,6 +6,7 @@ a field of ours that they don't have, or have otherwise, would be read as someth
 
 from __future__ import annotations
 
+import datetime as dt
 import importlib
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +15,7 @@ from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.descriptor import FieldDescriptor
 
 from hk_tick_collector.opend import opend_pb2 as pb
-from hk_tick_collector.opend.messages import ProtoId
+from hk_tick_collector.opend.messages import TRADE_DATE_MARKET_HK, TRADE_DATE_TYPES, ProtoId, request_trade_date
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -143,6 +144,21 @@ def test_calls_have_the_published_numbers() -> None:
     }
     assert set(theirs) == set(ProtoId)
     assert all(ours.value == number for ours, number in theirs.items())
+
+
+def test_trade_dates_have_the_published_numbers() -> None:
+    """The market's number is no security's, and each type of theirs is one of ours."""
+    common = importlib.import_module("futu.common.pb.Qot_Common_pb2")
+    assert common.TradeDateMarket.Value("TradeDateMarket_HK") == TRADE_DATE_MARKET_HK
+    theirs = {number: name.removeprefix("TradeDateType_").lower() for name, number in common.TradeDateType.items()}
+    assert theirs == TRADE_DATE_TYPES
+
+
+def test_a_request_for_trade_dates_is_theirs() -> None:
+    """The same bytes as their message makes of the same dates."""
+    theirs = importlib.import_module("futu.common.pb.Qot_RequestTradeDate_pb2").Request()
+    theirs.c2s.market, theirs.c2s.beginTime, theirs.c2s.endTime = 1, "2026-07-24", "2026-08-14"
+    assert request_trade_date(dt.date(2026, 7, 24), dt.date(2026, 8, 14)) == theirs.SerializeToString()
 
 
 def _fill(message: Message, published: Descriptor, seed: int = 1) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import pytest
@@ -117,6 +118,38 @@ def test_plate_members_stand_in_opends_order() -> None:
         basic.security.market, basic.security.code = 1, code
         basic.id, basic.lotSize, basic.secType, basic.name, basic.listTime = 1, 100, 3, "x", "2004-06-16"
     assert messages.plate_members(reply.SerializeToString()) == ["HK.00700", "HK.00005"]
+
+
+def trade_date_body(*dates: tuple[str, int | None]) -> bytes:
+    """RequestTradeDate's reply; None: without a type."""
+    made = pb.Qot_RequestTradeDate.Response(retType=0, s2c=pb.Qot_RequestTradeDate.S2C())
+    for time, kind in dates:
+        date = made.s2c.tradeDateList.add(time=time)
+        if kind is not None:
+            date.tradeDateType = kind
+    return made.SerializeToString()
+
+
+def test_trade_dates_are_asked_for_by_hong_kongs_own_number() -> None:
+    """Days without a clock time, both included."""
+    body = messages.request_trade_date(dt.date(2026, 12, 24), dt.date(2027, 1, 4))
+    c2s = pb.Qot_RequestTradeDate.Request.FromString(body).c2s
+    assert (c2s.market, c2s.beginTime, c2s.endTime) == (1, "2026-12-24", "2027-01-04")
+
+
+def test_trade_dates_say_which_sessions_there_are() -> None:
+    """One without a type is whole, which is the published default."""
+    body = trade_date_body(("2026-12-23", 0), ("2026-12-24", 1), ("2026-12-28 00:00:00", 2), ("2026-12-29", None))
+    expected = {"20261223": "whole", "20261224": "morning", "20261228": "afternoon", "20261229": "whole"}
+    assert messages.trade_dates(body) == expected
+    assert messages.trade_dates(trade_date_body()) == {}
+
+
+@pytest.mark.parametrize("date", [("2026-12-24", 9), ("tomorrow", 0), ("", 0), ("2026-13-01", 0)])
+def test_a_trade_date_that_nobody_can_read_is_no_holiday(date: tuple[str, int]) -> None:
+    """It must not be left out in silence: what is absent is closed."""
+    with pytest.raises(RemoteProtocolError, match=r"^QOT_REQUEST_TRADE_DATE tells a date that can't be read: "):
+        messages.trade_dates(trade_date_body(("2026-12-23", 0), date))
 
 
 def test_global_state_is_read() -> None:
