@@ -44,13 +44,17 @@ class Mark(NamedTuple):
         place: where it stands.
         recv_ts_ms: when it was received.
         resumption: the stream has resumed; or None.
-        totals: the body of a GetSecuritySnapshot reply; or None. If it is neither, it is the end of a backfill's reply.
+        totals: the body of a GetSecuritySnapshot reply; or None.
+        trade_dates: the body of a RequestTradeDate reply; or None.
+
+    If it is none of these, it is the end of a backfill's reply.
     """
 
     place: Place
     recv_ts_ms: int
     resumption: Resumption | None = None
     totals: bytes | None = None
+    trade_dates: bytes | None = None
 
 
 class Part:
@@ -110,6 +114,8 @@ def _mark_of(frame: Frame, number: int, record: Record) -> Mark | None:
         return Mark(place, record.recv_ts_ms)
     if frame.proto_id == ProtoId.QOT_GET_SECURITY_SNAPSHOT and purpose is Purpose.TOTALS:
         return Mark(place, record.recv_ts_ms, totals=frame.body)
+    if frame.proto_id == ProtoId.QOT_REQUEST_TRADE_DATE:
+        return Mark(place, record.recv_ts_ms, trade_dates=frame.body)
     return None
 
 

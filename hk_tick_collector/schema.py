@@ -168,8 +168,9 @@ _BOUNDS = """
   before_seq INTEGER,
   before_ts_ms INTEGER,"""
 
-# Continuity: what is missing, what is not proven yet, and the exchange's word for it. `judged` is how far in the
-# journal all of it has been drawn, so that what is stored again is not judged again.
+# Continuity: what is missing, what is not proven yet, and the exchange's word for it; what was to be recorded, and when
+# that was interrupted. `judged` is how far in the journal all of it has been drawn, so that what is stored again is not
+# judged again.
 _VERSION_2 = f"""
 CREATE TABLE gaps ({_BOUNDS}
   after_seq INTEGER,
@@ -202,7 +203,26 @@ CREATE TABLE exchange_totals (
   our_last_seq INTEGER,
   settled INTEGER NOT NULL,
   settled_last_seq INTEGER,
+  until_ms INTEGER NOT NULL,
   PRIMARY KEY (symbol, at_ms)
+) WITHOUT ROWID, STRICT;
+
+CREATE TABLE recorded (
+  symbol TEXT NOT NULL PRIMARY KEY,
+  since_ms INTEGER NOT NULL
+) WITHOUT ROWID, STRICT;
+
+CREATE TABLE outages (
+  resumed_ms INTEGER NOT NULL,
+  cause TEXT NOT NULL,
+  since_ms INTEGER,
+  symbols INTEGER NOT NULL,
+  PRIMARY KEY (resumed_ms, cause)
+) WITHOUT ROWID, STRICT;
+
+CREATE TABLE trade_dates (
+  day TEXT NOT NULL PRIMARY KEY,
+  date_type TEXT NOT NULL
 ) WITHOUT ROWID, STRICT;
 
 CREATE TABLE judged (

@@ -16,8 +16,8 @@ from hk_tick_collector.config import load_settings
 from hk_tick_collector.data_root import RECORDER_LOCK, WRITER_LOCK, is_locked
 from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.hktime import HK
+from hk_tick_collector.look import is_empty
 from hk_tick_collector.repair.compare import Difference, compare
-from hk_tick_collector.repair.look import is_empty
 from hk_tick_collector.repair.rebuild import (
     Derived,
     coverage,

@@ -1,4 +1,4 @@
-"""The loss ledger of one day: every statement on `gaps`, `doubts`, `exchange_totals` and `judged`.
+"""The loss ledger of one day: every statement on `gaps`, `doubts`, `exchange_totals`, and what was to be recorded.
 
 Owns these rows, and applies the rules of `continuity` to them. Never touches a tick, never commits: what it writes
 stands in the transaction of the ticks that it was concluded from. Invariants: a gap is never deleted; each place in
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from hk_tick_collector.hktime import may_trade_between, parse_time, session_of
+from hk_tick_collector.hktime import DAY_MS, may_trade_between, parse_time, session_of
 from hk_tick_collector.quality.continuity import (
     MEASURED_ROWS_MAX,
     Pending,
@@ -56,7 +56,13 @@ _LAST_DIFFERENCE = (
     "ORDER BY at_ms DESC LIMIT 1"
 )
 _LAST_TOTALS = "SELECT * FROM exchange_totals WHERE symbol = ? ORDER BY at_ms DESC LIMIT 1"
-_INSERT_TOTALS = "INSERT INTO exchange_totals VALUES (?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING"
+_INSERT_TOTALS = "INSERT INTO exchange_totals VALUES (?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING"
+_TOTALS_STAND = "UPDATE exchange_totals SET until_ms = max(until_ms, ?) WHERE symbol = ? AND at_ms = ?"
+_INSERT_RECORDED = "INSERT INTO recorded VALUES (?,?) ON CONFLICT (symbol) DO UPDATE SET since_ms = min(since_ms, ?)"
+_INSERT_OUTAGE = "INSERT INTO outages VALUES (?,?,?,?) ON CONFLICT DO NOTHING"
+_INSERT_TRADE_DATE = (
+    "INSERT INTO trade_dates VALUES (?,?) ON CONFLICT (day) DO UPDATE SET date_type = excluded.date_type"
+)
 _DOUBTS = "SELECT * FROM doubts WHERE symbol = ? ORDER BY resumed_ms"
 _INSERT_DOUBT = "INSERT INTO doubts VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING"
 _GAPS_WITHOUT_VOLUME = (
@@ -114,6 +120,7 @@ class TotalsRow(NamedTuple):
     our_last_seq: int | None
     settled: int
     settled_last_seq: int | None
+    until_ms: int
 
     @property
     def difference(self) -> int:
@@ -134,6 +141,7 @@ class Ledger:
 
     def __init__(self, con: apsw.Connection, day: str) -> None:
         self._con = con
+        self._day = day
         self._midnight_ms = parse_time(day + "000000").ms
 
     def _all(self, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -152,24 +160,41 @@ class Ledger:
             (*place, recv_ts_ms),
         )
 
+    def note_trade_date(self, date_type: str) -> None:
+        """How long the exchange trades on this day, by OpenD's calendar."""
+        self._con.execute(_INSERT_TRADE_DATE, (self._day, date_type))
+
     # ---- the stream has resumed
 
     def resumed(self, event: Resumption, at_ms: int) -> None:
         """A doubt for each symbol, unless Hong Kong can't have traded since the stream was proven.
 
+        On a day before that of the event the outage lasts to that day's end, and there is no doubt of a symbol whose
+        totals were seen after its last trade.
+
         Args:
             event: what the session said.
             at_ms: when.
         """
+        offset_ms = event.clock_offset_ms
+        end_ms = min(at_ms + offset_ms, self._midnight_ms + DAY_MS - 1)
+        is_over = end_ms < at_ms + offset_ms
+        proven_ms = at_ms if event.since_ms is None else event.since_ms
+        self._con.execute(_INSERT_OUTAGE, (at_ms, str(event.cause), event.since_ms, len(event.symbols)))
         for symbol in event.symbols:
-            proven_ms = at_ms if event.since_ms is None else event.since_ms
             before = self._all(_LAST_RECEIVED_BY, (symbol, proven_ms))
             before_seq, before_ts_ms, last_recv_ms = before[0] if before else (None, None, None)
+            if is_over:
+                last = self._all(_LAST_TOTALS, (symbol,))
+                seen_ms = TotalsRow(*last[0]).until_ms if last else self._midnight_ms
+                if not may_trade_between(seen_ms, end_ms):
+                    continue
+            else:
+                self._con.execute(_INSERT_RECORDED, (symbol, at_ms, at_ms))
             since_ms = event.since_ms
             begin_ms = since_ms if since_ms is not None else last_recv_ms
-            offset_ms = event.clock_offset_ms
             begin_ms = self._midnight_ms if begin_ms is None else max(begin_ms + offset_ms, self._midnight_ms)
-            if not may_trade_between(begin_ms, at_ms + offset_ms):
+            if not may_trade_between(begin_ms, end_ms):
                 continue
             differences = self._all(_LAST_DIFFERENCE, (symbol, proven_ms))
             difference, compared_seq = differences[0] if differences else (0 if before_seq is None else None, None)
@@ -220,7 +245,10 @@ class Ledger:
             return
         # A push that was lost just before the outage would be in the same rise of the totals: it is looked for as well.
         first_seq = min(before_seq, doubt.compared_seq or before_seq)
-        hole = hole_in([seq for (seq,) in self._all(_BETWEEN, (doubt.symbol, first_seq, last_seq))])
+        sequences = [seq for (seq,) in self._all(_BETWEEN, (doubt.symbol, first_seq, last_seq))]
+        if sequences[-1:] <= [before_seq]:
+            return  # nothing of this day has come since: there is no other end
+        hole = hole_in(sequences)
         if hole is not None:
             after = (hole.after_seq, self._ts_ms(doubt.symbol, hole.after_seq))
             cause = doubt.cause if hole.after_seq > before_seq else str(Cause.UNKNOWN)
@@ -251,8 +279,14 @@ class Ledger:
 
     # ---- the exchange's totals
 
-    def totalled(self, totals: DayTotals, at_ms: int) -> None:
-        """A snapshot of one symbol: it may prove what was doubted, show what is missing, or that it was filled."""
+    def totalled(self, totals: DayTotals, at_ms: int, opend_ms: int) -> None:
+        """A snapshot of one symbol: it may prove what was doubted, show what is missing, or that it was filled.
+
+        Args:
+            totals: what the exchange counts.
+            at_ms: when it was received, by the host's clock.
+            opend_ms: the same by OpenD's.
+        """
         con, symbol = self._con, totals.symbol
         ours = self._all(
             "SELECT volume_sum, turnover_sum, rows, last_seq FROM symbol_stats WHERE symbol = ?", (symbol,)
@@ -283,10 +317,12 @@ class Ledger:
         settled_last_seq = our_last_seq if has_settled or last is None else last.settled_last_seq
         found = TotalsRow(
             symbol, at_ms, totals.volume, totals.turnover, our_volume, our_turnover, our_rows, our_last_seq,
-            verdict.settled, settled_last_seq,
+            verdict.settled, settled_last_seq, opend_ms,
         )  # fmt: skip
-        if last is None or found[2:] != last[2:]:
+        if last is None or found[2:-1] != last[2:-1]:
             con.execute(_INSERT_TOTALS, found)
+        else:
+            con.execute(_TOTALS_STAND, (opend_ms, symbol, last.at_ms))
         self._fill_by_totals(symbol, difference, at_ms)
         con.execute(_CLOSE_BOUNDS, (symbol,))
 

@@ -20,8 +20,8 @@ import apsw
 
 from hk_tick_collector.data_root import RECORDER_LOCK, WRITER_LOCK, hold_lock
 from hk_tick_collector.errors import AlreadyRunningError, ConfigError, DatabaseError
+from hk_tick_collector.look import is_empty, look
 from hk_tick_collector.repair.backup import back_up, own_like
-from hk_tick_collector.repair.look import is_empty, look
 from hk_tick_collector.repair.rules import Finding
 from hk_tick_collector.repair.tick_file import TickFile
 

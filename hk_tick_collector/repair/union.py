@@ -19,10 +19,10 @@ import apsw
 from hk_tick_collector.db import CACHE_KIB, migrate
 from hk_tick_collector.db_read import readonly_uri
 from hk_tick_collector.errors import DatabaseError
+from hk_tick_collector.look import at_rest, immutable_uri
 from hk_tick_collector.quality.ledger import fill
 from hk_tick_collector.repair.backup import sync
 from hk_tick_collector.repair.compare import CONTENT, Common, common, differs, symbols_of
-from hk_tick_collector.repair.look import at_rest, immutable_uri
 from hk_tick_collector.repair.stats import refresh_stats
 
 if TYPE_CHECKING:
@@ -81,6 +81,9 @@ OTHERS = (
     Table("gaps", "s.state = 'filled'"),
     Table("doubts", "ifnull(s.before_seq, 0)"),
     Table("exchange_totals", "-s.our_rows"),
+    Table("recorded", "s.since_ms"),
+    Table("outages", "-s.symbols"),
+    Table("trade_dates", "s.date_type"),
 )
 COUNTED_ANEW = ("symbol_stats",)
 # A place in one recorder's journal, which is not merged: in another's it would pass over what nobody has judged.

@@ -86,7 +86,7 @@ def test_a_new_file_is_marked_as_ours(path: Path) -> None:
     tables = {name for (name,) in con.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     assert tables == {
         *("ticks", "tick_revisions", "symbol_stats", "time_corrections", "bad_ticks"),
-        *("gaps", "doubts", "exchange_totals", "judged"),
+        *("gaps", "doubts", "exchange_totals", "judged", "recorded", "outages", "trade_dates"),
     }
     con.close()
     check_data_root(path.parent)

@@ -217,8 +217,8 @@ def test_doubts_and_totals_of_both_are_kept(order: str, two: Two) -> None:
     note(one, "doubts", (TENCENT, 10, "unknown", 5, "morning", seq_at(2), OPEN_MS, None, None))
     note(other, "doubts", (TENCENT, 10, "unknown", 5, "morning", seq_at(1), OPEN_MS, None, None))
     note(other, "doubts", (HSBC, 10, "unknown", 5, "morning", None, None, 0, None))
-    note(one, "exchange_totals", (TENCENT, 10, 900, 9.0, 700, 7.0, 7, seq_at(2), 200, seq_at(2)))
-    note(other, "exchange_totals", (TENCENT, 10, 900, 9.0, 800, 8.0, 8, seq_at(2), 100, seq_at(2)))
+    note(one, "exchange_totals", (TENCENT, 10, 900, 9.0, 700, 7.0, 7, seq_at(2), 200, seq_at(2), 10))
+    note(other, "exchange_totals", (TENCENT, 10, 900, 9.0, 800, 8.0, 8, seq_at(2), 100, seq_at(2), 10))
     note(other, "judged", (1, 7, 8, 9, 10))
     done = two.unite()
     assert query(two.made, "SELECT symbol, before_seq FROM doubts ORDER BY 1") == [(HSBC, None), (TENCENT, seq_at(1))]

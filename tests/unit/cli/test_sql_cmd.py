@@ -85,10 +85,13 @@ def test_statements_run_in_order(data_root: Path) -> None:
         "exchange_totals",
         "gaps",
         "judged",
+        "outages",
+        "recorded",
         "symbol_stats",
         "tick_revisions",
         "ticks",
         "time_corrections",
+        "trade_dates",
     ]
 
 

@@ -3,108 +3,24 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import apsw
 import pytest
+from support.tale import SEC, Tale, snapshot, volume_of
 from support.ticks import DAY, DAY_MS, HSBC, NEXT_DAY, OPEN_MS, TENCENT, push, pushes, reply, seq_at, ticker
 
 from hk_tick_collector import writer as writer_module
 from hk_tick_collector.db import DayDatabases
-from hk_tick_collector.db_read import open_readonly
-from hk_tick_collector.hktime import hk_text
 from hk_tick_collector.journal import CURSOR, DIRECTORY
-from hk_tick_collector.journal_append import Journal
-from hk_tick_collector.opend import frames
-from hk_tick_collector.opend import opend_pb2 as pb
-from hk_tick_collector.opend.messages import ProtoId, security_of
-from hk_tick_collector.opend.purpose import PURPOSES, Purpose
+from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.quality.judge import FILE
-from hk_tick_collector.resumption import EVENT, Cause, Resumption
+from hk_tick_collector.resumption import Cause
 from hk_tick_collector.writer import Writer, WriterSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
-
-SEC = 1000
-TABLES = ("gaps", "doubts", "exchange_totals", "symbol_stats", "judged")
-
-
-def volume_of(ordinals: Iterable[int]) -> int:
-    """Shares in the ticks of these."""
-    return sum(int(ticker(n).volume) for n in ordinals)
-
-
-def snapshot(at_ms: int, **volumes: int) -> bytes:
-    """The frame of a GetSecuritySnapshot reply: `tencent` and `hsbc` have traded so much by the exchange's count."""
-    basics = []
-    for name, volume in volumes.items():
-        market, code = security_of({"tencent": TENCENT, "hsbc": HSBC}[name])
-        basics.append(
-            pb.Qot_GetSecuritySnapshot.SnapshotBasicData(
-                security=pb.Security(market=market, code=code), type=3, isSuspend=False, listTime="", lotSize=100,
-                priceSpread=0.2, updateTime=hk_text(at_ms)[:19], highPrice=0, openPrice=0, lowPrice=0, lastClosePrice=0,
-                curPrice=0, volume=volume, turnover=300.0 * volume, turnoverRate=0,
-            )
-        )  # fmt: skip
-    s2c = pb.Qot_GetSecuritySnapshot.S2C(snapshotList=[pb.Qot_GetSecuritySnapshot.Snapshot(basic=b) for b in basics])
-    body = pb.Qot_GetSecuritySnapshot.Response(retType=0, s2c=s2c).SerializeToString()
-    return frames.encode(ProtoId.QOT_GET_SECURITY_SNAPSHOT, 5 * PURPOSES + Purpose.TOTALS, body)
-
-
-class Tale:
-    """A journal that is told second by second from `OPEN_MS` on, and what writers make of it."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.journal = Journal(root / DIRECTORY, segment_bytes=1 << 20, buffer_bytes=1 << 20, sync_ms=10)
-        self.journal.start()
-        self.now_ms = OPEN_MS
-
-    def hear(self, *raw: bytes) -> None:
-        """A record, a second after the one before."""
-        self.now_ms += SEC
-        self.journal.append_frames(1, self.now_ms, b"".join(raw))
-        assert self.journal.flush(60)
-
-    def resume(self, cause: Cause, since_ms: int | None, *symbols: str) -> None:
-        """The stream has resumed."""
-        self.now_ms += SEC
-        event = Resumption(cause, since_ms, 1000, 0, symbols or (TENCENT,))
-        self.journal.append_event(1, self.now_ms, {"event": EVENT, **event.fields()})
-        assert self.journal.flush(60)
-
-    def totals(self, **volumes: int) -> None:
-        """A snapshot."""
-        self.hear(snapshot(self.now_ms, **volumes))
-
-    def write(self, **settings: Any) -> None:  # noqa: ANN401
-        """Have a new writer store what there is."""
-        writer = Writer(WriterSettings(str(self.root), **settings))
-        while writer.step():
-            pass
-        writer.close()
-
-    def query(self, select: str, day: str = DAY) -> list[tuple[Any, ...]]:
-        """What a reader sees."""
-        con = open_readonly(self.root / f"{day}.db")
-        try:
-            return con.execute(select).fetchall()
-        finally:
-            con.close()
-
-    def gaps(self, columns: str = "symbol, cause, before_seq, after_seq, missing, evidence, state") -> list[Any]:
-        """The gaps."""
-        return self.query(f"SELECT {columns} FROM gaps ORDER BY symbol, resumed_ms")  # noqa: S608
-
-    def doubts(self) -> list[Any]:
-        """The doubts."""
-        return self.query("SELECT symbol, cause, before_seq FROM doubts ORDER BY symbol, resumed_ms")
-
-    def dump(self) -> dict[str, list[tuple[Any, ...]]]:
-        """All that is concluded."""
-        return {name: self.query(f"SELECT * FROM {name}") for name in TABLES}  # noqa: S608
 
 
 @pytest.fixture
@@ -412,7 +328,7 @@ def test_an_event_makes_no_database_and_is_not_forgotten(tale: Tale) -> None:
     assert tale.doubts() == [(TENCENT, "recorder_down", None)]
     tale.hear(pushes(HSBC, range(3, 6)))
     tale.write()
-    assert (tale.root / DIRECTORY / FILE).read_text() == "[]"
+    assert json.loads((tale.root / DIRECTORY / FILE).read_text())["waiting"] == []
 
 
 def test_a_holiday_leaves_nothing_behind(tale: Tale) -> None:
@@ -421,7 +337,8 @@ def test_a_holiday_leaves_nothing_behind(tale: Tale) -> None:
     tale.now_ms += DAY_MS
     tale.resume(Cause.CONNECTION_LOST, tale.now_ms)
     tale.write()
-    assert [waiting[0] for waiting in json.loads((tale.root / DIRECTORY / FILE).read_text())] == [NEXT_DAY]
+    told = json.loads((tale.root / DIRECTORY / FILE).read_text())
+    assert [waiting[0] for waiting in told["waiting"]] == [NEXT_DAY]
 
 
 def test_an_unreadable_word_for_the_next_stops_nothing(tale: Tale, capsys: pytest.CaptureFixture[str]) -> None:
