@@ -72,6 +72,9 @@ class Judge:
             self._total(mark, _read_totals(mark.totals), databases)
         elif mark.trade_dates is not None:
             self._date(mark.trade_dates)
+            today = hk_day(mark.recv_ts_ms + self._offset_ms)
+            if (database := databases(today)) is not None:
+                self.begin(today, database)
         else:
             self._window(mark, fetched, databases)
 

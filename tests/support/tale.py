@@ -61,16 +61,26 @@ class Tale:
         self.journal.append_frames(1, self.now_ms, b"".join(raw))
         assert self.journal.flush(60)
 
-    def resume(self, cause: Cause, since_ms: int | None, *symbols: str) -> None:
+    def resume(self, cause: Cause, since_ms: int | None, *symbols: str, clock_offset_ms: int = 0) -> None:
         """The stream has resumed."""
         self.now_ms += SEC
-        event = Resumption(cause, since_ms, 1000, 0, symbols or (TENCENT,))
+        event = Resumption(cause, since_ms, 1000, clock_offset_ms, symbols or (TENCENT,))
         self.journal.append_event(1, self.now_ms, {"event": EVENT, **event.fields()})
         assert self.journal.flush(60)
 
-    def totals(self, **volumes: int) -> None:
-        """A snapshot."""
-        self.hear(snapshot(self.now_ms, **volumes))
+    def totals(self, *, at_ms: int | None = None, **volumes: int) -> None:
+        """A snapshot; `at_ms` is when the symbols were traded last, by the exchange."""
+        self.hear(snapshot(self.now_ms if at_ms is None else at_ms, **volumes))
+
+    def trade_dates(self, types: dict[str, int]) -> None:
+        """OpenD's calendar: days, and their TradeDateType."""
+        dates = [
+            pb.Qot_RequestTradeDate.TradeDate(time=f"{day[:4]}-{day[4:6]}-{day[6:]}", tradeDateType=date_type)
+            for day, date_type in types.items()
+        ]
+        s2c = pb.Qot_RequestTradeDate.S2C(tradeDateList=dates)
+        body = pb.Qot_RequestTradeDate.Response(retType=0, s2c=s2c).SerializeToString()
+        self.hear(frames.encode(ProtoId.QOT_REQUEST_TRADE_DATE, PURPOSES, body))
 
     def write(self, **settings: Any) -> None:  # noqa: ANN401
         """Have a new writer store what there is."""

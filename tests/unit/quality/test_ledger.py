@@ -14,7 +14,7 @@ from hk_tick_collector import writer as writer_module
 from hk_tick_collector.db import DayDatabases
 from hk_tick_collector.journal import CURSOR, DIRECTORY
 from hk_tick_collector.opend.purpose import Purpose
-from hk_tick_collector.quality.judge import FILE
+from hk_tick_collector.quality.judge import FILE, PAST_SNAPSHOTS
 from hk_tick_collector.resumption import Cause
 from hk_tick_collector.writer import Writer, WriterSettings
 
@@ -348,6 +348,119 @@ def test_an_unreadable_word_for_the_next_stops_nothing(tale: Tale, capsys: pytes
     tale.write()
     assert len(tale.query("SELECT * FROM ticks")) == 3
     assert "resumptions_unreadable" in capsys.readouterr().out
+
+
+# ---- over days
+
+
+NEXT_TRADING_DAY_MS = 3 * DAY_MS  # Monday
+
+
+def test_what_a_day_lacks_at_its_end_is_doubted_there(tale: Tale) -> None:
+    """The recorder was down from Friday's morning on: Friday's database says so, not only Monday's."""
+    tale.hear(pushes(TENCENT, range(1, 101)))
+    tale.now_ms += NEXT_TRADING_DAY_MS
+    tale.resume(Cause.RECORDER_DOWN, None)
+    tale.write()
+    assert tale.doubts() == [(TENCENT, "recorder_down", seq_at(100))]
+    assert tale.query("SELECT cause, symbols FROM outages") == [("recorder_down", 1)]
+    assert tale.query("SELECT * FROM recorded") == [], "that was told on Monday, and of Monday"
+
+
+def test_a_window_that_reaches_back_over_the_weekend_proves_the_end_of_friday(tale: Tale) -> None:
+    """It holds Friday's last ticks, which are stored with it."""
+    tale.hear(pushes(TENCENT, range(1, 101)))
+    tale.now_ms += NEXT_TRADING_DAY_MS
+    tale.resume(Cause.RECORDER_DOWN, None)
+    monday = [ticker(n, OPEN_MS + NEXT_TRADING_DAY_MS) for n in range(1, 50)]
+    tale.hear(reply(TENCENT, *(ticker(n) for n in range(100, 140)), *monday))
+    tale.write()
+    assert tale.doubts() == tale.gaps() == []
+    assert tale.query("SELECT count(*) FROM ticks") == [(139,)]
+
+
+def test_a_window_that_does_not_reach_friday_proves_nothing_of_it(tale: Tale) -> None:
+    """Friday's ordinals have no other end then."""
+    tale.hear(pushes(TENCENT, range(1, 101)))
+    tale.now_ms += NEXT_TRADING_DAY_MS
+    tale.resume(Cause.RECORDER_DOWN, None)
+    tale.hear(reply(TENCENT, *(ticker(n, OPEN_MS + NEXT_TRADING_DAY_MS) for n in range(1, 50))))
+    tale.write()
+    assert tale.doubts() == [(TENCENT, "recorder_down", seq_at(100))]
+    assert tale.gaps() == []
+
+
+def test_a_day_whose_end_is_proven_is_not_doubted(tale: Tale) -> None:
+    """The exchange had its last word after the close; the next start says nothing of that day."""
+    tale.hear(pushes(TENCENT, range(1, 101)))
+    tale.now_ms += (6 * 60 + 12) * 60 * SEC
+    tale.totals(at_ms=OPEN_MS, tencent=volume_of(range(1, 101)))
+    tale.now_ms += NEXT_TRADING_DAY_MS
+    tale.resume(Cause.RECORDER_DOWN, None)
+    tale.write()
+    assert tale.doubts() == []
+
+
+def test_an_outage_of_today_says_nothing_of_days_before(tale: Tale) -> None:
+    """It is known since when."""
+    tale.hear(pushes(TENCENT, range(1, 101)))
+    tale.now_ms += NEXT_TRADING_DAY_MS
+    tale.hear(push(TENCENT, ticker(1, OPEN_MS + NEXT_TRADING_DAY_MS)))
+    tale.resume(Cause.CONNECTION_LOST, tale.now_ms)
+    tale.write()
+    assert tale.doubts() == []
+    assert tale.query("SELECT * FROM outages") == []
+
+
+def test_a_snapshot_on_monday_is_fridays_last_word(tale: Tale) -> None:
+    """Of a symbol that has not traded since: what is missing on Friday is found on Monday, by two of them."""
+    tale.hear(pushes(TENCENT, range(1, 101)))
+    tale.totals(tencent=volume_of(range(1, 101)))
+    tale.now_ms += NEXT_TRADING_DAY_MS
+    tale.resume(Cause.RECORDER_DOWN, None)
+    for _ in range(2):
+        tale.totals(at_ms=OPEN_MS, tencent=volume_of(range(1, 103)))
+    tale.write()
+    assert tale.doubts() == []
+    assert tale.gaps("cause, before_seq, after_seq, missing_volume, state") == [
+        ("recorder_down", seq_at(100), None, volume_of([101, 102]), "open")
+    ]
+
+
+def test_a_day_of_before_is_not_written_to_all_day(tale: Tale) -> None:
+    """Only the first snapshots after a resumption are brought to it."""
+    tale.hear(pushes(TENCENT, range(1, 101)))
+    tale.now_ms += NEXT_TRADING_DAY_MS
+    tale.resume(Cause.RECORDER_DOWN, None)
+    for _ in range(PAST_SNAPSHOTS):
+        tale.totals(at_ms=OPEN_MS, tencent=volume_of(range(1, 101)))
+    until_ms = tale.now_ms
+    for _ in range(3):
+        tale.totals(at_ms=OPEN_MS, tencent=volume_of(range(1, 101)))
+    tale.write()
+    assert tale.query("SELECT until_ms FROM exchange_totals") == [(until_ms,)]
+
+
+def test_trade_dates_are_kept_with_the_day(tale: Tale) -> None:
+    """Those told before the first tick wait for it, over restarts; a day between two that is not named is none."""
+    tale.trade_dates({DAY: 1, "20260803": 0})
+    tale.write()
+    tale.hear(pushes(TENCENT, [1]))
+    tale.hear(push(TENCENT, ticker(1, OPEN_MS + DAY_MS)))
+    tale.write()
+    assert tale.query("SELECT * FROM trade_dates") == [(DAY, "morning")]
+    assert tale.query("SELECT * FROM trade_dates", NEXT_DAY) == [(NEXT_DAY, "none")]
+
+
+def test_a_snapshot_that_says_the_same_moves_its_end(tale: Tale) -> None:
+    """By OpenD's clock, which a resumption tells."""
+    tale.hear(pushes(TENCENT, range(1, 11)))
+    tale.resume(Cause.CONNECTION_LOST, tale.now_ms, clock_offset_ms=5 * SEC)
+    tale.totals(tencent=volume_of(range(1, 11)))
+    first_ms = tale.now_ms
+    tale.totals(tencent=volume_of(range(1, 11)))
+    tale.write()
+    assert tale.query("SELECT at_ms, until_ms FROM exchange_totals") == [(first_ms, tale.now_ms + 5 * SEC)]
 
 
 # ---- a replay
