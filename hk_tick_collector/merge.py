@@ -15,6 +15,7 @@ import apsw
 from hk_tick_collector.errors import ConfigError, DatabaseError, DatabaseNewerError
 from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.look import look
+from hk_tick_collector.quality.audit import audit_day
 from hk_tick_collector.repair.backup import own_like, sync
 from hk_tick_collector.repair.scratch import scratch_place
 from hk_tick_collector.repair.union import unite
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from hk_tick_collector.quality.audit import DayAudit
     from hk_tick_collector.repair.union import Progress, Union
 
 
@@ -40,10 +42,11 @@ class Pair(NamedTuple):
 
 
 class MergedDay(NamedTuple):
-    """A day that was merged: its file's name, and what was found."""
+    """A day that was merged: its file's name, what was found, and what is known of the two together."""
 
     name: str
     union: Union
+    audit: DayAudit
 
     @property
     def differing(self) -> int:
@@ -102,10 +105,11 @@ def _make(pair: Pair, made: Path, out: Path, progress: Progress) -> MergedDay:
     """Merge one day into a file that belongs to whom its directory will."""
     try:
         done = unite(pair.sides, made, progress)
+        audit = audit_day(made)
     except (apsw.Error, DatabaseError) as exc:
         raise ConfigError(f"not merged, and no {out} was made: {_why(exc, pair.sides.values())}") from exc
     own_like(made, out.parent)
-    return MergedDay(pair.name, done)
+    return MergedDay(pair.name, done, audit)
 
 
 def _why(exc: Exception, sides: Iterable[Path]) -> str:

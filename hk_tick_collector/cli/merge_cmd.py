@@ -12,6 +12,7 @@ import typer
 
 from hk_tick_collector.cli.progress import Progress
 from hk_tick_collector.merge import MergedDay, merge
+from hk_tick_collector.quality.audit import WORST_FIRST, Verdict
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,6 +25,7 @@ LOG_WIDTH = 160
 
 # Of ticks, in the order in which they are shown.
 NUMBERS = ("a", "b", "only_a", "only_b", "both", "differing", "merged")
+_STYLES = {Verdict.COMPLETE: "green", Verdict.UNPROVABLE: "yellow", Verdict.INCOMPLETE: "red"}
 _HEADINGS = ("of A", "of B", "only in A", "only in B", "in both", "differing", "merged")
 
 
@@ -89,6 +91,12 @@ def _is_uneven(numbers: Counter[str]) -> bool:
     return bool(numbers["only_a"] or numbers["only_b"] or numbers["differing"])
 
 
+def _verdicts(day: MergedDay) -> dict[str, int]:
+    """How many symbols have which verdict, the worst first."""
+    counts = Counter(symbol.verdict for symbol in day.audit.symbols)
+    return {str(verdict): counts[verdict] for verdict in WORST_FIRST}
+
+
 def _named(numbers: Counter[str]) -> dict[str, int]:
     return {name: numbers[name] for name in NUMBERS}
 
@@ -104,6 +112,8 @@ def _as_dict(days: list[MergedDay]) -> dict[str, Any]:
                 "differing": day.differing,
                 "tables": {name: table._asdict() for name, table in day.union.tables.items()},
                 "symbols": [{"symbol": symbol, **_named(numbers)} for symbol, numbers in _worst_first([day])],
+                "verdict": str(day.audit.verdict),
+                "verdicts": _verdicts(day),
                 "disagreements": [row._asdict() for row in day.union.disagreements],
             }
             for day in days
@@ -130,6 +140,12 @@ def _show(console: Console, days: list[MergedDay]) -> None:
     if len(symbols) > SYMBOLS_SHOWN:
         console.print(f"… and {len(symbols) - SYMBOLS_SHOWN} more symbols that are not the same: --json", style="dim")
     _show_others(console, days)
+    for day in days:
+        verdicts = ", ".join(f"{count:,} {verdict}" for verdict, count in _verdicts(day).items() if count)
+        line = f"{day.name}: {day.audit.verdict}" + (
+            f" ({verdicts} of {len(day.audit.symbols):,} symbols)" if verdicts else ""
+        )
+        console.print(line, style=_STYLES[day.audit.verdict], highlight=False)
     if total["differing"]:
         console.print(
             f"{total['differing']:,} ticks differ: what was received first is in ticks, the other in tick_revisions",

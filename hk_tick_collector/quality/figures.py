@@ -174,13 +174,13 @@ def read(con: apsw.Connection, path: Path) -> DayFigures:
 
 
 def _day_of(con: apsw.Connection, path: Path) -> str:
-    """By the file's name; of a copy with another one, by its ticks."""
+    """By the file's name; of a copy with another one, by its ticks, or by when it was recorded."""
     if path.stem.isdecimal() and len(path.stem) == len("20261120"):
         return path.stem
-    last_ms = con.execute("SELECT max(last_ts_ms) FROM symbol_stats").get
-    if last_ms is None:
-        raise DatabaseError(f"{path} has no tick, and its name is no day such as 20261120.db")
-    return hk_day(int(last_ms))
+    last_ms = con.execute(
+        "SELECT coalesce((SELECT max(last_ts_ms) FROM symbol_stats), (SELECT max(since_ms) FROM recorded), 0)"
+    ).get
+    return hk_day(int(last_ms or 0))
 
 
 def _read(con: apsw.Connection, day: str) -> DayFigures:

@@ -19,14 +19,16 @@ import apsw
 from hk_tick_collector.db import CACHE_KIB, migrate
 from hk_tick_collector.db_read import readonly_uri
 from hk_tick_collector.errors import DatabaseError
+from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.look import at_rest, immutable_uri
 from hk_tick_collector.quality.ledger import fill
 from hk_tick_collector.repair.backup import sync
 from hk_tick_collector.repair.compare import CONTENT, Common, common, differs, symbols_of
+from hk_tick_collector.repair.filled import fill_by_last_word, fill_from_other
 from hk_tick_collector.repair.stats import refresh_stats
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     # What is being done, how much of it is, and of how much.
@@ -176,13 +178,24 @@ def _unite(uris: Mapping[str, str], made: Path, progress: Progress) -> Union:
         con.execute("BEGIN")
         work = _Work(con, made.name, progress)
         done = Union(work.ticks(), work.count("main.ticks"), work.others(), work.disagreements())
-        fill(con, done.symbols)  # the one's gaps, with the other's ticks
         refresh_stats(con, done.symbols)
+        _fill_gaps(con, done.symbols, work.sides_with("gaps"))
         con.execute("COMMIT")
         _check(con, done, made, progress)
     finally:
         con.close()
     return done
+
+
+def _fill_gaps(con: apsw.Connection, symbols: Iterable[str], sides: list[str]) -> None:
+    """Mark the one's gaps that the other's ticks fill."""
+    fill(con, symbols)
+    if len(sides) == len(SIDES):
+        for side, other in (SIDES, SIDES[::-1]):
+            fill_from_other(con, side, other)
+    last_ms = con.execute("SELECT max(last_ts_ms) FROM main.symbol_stats").get
+    if last_ms is not None:
+        fill_by_last_word(con, hk_day(int(last_ms)), symbols)
 
 
 def _check(con: apsw.Connection, done: Union, made: Path, progress: Progress) -> None:
@@ -218,11 +231,11 @@ class _Work:
 
     def ticks(self) -> dict[str, Common]:
         """Unite the ticks, symbol by symbol; how many of them the sides have."""
-        sides = self._having("ticks")
+        sides = self.sides_with("ticks")
         of_side = {side: set(symbols_of(self._con, side)) for side in sides}
         total = sum(
             self._con.execute(f"SELECT ifnull(sum(rows), 0) FROM {side}.symbol_stats").get  # noqa: S608
-            for side in self._having("symbol_stats")
+            for side in self.sides_with("symbol_stats")
         )
         statement = self._union(TICKS, [f"{side}.ticks" for side in sides], "s.symbol = ?1") if sides else ""
         found: dict[str, Common] = {}
@@ -244,7 +257,7 @@ class _Work:
         """Unite the other tables, once `ticks` is whole."""
         found = {}
         for table in OTHERS:
-            sides = self._having(table.name)
+            sides = self.sides_with(table.name)
             sources = [f"{side}.{table.name}" for side in sides]
             if sides:
                 self._con.execute(self._union(table, [*sources, table.also] if table.also else sources))
@@ -292,7 +305,7 @@ class _Work:
         )
 
     def _disagreed(self, table: Table) -> int:
-        if not table.same or self._having(table.name) != [*SIDES]:
+        if not table.same or self.sides_with(table.name) != [*SIDES]:
             return 0
         same = " AND ".join(f"b.{name} = a.{name}" for name in self._key(table.name))
         return int(
@@ -315,7 +328,8 @@ class _Work:
             f"({selects} ORDER BY {', '.join(key)}, rank, {columns}) WHERE true ON CONFLICT DO NOTHING"
         )
 
-    def _having(self, table: str) -> list[str]:
+    def sides_with(self, table: str) -> list[str]:
+        """The sides that have a table."""
         return [side for side, tables in self._tables.items() if table in tables]
 
     def _columns(self, table: str) -> str:

@@ -401,3 +401,47 @@ def test_it_tells_how_far_it_is(two: Two) -> None:
         (f"{name}: ticks merged", 4, 4),
         (f"{name}: ticks checked", 0, 3),
     ]
+
+
+def totals_gap(resumed_ms: int, before: int, after: int, volume: int) -> Any:  # noqa: ANN401
+    """One of which only totals tell."""
+    row = list(gap(resumed_ms, before, after, "totals"))
+    row[9:11] = None, volume
+    return tuple(row)
+
+
+@pytest.mark.parametrize(("volume", "state"), [(200, "filled"), (300, "open")])
+@pytest.mark.parametrize("order", ["ab", "ba"])
+def test_a_gap_by_totals_is_filled_by_exactly_its_volume(order: str, volume: int, state: str, two: Two) -> None:
+    """The other one has two ticks of 100 shares in it; if more was missing, it stays open."""
+    one, other = (two.a, two.b)[:: 1 if order == "ab" else -1]
+    record(one, ticks(1, 4, volume=100))
+    record(other, ticks(1, volume=100) + ticks(2, 3, volume=100, recv_ts_ms=OPEN_MS + 77))
+    note(one, "gaps", totals_gap(10, 1, 4, volume))
+    two.unite()
+    expected = ("filled", OPEN_MS + 77, "merge") if state == "filled" else ("open", None, None)
+    assert query(two.made, "SELECT state, filled_ms, filled_by FROM gaps") == [expected]
+
+
+def test_a_gap_that_both_have_stays_open(two: Two) -> None:
+    """Neither has what is missing."""
+    for side in (two.a, two.b):
+        record(side, ticks(1, 4, volume=100))
+        note(side, "gaps", totals_gap(10, 1, 4, 200))
+    two.unite()
+    assert query(two.made, "SELECT state FROM gaps") == [("open",)]
+
+
+@pytest.mark.parametrize(("exchange", "state"), [(400, "filled"), (500, "open")])
+@pytest.mark.parametrize(("after_close", "is_word"), [(7 * 3600_000, True), (60_000, False)])
+def test_the_exchanges_last_word_fills_what_totals_had_shown(
+    exchange: int, state: str, after_close: int, two: Two, *, is_word: bool
+) -> None:
+    """After the close, and of the two together; each alone had less, in gaps whose volumes overlap."""
+    record(two.a, ticks(1, 2, 4, volume=100))
+    record(two.b, ticks(1, 3, 4, volume=100))
+    note(two.a, "gaps", totals_gap(10, 1, 4, 150))
+    until_ms = OPEN_MS + after_close
+    note(two.a, "exchange_totals", (TENCENT, 10, exchange, 9.0, 300, 7.0, 7, seq_at(2), 0, seq_at(2), until_ms))
+    two.unite()
+    assert query(two.made, "SELECT state FROM gaps") == [(state if is_word else "open",)]
