@@ -127,6 +127,19 @@ def mark_of_event(record: Record) -> Mark | None:
     return Mark(Place(record.start.segment, record.start.offset, 0), record.recv_ts_ms, resumption)
 
 
+class News(NamedTuple):
+    """A gap that was found, or filled: `filled_by` tells by what."""
+
+    day: str
+    symbol: str
+    cause: str
+    session: str
+    missing: int | None
+    missing_volume: int | None
+    evidence: str
+    filled_by: str | None
+
+
 class Outcome:
     """What became of a batch."""
 
@@ -139,6 +152,17 @@ class Outcome:
         self.corrections: list[Correction] = []
         self.bad: list[BadRow] = []
         self.drifted: Row | None = None
+        self.news: list[News] = []
+
+    @property
+    def gaps_found(self) -> list[News]:
+        """What is missing."""
+        return [news for news in self.news if news.filled_by is None]
+
+    @property
+    def gaps_filled(self) -> list[News]:
+        """What is not missing any more."""
+        return [news for news in self.news if news.filled_by is not None]
 
 
 class Counters:
@@ -154,6 +178,8 @@ class Counters:
         self.commits = 0
         self.errors = 0
         self.damages = 0
+        self.gaps = 0  # found
+        self.gaps_filled = 0
 
     def add(self, outcome: Outcome) -> None:
         """Add what became of a batch."""
@@ -164,6 +190,8 @@ class Counters:
         self.bad += len(outcome.bad)
         self.corrected += len(outcome.corrections)
         self.commits += outcome.rows > 0
+        self.gaps += len(outcome.gaps_found)
+        self.gaps_filled += len(outcome.gaps_filled)
 
 
 class Chunk:

@@ -43,6 +43,8 @@ COUNTERS: Final = (
     _Told("hktick_ticks_stored", "writer.inserted", "Ticks stored as new rows."),
     _Told("hktick_duplicates", "writer.duplicates", "Ticks that were stored already; fetched ones mostly are."),
     _Told("hktick_revisions", "writer.revisions", "Ticks that came again with other content."),
+    _Told("hktick_gaps", "writer.gaps", "Gaps that were found: ticks that are missing."),
+    _Told("hktick_gaps_filled", "writer.gaps_filled", "Gaps that what came late has filled."),
     _Told("hktick_bad_rows", "writer.bad", "Rows that made no sense and were kept aside."),
     _Told("hktick_corrections", "writer.corrected", "Ticks whose time was hours off and was put right."),
     _Told("hktick_commits", "writer.commits", "Transactions with ticks that were committed."),

@@ -41,7 +41,19 @@ HEALTH_LINE_EVERY_SEC = 60.0
 TODAY_EVERY_SEC = 10.0
 MARKET_FRESH_SEC = 150.0  # OpenD is asked each 60 s; what it said is old after two questions without an answer
 
-_COUNTED: Final = ("rows", "inserted", "duplicates", "revisions", "bad", "corrected", "commits", "errors", "damages")
+_COUNTED: Final = (
+    "rows",
+    "inserted",
+    "duplicates",
+    "revisions",
+    "bad",
+    "corrected",
+    "commits",
+    "errors",
+    "damages",
+    "gaps",
+    "gaps_filled",
+)
 _TOLD: Final = ("rows", "inserted", "duplicates", "revisions", "bad", "commits")
 
 

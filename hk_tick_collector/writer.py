@@ -184,6 +184,8 @@ class Writer:
             chunk.bad = batch.bad
             self._insert(chunk, begun, outcome)
         self._commit(begun)
+        outcome.news += self._judge.news
+        self._judge.news.clear()
         return outcome
 
     def _insert(self, chunk: Chunk, begun: dict[str, DayDatabase], outcome: Outcome) -> None:
@@ -194,7 +196,7 @@ class Writer:
             outcome.duplicates += done.duplicates
             outcome.revisions += done.revisions
             if done.new and (late := _came_late(share)):
-                fill(database.connection, sorted(late))
+                outcome.news += fill(database.connection, day, sorted(late))
         self._note(chunk, outcome)
 
     def _commit(self, begun: dict[str, DayDatabase]) -> None:
@@ -251,6 +253,12 @@ class Writer:
             self._warn("ts_drift_warn", symbol=symbol, seq=seq, drift_sec=drift_sec, ts_ms=ts_ms)
         if outcome.revisions:
             self._warn("tick_revised", revisions=counters.revisions, in_batch=outcome.revisions)
+        for gap in outcome.gaps_found[:1]:
+            self._warn("gap_found", **gap._asdict(), in_batch=len(outcome.gaps_found))
+        for gap in outcome.gaps_filled[:1]:
+            held = self.limiter.allow("gap_filled")
+            if held is not None:
+                log.info("gap_filled", **gap._asdict(), in_batch=len(outcome.gaps_filled), repeated=held)
 
     def _warn(self, event: str, **fields: object) -> None:
         held = self.limiter.allow(event)

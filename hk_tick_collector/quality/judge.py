@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-    from hk_tick_collector.batch import Mark
+    from hk_tick_collector.batch import Mark, News
     from hk_tick_collector.db import DayDatabase
     from hk_tick_collector.mapping import Row
     from hk_tick_collector.opend.messages import DayTotals
@@ -56,6 +56,7 @@ class Judge:
         self._dated: set[str] = set()  # days that know theirs
         self._past: Counter[str] = Counter()  # snapshots since the resumption that were brought to a day before
         self._is_saved = True
+        self.news: list[News] = []  # since somebody took them
         self._load()
 
     def judge(self, mark: Mark, fetched: Mapping[str, list[Row]], databases: Databases) -> None:
@@ -81,11 +82,11 @@ class Judge:
     def begin(self, day: str, database: DayDatabase) -> None:
         """A day's database is in a transaction: what waited for it goes in."""
         if day in self._trade_dates and day not in self._dated:
-            Ledger(database.connection, day).note_trade_date(self._trade_dates[day])
+            Ledger(database.connection, day, self.news).note_trade_date(self._trade_dates[day])
             self._dated.add(day)
         for its_day, event, place, recv_ts_ms in self._waiting:
             if its_day == day:
-                _resume(Ledger(database.connection, day), event, place, recv_ts_ms)
+                _resume(Ledger(database.connection, day, self.news), event, place, recv_ts_ms)
 
     def committed(self, days: Iterable[str]) -> None:
         """These days' transactions are committed: nothing waits for them any more."""
@@ -130,7 +131,7 @@ class Judge:
         self._is_saved = False
         database = databases(day)
         if database is not None:
-            _resume(Ledger(database.connection, day), event, place, recv_ts_ms)
+            _resume(Ledger(database.connection, day, self.news), event, place, recv_ts_ms)
         elif (waiting := (day, event, place, recv_ts_ms)) not in self._waiting:
             newer = [other for other in self._waiting if other[0] >= day]  # no tick came: that was a holiday
             self._waiting = [*newer, waiting][-WAITING_MAX:]
@@ -141,7 +142,7 @@ class Judge:
                 break
             database = databases(earlier)
             if database is not None:
-                _resume(Ledger(database.connection, earlier), event, place, recv_ts_ms)
+                _resume(Ledger(database.connection, earlier, self.news), event, place, recv_ts_ms)
                 break
 
     def _window(self, mark: Mark, fetched: Mapping[str, list[Row]], databases: Databases) -> None:
@@ -157,7 +158,7 @@ class Judge:
                 database = databases(day)
                 if database is None:
                     continue
-                ledger = Ledger(database.connection, day)
+                ledger = Ledger(database.connection, day, self.news)
                 if not ledger.is_judged(mark.place, mark.recv_ts_ms):
                     ledger.windowed(symbol, window, mark.recv_ts_ms)
                     ledger.note_judged(mark.place, mark.recv_ts_ms)
@@ -168,7 +169,7 @@ class Judge:
             database = databases(day)
             if database is None:
                 continue
-            ledger = Ledger(database.connection, day)
+            ledger = Ledger(database.connection, day, self.news)
             if ledger.is_judged(mark.place, mark.recv_ts_ms):
                 continue
             for symbol_totals in its_totals:

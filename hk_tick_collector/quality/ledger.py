@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from hk_tick_collector.batch import News
 from hk_tick_collector.hktime import DAY_MS, may_trade_between, parse_time, session_of
 from hk_tick_collector.quality.continuity import (
     MEASURED_ROWS_MAX,
@@ -83,7 +84,8 @@ _OPEN_BY_TOTALS = (
     "AND evidence = 'totals' AND difference_before >= ?"
 )
 _FILL = (
-    "UPDATE gaps SET state = 'filled', filled_ms = ?, filled_by = ? WHERE symbol = ? AND resumed_ms = ? AND cause = ?"
+    "UPDATE gaps SET state = 'filled', filled_ms = ?, filled_by = ? WHERE symbol = ? AND resumed_ms = ? AND cause = ? "
+    "RETURNING symbol, cause, session, missing, missing_volume, evidence, filled_by"
 )
 _CLOSE_BOUNDS = """
 UPDATE gaps SET (after_seq, after_ts_ms) = (
@@ -139,9 +141,11 @@ class Window(NamedTuple):
 class Ledger:
     """The ledger of one day database, within a transaction of its owner."""
 
-    def __init__(self, con: apsw.Connection, day: str) -> None:
+    def __init__(self, con: apsw.Connection, day: str, news: list[News]) -> None:
+        """Work on a day's database; what is found there is added to `news`."""
         self._con = con
         self._day = day
+        self._news = news
         self._midnight_ms = parse_time(day + "000000").ms
 
     def _all(self, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -276,6 +280,10 @@ class Ledger:
             _INSERT_GAP,
             (*doubt[:7], *after, missing, volume, evidence, doubt.difference_before, at_ms),
         )
+        if self._con.changes():
+            self._news.append(
+                News(self._day, doubt.symbol, doubt.cause, doubt.session, missing, volume, evidence, None)
+            )
 
     # ---- the exchange's totals
 
@@ -364,18 +372,26 @@ class Ledger:
     def _fill_by_totals(self, symbol: str, difference: int, at_ms: int) -> None:
         for resumed_ms, cause, before_seq, after_seq in self._all(_OPEN_BY_TOTALS, (symbol, difference)):
             _, how = _how_it_came(self._con, symbol, before_seq or 0, after_seq or _SEQ_MAX)
-            self._con.execute(_FILL, (at_ms, how, symbol, resumed_ms, cause))
+            self._news.append(_fill(self._con, self._day, (symbol, resumed_ms, cause), at_ms, how))
 
 
-def fill(con: apsw.Connection, symbols: Iterable[str]) -> None:
+def fill(con: apsw.Connection, day: str, symbols: Iterable[str]) -> list[News]:
     """After ticks of these came late: mark the gaps in whose ordinals none is missing any more."""
+    news = []
     for symbol in symbols:
         gaps: list[tuple[Any, ...]] = con.execute(_OPEN_BY_ORDINALS, (symbol,)).fetchall()
         for resumed_ms, cause, before_seq, after_seq in gaps:
             between: list[tuple[Any, ...]] = con.execute(_BETWEEN, (symbol, before_seq, after_seq)).fetchall()
             if hole_in([seq for (seq,) in between]) is None:
                 came_ms, how = _how_it_came(con, symbol, before_seq, after_seq)
-                con.execute(_FILL, (came_ms, how, symbol, resumed_ms, cause))
+                news.append(_fill(con, day, (symbol, resumed_ms, cause), came_ms, how))
+    return news
+
+
+def _fill(con: apsw.Connection, day: str, key: tuple[str, int, str], at_ms: int | None, how: str | None) -> News:
+    """Mark a gap, by its key, as filled."""
+    rows: list[tuple[Any, ...]] = con.execute(_FILL, (at_ms, how, *key)).fetchall()
+    return News(day, *rows[0])
 
 
 def _how_it_came(con: apsw.Connection, symbol: str, before_seq: int, after_seq: int) -> tuple[int | None, str | None]:

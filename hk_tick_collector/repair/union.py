@@ -189,13 +189,15 @@ def _unite(uris: Mapping[str, str], made: Path, progress: Progress) -> Union:
 
 def _fill_gaps(con: apsw.Connection, symbols: Iterable[str], sides: list[str]) -> None:
     """Mark the one's gaps that the other's ticks fill."""
-    fill(con, symbols)
+    last_ms = con.execute("SELECT max(last_ts_ms) FROM main.symbol_stats").get
+    if last_ms is None:
+        return
+    day = hk_day(int(last_ms))
+    fill(con, day, symbols)
     if len(sides) == len(SIDES):
         for side, other in (SIDES, SIDES[::-1]):
             fill_from_other(con, side, other)
-    last_ms = con.execute("SELECT max(last_ts_ms) FROM main.symbol_stats").get
-    if last_ms is not None:
-        fill_by_last_word(con, hk_day(int(last_ms)), symbols)
+    fill_by_last_word(con, day, symbols)
 
 
 def _check(con: apsw.Connection, done: Union, made: Path, progress: Progress) -> None:

@@ -72,6 +72,8 @@ def healthy_state(day: str = FRIDAY, clock: str = "10:00:00", **changes: Any) ->
             "commits": 60_000,
             "errors": 0,
             "damages": 0,
+            "gaps": 10,
+            "gaps_filled": 9,
         },
         "watchdog": {"is_stalled": False, "stalls": 0, "recoveries_failed": 0, "last_reason": None},
     }

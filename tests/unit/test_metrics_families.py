@@ -58,6 +58,8 @@ def test_each_value_is_served_under_its_name() -> None:
         "hktick_ticks_stored_total": 501_000,
         "hktick_duplicates_total": 18_990,
         "hktick_revisions_total": 7,
+        "hktick_gaps_total": 10,
+        "hktick_gaps_filled_total": 9,
         "hktick_bad_rows_total": 3,
         "hktick_corrections_total": 2,
         "hktick_commits_total": 60_000,

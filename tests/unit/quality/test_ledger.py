@@ -350,6 +350,21 @@ def test_an_unreadable_word_for_the_next_stops_nothing(tale: Tale, capsys: pytes
     assert "resumptions_unreadable" in capsys.readouterr().out
 
 
+def test_a_gap_is_told_when_it_is_found_and_when_it_is_filled(tale: Tale, capsys: pytest.CaptureFixture[str]) -> None:
+    """Once each, after the commit, with what is known of it."""
+    outage(tale)
+    tale.hear(reply(TENCENT, *(ticker(n) for n in range(102, 200))))
+    tale.write()
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "gap_found" in line]
+    for field in ("missing=1", "cause=connection_lost", "evidence=ordinals", "session=morning", f"symbol={TENCENT}"):
+        assert field in line
+    tale.hear(reply(TENCENT, ticker(101), purpose=Purpose.AUDIT))
+    tale.write()
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "gap_f" in line]
+    assert "gap_filled" in line
+    assert "filled_by=poll" in line
+
+
 # ---- over days
 
 
