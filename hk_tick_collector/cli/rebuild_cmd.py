@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hk_tick_collector.cli.places import data_root_of
 from hk_tick_collector.cli.progress import Progress
 from hk_tick_collector.cli.words import counted
-from hk_tick_collector.config import load_settings
 from hk_tick_collector.data_root import RECORDER_LOCK, WRITER_LOCK, is_locked
 from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.hktime import HK
@@ -87,10 +87,7 @@ def rebuild_command(  # noqa: PLR0913 - each is an option
         raise ConfigError(f"day {day!r}, expected YYYYMMDD") from exc
     if allow_loss and not replace_it:
         raise ConfigError("--allow-loss means nothing without --replace")
-    overrides = {"DATA_ROOT": data_root} if data_root else {}
-    root = load_settings(config_path=config, env_file=env_file, overrides=overrides).settings.data_root
-    if not root.is_dir():
-        raise ConfigError(f"DATA_ROOT {root.absolute()} is no directory: set DATA_ROOT or say --data-root")
+    root = data_root_of(data_root, config, env_file)
     outcome = Outcome(name, root / f"{name}.db")
     with ExitStack() as held:
         if replace_it:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hk_tick_collector.cli.places import data_root_of
 from hk_tick_collector.cli.progress import Progress
 from hk_tick_collector.cli.words import counted
-from hk_tick_collector.config import load_settings
 from hk_tick_collector.db_read import find_day
 from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.hktime import hk_text, utc_text
@@ -51,10 +51,7 @@ def repair_command(  # noqa: PLR0913 - each is an option
     """Put times right that are eight hours late, in any day database. Stop the recorder first."""
     if files and (data_root or day):
         raise ConfigError("either files, or a DATA_ROOT and its days: not both")
-    overrides = {"DATA_ROOT": data_root} if data_root else {}
-    paths = files or _days(
-        load_settings(config_path=config, env_file=env_file, overrides=overrides).settings.data_root, day or []
-    )
+    paths = files or _days(data_root_of(data_root, config, env_file), day or [])
     for path in paths:
         if not path.is_file():
             raise ConfigError(f"{path} is no file")
@@ -82,8 +79,6 @@ def exit_code(reports: list[FileReport], rule: Rule) -> int:
 
 
 def _days(root: Path, days: list[str]) -> list[Path]:
-    if not root.is_dir():
-        raise ConfigError(f"DATA_ROOT {root.absolute()} is no directory: set DATA_ROOT or say --data-root")
     return [find_day(root, day) for day in days] or day_files(root)
 
 

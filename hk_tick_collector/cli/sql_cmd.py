@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hk_tick_collector.config import load_settings
+from hk_tick_collector.cli.places import settings_of
 from hk_tick_collector.db_read import find_day, open_readonly
 from hk_tick_collector.errors import ConfigError
 
@@ -25,9 +25,7 @@ def sql_command(
     env_file: Annotated[Path | None, typer.Option(help="File with NAME=value lines, instead of .env.")] = None,
 ) -> None:
     """Open a read-only SQLite shell on a day's database; safe while it is being recorded."""
-    overrides = {"DATA_ROOT": data_root} if data_root else {}
-    root = load_settings(config_path=config, env_file=env_file, overrides=overrides).settings.data_root
-    path = find_day(root, day)
+    path = find_day(settings_of(data_root, config, env_file).data_root, day)
     import apsw.shell  # noqa: PLC0415 - only this command needs it
 
     is_person = not sql and sys.stdin.isatty()

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hk_tick_collector.cli.places import data_root_of
 from hk_tick_collector.cli.words import counted
-from hk_tick_collector.config import load_settings
 from hk_tick_collector.data_root import RECORDER_LOCK, STATE_NAME, is_locked
 from hk_tick_collector.db_read import find_day, read_stats
-from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.health import LAG_MS_MAX, SILENT_SEC_MAX, Verdict, end_text, judge
 from hk_tick_collector.hktime import hk_text
 from hk_tick_collector.journal import DIRECTORY, JournalReader, load_cursor
@@ -37,12 +36,7 @@ def status_command(
     env_file: Annotated[Path | None, typer.Option(help="File with NAME=value lines, instead of .env.")] = None,
 ) -> None:
     """Show what is recorded and how far behind it is, in all and for each symbol."""
-    overrides = {"DATA_ROOT": data_root} if data_root else {}
-    root = load_settings(config_path=config, env_file=env_file, overrides=overrides).settings.data_root
-    if not root.is_dir():
-        raise ConfigError(
-            f"DATA_ROOT {root.absolute()} is no directory: nothing was recorded there; set DATA_ROOT or say --data-root"
-        )
+    root = data_root_of(data_root, config, env_file, is_of_recorder=True)
     status = read_status(root, day)
     if as_json:
         typer.echo(json.dumps(status, indent=2))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from hk_tick_collector import evidence
-from hk_tick_collector.config import load_settings
+from hk_tick_collector.cli.places import data_root_of
 from hk_tick_collector.errors import ConfigError, DatabaseError
 from hk_tick_collector.health import judge as judge_health
 from hk_tick_collector.journal_append import wall_ms
@@ -60,12 +60,7 @@ def verify_command(  # noqa: PLR0913 - each is an option
 
     While the market is closed, what only trades could show is not judged.
     """
-    overrides = {"DATA_ROOT": data_root} if data_root else {}
-    root = load_settings(config_path=config, env_file=env_file, overrides=overrides).settings.data_root
-    if not root.is_dir():
-        raise ConfigError(
-            f"DATA_ROOT {root.absolute()} is no directory: nothing was recorded there; set DATA_ROOT or say --data-root"
-        )
+    root = data_root_of(data_root, config, env_file, is_of_recorder=True)
     if not os.access(root, os.R_OK | os.X_OK):
         raise ConfigError(f"DATA_ROOT {root.absolute()} is not for this user: run it with sudo, or join its group")
     told = {"auto": None, "open": True, "closed": False}[market]

@@ -1,0 +1,47 @@
+"""Which DATA_ROOT a command works on.
+
+Owns how `--data-root`, `--config` and `--env-file` make one place, and what is said where that place is not there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hk_tick_collector.config import load_settings
+from hk_tick_collector.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hk_tick_collector.config import Settings
+
+
+def settings_of(data_root: str | None, config: Path | None, env_file: Path | None) -> Settings:
+    """The settings, with the command's own DATA_ROOT, if it was given one, before all others.
+
+    Raises:
+        ConfigError: see `load_settings`.
+    """
+    overrides = {"DATA_ROOT": data_root} if data_root else {}
+    return load_settings(config_path=config, env_file=env_file, overrides=overrides).settings
+
+
+def data_root_of(
+    data_root: str | None, config: Path | None, env_file: Path | None, *, is_of_recorder: bool = False
+) -> Path:
+    """The DATA_ROOT, as it was written, which is a directory.
+
+    Args:
+        data_root: the command's own.
+        config: see `load_settings`.
+        env_file: likewise.
+        is_of_recorder: the command asks how a recorder does, so no directory means that none was ever there.
+
+    Raises:
+        ConfigError: it is no directory, or see `load_settings`.
+    """
+    root = settings_of(data_root, config, env_file).data_root
+    if not root.is_dir():
+        why = "nothing was recorded there; " if is_of_recorder else ""
+        raise ConfigError(f"DATA_ROOT {root.absolute()} is no directory: {why}set DATA_ROOT or say --data-root")
+    return root
