@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 import pytest
+from support.killing import killed_command
 from support.late_ticks import assert_stats_true, query
 from support.merging import all_rows, record
 from support.recorder_process import until
@@ -33,33 +34,19 @@ FORGETFUL = {"BACKFILL_N": 1, "FUTU_POLL_ENABLED": 0}
 BURST = 500
 REVISED = 50
 
-# Runs the command, and dies by SIGKILL right before or right behind the n-th call of one of its steps.
-_KILLED = """
-import os, signal, sys
-from hk_tick_collector import merge
-from hk_tick_collector.repair import union
-from hk_tick_collector.cli.app import entry
-name, left, moment = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-owner = {"link": os, "refresh_stats": union, "_check": union, "own_like": merge, "sync": merge}[name]
-real = getattr(owner, name)
-def step(*args):
-    global left
-    left -= 1
-    if not left and moment == "before":
-        os.kill(os.getpid(), signal.SIGKILL)
-    done = real(*args)
-    if not left:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return done
-setattr(owner, name, step)
-sys.argv[:] = ["hk-tick-collector", "merge", *sys.argv[4:]]
-entry()
-"""
+# Where each step of it is looked up.
+OWNERS = {
+    "link": "os",
+    "refresh_stats": "hk_tick_collector.repair.union",
+    "_check": "hk_tick_collector.repair.union",
+    "own_like": "hk_tick_collector.merge",
+    "sync": "hk_tick_collector.merge",
+}
 
 
-def merge(*args: object, killed: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+def merge(*args: object, killed: tuple[str, str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """The command, killed at a step or not."""
-    command = [sys.executable, "-c", _KILLED, *killed] if killed else MERGE
+    command = [*killed_command(OWNERS[killed[0]], *killed), "merge"] if killed else MERGE
     return subprocess.run(
         [*command, *map(str, args), "--json"], capture_output=True, text=True, timeout=100, check=False
     )

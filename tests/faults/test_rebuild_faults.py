@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import apsw
 import pytest
+from support.killing import killed_command
 from support.late_ticks import assert_stats_true, stored
 from support.recorder_process import RecorderProcess
 from support.simulator_process import SimulatorProcess
@@ -26,33 +27,13 @@ SYMBOLS = ("HK.00700", "HK.09988")
 DAY = "20261120"
 OPENING = ("--date", DAY, "--start", "09:30", "--speed", "60", "--ticks-per-day", "100000")
 
-# Runs the command, and dies by SIGKILL right before or right behind the n-th call of one of its steps.
-_KILLED = """
-import os, signal, sys
-from hk_tick_collector.repair import rebuild
-from hk_tick_collector.cli.app import entry
-name, left, moment = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-owner = os if name == "link" else rebuild
-real = getattr(owner, name)
-def step(*args):
-    global left
-    left -= 1
-    if not left and moment == "before":
-        os.kill(os.getpid(), signal.SIGKILL)
-    done = real(*args)
-    if not left:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return done
-setattr(owner, name, step)
-sys.argv[:] = ["hk-tick-collector", "rebuild", *sys.argv[4:]]
-entry()
-"""
 
-
-def rebuild(root: Path, *options: str, killed: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+def rebuild(root: Path, *options: str, killed: tuple[str, str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """The command, killed at a step or not."""
-    start = ["-c", _KILLED, *killed] if killed else ["-m", "hk_tick_collector.cli.app", "rebuild"]
-    line = [sys.executable, *start, "--day", DAY, "--data-root", str(root), "--json", *options]
+    start = [sys.executable, "-m", "hk_tick_collector.cli.app"]
+    if killed:
+        start = killed_command("os" if killed[0] == "link" else "hk_tick_collector.repair.rebuild", *killed)
+    line = [*start, "rebuild", "--day", DAY, "--data-root", str(root), "--json", *options]
     return subprocess.run(line, capture_output=True, text=True, timeout=90, check=False)
 
 

@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.killing import killed_command
 from support.late_ticks import HOUR_MS, LATE_MS, Tick, assert_stats_true, make_current, make_older, query, stored, tick
 from support.recorder_process import RecorderProcess
 from support.simulator_process import SimulatorProcess
@@ -27,34 +28,15 @@ pytestmark = pytest.mark.faults
 
 AUCTION_MS = OPEN_MS + 6 * HOUR_MS + 8 * 60_000
 
-# Runs the command, and dies by SIGKILL right before or right behind the n-th call of one of its steps.
-_KILLED = """
-import os, signal, sys
-from hk_tick_collector.repair import tick_file, times
-from hk_tick_collector.cli.app import entry
-owner = times if sys.argv[1] == "back_up" else tick_file.TickFile
-name, left, moment = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-real = getattr(owner, name)
-def step(*args):
-    global left
-    left -= 1
-    if not left and moment == "before":
-        os.kill(os.getpid(), signal.SIGKILL)
-    done = real(*args)
-    if not left:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return done
-setattr(owner, name, step)
-sys.argv[:] = ["hk-tick-collector", "repair", "--by-seq", "--json", "--data-root", sys.argv[4]]
-entry()
-"""
 
-
-def repair(root: Path, *killed: str) -> subprocess.CompletedProcess[str]:
+def repair(root: Path, killed: tuple[str, int, str] | None = None) -> subprocess.CompletedProcess[str]:
     """The command, killed at a step or not."""
-    whole = ["-m", "hk_tick_collector.cli.app", "repair", "--by-seq", "--json", "--data-root", str(root)]
-    args = ["-c", _KILLED, *killed, str(root)] if killed else whole
-    return subprocess.run([sys.executable, *args], capture_output=True, text=True, timeout=90, check=False)
+    start = [sys.executable, "-m", "hk_tick_collector.cli.app"]
+    if killed:
+        owner = "times" if killed[0] == "back_up" else "tick_file:TickFile"
+        start = killed_command(f"hk_tick_collector.repair.{owner}", *killed)
+    args = [*start, "repair", "--by-seq", "--json", "--data-root", str(root)]
+    return subprocess.run(args, capture_output=True, text=True, timeout=90, check=False)
 
 
 def make_days(root: Path, make: Make) -> None:
@@ -101,7 +83,7 @@ def test_killed_at_any_step_the_next_run_ends_it(
     make_days(tmp_path / "killed", make)
     done = repair(tmp_path / "whole")
     assert done.returncode == 0, done.stderr
-    killed = repair(tmp_path / "killed", step, str(number), moment)
+    killed = repair(tmp_path / "killed", (step, number, moment))
     assert killed.returncode == -signal.SIGKILL, killed
     keys = {row[:2] for path in day_files(tmp_path / "killed") for row in stored(path)}
     assert keys == {row[:2] for path in day_files(tmp_path / "whole") for row in stored(path)}
