@@ -41,9 +41,16 @@ step() {
   "$@"
 }
 
-# The text between the first line of a script and its first line of code.
-show_help() {
-  sed -n '2,/^[^#]/ { s/^# \{0,1\}//p }' "$1"
+# A script takes variables, and no words but --help: the text between its first line and its first line of code.
+take_no_words() {
+  case ${1:-} in
+    "") ;;
+    -h | --help)
+      sed -n '2,/^[^#]/ { s/^# \{0,1\}//p }' "${BASH_SOURCE[1]}"
+      exit 0
+      ;;
+    *) refuse "unknown argument $1: see --help" ;;
+  esac
 }
 
 # ---- where everything is

@@ -54,14 +54,7 @@ stage=""       # where the target is tried out
 unit_wanted="" # "install" if the unit has to be
 
 main() {
-  case ${1:-} in
-    "") ;;
-    -h | --help)
-      show_help "${BASH_SOURCE[0]}"
-      exit 0
-      ;;
-    *) refuse "unknown argument $1: see --help" ;;
-  esac
+  take_no_words "$@"
   read_settings
   take_lock
   # However this script ends, by a failed command, `exit` in a function or a signal, it ends there.

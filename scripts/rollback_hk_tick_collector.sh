@@ -31,14 +31,7 @@ PROGRAM=rollback
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/deploy_steps.sh"
 
 main() {
-  case ${1:-} in
-    "") ;;
-    -h | --help)
-      show_help "${BASH_SOURCE[0]}"
-      exit 0
-      ;;
-    *) refuse "unknown argument $1: see --help" ;;
-  esac
+  take_no_words "$@"
   [ -n "${ROLLBACK_REF:-}" ] || refuse "ROLLBACK_REF is not set: ROLLBACK_REF=<previous commit> $0"
   set_places
   DISCARD_CHANGES=${DISCARD_CHANGES:-0}

@@ -21,14 +21,7 @@ PROGRAM=verify
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/deploy_steps.sh"
 
 main() {
-  case ${1:-} in
-    "") ;;
-    -h | --help)
-      show_help "${BASH_SOURCE[0]}"
-      exit 0
-      ;;
-    *) refuse "unknown argument $1: see --help" ;;
-  esac
+  take_no_words "$@"
   set_places
   need_tools systemctl journalctl
   [ -x "$VENV/bin/python" ] || refuse "$VENV/bin/python is not there: set APP_DIR or VENV"
