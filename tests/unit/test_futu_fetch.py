@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.bodies import refusal
+from support.kept_log import KeptLog, keep_log
 from support.ticks import OPEN_MS, TENCENT, body, ticker
 
 from hk_tick_collector import futu_fetch
@@ -83,32 +84,15 @@ class Session:
 
 
 @pytest.fixture
-def logged(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
+def logged(monkeypatch: pytest.MonkeyPatch) -> KeptLog:
     """The lines that are logged."""
-    lines: list[tuple[str, dict[str, Any]]] = []
-
-    class Log:
-        def error(self, event: str, **fields: Any) -> None:  # noqa: ANN401
-            lines.append((event, fields))
-
-        info = error
-
-    monkeypatch.setattr(futu_fetch, "log", Log())
-    return lines
-
-
-Logged = list[tuple[str, dict[str, Any]]]
-
-
-def events(logged: Logged) -> list[str]:
-    """Their names."""
-    return [event for event, _ in logged]
+    return keep_log(futu_fetch, monkeypatch)
 
 
 # ---- pushes that are missing
 
 
-def test_trades_without_a_push_are_noticed_once_and_then_end_the_session(logged: Logged) -> None:
+def test_trades_without_a_push_are_noticed_once_and_then_end_the_session(logged: KeptLog) -> None:
     """First all is subscribed and fetched anew; when that has not helped, the connection is made anew."""
 
     async def work() -> None:
@@ -129,11 +113,11 @@ def test_trades_without_a_push_are_noticed_once_and_then_end_the_session(logged:
         assert session.state.resubscribes == 2
 
     asyncio.run(work())
-    missing = [fields for event, fields in logged if event == "pushes_missing"]
+    missing = [fields for event, fields in logged.lines if event == "pushes_missing"]
     assert [fields["in_row"] for fields in missing] == [1, 2]
 
 
-def test_pushes_that_come_again_begin_the_count_anew(logged: Logged) -> None:
+def test_pushes_that_come_again_begin_the_count_anew(logged: KeptLog) -> None:
     """Subscribing anew has helped; months later it may be needed again, and ends nothing."""
 
     async def work() -> None:
@@ -151,10 +135,10 @@ def test_pushes_that_come_again_begin_the_count_anew(logged: Logged) -> None:
             await session.audit()  # with nothing pushed since, and nothing traded
 
     asyncio.run(work())
-    assert events(logged).count("pushes_missing") == 3
+    assert logged.events().count("pushes_missing") == 3
 
 
-def test_pushes_that_end_with_the_session_are_not_missing(logged: Logged) -> None:
+def test_pushes_that_end_with_the_session_are_not_missing(logged: KeptLog) -> None:
     """At noon the last trades were pushed before the audit, and none comes while it goes on: nothing is wrong."""
 
     async def work() -> None:
@@ -167,10 +151,10 @@ def test_pushes_that_end_with_the_session_are_not_missing(logged: Logged) -> Non
         assert not session.interrupt.is_set()
 
     asyncio.run(work())
-    assert "pushes_missing" not in events(logged)
+    assert "pushes_missing" not in logged.events()
 
 
-def test_a_quiet_night_raises_nothing(logged: Logged) -> None:
+def test_a_quiet_night_raises_nothing(logged: KeptLog) -> None:
     """Nothing is traded, nothing pushed, and reading the same old ticks again is no trade."""
 
     async def work() -> None:
@@ -185,10 +169,10 @@ def test_a_quiet_night_raises_nothing(logged: Logged) -> None:
         assert not session.interrupt.is_set()
 
     asyncio.run(work())
-    assert "pushes_missing" not in events(logged)
+    assert "pushes_missing" not in logged.events()
 
 
-def test_without_a_base_nothing_is_concluded(logged: Logged) -> None:
+def test_without_a_base_nothing_is_concluded(logged: KeptLog) -> None:
     """With BACKFILL_N=0 the first audit only learns what there is; the second one can tell."""
 
     async def work() -> None:
@@ -201,10 +185,10 @@ def test_without_a_base_nothing_is_concluded(logged: Logged) -> None:
         assert session.interrupt.is_set()
 
     asyncio.run(work())
-    assert events(logged) == ["pushes_missing"]
+    assert logged.events() == ["pushes_missing"]
 
 
-def test_a_symbol_that_was_never_traded_is_a_base_too(logged: Logged) -> None:
+def test_a_symbol_that_was_never_traded_is_a_base_too(logged: KeptLog) -> None:
     """None is a known number: the first trade ever without a push is missing."""
 
     async def work() -> None:
@@ -215,10 +199,10 @@ def test_a_symbol_that_was_never_traded_is_a_base_too(logged: Logged) -> None:
         assert session.interrupt.is_set()
 
     asyncio.run(work())
-    assert events(logged)[-1] == "pushes_missing"
+    assert logged.events()[-1] == "pushes_missing"
 
 
-def test_a_push_that_is_late_is_not_missing(logged: Logged) -> None:
+def test_a_push_that_is_late_is_not_missing(logged: KeptLog) -> None:
     """The answer to an audit may overtake the push of the same tick, which comes before the audit is over."""
 
     async def work() -> None:
@@ -237,10 +221,10 @@ def test_a_push_that_is_late_is_not_missing(logged: Logged) -> None:
         assert not session.interrupt.is_set()
 
     asyncio.run(work())
-    assert "pushes_missing" not in events(logged)
+    assert "pushes_missing" not in logged.events()
 
 
-def test_without_pushes_only_the_busiest_are_asked(logged: Logged) -> None:
+def test_without_pushes_only_the_busiest_are_asked(logged: KeptLog) -> None:
     """900 symbols through the night would be 900 calls for nothing."""
 
     async def work() -> None:
@@ -255,13 +239,13 @@ def test_without_pushes_only_the_busiest_are_asked(logged: Logged) -> None:
         assert {symbol for symbol, _, _ in session.opend.asked} == set(session.symbols)
 
     asyncio.run(work())
-    assert logged == []
+    assert logged.lines == []
 
 
 # ---- answers
 
 
-def test_an_audit_that_does_not_reach_back_is_made_again_whole(logged: Logged) -> None:
+def test_an_audit_that_does_not_reach_back_is_made_again_whole(logged: KeptLog) -> None:
     """Pushes of 500 ticks never came, and what is stored can't say so: the answer itself shows the hole."""
 
     async def work() -> None:
@@ -278,10 +262,10 @@ def test_an_audit_that_does_not_reach_back_is_made_again_whole(logged: Logged) -
         ]
 
     asyncio.run(work())
-    assert events(logged) == ["backfill_done", "pushes_missing"]
+    assert logged.events() == ["backfill_done", "pushes_missing"]
 
 
-def test_ticks_that_lack_optional_fields_are_read_one_by_one(logged: Logged) -> None:
+def test_ticks_that_lack_optional_fields_are_read_one_by_one(logged: KeptLog) -> None:
     """They make no columns; the sequences are known all the same, so the audit does its work."""
 
     def odd(symbol: str, count: int) -> bytes:
@@ -305,7 +289,7 @@ def test_ticks_that_lack_optional_fields_are_read_one_by_one(logged: Logged) -> 
         assert session.interrupt.is_set()
 
     asyncio.run(work())
-    assert events(logged) == ["backfill_done", "pushes_missing"]
+    assert logged.events() == ["backfill_done", "pushes_missing"]
 
 
 def unanswered(_symbol: str, _count: int) -> bytes:
@@ -325,7 +309,7 @@ def unanswered(_symbol: str, _count: int) -> bytes:
     ],
 )
 def test_a_symbol_whose_ticks_can_not_be_had_is_named(
-    logged: Logged, monkeypatch: pytest.MonkeyPatch, answer: Callable[[str, int], bytes], reason: str
+    logged: KeptLog, monkeypatch: pytest.MonkeyPatch, answer: Callable[[str, int], bytes], reason: str
 ) -> None:
     """After three attempts, and the session goes on; the audit after it asks as deep as if it had not been made."""
     monkeypatch.setattr(futu_fetch, "ATTEMPT_PAUSE_SEC", 0.001)
@@ -344,7 +328,7 @@ def test_a_symbol_whose_ticks_can_not_be_had_is_named(
         assert session.fetcher._newest[TENCENT] == ticker(0).sequence
 
     asyncio.run(work())
-    assert events(logged) == ["backfill_failed", "backfill_done"]
-    assert logged[0][1]["symbol"] == TENCENT
-    assert logged[0][1]["reason"].startswith(reason)
-    assert logged[1][1]["failed"] == 1
+    assert logged.events() == ["backfill_failed", "backfill_done"]
+    assert logged.lines[0][1]["symbol"] == TENCENT
+    assert logged.lines[0][1]["reason"].startswith(reason)
+    assert logged.lines[1][1]["failed"] == 1

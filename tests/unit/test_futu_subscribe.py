@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.bodies import refusal
+from support.kept_log import KeptLog, keep_log
 
 from hk_tick_collector import futu_client, futu_subscribe
 from hk_tick_collector.errors import ConfigError, SessionError
@@ -61,18 +62,9 @@ class Link:
 
 
 @pytest.fixture
-def logged(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
+def logged(monkeypatch: pytest.MonkeyPatch) -> KeptLog:
     """The lines that are logged."""
-    lines: list[tuple[str, dict[str, Any]]] = []
-
-    class Log:
-        def error(self, event: str, **fields: Any) -> None:  # noqa: ANN401
-            lines.append((event, fields))
-
-        info = error
-
-    monkeypatch.setattr(futu_subscribe, "log", Log())
-    return lines
+    return keep_log(futu_subscribe, monkeypatch)
 
 
 def subscriber_of(link: Link, state: ClientState | None = None) -> Subscriber:
@@ -93,7 +85,7 @@ FAILURES = [
 
 @pytest.mark.parametrize(("answer", "reason"), FAILURES)
 def test_a_plate_that_fails_is_named_once_until_it_is_known(
-    logged: list[tuple[str, dict[str, Any]]], answer: Callable[[], bytes], reason: str
+    logged: KeptLog, answer: Callable[[], bytes], reason: str
 ) -> None:
     """It has no members for now, the state and one line say why, and once it answers it is no longer named."""
     state = ClientState()
@@ -102,7 +94,7 @@ def test_a_plate_that_fails_is_named_once_until_it_is_known(
     for _ in range(3):
         assert asyncio.run(subscriber.members(PLATE)) == []
     assert state.refused == {f"plate:{PLATE}": reason}
-    assert logged == [("plate_refused", {"plate": PLATE, "reason": reason})]
+    assert logged.lines == [("plate_refused", {"plate": PLATE, "reason": reason})]
     link.answers["BK1001"] = lambda: members((1, "00700"))
     assert asyncio.run(subscriber.members(PLATE)) == ["HK.00700"]
     assert state.refused == {}

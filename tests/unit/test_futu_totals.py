@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.bodies import refusal
+from support.kept_log import keep_log
 
 from hk_tick_collector import futu_totals
 from hk_tick_collector.futu_link import UnansweredError
@@ -72,17 +73,11 @@ def unanswered() -> bytes:
 @pytest.mark.parametrize("answer", [lambda: refusal("too frequent"), unanswered, lambda: b"\xff\xff"])
 def test_a_refusal_is_told_once_and_harms_nothing(answer: Callable[[], bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     """The session goes on, and the next part is asked for."""
-    told: list[str] = []
-
-    class Log:
-        def warning(self, event: str, **_fields: object) -> None:
-            told.append(event)
-
-    monkeypatch.setattr(futu_totals, "log", Log())
+    told = keep_log(futu_totals, monkeypatch)
     link = Link(answer)
     asyncio.run(totals_on(link).ask([f"HK.{n:05}" for n in range(1, CODES_MAX + 2)]))
     assert link.asked == [CODES_MAX, 1]
-    assert told == ["totals_not_told"]
+    assert told.events() == ["totals_not_told"]
 
 
 def test_totals_are_read() -> None:

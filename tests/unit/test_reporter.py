@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.kept_log import KeptLog, keep_log
 from support.ticks import OPEN_MS, TENCENT, pushes, seq_at
 from support.ticks import row as tick_row
 
@@ -79,18 +80,9 @@ def recorder(tmp_path: Path) -> Iterator[Recorder]:
 
 
 @pytest.fixture
-def logged(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
+def logged(monkeypatch: pytest.MonkeyPatch) -> KeptLog:
     """The lines that are logged."""
-    lines: list[tuple[str, dict[str, Any]]] = []
-
-    class Log:
-        def info(self, event: str, **fields: Any) -> None:  # noqa: ANN401
-            lines.append((event, fields))
-
-        debug = info
-
-    monkeypatch.setattr(reporter_module, "log", Log())
-    return lines
+    return keep_log(reporter_module, monkeypatch)
 
 
 # ---- the description
@@ -186,11 +178,11 @@ def test_one_that_was_overtaken_is_not_written(recorder: Recorder) -> None:
     assert json.loads((recorder.data_root / STATE_NAME).read_text())["running"] is False
 
 
-def test_a_disk_that_takes_nothing_ends_nothing(recorder: Recorder, logged: list[tuple[str, dict[str, Any]]]) -> None:
+def test_a_disk_that_takes_nothing_ends_nothing(recorder: Recorder, logged: KeptLog) -> None:
     """The file can't be written; the description is there for the metrics all the same."""
     (recorder.data_root / STATE_NAME).with_suffix(".tmp").mkdir()
     asyncio.run(recorder.reporter.save())
-    assert logged[0][0] == "state_not_saved"
+    assert logged.lines[0][0] == "state_not_saved"
     assert recorder.reporter.description["running"] is True
 
 
@@ -272,26 +264,24 @@ def test_todays_ticks_are_those_of_today(recorder: Recorder) -> None:
 # ---- the lines
 
 
-def test_persist_ticks_tells_what_was_stored_since(
-    recorder: Recorder, logged: list[tuple[str, dict[str, Any]]]
-) -> None:
+def test_persist_ticks_tells_what_was_stored_since(recorder: Recorder, logged: KeptLog) -> None:
     """If anything was; each tick is told of once."""
     reporter, writer = recorder.reporter, recorder.writer
     reporter._tell_persisted()
-    assert logged == []
+    assert logged.lines == []
     writer.totals = {"rows": 10, "inserted": 8, "duplicates": 2, "commits": 1}
     writer.commit_ms_max, writer.lag_ms = 12.5, 40
     reporter._tell_persisted()
     writer.totals = {"rows": 25, "inserted": 18, "duplicates": 7, "commits": 2}
     reporter._tell_persisted()
     reporter._tell_persisted()
-    first, second = (fields for _, fields in logged)
+    first, second = (fields for _, fields in logged.lines)
     assert (first["rows"], first["inserted"], first["duplicates"], first["commit_ms_max"]) == (10, 8, 2, 12.5)
     assert (second["rows"], second["inserted"], second["duplicates"], second["commit_ms_max"]) == (15, 10, 5, 0.0)
 
 
 def test_the_heartbeat_has_rates_since_the_last_one(
-    recorder: Recorder, logged: list[tuple[str, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+    recorder: Recorder, logged: KeptLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ticks taken from the journal and new rows, a second; and what waits, in ticks."""
     now = recorder.reporter._started_at
@@ -306,7 +296,7 @@ def test_the_heartbeat_has_rates_since_the_last_one(
     now += 10
     recorder.writer.totals = {"rows": 3050, "inserted": 650, "commits": 10, "errors": 2}
     recorder.reporter._tell_heartbeat()
-    (_, first), (event, second) = logged
+    (_, first), (event, second) = logged.lines
     assert event == "persist_loop_heartbeat"
     assert (first["dequeue_rate"], first["commit_rate"]) == (100.0, 20.0)
     assert (second["dequeue_rate"], second["commit_rate"]) == (5.0, 5.0)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
+from support.kept_log import keep_log
 
 from hk_tick_collector import sd_notify
 from hk_tick_collector.sd_notify import EXTEND_EVERY_SEC, STATUS_SEC, Herald, Notifier
@@ -222,14 +223,7 @@ def test_a_sign_of_life_comes_at_a_third_of_the_time(scene: Scene, supervisor: S
 
 def test_no_sign_of_life_without_proof(scene: Scene, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
     """A part that stands still is named in the status, and in the log each half minute; then the signs go on."""
-    logged: list[str] = []
-
-    class Log:
-        @staticmethod
-        def error(event: str, **fields: Any) -> None:  # noqa: ANN401
-            logged.append(f"{event} {fields['reason']} {fields['repeated']}")
-
-    monkeypatch.setattr(sd_notify, "log", Log)
+    log = keep_log(sd_notify, monkeypatch)
     scene.recording = True
     scene.go(20)
     supervisor.heard()
@@ -238,10 +232,10 @@ def test_no_sign_of_life_without_proof(scene: Scene, supervisor: Supervisor, mon
         scene.go(1)
     silent = supervisor.heard()
     assert all(word.startswith("STATUS=the journal hangs") for word in silent)
-    assert logged == ["no_sign_of_life the journal hangs since 0 s 0"]
+    assert log.lines == [("no_sign_of_life", {"reason": "the journal hangs since 0 s", "repeated": 0})]
     scene.go(10)
-    assert len(logged) == 2
-    assert not logged[1].endswith(" 0"), "how often it was held back is told"
+    assert len(log.lines) == 2
+    assert log.lines[1][1]["repeated"] != 0, "how often it was held back is told"
     supervisor.heard()
     scene.fault = None
     scene.go(20)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
+from support.kept_log import KeptLog, keep_log
 
 from hk_tick_collector import watchdog as watchdog_module
 from hk_tick_collector.watchdog import WRITER_DEAD_SEC, Look, StallDetector, Watchdog, WatchdogSettings
@@ -257,28 +258,10 @@ def test_a_recorder_that_did_not_run_judges_nobody(scene: Scene) -> None:
 # ---- what is done
 
 
-class Log:
-    """Keeps the lines."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[str, dict[str, Any]]] = []
-
-    def _keep(self, event: str, **fields: Any) -> None:  # noqa: ANN401
-        self.lines.append((event, fields))
-
-    info = warning = error = _keep
-
-    def events(self) -> list[str]:
-        """Their names, in order."""
-        return [event for event, _ in self.lines]
-
-
 @pytest.fixture
-def log(monkeypatch: pytest.MonkeyPatch) -> Log:
+def log(monkeypatch: pytest.MonkeyPatch) -> KeptLog:
     """The lines that the watchdog logs."""
-    kept = Log()
-    monkeypatch.setattr(watchdog_module, "log", kept)
-    return kept
+    return keep_log(watchdog_module, monkeypatch)
 
 
 DUMP, TRIGGERED = "WATCHDOG diagnostic_dump", "WATCHDOG recovery_triggered"
@@ -296,7 +279,7 @@ def watch(scene: Scene, dog: Watchdog, sec: float, each: Callable[[], None] = la
     return False
 
 
-def test_evidence_comes_before_the_cure(scene: Scene, log: Log) -> None:
+def test_evidence_comes_before_the_cure(scene: Scene, log: KeptLog) -> None:
     """The line, the stacks, the line, the recovery: in this order, once, while its outcome is awaited."""
     dog = Watchdog(SETTINGS, scene, lambda: scene.now)
     assert not watch(scene, dog, 1.5 * STALL, lambda: scene.tick(MUCH))
@@ -309,7 +292,7 @@ def test_evidence_comes_before_the_cure(scene: Scene, log: Log) -> None:
     assert (dog.is_stalled, dog.stalls, dog.failures) == (True, 1, 0)
 
 
-def test_a_commit_after_a_recovery_is_its_success(scene: Scene, log: Log) -> None:
+def test_a_commit_after_a_recovery_is_its_success(scene: Scene, log: KeptLog) -> None:
     """It is said, the stall is over, and one commit is enough, however much still waits."""
     dog = Watchdog(SETTINGS, scene, lambda: scene.now)
     watch(scene, dog, 1.2 * STALL, lambda: scene.tick(MUCH))
@@ -322,7 +305,7 @@ def test_a_commit_after_a_recovery_is_its_success(scene: Scene, log: Log) -> Non
     assert scene.acts == ["dump", "recover"]
 
 
-def test_a_commit_before_the_kill_is_no_success(log: Log) -> None:
+def test_a_commit_before_the_kill_is_no_success(log: KeptLog) -> None:
     """What the old writer stored while its stacks were dumped does not speak for the new one."""
 
     class Late(Scene):
@@ -336,7 +319,7 @@ def test_a_commit_before_the_kill_is_no_success(log: Log) -> None:
     assert log.events()[-1] == GAVE_UP
 
 
-def test_a_recovery_without_a_commit_in_time_has_failed_and_is_tried_again(scene: Scene, log: Log) -> None:
+def test_a_recovery_without_a_commit_in_time_has_failed_and_is_tried_again(scene: Scene, log: KeptLog) -> None:
     """Each is given the whole time, and is a dump and a recovery of its own; the last failure ends it."""
     dog = Watchdog(SETTINGS, scene, lambda: scene.now)
     began = scene.now
@@ -348,7 +331,7 @@ def test_a_recovery_without_a_commit_in_time_has_failed_and_is_tried_again(scene
     assert (dog.stalls, dog.recoveries_failed, dog.is_stalled) == (1, 3, True)
 
 
-def test_a_writer_that_does_not_end_is_a_failure_at_once_and_tried_again_later(scene: Scene, log: Log) -> None:
+def test_a_writer_that_does_not_end_is_a_failure_at_once_and_tried_again_later(scene: Scene, log: KeptLog) -> None:
     """It is counted once, not again when its time is over; the next attempt has the same pace as any other."""
     scene.has_end = False
     dog = Watchdog(SETTINGS, scene, lambda: scene.now)
@@ -361,7 +344,7 @@ def test_a_writer_that_does_not_end_is_a_failure_at_once_and_tried_again_later(s
     assert 3 * STALL <= scene.now - began <= 3 * (STALL + 2 * EVERY)
 
 
-def test_a_commit_begins_the_count_anew(scene: Scene, log: Log) -> None:
+def test_a_commit_begins_the_count_anew(scene: Scene, log: KeptLog) -> None:
     """Failures count in a row: two, a success, two more, a success, and never three."""
     dog = Watchdog(SETTINGS, scene, lambda: scene.now)
     for _ in range(3):
@@ -375,7 +358,7 @@ def test_a_commit_begins_the_count_anew(scene: Scene, log: Log) -> None:
     assert dog.stalls == 3
 
 
-def test_a_backlog_that_is_gone_needs_no_commit(scene: Scene, log: Log) -> None:
+def test_a_backlog_that_is_gone_needs_no_commit(scene: Scene, log: KeptLog) -> None:
     """The old writer had stored all at the last moment: there is nothing that a new one could commit."""
     dog = Watchdog(SETTINGS, scene, lambda: scene.now)
     watch(scene, dog, 1.2 * STALL, lambda: scene.tick(MUCH))
@@ -385,7 +368,7 @@ def test_a_backlog_that_is_gone_needs_no_commit(scene: Scene, log: Log) -> None:
     assert log.events() == [DUMP, TRIGGERED, "writer_recovered"]
 
 
-def test_a_pause_of_the_machine_is_no_failure_of_the_recovery(scene: Scene, log: Log) -> None:
+def test_a_pause_of_the_machine_is_no_failure_of_the_recovery(scene: Scene, log: KeptLog) -> None:
     """The new writer did not run either; it gets its whole time from when it runs again."""
     dog = Watchdog(SETTINGS, scene, lambda: scene.now)
     watch(scene, dog, 1.2 * STALL, lambda: scene.tick(MUCH))
@@ -395,7 +378,7 @@ def test_a_pause_of_the_machine_is_no_failure_of_the_recovery(scene: Scene, log:
     assert watch(scene, dog, HOUR)
 
 
-def test_a_full_disk_does_not_end_the_recorder(scene: Scene, log: Log) -> None:
+def test_a_full_disk_does_not_end_the_recorder(scene: Scene, log: KeptLog) -> None:
     """What the journal holds in memory would be lost; once it can be written, a writer that still fails ends it."""
     scene.disk_is_full = True
     dog = Watchdog(SETTINGS, scene, lambda: scene.now)
@@ -407,14 +390,14 @@ def test_a_full_disk_does_not_end_the_recorder(scene: Scene, log: Log) -> None:
     assert log.events()[-1] == GAVE_UP
 
 
-def test_one_failure_is_enough_where_the_operator_says_so(scene: Scene, log: Log) -> None:
+def test_one_failure_is_enough_where_the_operator_says_so(scene: Scene, log: KeptLog) -> None:
     """WATCHDOG_RECOVERY_MAX_FAILURES=1: one recovery is tried, and no second."""
     dog = Watchdog(SETTINGS._replace(recovery_max_failures=1), scene, lambda: scene.now)
     assert watch(scene, dog, HOUR, lambda: scene.tick(MUCH))
     assert log.events() == [DUMP, TRIGGERED, FAILED, GAVE_UP]
 
 
-def test_it_looks_until_it_gives_up(scene: Scene, log: Log) -> None:
+def test_it_looks_until_it_gives_up(scene: Scene, log: KeptLog) -> None:
     """`run` ends only then, and each look is a sign of life."""
     settings = SETTINGS._replace(check_interval_sec=0.0)
     dog = Watchdog(settings, scene, lambda: scene.now)
