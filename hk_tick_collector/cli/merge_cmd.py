@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hk_tick_collector.cli.console import wide_console
 from hk_tick_collector.cli.progress import Progress
 from hk_tick_collector.merge import MergedDay, merge
 from hk_tick_collector.quality.audit import WORST_FIRST, Verdict
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from hk_tick_collector.repair.compare import Common
 
 SYMBOLS_SHOWN = 20
-LOG_WIDTH = 160
 
 # Of ticks, in the order in which they are shown.
 NUMBERS = ("a", "b", "only_a", "only_b", "both", "differing", "merged")
@@ -44,11 +44,7 @@ def merge_command(
     if as_json:
         typer.echo(json.dumps({"a": str(a), "b": str(b), "out": str(out), **_as_dict(days), "exit_code": code}))
     else:
-        from rich.console import Console  # noqa: PLC0415 - not for --json
-
-        console = Console()
-        if not console.is_terminal:  # a log, which is not cut at the 80 columns of a terminal that is none
-            console.width = max(console.width, LOG_WIDTH)
+        console = wide_console()
         for name, path in (("A", a), ("B", b)):
             console.print(f"{name}: {path}", highlight=False, markup=False, soft_wrap=True)
         _show(console, days)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hk_tick_collector.cli.console import wide_console
 from hk_tick_collector.cli.places import data_root_of
 from hk_tick_collector.cli.progress import Progress
 from hk_tick_collector.cli.words import counted
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from hk_tick_collector.repair.layout import Sample
-
-LOG_WIDTH = 160
 
 
 def repair_command(  # noqa: PLR0913 - each is an option
@@ -63,12 +62,7 @@ def repair_command(  # noqa: PLR0913 - each is an option
     if as_json:
         typer.echo(json.dumps(_as_dict(reports, rule, now_ms, code, is_dry_run=dry_run), indent=2))
     else:
-        from rich.console import Console  # noqa: PLC0415 - not for --json
-
-        console = Console()
-        if not console.is_terminal:  # a log, which is not cut at the 80 columns of a terminal that is none
-            console.width = max(console.width, LOG_WIDTH)
-        _show(console, reports, rule, now_ms, is_dry_run=dry_run)
+        _show(wide_console(), reports, rule, now_ms, is_dry_run=dry_run)
     raise typer.Exit(code)
 
 
