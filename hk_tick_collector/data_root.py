@@ -1,6 +1,7 @@
 """What stands in a DATA_ROOT beside the day databases, and who may write there.
 
-Owns the names of those files, and the locks: one recorder and one writer for a DATA_ROOT.
+Owns the names of those files, and the locks: one recorder and one writer for a DATA_ROOT. Whether a recorder is there
+is told by its lock, never by what it last wrote.
 """
 
 from __future__ import annotations
@@ -8,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import json
 import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hk_tick_collector.errors import AlreadyRunningError, ConfigError, JournalError
 
@@ -91,3 +93,29 @@ def is_locked(path: Path) -> bool:
     finally:
         os.close(file)
     return False
+
+
+def read_state(root: Path) -> dict[str, Any]:
+    """What the recorder, or the last one, wrote of itself (recorder.json); {}: nothing that can be read."""
+    try:
+        said = json.loads((root / STATE_NAME).read_text())
+    except (OSError, ValueError):
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def read_recorder(root: Path) -> tuple[int | None, dict[str, Any]]:
+    """Who holds the recorder's lock (None: nobody; 0: it does not say), and what was written by it or the last one.
+
+    One that wrote that it runs, and is gone, does not run, and has `died`: it had no time to write that it ends.
+    """
+    state = read_state(root)
+    pid = None
+    if is_locked(root / RECORDER_LOCK):
+        try:
+            pid = int((root / RECORDER_LOCK).read_text().strip() or 0)
+        except (OSError, ValueError):
+            pid = 0
+    elif state.get("running"):
+        state.update(running=False, died=True)
+    return pid, state

@@ -14,11 +14,10 @@ import shutil
 import subprocess
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import apsw
 
-from hk_tick_collector.data_root import RECORDER_LOCK, STATE_NAME, is_locked
 from hk_tick_collector.db_read import open_readonly
 from hk_tick_collector.errors import BadTickError, ConfigError, DatabaseError
 from hk_tick_collector.hktime import Form, parse_time
@@ -45,21 +44,6 @@ class LogLine(NamedTuple):
 
     at_ms: int
     text: str
-
-
-def read_recorder(root: Path) -> tuple[int | None, dict[str, Any]]:
-    """Who holds the recorder's lock (None: nobody; 0: it does not say), and recorder.json ({}: there is none)."""
-    try:
-        said = json.loads((root / STATE_NAME).read_text())
-    except (OSError, ValueError):
-        said = None
-    pid = None
-    if is_locked(root / RECORDER_LOCK):
-        try:
-            pid = int((root / RECORDER_LOCK).read_text().strip() or 0)
-        except (OSError, ValueError):
-            pid = 0
-    return pid, said if isinstance(said, dict) else {}
 
 
 def read_day(root: Path) -> Day | None:

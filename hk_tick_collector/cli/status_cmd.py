@@ -11,7 +11,7 @@ import typer
 
 from hk_tick_collector.cli.places import data_root_of
 from hk_tick_collector.cli.words import counted
-from hk_tick_collector.data_root import RECORDER_LOCK, STATE_NAME, is_locked
+from hk_tick_collector.data_root import read_recorder
 from hk_tick_collector.db_read import find_day, read_stats
 from hk_tick_collector.health import LAG_MS_MAX, SILENT_SEC_MAX, Verdict, end_text, judge
 from hk_tick_collector.hktime import hk_text
@@ -89,15 +89,8 @@ def read_status(root: Path, day: str | None = None) -> dict[str, Any]:
 
 def _recorder(root: Path, now_ms: int) -> dict[str, Any]:
     """Whether one is running (its lock tells, not its file), and what it last said of itself."""
-    try:
-        said = json.loads((root / STATE_NAME).read_text())
-    except (OSError, ValueError):
-        said = None
-    state: dict[str, Any] = said if isinstance(said, dict) else {}
-    is_running = is_locked(root / RECORDER_LOCK)
-    if not is_running and state.get("running"):
-        state["died"] = True
-    state["running"] = is_running
+    pid, state = read_recorder(root)
+    state["running"] = pid is not None
     state["said_sec_ago"] = round((now_ms - state["at_ms"]) / 1000, 1) if "at_ms" in state else None
     return state
 

@@ -13,6 +13,7 @@ import typer
 
 from hk_tick_collector import evidence
 from hk_tick_collector.cli.places import data_root_of
+from hk_tick_collector.data_root import read_recorder
 from hk_tick_collector.errors import ConfigError, DatabaseError
 from hk_tick_collector.health import judge as judge_health
 from hk_tick_collector.journal_append import wall_ms
@@ -123,7 +124,7 @@ class Verification:
             last = self._look()
 
     def _look(self) -> Evidence:
-        lock_pid, state = evidence.read_recorder(self._root)
+        lock_pid, state = read_recorder(self._root)
         day: Day | None = None
         fault = None
         try:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import hk_tick_collector
+from hk_tick_collector.data_root import read_state
 from hk_tick_collector.errors import CollectorError
 
 if TYPE_CHECKING:
@@ -36,8 +37,6 @@ STOP_TIMEOUT_SEC = 90.0  # the recorder's own limit for storing what it has is 6
 KILL_TIMEOUT_SEC = 10.0
 LOG_LINES = 8
 LOG_BYTES = 64 * 1024
-
-STATE_NAME = "recorder.json"
 
 # All that a child needs of the user's environment.
 _ENV_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "PYTHONPATH")
@@ -224,11 +223,8 @@ class Recorder(Child):
 
     def state(self) -> dict[str, Any] | None:
         """What it says of itself (each 2 s), or None if the process that runs now has said nothing yet."""
-        try:
-            state: dict[str, Any] = json.loads((self._place.data_root / STATE_NAME).read_text())
-        except (FileNotFoundError, ValueError):
-            return None
-        return state if state["pid"] == self.pid else None
+        state = read_state(self._place.data_root)
+        return state if state.get("pid") == self.pid else None
 
     def pids(self) -> Pids | None:
         """Its processes, once it has said which they are."""

@@ -109,6 +109,8 @@ def test_a_recorder_that_was_killed_is_not_accepted(bench: Bench) -> None:
     verified = verify(recorder, wait_sec=0)
     assert verified.code == 1
     assert verified.missed["recorder"] == "no recorder runs on this DATA_ROOT"
+    assert verified.told["health"] == "failing"
+    assert "did not stop cleanly" in verified.told["health_reasons"][0]
     recorder.start()
     recorder.wait_for("backfill_done", 2)
     assert verify(recorder).code == 0

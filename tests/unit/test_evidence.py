@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Final
@@ -13,7 +12,6 @@ import pytest
 from support.bodies import TICK_TS_MS
 
 from hk_tick_collector import evidence
-from hk_tick_collector.data_root import RECORDER_LOCK, STATE_NAME, hold_lock
 from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.errors import ConfigError, DatabaseError
 from hk_tick_collector.verify import Day
@@ -109,31 +107,6 @@ def test_a_database_that_is_none_is_a_fault_with_its_name(tmp_path: Path) -> Non
     (tmp_path / "20261120.db").write_bytes(b"no database" * 100)
     with pytest.raises(DatabaseError, match=r"20261120\.db"):
         evidence.read_day(tmp_path)
-
-
-# ---- the recorder
-
-
-def test_who_holds_the_lock_is_who_runs(tmp_path: Path) -> None:
-    """Not whose recorder.json lies about."""
-    assert evidence.read_recorder(tmp_path) == (None, {})
-    (tmp_path / STATE_NAME).write_text('{"pid": 1}')
-    assert evidence.read_recorder(tmp_path) == (None, {"pid": 1})
-    file = hold_lock(tmp_path, RECORDER_LOCK, 0)
-    try:
-        assert evidence.read_recorder(tmp_path) == (os.getpid(), {"pid": 1})
-        os.ftruncate(file, 0)
-        assert evidence.read_recorder(tmp_path) == (0, {"pid": 1})
-    finally:
-        os.close(file)
-    assert evidence.read_recorder(tmp_path) == (None, {"pid": 1})
-
-
-@pytest.mark.parametrize("text", ["", "[]", "{", "null"])
-def test_a_recorder_json_that_is_none_says_nothing(tmp_path: Path, text: str) -> None:
-    """Half a file, or something else."""
-    (tmp_path / STATE_NAME).write_text(text)
-    assert evidence.read_recorder(tmp_path) == (None, {})
 
 
 # ---- the writer's pragmas

@@ -38,7 +38,7 @@ class Recorded:
         self.root.mkdir()
         self.log = directory / "recorder.log"
         self.log.write_text("")
-        self.lock = hold_lock(self.root, RECORDER_LOCK, 0)
+        self._lock: int | None = hold_lock(self.root, RECORDER_LOCK, 0)
         self.rows = 0
 
     def say(self, word: str = "MORNING", **changes: Any) -> None:  # noqa: ANN401 - JSON
@@ -68,6 +68,12 @@ class Recorded:
         database.store({"HK.00700": [row]}, {})
         database.close()
 
+    def die(self) -> None:
+        """End without a word: the lock comes free."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
     def tell(self, event: str) -> None:
         """A line of the log, of now."""
         with self.log.open("a") as file:
@@ -89,7 +95,7 @@ def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Record
     recorded.say("REST")
     recorded.tell_pragmas()
     yield recorded
-    os.close(recorded.lock)
+    recorded.die()
 
 
 def verify(recorded: Recorded, *arguments: str, stdin: str | None = None) -> Result:
@@ -124,6 +130,14 @@ def test_a_good_recorder_is_accepted_with_all_figures(recorded: Recorded) -> Non
     assert "journal_mode=wal" in lines
     assert "busy_timeout=5000" in lines
     assert lines[-1] == "accepted; not judged: rows"
+
+
+def test_the_health_of_a_recorder_that_died_is_failing(recorded: Recorded) -> None:
+    """Not what its last words, of a second ago, would make of it."""
+    recorded.die()
+    told = json.loads(verify(recorded, "--json").stdout)
+    assert told["health"] == "failing"
+    assert told["health_reasons"][0].startswith("no recorder is running: did not stop cleanly, last heard of at ")
 
 
 def test_json_has_the_same_figures(recorded: Recorded) -> None:
