@@ -18,7 +18,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hk_tick_collector.hktime import EPOCH_MS_MAX, EPOCH_MS_MIN, hk_date, hk_midnight_ms, hk_text
+from hk_tick_collector.hktime import CONTINUOUS, EPOCH_MS_MAX, EPOCH_MS_MIN, hk_text, since_continuous_ms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -45,14 +45,10 @@ LAG_MS_MAX = 5_000
 WAL_HELD_SEC_MAX = 60.0
 CLOCK_OFFSET_MS_MAX = 3_000  # it is measured to about a second
 
-# OpenD's words for the hours in which trades come all the time, and when those hours begin.
-CONTINUOUS = {"MORNING", "AFTERNOON"}
-CONTINUOUS_MS = ((34_200_000, 43_200_000), (46_800_000, 57_600_000))  # 09:30 to 12:00, 13:00 to 16:00
 WORD_LATE_MS = 600_000  # OpenD's word is asked for once a minute, and believed for some minutes
 
 NAMES_SHOWN = 3
 TEXT_MAX = 160
-_SATURDAY = 5
 
 
 class Verdict(StrEnum):
@@ -310,12 +306,8 @@ def _trading_sec(state: Mapping[str, Any]) -> float | None:
 
 
 def _since_continuous_ms(state: Mapping[str, Any], late_ms: int = 0) -> int | None:
-    """Milliseconds since the half day's continuous trading began, by Hong Kong's clock; None outside of it."""
-    at_ms = int(_number(state, "at_ms") or 0)
-    clock_ms = at_ms - hk_midnight_ms(at_ms)
-    if hk_date(at_ms).weekday() >= _SATURDAY:
-        return None
-    return next((clock_ms - begin for begin, end in CONTINUOUS_MS if begin <= clock_ms < end + late_ms), None)
+    """As `since_continuous_ms`, of when the recorder spoke."""
+    return since_continuous_ms(int(_number(state, "at_ms") or 0), late_ms)
 
 
 def _market_text(state: Mapping[str, Any]) -> str:

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta, timezone
-from datetime import time as clock
 from enum import Enum, auto
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from hk_tick_collector.errors import BadTickError
 
@@ -27,22 +26,33 @@ EPOCH_MS_MAX = 4_102_444_800_000  # 2100-01-01
 
 
 _SATURDAY = 5
-# Pre-opening to noon; then to the latest closing print (HKEX's trading hours).
-_SESSIONS = ((clock(9), clock(12)), (clock(13), clock(16, 10)))
-# Where the market's state is not known: from the pre-opening to the last closing print and some seconds, without a
-# break at noon, since a half day's closing auction is there.
-_TRADES_FROM_MS = 9 * 3600 * 1000
-_TRADES_TO_MS = (16 * 60 + 11) * 60 * 1000
 
-# By the clock: what a moment of a trading day belongs to, up to when.
+# HKEX's trading hours, in ms after midnight.
+_MINUTE_MS = 60_000
+_PRE_OPENING_MS = 9 * 60 * _MINUTE_MS
+_MORNING_MS = (9 * 60 + 30) * _MINUTE_MS
+_NOON_MS = 12 * 60 * _MINUTE_MS
+_AFTERNOON_MS = 13 * 60 * _MINUTE_MS
+_CLOSE_MS = 16 * 60 * _MINUTE_MS
+# The latest closing print of the rules; then some seconds, for what really came.
+_CLOSING_PRINT_MS = _CLOSE_MS + 10 * _MINUTE_MS
+_END_MS = _CLOSE_MS + 11 * _MINUTE_MS
+
+_SESSIONS = ((_PRE_OPENING_MS, _NOON_MS), (_AFTERNOON_MS, _CLOSING_PRINT_MS))
+_CONTINUOUS_MS = ((_MORNING_MS, _NOON_MS), (_AFTERNOON_MS, _CLOSE_MS))
+
+# What a moment of a trading day belongs to, up to when.
 _PARTS = (
-    (clock(9), "closed"),
-    (clock(9, 30), "pre-opening"),
-    (clock(12), "morning"),
-    (clock(13), "lunch"),
-    (clock(16), "afternoon"),
-    (clock(16, 11), "closing auction"),
+    (_PRE_OPENING_MS, "closed"),
+    (_MORNING_MS, "pre-opening"),
+    (_NOON_MS, "morning"),
+    (_AFTERNOON_MS, "lunch"),
+    (_CLOSE_MS, "afternoon"),
+    (_END_MS, "closing auction"),
 )
+
+CONTINUOUS: Final = frozenset({"MORNING", "AFTERNOON"})
+"""OpenD's words for the hours in which one trade follows the other. In an auction, at lunch, at night none has to."""
 
 
 class Form(Enum):
@@ -127,20 +137,32 @@ def is_trading_time(ts_ms: int) -> bool:
 
     Knows no holidays, half days or closures: only where OpenD has not told the market's state.
     """
-    at = datetime.fromtimestamp(ts_ms / 1000, HK)
-    return at.weekday() < _SATURDAY and any(begin <= at.time() < end for begin, end in _SESSIONS)
+    return _is_weekday(ts_ms) and any(begin <= _clock_ms(ts_ms) < end for begin, end in _SESSIONS)
+
+
+def since_continuous_ms(ts_ms: int, late_ms: int = 0) -> int | None:
+    """Milliseconds since the half day's continuous trading began, by the clock alone; None outside of it.
+
+    Args:
+        ts_ms: the moment.
+        late_ms: so long after its end it is taken for going on.
+    """
+    if not _is_weekday(ts_ms):
+        return None
+    clock_ms = _clock_ms(ts_ms)
+    return next((clock_ms - begin for begin, end in _CONTINUOUS_MS if begin <= clock_ms < end + late_ms), None)
 
 
 def may_trade_between(begin_ms: int, end_ms: int) -> bool:
     """Whether Hong Kong can have traded at some moment from `begin_ms` to `end_ms`: weekdays, 09:00 to 16:11.
 
-    Knows no holidays, and half days only in so far as noon is no break here: it must never say no where there were
-    trades.
+    Knows no holidays, and half days only in so far as noon, when their closing auction is, is no break here: it must
+    never say no where there were trades.
     """
     midnight_ms = hk_midnight_ms(begin_ms)
     while midnight_ms <= end_ms:
-        is_weekday = hk_date(midnight_ms).weekday() < _SATURDAY
-        if is_weekday and begin_ms <= midnight_ms + _TRADES_TO_MS and end_ms >= midnight_ms + _TRADES_FROM_MS:
+        is_within = begin_ms <= midnight_ms + _END_MS and end_ms >= midnight_ms + _PRE_OPENING_MS
+        if is_within and _is_weekday(midnight_ms):
             return True
         midnight_ms += DAY_MS
     return False
@@ -148,10 +170,18 @@ def may_trade_between(begin_ms: int, end_ms: int) -> bool:
 
 def session_of(ts_ms: int) -> str:
     """What a moment belongs to, by the clock alone: pre-opening, morning, lunch, afternoon, closing auction, closed."""
-    at = datetime.fromtimestamp(ts_ms / 1000, HK)
-    if at.weekday() >= _SATURDAY:
+    if not _is_weekday(ts_ms):
         return "closed"
-    return next((name for until, name in _PARTS if at.time() < until), "closed")
+    return next((name for until_ms, name in _PARTS if _clock_ms(ts_ms) < until_ms), "closed")
+
+
+def _is_weekday(ts_ms: int) -> bool:
+    return hk_date(ts_ms).weekday() < _SATURDAY
+
+
+def _clock_ms(ts_ms: int) -> int:
+    """Since Hong Kong's midnight."""
+    return ts_ms - hk_midnight_ms(ts_ms)
 
 
 def hk_text(ts_ms: int) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hk_tick_collector.hktime import DAY_MS, hk_date, hk_midnight_ms, utc_text
+from hk_tick_collector.hktime import CONTINUOUS, since_continuous_ms, utc_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,10 +21,6 @@ BUSY_TIMEOUT_MS_MIN = 1000
 STATE_AGE_SEC_MAX = 30.0  # recorder.json is written each 2 s; a recorder that says nothing for longer hangs
 WRITER_AGE_SEC_MAX = 30.0
 
-# OpenD's words for the times in which one trade follows the other. In the auctions, at lunch and at night none has to.
-CONTINUOUS = frozenset({"MORNING", "AFTERNOON"})
-_CONTINUOUS_MINUTES = ((9 * 60 + 30, 12 * 60), (13 * 60, 16 * 60))
-_SATURDAY = 5
 _NO_WORD = "no recorder that speaks"
 WORD_AGE_MS_MAX = 90_000  # the recorder asks OpenD for the market's state each 60 s
 
@@ -354,8 +350,7 @@ def _closed(last: Evidence, market: Market) -> str:
 
 def _is_continuous(now_ms: int) -> bool:
     """By Hong Kong's clock, without holidays and half days."""
-    minute = (now_ms - hk_midnight_ms(now_ms)) % DAY_MS // 60_000
-    return hk_date(now_ms).weekday() < _SATURDAY and any(begin <= minute < end for begin, end in _CONTINUOUS_MINUTES)
+    return since_continuous_ms(now_ms) is not None
 
 
 def _has_just_closed(now_ms: int) -> bool:
