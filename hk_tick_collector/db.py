@@ -17,8 +17,18 @@ import apsw
 
 from hk_tick_collector import logs
 from hk_tick_collector.errors import DatabaseError
-from hk_tick_collector.schema import APPLICATION_ID, DAY_OF_TS, MIGRATIONS, VERSION, check_ours, day_files, day_of_ts
-from hk_tick_collector.wal import Wal
+from hk_tick_collector.schema import (
+    APPLICATION_ID,
+    DAY_OF_TS,
+    FLOAT_MAX,
+    INT64_MAX,
+    MIGRATIONS,
+    VERSION,
+    check_ours,
+    day_files,
+    day_of_ts,
+)
+from hk_tick_collector.wal import Wal, journal_mode_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -49,9 +59,7 @@ _INSERT_REVISION = "INSERT INTO tick_revisions VALUES (?,?,?,?,?,?,?,?,?,?,?,?) 
 _STORED_CONTENT = (
     "SELECT ts_ms, price, volume, turnover, direction_id, tick_type_id FROM ticks WHERE symbol = ? AND seq = ?"
 )
-# Sums stay within what SQLite can hold: volumes that make no sense must not stop the writer for ever.
-_INT64_MAX = 9223372036854775807
-_FLOAT_MAX = 1.7976931348623157e308
+# The limits are INT64_MAX and FLOAT_MAX.
 _ADD_STATS = """
 INSERT INTO symbol_stats VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (symbol) DO UPDATE SET
   rows = rows + excluded.rows,
@@ -269,14 +277,14 @@ class DayDatabase:
 
 
 def _volume_sum(volumes: Iterable[int]) -> int:
-    return max(-_INT64_MAX, min(_INT64_MAX, sum(volumes)))
+    return max(-INT64_MAX, min(INT64_MAX, sum(volumes)))
 
 
 def _turnover_sum(turnovers: tuple[float, ...]) -> float:
     try:
         return fsum(turnovers)
     except OverflowError:
-        return max(-_FLOAT_MAX, min(_FLOAT_MAX, sum(turnovers)))
+        return max(-FLOAT_MAX, min(FLOAT_MAX, sum(turnovers)))
 
 
 def migrate(con: apsw.Connection, path: Path) -> None:
@@ -304,12 +312,6 @@ class WalState(NamedTuple):
     size_bytes: int
     held_sec: float
     pace_sec: float
-
-
-def _is_wal(path: Path) -> bool:
-    """Whether a database is in WAL mode: bytes 18 and 19 of its header are 2."""
-    with path.open("rb") as file:
-        return file.read(20)[18:20] == b"\x02\x02"
 
 
 class DayDatabases:
@@ -352,7 +354,7 @@ class DayDatabases:
             if path.stem in self._open:
                 continue
             try:
-                if _is_wal(path):
+                if journal_mode_of(path) == "wal":
                     database = DayDatabase(path, self._pragmas)
                     try:
                         database.leave_wal()

@@ -23,6 +23,7 @@ from hk_tick_collector.errors import BadTickError, ConfigError, DatabaseError
 from hk_tick_collector.hktime import Form, parse_time
 from hk_tick_collector.schema import day_files
 from hk_tick_collector.verify import Day, LogSeen, Pragmas
+from hk_tick_collector.wal import journal_mode_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -66,8 +67,10 @@ def read_day(root: Path) -> Day | None:
 
 
 def _read_day(path: Path) -> Day:
-    # Before SQLite opens it here: closing a descriptor of our own later would drop the locks of our own connection.
-    mode = _journal_mode(path)
+    try:
+        mode = journal_mode_of(path)  # before SQLite opens it here
+    except OSError as exc:
+        raise DatabaseError(f"{path} can't be read: {exc.strerror}") from exc
     con = open_readonly(path)
     try:
         has_ticks = con.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'ticks'").get
@@ -77,16 +80,6 @@ def _read_day(path: Path) -> Day:
     finally:
         con.close()
     return Day(path.stem, rows, max_ts_ms, mode)
-
-
-def _journal_mode(path: Path) -> str:
-    """Bytes 18 and 19 of a database are 2 in WAL mode and 1 in the others. It stands in the file, for everybody."""
-    try:
-        with path.open("rb") as file:
-            header = file.read(20)
-    except OSError as exc:
-        raise DatabaseError(f"{path} can't be read: {exc.strerror}") from exc
-    return {b"\x02\x02": "wal", b"\x01\x01": "no wal", b"": "empty file"}.get(header[18:20], "unknown")
 
 
 def pragmas_in_log(lines: Iterable[LogLine], since_ms: int) -> Pragmas | None:

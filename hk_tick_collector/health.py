@@ -123,7 +123,7 @@ def _presence(state: Mapping[str, Any], now_ms: int | None) -> Iterator[_Finding
 
 def _link(state: Mapping[str, Any]) -> Iterator[_Finding]:
     """Is OpenD there, logged in, and are the symbols subscribed?"""
-    session = _part(state, "session")
+    session = part_of(state, "session")
     uptime_sec = _uptime_sec(state)
     serious = Verdict.FAILING if _is_open(state) else Verdict.DEGRADED
     if not session.get("connected"):
@@ -162,7 +162,7 @@ def _down(
 
 def _symbols(state: Mapping[str, Any]) -> Iterator[_Finding]:
     """Is anything that was asked for not recorded?"""
-    session = _part(state, "session")
+    session = part_of(state, "session")
     refused = session.get("refused")
     if isinstance(refused, dict) and refused:
         shown = ", ".join(f"{_text(name)} ({_text(why)})" for name, why in list(refused.items())[:NAMES_SHOWN])
@@ -175,13 +175,13 @@ def _symbols(state: Mapping[str, Any]) -> Iterator[_Finding]:
 
 def _pushes(state: Mapping[str, Any]) -> Iterator[_Finding]:
     """Do ticks come, where some must? Fetched ticks are no sign of it: they may be old, and the pushes fail."""
-    session = _part(state, "session")
+    session = part_of(state, "session")
     since_sec = _trading_sec(state)
     if since_sec is None or not session:
         return
     frames = _number(state, "frames") or 0.0
     push_sec = _number(session, "last_push_age_sec")
-    is_proven_open = _part(state, "market").get("source") == "opend"
+    is_proven_open = part_of(state, "market").get("source") == "opend"
     if push_sec is not None:
         quiet_sec = min(push_sec, since_sec)
         usual_sec = _uptime_sec(state) / frames if frames else quiet_sec
@@ -207,18 +207,18 @@ def _pushes(state: Mapping[str, Any]) -> Iterator[_Finding]:
 
 def _evidence(state: Mapping[str, Any]) -> Iterator[_Finding]:
     """Has any tick gone all the way since the start? A fetched one will do: it took the same way."""
-    if not _part(state, "session").get("connected") or _number(_part(state, "writer"), "rows"):
+    if not part_of(state, "session").get("connected") or _number(part_of(state, "writer"), "rows"):
         return
     if _number(state, "frames"):
         yield _Finding(Verdict.UNPROVEN, "ticks come, and none is stored yet")
-    elif _trading_sec(state) is None or _number(_part(state, "session"), "last_push_age_sec") is not None:
+    elif _trading_sec(state) is None or _number(part_of(state, "session"), "last_push_age_sec") is not None:
         reason = f"link up, but no tick has come since the start: no evidence yet ({_market_text(state)})"
         yield _Finding(Verdict.UNPROVEN, reason)
 
 
 def _journal(state: Mapping[str, Any]) -> Iterator[_Finding]:
     """Does the disk take what comes?"""
-    journal = _part(state, "journal")
+    journal = part_of(state, "journal")
     held = _number(journal, "buffered_bytes") or 0
     fault = f": {_text(journal['fault'])}" if journal.get("fault") else ""
     if journal.get("is_full"):
@@ -231,7 +231,7 @@ def _journal(state: Mapping[str, Any]) -> Iterator[_Finding]:
 
 def _writer(state: Mapping[str, Any]) -> Iterator[_Finding]:
     """Are rows being stored? A commit that is long past says nothing by itself: maybe there was nothing to commit."""
-    writer, watchdog = _part(state, "writer"), _part(state, "watchdog")
+    writer, watchdog = part_of(state, "writer"), part_of(state, "watchdog")
     if watchdog.get("is_stalled"):
         failed = _number(watchdog, "recoveries_failed") or 0
         why = _text(watchdog.get("last_reason") or "nothing is stored")
@@ -260,7 +260,7 @@ def _writer(state: Mapping[str, Any]) -> Iterator[_Finding]:
 
 def _wal(state: Mapping[str, Any]) -> Iterator[_Finding]:
     """Does somebody's open query make the log of the database grow?"""
-    writer = _part(state, "writer")
+    writer = part_of(state, "writer")
     held_sec = _number(writer, "wal_held_sec")
     if held_sec is not None and held_sec >= WAL_HELD_SEC_MAX:
         size = _size(_number(writer, "wal_bytes") or 0)
@@ -270,7 +270,7 @@ def _wal(state: Mapping[str, Any]) -> Iterator[_Finding]:
 
 def _clock(state: Mapping[str, Any]) -> Iterator[_Finding]:
     """Does the host know what time it is?"""
-    offset_ms = _number(_part(state, "session"), "clock_offset_ms")
+    offset_ms = _number(part_of(state, "session"), "clock_offset_ms")
     if offset_ms is not None and abs(offset_ms) > CLOCK_OFFSET_MS_MAX:
         seen = f"clock {abs(offset_ms) / 1000:,.1f} s {'behind' if offset_ms > 0 else 'ahead of'} OpenD's"
         yield _Finding(Verdict.DEGRADED, f"{seen}: look at the time service of both hosts")
@@ -284,7 +284,7 @@ _RULES = (_link, _pushes, _evidence, _journal, _writer, _wal, _symbols, _clock)
 
 def _is_open(state: Mapping[str, Any]) -> bool:
     """Whether trades may come; where the recorder does not say so, the clock does."""
-    told = _part(state, "market").get("is_open")
+    told = part_of(state, "market").get("is_open")
     return told if isinstance(told, bool) else _since_continuous_ms(state) is not None
 
 
@@ -293,7 +293,7 @@ def _trading_sec(state: Mapping[str, Any]) -> float | None:
 
     OpenD's word may be late: what counts is the later beginning and the earlier end, by word and by clock.
     """
-    market = _part(state, "market")
+    market = part_of(state, "market")
     word = market.get("state")
     if market.get("is_open") is False or (market.get("source") == "opend" and str(word) not in CONTINUOUS):
         return None
@@ -311,7 +311,7 @@ def _since_continuous_ms(state: Mapping[str, Any], late_ms: int = 0) -> int | No
 
 
 def _market_text(state: Mapping[str, Any]) -> str:
-    market = _part(state, "market")
+    market = part_of(state, "market")
     word = f", OpenD says {_text(market['state'])}" if market.get("state") and market.get("source") == "opend" else ""
     return f"market {'open' if _is_open(state) else 'closed'}{word}"
 
@@ -319,7 +319,8 @@ def _market_text(state: Mapping[str, Any]) -> str:
 # ---- values, which may be absent or of any type, and words
 
 
-def _part(state: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def part_of(state: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A part of `recorder.json`; {} where there is none."""
     part = state.get(name)
     return part if isinstance(part, dict) else {}
 
@@ -339,7 +340,7 @@ def _uptime_sec(state: Mapping[str, Any]) -> float:
 
 def _waiting(state: Mapping[str, Any]) -> str:
     """What is received and not stored, as the end of a sentence; empty if there is nothing."""
-    journal = _part(state, "journal")
+    journal = part_of(state, "journal")
     rows, size = _number(journal, "backlog_rows"), _number(journal, "backlog_bytes")
     if rows:
         return f", {rows:,.0f} rows waiting"

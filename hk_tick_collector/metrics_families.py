@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from hk_tick_collector.health import Verdict, judge
+from hk_tick_collector.health import Verdict, judge, part_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -166,7 +166,7 @@ class RecorderMetrics(Collector):
         labels = {
             "version": str(state.get("version", "")),
             "recorder": str(state.get("instance", "")),
-            "opend_version": str(_part(state, "session").get("opend_version") or ""),
+            "opend_version": str(part_of(state, "session").get("opend_version") or ""),
         }
         info = GaugeMetricFamily("hktick_build_info", "Always 1; what runs is in the labels.", labels=list(labels))
         info.add_metric(list(labels.values()), 1.0)
@@ -201,14 +201,9 @@ def _symbol_families(symbols: Mapping[str, SymbolStats]) -> Iterator[Metric]:
     yield last
 
 
-def _part(state: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    part = state.get(name)
-    return part if isinstance(part, dict) else {}
-
-
 def _found(state: Mapping[str, Any], path: str) -> object:
     part, _, key = path.rpartition(".")
-    return (_part(state, part) if part else state).get(key)
+    return (part_of(state, part) if part else state).get(key)
 
 
 def _value(state: Mapping[str, Any], told: _Told) -> float | None:

@@ -21,6 +21,10 @@ SQLITE_MIN = (3, 51, 3)
 
 APPLICATION_ID = 0x484B5443  # "HKTC": `file` and other tools can tell what this is
 
+# What a column can hold. Sums stay within it: volumes that make no sense must not stop who adds them up.
+INT64_MAX = 9223372036854775807
+FLOAT_MAX = 1.7976931348623157e308
+
 # OpenD's numbers and the names that its own SDK gives them. The numbers are stored: they are exact also for a type that
 # is invented tomorrow, and a name costs ten bytes a row.
 DIRECTIONS = {1: "BUY", 2: "SELL", 3: "NEUTRAL", 0: "UNKNOWN"}
@@ -270,7 +274,12 @@ def day_files(data_root: Path) -> list[Path]:
     """The day databases of a DATA_ROOT, oldest first."""
     if not data_root.is_dir():
         return []
-    return sorted(path for path in data_root.iterdir() if _DAY_FILE.fullmatch(path.name))
+    return sorted(path for path in data_root.iterdir() if is_day_file(path))
+
+
+def is_day_file(path: Path) -> bool:
+    """Whether it is named as a day database is."""
+    return _DAY_FILE.fullmatch(path.name) is not None
 
 
 def check_ours(con: apsw.Connection, path: Path) -> None:

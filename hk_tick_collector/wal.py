@@ -1,6 +1,7 @@
 """The write-ahead log of a day database that is being written: when it is emptied, and what is done while it can't be.
 
-Owns every checkpoint. Never runs inside a commit. Invariant: only the one connection that writes checkpoints.
+Owns every checkpoint, and how a file tells that it has such a log. Never runs inside a commit. Invariant: only the one
+connection that writes checkpoints.
 
 SQLite can empty the log only as far as the oldest reader has no need of it. A reader that keeps its snapshot for an
 hour (a backup, a notebook that was left open) makes it grow by each page that a commit touches: at 2,000 ticks/s over
@@ -130,3 +131,17 @@ class Wal:
                 commit_every_sec=round(self.pace_sec(), 1),
                 expected="no reader that keeps its snapshot: end its transaction (lsof shows who has the file open)",
             )
+
+
+def journal_mode_of(path: Path) -> str:
+    """`wal`, `no wal`, `empty file` or `unknown`: bytes 18 and 19 of a database are 2 in WAL mode and 1 in the others.
+
+    It stands in the file, for everybody. Not for a file to which this process has a connection: closing another
+    descriptor of it drops that connection's locks.
+
+    Raises:
+        OSError: it can't be read.
+    """
+    with path.open("rb") as file:
+        header = file.read(20)
+    return {b"\x02\x02": "wal", b"\x01\x01": "no wal", b"": "empty file"}.get(header[18:20], "unknown")

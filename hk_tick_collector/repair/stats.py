@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hk_tick_collector.schema import FLOAT_MAX, INT64_MAX
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import apsw
-
-_INT64_MAX = 9223372036854775807
-_FLOAT_MAX = 1.7976931348623157e308
 
 # The volume in two halves: one sum of numbers that make no sense would be refused as an overflow.
 _COUNT = """
@@ -28,9 +27,9 @@ def refresh_stats(con: apsw.Connection, symbols: Iterable[str]) -> None:
     """Count these symbols again, inside of the caller's transaction; one without a tick any more has no row."""
     for symbol in sorted(symbols):
         con.execute("DELETE FROM symbol_stats WHERE symbol = ?", (symbol,))
-        found = con.execute(_COUNT, {"symbol": symbol, "limit": _FLOAT_MAX}).fetchone()
+        found = con.execute(_COUNT, {"symbol": symbol, "limit": FLOAT_MAX}).fetchone()
         assert found is not None
         rows, high, low, *rest = found
         if rows:
-            volume = max(-_INT64_MAX, min(_INT64_MAX, (high << 32) + low))
+            volume = max(-INT64_MAX, min(INT64_MAX, (high << 32) + low))
             con.execute("INSERT INTO symbol_stats VALUES (?,?,?,?,?,?,?,?,?)", (symbol, rows, volume, *rest))

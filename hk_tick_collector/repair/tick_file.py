@@ -7,7 +7,6 @@ whatever ends a repair half way, no tick is lost, and doing it again gives the s
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -19,7 +18,7 @@ from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.repair.layout import CURRENT, OLDER, Sample, layout_of
 from hk_tick_collector.repair.rules import Finding
 from hk_tick_collector.repair.stats import refresh_stats
-from hk_tick_collector.schema import VERSION
+from hk_tick_collector.schema import VERSION, is_day_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from hk_tick_collector.repair.rules import Rule
 
     Progress = Callable[[int, int], None]
-
-_DAY_FILE = re.compile(r"\d{8}\.db")
 
 BUSY_TIMEOUT_MS = 5000
 TELL_EVERY_ROWS = 50_000
@@ -74,7 +71,7 @@ class TickFile:
         self.path = path
         self.con = con
         self.layout = layout_of(con, path)
-        self._day = path.stem if _DAY_FILE.fullmatch(path.name) else ""  # else it keeps all its rows
+        self._day = path.stem if is_day_file(path) else ""  # else it keeps all its rows
         self._revisions: list[Moved] = []  # bad ones, with their new time
         self._touched: set[str] = set()
         self._rule: Rule | None = None
