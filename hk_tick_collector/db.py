@@ -28,7 +28,7 @@ from hk_tick_collector.schema import (
     day_files,
     day_of_ts,
 )
-from hk_tick_collector.wal import Wal, journal_mode_of
+from hk_tick_collector.wal import PACE_SEC_MAX, Wal, WalState, journal_mode_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -81,6 +81,7 @@ class Pragmas(NamedTuple):
     busy_timeout_ms: int = 5000
     synchronous: str = "FULL"
     wal_autocheckpoint_pages: int = 4000
+    pace_sec_max: float = PACE_SEC_MAX
 
 
 class Inserted(NamedTuple):
@@ -105,7 +106,7 @@ class DayDatabase:
         self.day = path.stem
         self._pragmas = pragmas
         self._con = apsw.Connection(str(path))
-        self.wal = Wal(self._con, path, pragmas.wal_autocheckpoint_pages)
+        self.wal = Wal(self._con, path, pragmas.wal_autocheckpoint_pages, pace_sec_max=pragmas.pace_sec_max)
         try:
             self._prepare()
         except BaseException:
@@ -304,14 +305,6 @@ def migrate(con: apsw.Connection, path: Path) -> None:
         if con.in_transaction:  # a full disk has ended it already, and must be what is told
             con.execute("ROLLBACK")
         raise
-
-
-class WalState(NamedTuple):
-    """The write-ahead logs of all open databases: their size, for how long one is held, how long to wait for that."""
-
-    size_bytes: int
-    held_sec: float
-    pace_sec: float
 
 
 class DayDatabases:

@@ -13,7 +13,7 @@ is not committed is in the journal; and once the reader is gone the file is empt
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import apsw
 
@@ -38,11 +38,25 @@ PACE_BYTES_PER_SEC = 10_000_000
 PACE_SEC_MAX = 30.0
 
 
+class WalState(NamedTuple):
+    """The write-ahead logs of all open databases: their size, for how long one is held, how long to wait for that."""
+
+    size_bytes: int
+    held_sec: float
+    pace_sec: float
+
+
 class Wal:
     """The log of one open database."""
 
     def __init__(
-        self, con: apsw.Connection, path: Path, checkpoint_pages: int, clock: Callable[[], float] = time.monotonic
+        self,
+        con: apsw.Connection,
+        path: Path,
+        checkpoint_pages: int,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        pace_sec_max: float = PACE_SEC_MAX,
     ) -> None:
         """Take over SQLite's own checkpoints, which run inside the commit that fills the log, and make readers wait."""
         self._con = con
@@ -51,6 +65,7 @@ class Wal:
         # A file that is longer than a burst makes it (by default 72 MB) is held by a reader, or is to be shortened.
         self.long_bytes = int(checkpoint_pages * BUSY_FACTOR * PAGE_BYTES * 1.1)
         self._clock = clock
+        self._pace_sec_max = pace_sec_max
         self._pages = 0
         self._held_since: float | None = None
         self._try_at = 0.0
@@ -77,7 +92,7 @@ class Wal:
         """How long to wait from one commit to the next while it is held and long; 0: as ever."""
         if self._held_since is None:
             return 0.0
-        return min(PACE_SEC_MAX, max(0.0, (self.size_bytes() - self.long_bytes) / PACE_BYTES_PER_SEC))
+        return min(self._pace_sec_max, max(0.0, (self.size_bytes() - self.long_bytes) / PACE_BYTES_PER_SEC))
 
     def keep_short(self, *, is_busy: bool = False) -> None:
         """Between two transactions: move the log into the database once it is long, and shorten its file.

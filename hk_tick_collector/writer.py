@@ -104,7 +104,9 @@ class Writer:
         self._intake = Intake(self._journal, settings.batch_size, is_normal=settings.synchronous == "NORMAL")
         self._judge = Judge(self._journal)
         self._mapper = Mapper()
-        self._pragmas = Pragmas(settings.busy_timeout_ms, settings.synchronous, settings.wal_autocheckpoint_pages)
+        self._pragmas = Pragmas(
+            settings.busy_timeout_ms, settings.synchronous, settings.wal_autocheckpoint_pages, settings.pace_sec_max
+        )
         self._databases = DayDatabases(Path(settings.data_root), self._pragmas)
         self.limiter = logs.Limiter(LOG_EVERY_SEC)
         self._alive_at = 0.0
@@ -290,8 +292,7 @@ class Writer:
 
     def rest(self, parent: Parent, began: float) -> None:
         """Wait until the next batch is due, with a sign of life each second; `began` is when the last one was."""
-        pace_sec = min(self._databases.wal_state().pace_sec, self._settings.pace_sec_max)
-        due = began + max(self._settings.max_wait_ms / 1000, pace_sec)
+        due = began + max(self._settings.max_wait_ms / 1000, self._databases.wal_state().pace_sec)
         while True:
             now = time.monotonic()
             if now - self._alive_at >= ALIVE_EVERY_SEC:

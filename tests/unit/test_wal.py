@@ -8,12 +8,14 @@ import apsw
 import pytest
 import structlog
 from structlog.testing import capture_logs
+from support.kept_log import keep_log
 from support.ticks import DAY, row, seq_at
 
 from hk_tick_collector import wal as wal_module
 from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.db_read import open_readonly
 from hk_tick_collector.wal import HELD_TELL_SEC, PACE_SEC_MAX, PAGE_BYTES, Wal
+from hk_tick_collector.writer import Writer, WriterSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -147,6 +149,28 @@ def test_it_is_told_once_a_minute_and_at_the_end(
         reader.close()
         database.wal.keep_short()
         assert [line["event"] for line in told[2:]] == ["wal_released"]
+
+
+def test_the_line_tells_the_pace_that_is_kept(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the watchdog would take such a pace for a stall, the writer's own limit is what commits wait for."""
+    writer = Writer(WriterSettings(str(tmp_path), wal_autocheckpoint_pages=100, pace_sec_max=0.1))
+    database, _ = writer._databases.get(DAY)
+    database.wal._clock = clock
+    first = commit(database, 5)
+    reader = open_readonly(database.path)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM ticks").get  # noqa: B018 - this takes the snapshot
+    commit(database, 300, first)
+    excess_bytes = database.wal.size_bytes() - database.wal.long_bytes
+    assert excess_bytes > 0.1 * wal_module.PACE_BYTES_PER_SEC, "the pace would be a slower one"
+    log = keep_log(wal_module, monkeypatch)
+    database.wal.keep_short()
+    clock.now += HELD_TELL_SEC
+    database.wal.keep_short()
+    assert [(event, fields["commit_every_sec"]) for event, fields in log.lines] == [("wal_held", 0.1)]
+    assert writer._databases.wal_state().pace_sec == 0.1
+    reader.close()
+    writer.close()
 
 
 def test_what_is_committed_seldom_touches_each_page_once(database: DayDatabase) -> None:
