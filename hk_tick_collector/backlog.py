@@ -37,12 +37,10 @@ class Backlog(NamedTuple):
     Attributes:
         size_bytes: of journal.
         rows: ticks in it, exactly or about.
-        is_exact: whether every one was counted.
     """
 
     size_bytes: int
     rows: int
-    is_exact: bool
 
 
 def measure_backlog(journal: Path, exact_bytes: int = EXACT_BYTES) -> Backlog:
@@ -59,14 +57,14 @@ def measure_backlog(journal: Path, exact_bytes: int = EXACT_BYTES) -> Backlog:
         while counted_bytes < exact_bytes or (not rows and counted_bytes < EMPTY_TIMES_MAX * exact_bytes):
             records = reader.read(exact_bytes)
             if not records:  # that was all; what is left is the record that is being written
-                return Backlog(size_bytes, rows, is_exact=True)
+                return Backlog(size_bytes, rows)
             counted_bytes += sum(record.end.offset - record.start.offset for record in records)
             rows += count_ticks(records)
     finally:
         reader.close()
     rest_bytes = max(0, size_bytes - counted_bytes)
     more = rows * rest_bytes // counted_bytes if rows else rest_bytes // PUSH_BYTES
-    return Backlog(size_bytes, rows + more, is_exact=not rest_bytes)
+    return Backlog(size_bytes, rows + more)
 
 
 def count_ticks(records: list[Record]) -> int:
