@@ -100,8 +100,7 @@ class Reporter:
             if persist.due():
                 self._tell_persisted()
             if heartbeat.due():
-                await self._measure()
-                self._tell_heartbeat()
+                self._tell_heartbeat()  # what waits is as `save` has found it, STATE_EVERY_SEC ago at most
             if health.due():
                 self._tell_health()
             await asyncio.sleep(STEP_SEC)
