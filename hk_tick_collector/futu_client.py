@@ -2,7 +2,7 @@
 
 Owns what is asked of OpenD and when. Never touches a database, and never filters a tick: all that comes is in the
 journal before it is seen here. Invariant: whenever the stream may have missed something (a new connection, the exchange
-or the quote right regained) every symbol is subscribed and fetched again, the busiest first.
+or the quote right regained) every symbol is subscribed and fetched again, the nearest deadline first.
 """
 
 from __future__ import annotations
@@ -10,17 +10,18 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hk_tick_collector import logs
-from hk_tick_collector.errors import BadTickError, ConfigError, RemoteProtocolError, SessionError
+from hk_tick_collector.errors import BadTickError, RemoteProtocolError, SessionError
+from hk_tick_collector.futu_calendar import TradeDates
 from hk_tick_collector.futu_fetch import Fetcher, wait_for
 from hk_tick_collector.futu_link import LATE_SEC, Link, UnansweredError
 from hk_tick_collector.futu_outages import Outage, Outages
 from hk_tick_collector.futu_state import MARKET_WORDS, ClientState
-from hk_tick_collector.futu_subscribe import Subscriber
+from hk_tick_collector.futu_subscribe import Subscriber, Wanted
 from hk_tick_collector.futu_totals import Totals
-from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.journal_append import wall_ms
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend.messages import GtwEvent, NotifyType, ProtoId, RefusedError
@@ -42,9 +43,9 @@ STABLE_SEC = 10.0  # a session that lasted so long starts the backoff anew
 RETRY_SEC_MIN = 2.0
 RETRY_SEC_MAX = 60.0
 DRAIN_SEC_MAX = 1.0  # when stopping, for what the kernel still holds of a stream that goes on
-NO_SYMBOL_SEC_MAX = 90.0  # how long plates may be refused where there is nothing else; rate limits end in 30 s
 LOOK_AT_OPEND_SEC = 60.0
 PAUSED_SEC = 60.0  # a link that ends so soon after a pause in reading has ended by it
+READ_RATES_SEC_MAX = 15.0
 
 
 class FutuClient:
@@ -58,15 +59,14 @@ class FutuClient:
         self._link: Link | None = None
         self._missed = asyncio.Event()  # the stream may have missed something
         self._outages = Outages()
-        self._told: set[str] = set()  # symbols of which the journal knows in this session since when they are recorded
         self._is_whole = False  # all is fetched that was missed: totals can be compared
+        self._fetches = 0  # times that ticks were fetched which were not traded just then
         self._looked_ms = wall_ms()
         # Sessions are told apart in the journal over restarts: the clock is a counter that a restart does not reset.
         self._session = int(time.time())
-        self._no_symbol_since: float | None = None
         self._last_push_at: float | None = None  # of the sessions before
-        self._members: dict[str, tuple[str, list[str]]] = {}  # of each plate: the day it was asked for, its symbols
         self.state = ClientState()
+        self._wanted = Wanted(settings, self.state)
 
     @property
     def pushes(self) -> int:
@@ -94,6 +94,13 @@ class FutuClient:
         """Monotonic time of the last tick that was pushed, or that a fetch brought for the first time."""
         times = [at for at in (self.last_push_at, self.state.last_fetched_at) if at is not None]
         return max(times, default=None)
+
+    @property
+    def outage(self) -> Outage | None:
+        """What goes on, until all is fetched; None: nothing."""
+        if self._link is not None and self._link.is_paused:
+            return Outage(Cause.JOURNAL_FULL, self._link.last_heard_ms)
+        return self._outages.now()
 
     async def run(self) -> None:
         """Connect, record, reconnect; ends only by being cancelled.
@@ -167,6 +174,8 @@ class FutuClient:
                 self._watch_opend(link),
                 self._record(link, totals),
                 self._compare(totals),
+                self._read_rates(),
+                TradeDates(link, settings.request_timeout_sec, self.state).keep(),
             )
         ]
         try:
@@ -188,17 +197,19 @@ class FutuClient:
         subscriber = Subscriber(link, settings.request_timeout_sec, self.state)
         fetcher = Fetcher(link, settings, self._stored, self.state)
         await self._look_at_opend(link)
-        symbols = await self._resolve(subscriber)
+        symbols = await self._wanted.resolve(subscriber)
         retry_sec, retry_at = RETRY_SEC_MIN, 0.0
         while True:
             if self._missed.is_set():
                 self._missed.clear()
                 self._is_whole = False
-                self._resume(*self._outages.resume(), symbols)
+                told, outage = self._outages.resume(), self._outages.now()
+                self._resume(*told, fetcher.depth(outage), symbols)
                 await subscriber.subscribe(symbols)
-                if settings.backfill_n:
-                    await fetcher.backfill(self.state.subscribed)
+                if await fetcher.backfill(self.state.subscribed, outage):
                     self.state.backfills += 1
+                self._fetches += 1
+                self._outages.fetched()
                 totals.begin_anew()
                 if settings.totals_interval_sec:
                     await totals.ask(self.state.subscribed)
@@ -220,25 +231,38 @@ class FutuClient:
         Whatever OpenD says to that is no reason to end a session that records the others. Returns the symbols.
         """
         try:
-            symbols = await self._resolve(subscriber)
+            symbols = await self._wanted.resolve(subscriber)
             subscriber.forget_all_but(symbols)
             subscribed = set(self.state.subscribed)
             wanting = [symbol for symbol in symbols if symbol not in subscribed]
-            if new := [symbol for symbol in wanting if symbol not in self._told]:
-                self._resume(Cause.NOT_SUBSCRIBED, None, new)
-            added = await subscriber.subscribe(wanting) if wanting else []
+            # Whatever the journal was told of them before, when they were refused: their stream begins only now.
+            begin = partial(self._resume, Cause.NOT_SUBSCRIBED, None, self._settings.backfill_n)
+            added = await subscriber.subscribe(wanting, begin) if wanting else []
         except (RefusedError, UnansweredError) as exc:
             log.warning("subscribe_retry_failed", error=exc)
             return symbols
-        if added and self._settings.backfill_n:
+        if added:
             await fetcher.backfill(added)
+            self._fetches += 1
         return symbols
 
-    def _resume(self, cause: Cause, since_ms: int | None, symbols: list[str]) -> None:
+    def _resume(self, cause: Cause, since_ms: int | None, asked: int, symbols: list[str]) -> None:
         """Tell the journal that the stream of these begins here, and why something before it may be missing."""
-        self._told = {*self._told, *symbols}
-        asked, offset_ms = self._settings.backfill_n, self.state.clock_offset_ms or 0
+        offset_ms = self.state.clock_offset_ms or 0
         self._note(EVENT, **Resumption(cause, since_ms, asked, offset_ms, tuple(symbols)).fields())
+
+    async def _read_rates(self) -> None:
+        """Read now and then how much is stored of each symbol; never what was fetched after an outage."""
+        fetches = -1
+        while True:
+            await asyncio.sleep(min(READ_RATES_SEC_MAX, self._settings.poll_interval_sec / 2))
+            if fetches != self._fetches or not self._is_whole:  # and the writer gets one more interval to store it
+                fetches = self._fetches
+                self.state.rates.begin_anew()
+                continue
+            rows = await asyncio.to_thread(self._stored.rows_by_symbol)
+            if fetches == self._fetches and self._is_whole:
+                self.state.rates.take(time.monotonic(), rows)
 
     async def _compare(self, totals: Totals) -> None:
         """Ask for the exchange's totals now and then, while nothing is known to be missing."""
@@ -246,7 +270,7 @@ class FutuClient:
         while True:
             await asyncio.sleep(every_sec or LOOK_AT_OPEND_SEC)
             is_whole = self._is_whole and not self._missed.is_set() and not self._outages.is_open
-            if every_sec and is_whole and totals.is_due:
+            if every_sec and is_whole and totals.is_due(wall_ms() + (self.state.clock_offset_ms or 0)):
                 await totals.ask(self.state.subscribed)
 
     def _note_outage(self, *, was_connected: bool) -> None:
@@ -262,28 +286,6 @@ class FutuClient:
         """When the last push came, by the host's clock; None: none has."""
         at = link.last_push_at if link.last_push_at is not None else self._last_push_at
         return None if at is None else wall_ms() - int((time.monotonic() - at) * 1000)
-
-    async def _resolve(self, subscriber: Subscriber) -> list[str]:
-        """The symbols of the settings, and the members of its plates, which are asked for once a day.
-
-        Raises:
-            ConfigError: there are none, and OpenD is in a state to know.
-        """
-        today = hk_day(wall_ms())
-        symbols = dict.fromkeys(self._settings.symbols)
-        for plate in self._settings.plates:
-            if self._members.get(plate, ("", []))[0] != today and (members := await subscriber.members(plate)):
-                self._members[plate] = (today, members)
-            symbols.update(dict.fromkeys(self._members.get(plate, ("", []))[1]))
-        if not symbols:
-            plates = ", ".join(self._settings.plates)
-            self._no_symbol_since = self._no_symbol_since or time.monotonic()
-            waited_sec = time.monotonic() - self._no_symbol_since
-            if not self.state.qot_logined or waited_sec < NO_SYMBOL_SEC_MAX:
-                raise SessionError(f"OpenD does not tell the members of {plates}")
-            raise ConfigError(f"FUTU_SYMBOLS names no symbol: OpenD knows no member of {plates}")
-        self._no_symbol_since = None
-        return list(symbols)
 
     async def _look_at_opend(self, link: Link) -> bool:
         """Ask for OpenD's state: the market, whether it is logged in, how far its clock is from ours.
@@ -388,10 +390,9 @@ class FutuClient:
             state.disconnects += 1
             self._note("session_down", reason=reason)
         else:
-            self._no_symbol_since = None  # OpenD was away: what it says of plates when it is back is another matter
+            self._wanted.forgive()
         state.subscribed = []
         state.last_disconnect = reason
-        self._told = set()
         self._is_whole = False
 
     def _note(self, event: str, **fields: object) -> None:

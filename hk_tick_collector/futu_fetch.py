@@ -14,8 +14,11 @@ import time
 from typing import TYPE_CHECKING
 
 from hk_tick_collector import logs
+from hk_tick_collector.deadlines import Interruption, fetch_order, keeps_hours, risks
 from hk_tick_collector.errors import SessionError
 from hk_tick_collector.futu_link import UnansweredError
+from hk_tick_collector.futu_state import OPEN_WORDS
+from hk_tick_collector.journal_append import wall_ms
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend.columns import decode_columns
 from hk_tick_collector.opend.messages import TICKER_REPLY_MAX, ProtoId, RefusedError
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from hk_tick_collector.futu_link import Link
+    from hk_tick_collector.futu_outages import Outage
     from hk_tick_collector.futu_state import ClientSettings, ClientState, Stored
 
 log = logs.get_logger()
@@ -50,18 +54,33 @@ class Fetcher:
         self._audited_at = time.monotonic()
         self._pushes_at_audit = 0
 
-    async def backfill(self, symbols: list[str]) -> None:
-        """Ask for the last ticks of each symbol, the busiest first: theirs leave OpenD's cache first.
+    def depth(self, outage: Outage | None) -> int:
+        """How many ticks of each symbol are asked for after an outage; 0: none.
+
+        BACKFILL_N is the operator's choice for his own link. Where OpenD was away itself, there is no other way to
+        know what it has made good.
+        """
+        return TICKER_REPLY_MAX if outage is not None and outage.is_of_opend else self._settings.backfill_n
+
+    async def backfill(self, symbols: list[str], outage: Outage | None = None) -> bool:
+        """Ask for the last ticks of each symbol, those first whose ticks leave OpenD's cache first.
 
         A symbol that OpenD refuses three times is named in the log; the audits will ask for it again.
+
+        Returns:
+            Whether they were; with BACKFILL_N=0 only where OpenD was away, and as an audit.
         """
+        depth = self.depth(outage)
+        if not depth:
+            return False
+        purpose = Purpose.BACKFILL if self._settings.backfill_n else Purpose.AUDIT
         started = time.monotonic()
-        ranked = await self._busiest_first(symbols)
+        ranked = await self._order(symbols, outage)
         waiting = dict.fromkeys(ranked, "")
         for attempt in range(ATTEMPTS):
             if attempt:
                 await asyncio.sleep(ATTEMPT_PAUSE_SEC)
-            waiting = await self._ask_all(waiting, self._settings.backfill_n or TICKER_REPLY_MAX)
+            waiting = await self._ask_all(waiting, depth, purpose)
             if not waiting:
                 break
         for symbol, reason in list(waiting.items())[:CANARIES]:
@@ -73,12 +92,14 @@ class Fetcher:
             sec=round(time.monotonic() - started, 3),
         )
         self._audited_at = time.monotonic()
+        return True
 
     async def audit(self, symbols: list[str], interrupt: asyncio.Event) -> bool:
         """Look after pushes that never came, if it is time. True: a whole cycle was made.
 
         Each symbol is asked for as much as it has traded since the audit before the last, at least `poll_num`, spread
-        over the interval so that the stream is not disturbed. While no push comes at all (night, lunch) only the
+        over the interval so that the stream is not disturbed, those first of which the most should have come since
+        something has. While no push comes at all (night, lunch) only the
         busiest symbols are asked for, and seldom. If they have traded nevertheless, it is the pushes that fail: then
         `interrupt` is set, for all symbols to be subscribed and fetched again.
 
@@ -98,9 +119,12 @@ class Fetcher:
         self._audited_at = time.monotonic()
         self._pushes_at_audit = self._link.pushes
         depths = await self._depths(symbols)
-        ranked = sorted(symbols, key=lambda symbol: -depths[symbol])
         if is_quiet:
-            ranked = ranked[:CANARIES]
+            rows = self._rows_before[-1]
+            ranked = sorted(symbols, key=lambda symbol: -rows.get(symbol, 0))[:CANARIES]
+        else:
+            unheard = self._state.rates.unheard(time.monotonic())
+            ranked = sorted(symbols, key=lambda symbol: (-unheard.get(symbol, 0.0), -depths[symbol]))
         newest_before = {symbol: self._newest.get(symbol) for symbol in ranked}
         parts = [ranked[start : start + IN_FLIGHT] for start in range(0, len(ranked), IN_FLIGHT)]
         pause_sec = settings.poll_interval_sec * 0.8 / max(1, len(parts))
@@ -153,18 +177,24 @@ class Fetcher:
             for symbol in symbols
         }
 
-    async def _busiest_first(self, symbols: list[str]) -> list[str]:
-        rows = await asyncio.to_thread(self._stored.rows_by_symbol)
-        return sorted(symbols, key=lambda symbol: -rows.get(symbol, 0))
+    async def _order(self, symbols: list[str], outage: Outage | None) -> list[str]:
+        rows, rates = await asyncio.to_thread(self._stored.rows_by_symbol), self._state.rates.by_symbol()
+        now_ms, offset_ms = wall_ms(), self._state.clock_offset_ms or 0
+        deadlines: dict[str, int] = {}
+        if outage is not None and outage.since_ms is not None:
+            by_hours = keeps_hours(is_open=self._state.market in OPEN_WORDS, now_ms=now_ms + offset_ms)
+            interruption = Interruption(outage.since_ms, TICKER_REPLY_MAX, offset_ms, by_hours=by_hours)
+            deadlines = {risk.symbol: risk.deadline_ms for risk in risks(rates, interruption, now_ms)}
+        return fetch_order(symbols, rates, rows, deadlines, now_ms)
 
-    async def _ask_all(self, symbols: Iterable[str], count: int) -> dict[str, str]:
+    async def _ask_all(self, symbols: Iterable[str], count: int, purpose: Purpose) -> dict[str, str]:
         """Ask for all, some at once, in order. Returns those that OpenD refused, and why."""
         refused: dict[str, str] = {}
         queue = iter(list(symbols))
 
         async def worker() -> None:
             for symbol in queue:
-                reason, sequences = await self._ask(symbol, count, Purpose.BACKFILL)
+                reason, sequences = await self._ask(symbol, count, purpose)
                 if reason is None:
                     self._note_newest(symbol, sequences)
                 else:

@@ -6,9 +6,14 @@ epoch ms.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+from hk_tick_collector.opend.messages import TICKER_REPLY_MAX
+from hk_tick_collector.quality.continuity import MADE_GOOD_MAX
 from hk_tick_collector.resumption import Cause, gravest
+
+# Where OpenD itself was without its source, also as far as only its return is known.
+_OF_OPEND: Final = frozenset({Cause.EXCHANGE_LOST, Cause.KICKED_OUT, Cause.UNKNOWN})
 
 
 class Outage(NamedTuple):
@@ -17,6 +22,16 @@ class Outage(NamedTuple):
     cause: Cause
     since_ms: int | None
 
+    @property
+    def reach(self) -> int:
+        """How many ticks of a symbol can be had when it is over."""
+        return MADE_GOOD_MAX if self.cause in {Cause.EXCHANGE_LOST, Cause.KICKED_OUT} else TICKER_REPLY_MAX
+
+    @property
+    def is_of_opend(self) -> bool:
+        """Whether OpenD may have been without its source: then it is fetched as deep as OpenD goes, come what may."""
+        return self.cause in _OF_OPEND
+
 
 class Outages:
     """What is to be told at the next resumption. A process begins with one: it did not run before."""
@@ -24,6 +39,7 @@ class Outages:
     def __init__(self) -> None:
         self._pending: Outage | None = Outage(Cause.RECORDER_DOWN, None)
         self._away: Outage | None = None  # OpenD itself is without its exchange or its right now
+        self._resuming: Outage | None = None  # told, and not all is fetched yet
 
     @property
     def is_open(self) -> bool:
@@ -57,10 +73,25 @@ class Outages:
 
     def resume(self) -> Outage:
         """What the resumption is to tell. What goes on (OpenD is still away) is told again when it ends."""
-        found = [outage for outage in (self._pending, self._away) if outage is not None]
+        found = _as_one(self._pending, self._away) or Outage(Cause.UNKNOWN, None)
         self._pending = None
-        if not found:
-            return Outage(Cause.UNKNOWN, None)
-        times = [outage.since_ms for outage in found]
-        known = [ms for ms in times if ms is not None]
-        return Outage(gravest(*(outage.cause for outage in found)), min(known) if len(known) == len(times) else None)
+        self._resuming = _as_one(self._resuming, found)  # one before it may have been cut off while it was fetched
+        return found
+
+    def fetched(self) -> None:
+        """All that was missed up to the resumption is fetched, as far as OpenD had it."""
+        self._resuming = None
+
+    def now(self) -> Outage | None:
+        """What goes on, until all is fetched; None: nothing."""
+        return _as_one(self._pending, self._away, self._resuming)
+
+
+def _as_one(*outages: Outage | None) -> Outage | None:
+    """Several as one, from the first on; since an unknown time where one of them is."""
+    found = [outage for outage in outages if outage is not None]
+    if not found:
+        return None
+    times = [outage.since_ms for outage in found]
+    known = [ms for ms in times if ms is not None]
+    return Outage(gravest(*(outage.cause for outage in found)), min(known) if len(known) == len(times) else None)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple, Protocol
 
+from hk_tick_collector.deadlines import Rates
 from hk_tick_collector.opend.crypto import PacketEncAlgo, RsaKey
 
 # Qot_Common.QotMarketState, as far as the Hong Kong stock market takes its values. OpenD's numbers, its words.
@@ -79,3 +80,4 @@ class ClientState:
         self.market: str | None = None  # OpenD's word for the state of the Hong Kong market
         self.market_at: float | None = None  # monotonic: when it said so
         self.last_fetched_at: float | None = None  # monotonic: when a fetch brought a tick that was not known
+        self.rates = Rates()  # of the symbols, as they were stored while nothing was missed

@@ -1,27 +1,71 @@
 """Subscribing: in batches, within the quota, finding the codes that OpenD refuses while the others run.
 
-Owns which symbols are subscribed, refused or left out, and says so by name. Never drops one in silence.
+Owns which symbols are asked for, and which are subscribed, refused or left out, and says so by name. Never drops one in
+silence.
 """
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from hk_tick_collector import logs
-from hk_tick_collector.errors import RemoteProtocolError, SessionError
+from hk_tick_collector.errors import ConfigError, RemoteProtocolError, SessionError
 from hk_tick_collector.futu_link import UnansweredError
+from hk_tick_collector.hktime import hk_day
+from hk_tick_collector.journal_append import wall_ms
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend.messages import ProtoId, RefusedError, RetType
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hk_tick_collector.futu_link import Link
-    from hk_tick_collector.futu_state import ClientState
+    from hk_tick_collector.futu_state import ClientSettings, ClientState
 
 log = logs.get_logger()
 
 BATCH_MAX = 100  # symbols in one Qot_Sub
 NAMES_MAX = 20  # symbols named in one log line; `status` names them all
 WHOLE_REFUSAL_MIN = 5  # so many refused, and none accepted, is OpenD's state and not the codes'
+NO_SYMBOL_SEC_MAX = 90.0  # how long plates may be refused where there is nothing else; rate limits end in 30 s
+
+
+class Wanted:
+    """What is to be recorded: the symbols of the settings, and the members of its plates. Outlives connections."""
+
+    def __init__(self, settings: ClientSettings, state: ClientState) -> None:
+        self._settings = settings
+        self._state = state
+        self._no_symbol_since: float | None = None
+        self._members: dict[str, tuple[str, list[str]]] = {}  # of each plate: the day it was asked for, its symbols
+
+    async def resolve(self, subscriber: Subscriber) -> list[str]:
+        """All of them. A plate is asked for once a day.
+
+        Raises:
+            ConfigError: there are none, and OpenD is in a state to know.
+            SessionError: there are none yet.
+        """
+        today = hk_day(wall_ms())
+        symbols = dict.fromkeys(self._settings.symbols)
+        for plate in self._settings.plates:
+            if self._members.get(plate, ("", []))[0] != today and (members := await subscriber.members(plate)):
+                self._members[plate] = (today, members)
+            symbols.update(dict.fromkeys(self._members.get(plate, ("", []))[1]))
+        if not symbols:
+            plates = ", ".join(self._settings.plates)
+            self._no_symbol_since = self._no_symbol_since or time.monotonic()
+            waited_sec = time.monotonic() - self._no_symbol_since
+            if not self._state.qot_logined or waited_sec < NO_SYMBOL_SEC_MAX:
+                raise SessionError(f"OpenD does not tell the members of {plates}")
+            raise ConfigError(f"FUTU_SYMBOLS names no symbol: OpenD knows no member of {plates}")
+        self._no_symbol_since = None
+        return list(symbols)
+
+    def forgive(self) -> None:
+        """OpenD was away: what it says of plates when it is back is another matter."""
+        self._no_symbol_since = None
 
 
 class Subscriber:
@@ -60,10 +104,14 @@ class Subscriber:
         state.left_out = [symbol for symbol in state.left_out if symbol in asked]
         state.refused = {name: why for name, why in state.refused.items() if name in asked or name.startswith("plate:")}
 
-    async def subscribe(self, symbols: list[str]) -> list[str]:
+    async def subscribe(self, symbols: list[str], begin: Callable[[list[str]], None] | None = None) -> list[str]:
         """Subscribe what the quota allows. Returns the symbols that are subscribed by this call.
 
         The symbols that are refused or left out are in the state, and are named in the log.
+
+        Args:
+            symbols: which.
+            begin: called with the symbols that OpenD accepts, before the first push of one of them can come.
 
         Raises:
             SessionError: OpenD refuses everything, and has accepted nothing on this connection: it can't serve now.
@@ -73,7 +121,12 @@ class Subscriber:
         accepted: list[str] = []
         refused: dict[str, str] = {}
         for start in range(0, len(allowed), BATCH_MAX):
-            await self._subscribe_batch(allowed[start : start + BATCH_MAX], accepted, refused)
+            batch = allowed[start : start + BATCH_MAX]
+            if begin is not None:
+                batch = await self._try(batch, refused)
+                if batch:
+                    begin(batch)
+            await self._subscribe_batch(batch, accepted, refused)
             if not accepted and not state.subscribed and len(refused) >= WHOLE_REFUSAL_MIN:
                 raise SessionError(f"OpenD refuses to subscribe anything: {next(iter(refused.values()))}")
         state.subscribed = list(dict.fromkeys([*state.subscribed, *accepted]))
@@ -118,10 +171,21 @@ class Subscriber:
             )
         return allowed
 
-    async def _subscribe_batch(self, batch: list[str], accepted: list[str], refused: dict[str, str]) -> None:
+    async def _try(self, batch: list[str], refused: dict[str, str]) -> list[str]:
+        """Subscribe a batch without its pushes. Returns those that OpenD accepts."""
+        accepted: list[str] = []
+        await self._subscribe_batch(batch, accepted, refused, is_pushed=False)
+        return accepted
+
+    async def _subscribe_batch(
+        self, batch: list[str], accepted: list[str], refused: dict[str, str], *, is_pushed: bool = True
+    ) -> None:
         """Subscribe a batch; OpenD refuses it whole for one bad code, so halve it until the bad ones stand alone."""
+        if not batch:
+            return
         try:
-            reply = await self._link.call(ProtoId.QOT_SUB, messages.subscribe(batch), self._timeout_sec)
+            body = messages.subscribe(batch, is_pushed=is_pushed)
+            reply = await self._link.call(ProtoId.QOT_SUB, body, self._timeout_sec)
             messages.check_accepted(ProtoId.QOT_SUB, reply)  # there is nothing in it but that
         except RefusedError as exc:
             if exc.ret_type != RetType.FAILED:
@@ -130,8 +194,8 @@ class Subscriber:
                 refused[batch[0]] = exc.text
                 return
             half = len(batch) // 2
-            await self._subscribe_batch(batch[:half], accepted, refused)
-            await self._subscribe_batch(batch[half:], accepted, refused)
+            await self._subscribe_batch(batch[:half], accepted, refused, is_pushed=is_pushed)
+            await self._subscribe_batch(batch[half:], accepted, refused, is_pushed=is_pushed)
             return
         accepted += batch
 

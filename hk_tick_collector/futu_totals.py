@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from hk_tick_collector import logs
 from hk_tick_collector.errors import RemoteProtocolError
 from hk_tick_collector.futu_link import UnansweredError
+from hk_tick_collector.hktime import DAY_MS, HK_OFFSET_MS
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend.messages import ProtoId, RefusedError
 from hk_tick_collector.opend.purpose import Purpose
@@ -23,6 +24,9 @@ log = logs.get_logger()
 CODES_MAX: Final = 400  # in a call (published); and 60 calls in 30 s, which 24,000 symbols would need
 # A difference counts when two snapshots in a row have it; after the last push one more, for one that was refused.
 ROUNDS_AFTER_PUSH: Final = 3
+# By Hong Kong's clock: a symbol's last tick may have come long before its close. The last closing prints come until
+# 12:10 on a half day and until 16:10 on a whole one; and once more when all else has long come to rest.
+_CLOSED_MS: Final = tuple((hour * 60 + minute) * 60_000 for hour, minute in ((12, 12), (16, 12), (16, 42)))
 
 
 class Totals:
@@ -34,13 +38,19 @@ class Totals:
         self._limiter = logs.Limiter(600.0)
         self._pushes = -1
         self._rounds = 0  # since the last push was seen
+        self._closes: int | None = None  # that have passed
 
-    @property
-    def is_due(self) -> bool:
-        """Whether there can be news: something was pushed since, or not asked for often enough after that."""
-        if self._link.pushes != self._pushes:
+    def is_due(self, now_ms: int) -> bool:
+        """Whether there can be news: something was pushed since, or a close has passed.
+
+        Args:
+            now_ms: OpenD's clock, UTC epoch ms.
+        """
+        closes = _closes_until(now_ms)
+        if self._link.pushes != self._pushes or (self._closes is not None and closes > self._closes):
             self._pushes = self._link.pushes
             self._rounds = 0
+        self._closes = closes
         return self._rounds < ROUNDS_AFTER_PUSH
 
     def begin_anew(self) -> None:
@@ -61,3 +71,9 @@ class Totals:
                 held = self._limiter.allow("refused")
                 if held is not None:
                     log.warning("totals_not_told", error=exc, repeated=held)
+
+
+def _closes_until(now_ms: int) -> int:
+    """How many closes there were until then, counting each day's three."""
+    days, clock_ms = divmod(now_ms + HK_OFFSET_MS, DAY_MS)
+    return days * len(_CLOSED_MS) + sum(clock_ms >= closed_ms for closed_ms in _CLOSED_MS)

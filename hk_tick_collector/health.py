@@ -18,6 +18,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hk_tick_collector.deadlines import outlook_text
 from hk_tick_collector.hktime import CONTINUOUS, EPOCH_MS_MAX, EPOCH_MS_MIN, hk_text, since_continuous_ms
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ WORD_LATE_MS = 600_000  # OpenD's word is asked for once a minute, and believed 
 
 NAMES_SHOWN = 3
 TEXT_MAX = 160
+OUTAGE_TEXT_MAX = 400  # our own words, with the names of six symbols
 
 
 class Verdict(StrEnum):
@@ -158,6 +160,14 @@ def _down(
     if not was_up and serious is Verdict.DEGRADED:
         serious = Verdict.UNPROVEN
     yield _Finding(serious, reason)
+
+
+def _outage(state: Mapping[str, Any]) -> Iterator[_Finding]:
+    """Will what is missed now be had when it is over? An estimate; whether anything is missing is measured then."""
+    told = part_of(state, "outage")
+    if _number(told, "first_deadline_ms") is not None:
+        verdict = Verdict.FAILING if _number(told, "past") else Verdict.DEGRADED
+        yield _Finding(verdict, _text(outlook_text(told, _number(state, "at_ms") or 0), OUTAGE_TEXT_MAX))
 
 
 def _symbols(state: Mapping[str, Any]) -> Iterator[_Finding]:
@@ -276,7 +286,7 @@ def _clock(state: Mapping[str, Any]) -> Iterator[_Finding]:
         yield _Finding(Verdict.DEGRADED, f"{seen}: look at the time service of both hosts")
 
 
-_RULES = (_link, _pushes, _evidence, _journal, _writer, _wal, _symbols, _clock)
+_RULES = (_link, _outage, _pushes, _evidence, _journal, _writer, _wal, _symbols, _clock)
 
 
 # ---- the market's hours
@@ -356,10 +366,10 @@ def _rest(what: Any) -> str:  # noqa: ANN401
     return f" and {len(what) - NAMES_SHOWN:,} more" if len(what) > NAMES_SHOWN else ""
 
 
-def _text(value: object) -> str:
+def _text(value: object, most: int = TEXT_MAX) -> str:
     """Somebody else's words, safe to show and not too many."""
     text = "".join(c if c.isprintable() else " " for c in str(value)).strip()
-    return text if len(text) <= TEXT_MAX else text[:TEXT_MAX] + "…"
+    return text if len(text) <= most else text[:most] + "…"
 
 
 def _span(sec: float) -> str:

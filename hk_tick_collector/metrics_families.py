@@ -78,6 +78,11 @@ GAUGES: Final = (
     _Told("hktick_backlog_bytes", "journal.backlog_bytes", "Journal that is not stored yet."),
     _Told("hktick_backlog_rows", "journal.backlog_rows", "Ticks in the journal that are not stored yet, about."),
     _Told("hktick_journal_buffered_bytes", "journal.buffered_bytes", "Received and not yet written to the journal."),
+    _Told(
+        "hktick_outage_symbols_past_deadline",
+        "outage.past",
+        "Symbols of which ticks are lost for good by now, as estimated; only during an outage.",
+    ),
     _Told("hktick_journal_full", "journal.is_full", "1 while nothing more is read from OpenD, for want of disk."),
     _Told("hktick_wal_bytes", "writer.wal_bytes", "Size of the databases' write-ahead logs."),
     _Told(

@@ -17,6 +17,7 @@ from hk_tick_collector import __version__, logs
 from hk_tick_collector.backlog import Backlog, measure_backlog
 from hk_tick_collector.data_root import STATE_NAME
 from hk_tick_collector.db_read import rows_of_day
+from hk_tick_collector.deadlines import Interruption, keeps_hours, outlook, outlook_text, risks
 from hk_tick_collector.errors import DatabaseError, JournalError
 from hk_tick_collector.futu_state import OPEN_WORDS
 from hk_tick_collector.hktime import hk_day, is_trading_time
@@ -39,6 +40,7 @@ STATE_EVERY_SEC = 2.0
 PERSIST_LINE_EVERY_SEC = 10.0
 HEALTH_LINE_EVERY_SEC = 60.0
 TODAY_EVERY_SEC = 10.0
+OUTAGE_LINE_EVERY_SEC = 30.0
 MARKET_FRESH_SEC = 150.0  # OpenD is asked each 60 s; what it said is old after two questions without an answer
 
 _COUNTED: Final = (
@@ -78,6 +80,8 @@ class Reporter:
         self._rows_today = 0
         self._writing = threading.Lock()
         self._told: dict[str, int] = {}  # totals at the last persist_ticks
+        self._told_outage: tuple[object, ...] | None = None
+        self._outage_limiter = logs.Limiter(OUTAGE_LINE_EVERY_SEC)
         self._beaten: tuple[float, dict[str, int]] = (self._started_at, {})  # time and totals at the last heartbeat
         self.description: dict[str, Any] = self._describe()
 
@@ -97,6 +101,7 @@ class Reporter:
                 self._rows_today = await asyncio.to_thread(self._count_today)
             if state.due():
                 await self.save()
+                self._tell_outage(self.description["outage"])
             if persist.due():
                 self._tell_persisted()
             if heartbeat.due():
@@ -152,6 +157,19 @@ class Reporter:
         log.info("persist_ticks", **since, commit_ms_max=state.commit_ms_max, lag_ms=state.lag_ms)
         state.commit_ms_max = 0.0
         self._told = dict(state.totals)
+
+    def _tell_outage(self, told: dict[str, Any] | None) -> None:
+        """What can be lost: when that is first known, and then when a deadline passes, but not too often."""
+        if told is None or told["first_deadline_ms"] is None:
+            self._told_outage = None
+            return
+        news = (told["since_ms"], told["past"], *(symbol["symbol"] for symbol in told["symbols"][:1]))
+        if news == self._told_outage or self._outage_limiter.allow("outage") is None:
+            return
+        self._told_outage = news
+        first_sec = round((told["first_deadline_ms"] - wall_ms()) / 1000)
+        text = outlook_text(told, wall_ms())
+        log.warning("outage_deadlines", cause=told["cause"], past=told["past"], first_in_sec=first_sec, text=text)
 
     def _tell_heartbeat(self) -> None:
         state, now = self._collector.state, time.monotonic()
@@ -222,6 +240,7 @@ class Reporter:
             "bytes_received": self._client.bytes_received,
             "market": self.market(),
             "session": self._describe_session(now),
+            "outage": self._describe_outage(),
             "journal": {
                 "buffered_bytes": self._journal.buffered_bytes,
                 "is_full": self._journal.is_full,
@@ -260,6 +279,18 @@ class Reporter:
             "last_heard_age_sec": _age(now, self._client.last_heard_at),
             "last_push_age_sec": _age(now, self._client.last_push_at),
         }
+
+    def _describe_outage(self) -> dict[str, Any] | None:
+        """How long it can still be made good; None: there is none, or it is not known since when, or none matters."""
+        outage, state, market, now_ms = self._client.outage, self._client.state, self.market(), wall_ms()
+        if outage is None or outage.since_ms is None:
+            return None
+        offset_ms = state.clock_offset_ms or 0
+        is_open_by_opend = bool(market["is_open"]) and market["source"] == "opend"
+        by_hours = keeps_hours(is_open=is_open_by_opend, now_ms=now_ms + offset_ms)
+        interruption = Interruption(outage.since_ms, outage.reach, offset_ms, by_hours=by_hours)
+        found = risks(state.rates.by_symbol(), interruption, now_ms)
+        return outlook(str(outage.cause), outage.since_ms, found, now_ms, is_open=bool(market["is_open"]))
 
     def _describe_writer(self, now: float) -> dict[str, Any]:
         state = self._collector.state

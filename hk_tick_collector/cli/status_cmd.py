@@ -13,6 +13,7 @@ from hk_tick_collector.cli.places import data_root_of
 from hk_tick_collector.cli.words import counted
 from hk_tick_collector.data_root import read_recorder
 from hk_tick_collector.db_read import find_day, read_stats
+from hk_tick_collector.deadlines import outlook_text
 from hk_tick_collector.health import LAG_MS_MAX, SILENT_SEC_MAX, Verdict, end_text, judge
 from hk_tick_collector.hktime import hk_text
 from hk_tick_collector.journal import DIRECTORY, JournalReader, load_cursor
@@ -153,6 +154,8 @@ def _summary(status: dict[str, Any]) -> Table:
     for reason in reasons:
         summary.add_row("", _plain(reason))
     summary.add_row("OpenD", _session_text(recorder))
+    if outage := _outage_text(recorder):
+        summary.add_row("outage", f"[red]{_plain(outage)}[/]")
     for name, why in list(recorder.get("session", {}).get("refused", {}).items())[:SYMBOLS_SHOWN]:
         summary.add_row("", f"[red]refused[/] {_plain(name)}: {_plain(why)}")
     lag = journal["lag_ms"]
@@ -203,3 +206,10 @@ def _session_text(recorder: dict[str, Any]) -> str:
     left_out = f", [red]{len(session['left_out'])} without quota[/]" if session["left_out"] else ""
     symbols = counted(session["subscribed"], "symbol")
     return f"[green]connected[/] since {hk_text(session['since_ms'])}, {symbols}{left_out}"
+
+
+def _outage_text(recorder: dict[str, Any]) -> str:
+    """What can still be made good, by the recorder's last word; empty where nothing is at risk."""
+    if not recorder["running"] or _is_silent(recorder):
+        return ""
+    return outlook_text(recorder.get("outage"), time.time_ns() // 1_000_000)

@@ -244,8 +244,8 @@ def keep_alive(now_sec: int) -> bytes:
     return pb.KeepAlive.Request(c2s=pb.KeepAlive.C2S(time=now_sec)).SerializeToString()
 
 
-def subscribe(symbols: Iterable[str]) -> bytes:
-    """Subscribe to tickers, and have this connection get their pushes.
+def subscribe(symbols: Iterable[str], *, is_pushed: bool = True) -> bytes:
+    """Subscribe to tickers, and have this connection get their pushes, or not yet.
 
     No first push: what OpenD has already is asked for with GetTicker, whole.
     """
@@ -254,7 +254,7 @@ def subscribe(symbols: Iterable[str]) -> bytes:
             securityList=[_security(s) for s in symbols],
             subTypeList=[SUB_TYPE_TICKER],
             isSubOrUnSub=True,
-            isRegOrUnRegPush=True,
+            isRegOrUnRegPush=True if is_pushed else None,
             isFirstPush=False,
         )
     ).SerializeToString()

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.bodies import refusal
 
 from hk_tick_collector import futu_client
 from hk_tick_collector.errors import RemoteProtocolError, SessionError
@@ -14,9 +15,10 @@ from hk_tick_collector.futu_client import FutuClient
 from hk_tick_collector.futu_link import UnansweredError
 from hk_tick_collector.futu_outages import Outage
 from hk_tick_collector.futu_state import ClientSettings
+from hk_tick_collector.futu_subscribe import Subscriber
 from hk_tick_collector.journal_append import wall_ms
 from hk_tick_collector.opend import opend_pb2 as pb
-from hk_tick_collector.opend.messages import GtwEvent, Notice, NotifyType, RefusedError
+from hk_tick_collector.opend.messages import GtwEvent, Notice, NotifyType, ProtoId, RefusedError, symbol_of
 from hk_tick_collector.resumption import EVENT, Cause
 
 if TYPE_CHECKING:
@@ -71,11 +73,11 @@ class Link:
         return (self._answers.pop(0) if len(self._answers) > 1 else self._answers[0])()
 
 
-def client_of() -> tuple[FutuClient, Journal]:
+def client_of(*symbols: str, stored: object = None, **settings: Any) -> tuple[FutuClient, Journal]:  # noqa: ANN401
     """A client that is not connected, and its journal."""
     journal: Any = Journal()
-    stored: Any = None
-    return FutuClient(ClientSettings("127.0.0.1", 1, ("HK.00700",)), journal, stored), journal
+    known: Any = stored
+    return FutuClient(ClientSettings("127.0.0.1", 1, symbols or ("HK.00700",), **settings), journal, known), journal
 
 
 def watch(monkeypatch: pytest.MonkeyPatch, client: FutuClient, link: Link, times: int) -> None:
@@ -254,22 +256,56 @@ def test_a_notice_says_what_may_be_missing(lost: Notice | None, regained: Notice
     assert lost is None or (found.since_ms is not None and before_ms <= found.since_ms <= wall_ms())
 
 
-def test_symbols_that_are_added_are_told_before_they_are_subscribed() -> None:
-    """Once: one that OpenD refuses again and again is told of no more."""
-    client, journal = client_of()
-    client._resume(Cause.RECORDER_DOWN, None, ["HK.00005"])
+class Subscriptions:
+    """A link to an OpenD that refuses some symbols; it keeps what it was asked, and how much was told before."""
 
-    class Subscriber:
-        def forget_all_but(self, symbols: list[str]) -> None:
-            assert "HK.00700" in symbols
+    def __init__(self, journal: Journal, *refused: str) -> None:
+        self.refused = set(refused)
+        self.asked: list[tuple[bool, list[str], int]] = []  # with pushes, of which, how many events were told before
+        self._journal = journal
 
-        async def subscribe(self, symbols: list[str]) -> list[str]:
-            assert told(journal)[-1] == ("not_subscribed", symbols)
-            return []
+    async def call(self, proto_id: int, body: bytes, *_args: object) -> bytes:
+        """Answer GetSubInfo and Sub."""
+        if proto_id == ProtoId.QOT_GET_SUB_INFO:
+            s2c = pb.Qot_GetSubInfo.S2C(totalUsedQuota=0, remainQuota=100)
+            return pb.Qot_GetSubInfo.Response(retType=0, s2c=s2c).SerializeToString()
+        c2s = pb.Qot_Sub.Request.FromString(body).c2s
+        symbols = [symbol_of(security.market, security.code) for security in c2s.securityList]
+        self.asked.append((c2s.isRegOrUnRegPush, symbols, len(told(self._journal))))
+        return refusal("Unknown stock") if self.refused & set(symbols) else pb.Reply(retType=0).SerializeToString()
 
-    made: Any = Subscriber()
-    nobody: Any = None
+
+class Fetches:
+    """A fetcher that fetches nothing."""
+
+    def __init__(self) -> None:
+        self.fetched: list[list[str]] = []
+
+    async def backfill(self, symbols: list[str]) -> bool:
+        """Keep what was asked for."""
+        self.fetched.append(symbols)
+        return True
+
+
+def test_a_symbol_that_was_refused_is_told_of_when_it_is_accepted() -> None:
+    """Before its first push can come, and once: what the session told at its start was not of its stream."""
+    client, journal = client_of("HK.00005", "HK.00700", "HK.09988")
+    client._resume(Cause.CONNECTION_LOST, 1000, 1000, ["HK.00005", "HK.00700", "HK.09988"])
     client.state.subscribed = ["HK.00005"]
+    link: Any = Subscriptions(journal, "HK.00700", "HK.09988")
+    subscriber = Subscriber(link, 1, client.state)
+    fetches: Any = Fetches()
     for _ in range(3):
-        asyncio.run(client._add_wanting([], made, nobody))
-    assert told(journal) == [("recorder_down", ["HK.00005"]), ("not_subscribed", ["HK.00700"])]
+        asyncio.run(client._add_wanting([], subscriber, fetches))
+    assert len(told(journal)) == 1
+    assert client.state.refused.keys() == {"HK.00700", "HK.09988"}
+    link.refused.remove("HK.00700")
+    link.asked.clear()
+    for _ in range(2):
+        asyncio.run(client._add_wanting([], subscriber, fetches))
+    assert told(journal)[1:] == [("not_subscribed", ["HK.00700"])]
+    (event,) = [event for event in journal.events if event.get("cause") == "not_subscribed"]
+    assert event["since_ms"] is None
+    assert [(symbols, events) for is_pushed, symbols, events in link.asked if is_pushed] == [(["HK.00700"], 2)]
+    assert client.state.subscribed == ["HK.00005", "HK.00700"]
+    assert fetches.fetched == [["HK.00700"]]

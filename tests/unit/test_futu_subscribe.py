@@ -9,12 +9,12 @@ import pytest
 from support.bodies import refusal
 from support.kept_log import KeptLog, keep_log
 
-from hk_tick_collector import futu_client, futu_subscribe
+from hk_tick_collector import futu_subscribe
 from hk_tick_collector.errors import ConfigError, SessionError
-from hk_tick_collector.futu_client import NO_SYMBOL_SEC_MAX, FutuClient
+from hk_tick_collector.futu_client import FutuClient
 from hk_tick_collector.futu_link import UnansweredError
 from hk_tick_collector.futu_state import ClientSettings, ClientState
-from hk_tick_collector.futu_subscribe import Subscriber
+from hk_tick_collector.futu_subscribe import NO_SYMBOL_SEC_MAX, Subscriber
 from hk_tick_collector.opend import opend_pb2 as pb
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The client's."""
     made = Clock()
-    monkeypatch.setattr(futu_client, "time", made)
+    monkeypatch.setattr(futu_subscribe, "time", made)
     return made
 
 
@@ -146,7 +146,7 @@ def client_of(*plates: str, symbols: tuple[str, ...] = (), logined: bool = True)
 
 def resolve(client: FutuClient, link: Link) -> list[str]:
     """What it would subscribe."""
-    return asyncio.run(client._resolve(subscriber_of(link, client.state)))
+    return asyncio.run(client._wanted.resolve(subscriber_of(link, client.state)))
 
 
 @pytest.mark.parametrize(("answer", "reason"), FAILURES)
@@ -188,7 +188,7 @@ def test_an_answer_in_between_begins_the_time_anew(clock: Clock) -> None:
     link.answers["BK1001"] = lambda: members((1, "00700"))
     clock.now += NO_SYMBOL_SEC_MAX - 1
     assert resolve(client, link) == ["HK.00700"]
-    client._members.clear()
+    client._wanted._members.clear()
     link.answers["BK1001"] = lambda: refusal("busy")
     clock.now += 10
     with pytest.raises(SessionError):

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.bodies import refusal
 from support.kept_log import keep_log
+from support.recorder_state import FRIDAY, hk_ms
+from support.ticks import OPEN_MS
 
 from hk_tick_collector import futu_totals
 from hk_tick_collector.futu_link import UnansweredError
@@ -57,12 +59,43 @@ def test_a_quiet_night_is_not_asked_for_again_and_again() -> None:
     for _ in range(3):
         link.pushes += 1
         rounds = 0
-        while totals.is_due:
+        while totals.is_due(OPEN_MS):
             asyncio.run(totals.ask(["HK.00700"]))
             rounds += 1
         assert rounds == ROUNDS_AFTER_PUSH
     totals.begin_anew()
-    assert totals.is_due
+    assert totals.is_due(OPEN_MS)
+
+
+def rounds_at(totals: Totals, clock: str) -> int:
+    """How often the totals are asked for at a time of that Friday, or of the day that is told."""
+    rounds = 0
+    while totals.is_due(hk_ms(*clock.split())):
+        asyncio.run(totals.ask(["HK.00700"]))
+        rounds += 1
+    return rounds
+
+
+def test_each_close_is_asked_after_also_where_nothing_is_pushed() -> None:
+    """Noon of a half day, the close, and once more half an hour later, each day; and not when a session begins."""
+    totals = totals_on(Link())
+    assert rounds_at(totals, f"{FRIDAY} 11:00:00") == ROUNDS_AFTER_PUSH
+    seen = {}
+    for day in (FRIDAY, "2026-11-21"):
+        for clock in ("12:11:59", "12:12:00", "12:13:00", "16:11:59", "16:12:10", "16:41:59", "16:42:30", "23:59:59"):
+            seen[f"{day} {clock}"] = rounds_at(totals, f"{day} {clock}")
+    expected = ["12:12:00", "16:12:10", "16:42:30"]
+    assert [moment.split()[1] for moment, rounds in seen.items() if rounds] == expected * 2
+    assert set(seen.values()) == {0, ROUNDS_AFTER_PUSH}
+
+
+def test_closes_that_nobody_looked_at_are_asked_after_once() -> None:
+    """The recorder was busy with an outage over noon and night: the next look asks, and the one after it does not."""
+    totals = totals_on(Link())
+    rounds_at(totals, f"{FRIDAY} 11:00:00")
+    assert rounds_at(totals, "2026-11-23 08:00:00") == ROUNDS_AFTER_PUSH
+    assert rounds_at(totals, "2026-11-23 08:01:00") == 0
+    assert rounds_at(totals, "2026-11-23 07:59:00") == 0, "a clock that is set back"
 
 
 def unanswered() -> bytes:

@@ -42,7 +42,7 @@ class Recorder:
         self.journal.start()
         self.collector: Any = SimpleNamespace(state=RuntimeState())
         self.client: Any = SimpleNamespace(
-            state=ClientState(), pushes=0, bytes_received=0, last_heard_at=None, last_push_at=None
+            state=ClientState(), pushes=0, bytes_received=0, last_heard_at=None, last_push_at=None, outage=None
         )
         self.watchdog: Any = SimpleNamespace(is_stalled=False, stalls=0, recoveries_failed=0, last_reason=None)
         self.reporter = Reporter(

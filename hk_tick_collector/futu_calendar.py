@@ -1,0 +1,71 @@
+"""Asking for the exchange's trade dates with RequestTradeDate: on which days there can be ticks, and for how long.
+
+Owns when they are asked for. Never draws a conclusion: the replies go to the journal as everything does, and are read
+there by whoever has to know whether a day was whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from hk_tick_collector import logs
+from hk_tick_collector.errors import RemoteProtocolError
+from hk_tick_collector.futu_link import UnansweredError
+from hk_tick_collector.hktime import hk_date
+from hk_tick_collector.journal_append import wall_ms
+from hk_tick_collector.opend import messages
+from hk_tick_collector.opend.messages import ProtoId, RefusedError
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from hk_tick_collector.futu_link import Link
+    from hk_tick_collector.futu_state import ClientState
+
+log = logs.get_logger()
+
+DAYS_BEFORE: Final = timedelta(days=7)  # a day that was missed while nobody asked
+DAYS_AHEAD: Final = timedelta(days=14)  # over the longest holidays
+LOOK_SEC: Final = 1.0
+RETRY_SEC: Final = 300.0
+
+
+class TradeDates:
+    """Asks on one connection: once, and again each day."""
+
+    def __init__(self, link: Link, timeout_sec: float, state: ClientState) -> None:
+        self._link = link
+        self._timeout_sec = timeout_sec
+        self._state = state
+        self._limiter = logs.Limiter(3600.0)
+        self._answered: date | None = None  # for which day
+        self._retry_at = 0.0
+
+    async def keep(self) -> None:
+        """Ask for ever. OpenD's day counts, so nothing is asked before its clock is known."""
+        while True:
+            await self.look()
+            await asyncio.sleep(LOOK_SEC)
+
+    async def look(self) -> None:
+        """Ask if there is another day than that of the last answer. A refusal is logged, and harms nothing else."""
+        offset_ms = self._state.clock_offset_ms
+        if offset_ms is None or time.monotonic() < self._retry_at:
+            return
+        today = hk_date(wall_ms() + offset_ms)
+        if today == self._answered:
+            return
+        try:
+            body = messages.request_trade_date(today - DAYS_BEFORE, today + DAYS_AHEAD)
+            reply = await self._link.call(ProtoId.QOT_REQUEST_TRADE_DATE, body, self._timeout_sec)
+            messages.trade_dates(reply)
+        except (RefusedError, UnansweredError, RemoteProtocolError) as exc:
+            self._retry_at = time.monotonic() + RETRY_SEC
+            held = self._limiter.allow("refused")
+            if held is not None:
+                log.warning("trade_dates_not_told", error=exc, repeated=held)
+            return
+        self._answered = today
