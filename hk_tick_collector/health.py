@@ -18,7 +18,6 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hk_tick_collector.deadlines import outlook_text
 from hk_tick_collector.hktime import CONTINUOUS, EPOCH_MS_MAX, EPOCH_MS_MIN, hk_text, since_continuous_ms
 
 if TYPE_CHECKING:
@@ -50,7 +49,6 @@ WORD_LATE_MS = 600_000  # OpenD's word is asked for once a minute, and believed 
 
 NAMES_SHOWN = 3
 TEXT_MAX = 160
-OUTAGE_TEXT_MAX = 400  # our own words, with the names of six symbols
 
 
 class Verdict(StrEnum):
@@ -165,9 +163,15 @@ def _down(
 def _outage(state: Mapping[str, Any]) -> Iterator[_Finding]:
     """Will what is missed now be had when it is over? An estimate; whether anything is missing is measured then."""
     told = part_of(state, "outage")
-    if _number(told, "first_deadline_ms") is not None:
-        verdict = Verdict.FAILING if _number(told, "past") else Verdict.DEGRADED
-        yield _Finding(verdict, _text(outlook_text(told, _number(state, "at_ms") or 0), OUTAGE_TEXT_MAX))
+    past, first_ms = _number(told, "past"), _number(told, "first_deadline_ms")
+    if past:
+        names = told.get("past_symbols")
+        shown = ", ".join(_text(name) for name in (names[:NAMES_SHOWN] if isinstance(names, list) else []))
+        reason = f"by estimate {_count(past, 'symbol')} can no longer be made good: {shown}"
+        yield _Finding(Verdict.FAILING, reason + (f" and {past - NAMES_SHOWN:,.0f} more" if past > NAMES_SHOWN else ""))
+    elif first_ms is not None and EPOCH_MS_MIN <= first_ms < EPOCH_MS_MAX:
+        until = hk_text(int(first_ms))[11:19]
+        yield _Finding(Verdict.DEGRADED, f"by estimate all that is missed can be made good until {until} HK")
 
 
 def _symbols(state: Mapping[str, Any]) -> Iterator[_Finding]:
@@ -366,10 +370,10 @@ def _rest(what: Any) -> str:  # noqa: ANN401
     return f" and {len(what) - NAMES_SHOWN:,} more" if len(what) > NAMES_SHOWN else ""
 
 
-def _text(value: object, most: int = TEXT_MAX) -> str:
+def _text(value: object) -> str:
     """Somebody else's words, safe to show and not too many."""
     text = "".join(c if c.isprintable() else " " for c in str(value)).strip()
-    return text if len(text) <= most else text[:most] + "…"
+    return text if len(text) <= TEXT_MAX else text[:TEXT_MAX] + "…"
 
 
 def _span(sec: float) -> str:

@@ -50,6 +50,7 @@ def healthy_state(day: str = FRIDAY, clock: str = "10:00:00", **changes: Any) ->
             "last_push_age_sec": 0.1,
             "resubscribes": 0,
         },
+        "outage": None,
         "journal": {"buffered_bytes": 0, "is_full": False, "fault": None, "backlog_bytes": 900, "backlog_rows": 6},
         "writer": {
             "pid": 4712,
@@ -78,5 +79,5 @@ def healthy_state(day: str = FRIDAY, clock: str = "10:00:00", **changes: Any) ->
         "watchdog": {"is_stalled": False, "stalls": 0, "recoveries_failed": 0, "last_reason": None},
     }
     for name, change in changes.items():
-        state[name] = {**state[name], **change} if isinstance(change, dict) and name != "market" else change
+        state[name] = {**(state[name] or {}), **change} if isinstance(change, dict) and name != "market" else change
     return copy.deepcopy(state)

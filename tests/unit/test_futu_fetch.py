@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,10 +15,12 @@ from hk_tick_collector import futu_fetch
 from hk_tick_collector.errors import SessionError
 from hk_tick_collector.futu_fetch import CANARIES, Fetcher
 from hk_tick_collector.futu_link import UnansweredError
+from hk_tick_collector.futu_outages import Outage
 from hk_tick_collector.futu_state import ClientSettings, ClientState
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.messages import symbol_of
 from hk_tick_collector.opend.purpose import Purpose
+from hk_tick_collector.resumption import Cause
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -240,6 +243,133 @@ def test_without_pushes_only_the_busiest_are_asked(logged: KeptLog) -> None:
 
     asyncio.run(work())
     assert logged.lines == []
+
+
+def test_the_canaries_of_a_long_quiet_time_are_the_busiest_of_the_day(logged: Logged) -> None:
+    """When nothing has been traded for hours all depths are alike, and must not let the list's order decide."""
+
+    async def work() -> None:
+        session = Session(OpenD(*(f"HK.{n:05}" for n in range(1, 41))))
+        for n, symbol in enumerate(session.symbols):
+            session.opend.trade(symbol, count=n, pushed=False)
+        for _ in range(4):
+            session.opend.asked.clear()
+            await session.audit()
+        assert {symbol for symbol, _, _ in session.opend.asked} == set(session.symbols[-CANARIES:])
+
+    asyncio.run(work())
+    assert logged == []
+
+
+def test_an_audit_begins_with_those_of_which_the_most_should_have_come(logged: Logged) -> None:
+    """A busy symbol that has gone silent is first; then those that trade, the busiest first."""
+
+    async def work() -> None:
+        session = Session(OpenD("HK.00001", "HK.00002", "HK.00003", "HK.00004"))
+        now = time.monotonic()
+        for seconds, silent in ((-90, 0), (-60, 600), (-30, 600), (-1, 600)):
+            rows = {"HK.00001": 9, "HK.00002": 900 + seconds, "HK.00003": silent, "HK.00004": 9000 + seconds * 9}
+            session.state.rates.take(now + seconds, rows)
+        session.opend.traded = {"HK.00001": 9, "HK.00002": 900, "HK.00003": 600, "HK.00004": 990}
+        session.opend.pushes = 5
+        await session.audit()
+        assert [symbol for symbol, _, _ in session.opend.asked] == ["HK.00003", "HK.00004", "HK.00002", "HK.00001"]
+
+    asyncio.run(work())
+    assert logged == []
+
+
+# ---- the order after an outage
+
+
+class RacingOpenD(OpenD):
+    """One that answers one call at a time, each so long as it takes the symbols to trade on; it remembers 1,000."""
+
+    def __init__(self, rates: dict[str, int], missed: dict[str, int]) -> None:
+        """Args: `rates` is ticks a call; `missed`, how many ticks nobody has heard of."""
+        super().__init__(*rates)
+        self._rates = rates
+        self._one_at_a_time = asyncio.Lock()
+        self.traded = dict(missed)
+
+    async def call(self, proto_id: int, request: bytes, timeout_sec: float, purpose: Purpose) -> bytes:
+        """Answer a GetTicker, in its turn."""
+        async with self._one_at_a_time:
+            reply = await super().call(proto_id, request, timeout_sec, purpose)
+            for symbol, rate in self._rates.items():
+                self.traded[symbol] += rate
+            return reply
+
+    def _ticks(self, symbol: str, count: int) -> bytes:
+        self.lost[symbol] = max(0, self.traded[symbol] - count)
+        return super()._ticks(symbol, count)
+
+    lost: dict[str, int] = {}  # noqa: RUF012 - made anew by whoever asks
+
+
+def raced(rates: dict[str, int], missed: dict[str, int], *, knows_outage: bool = True) -> dict[str, int]:
+    """Fetch all after an outage in which so many ticks were missed; which are lost, by symbol."""
+    opend = RacingOpenD(rates, missed)
+    opend.lost = {}
+    session = Session(opend)
+    sec = max(missed[symbol] / rate for symbol, rate in rates.items()) / 1000  # a call is a millisecond
+    session.state.rates.take(0.0, dict.fromkeys(rates, 0))
+    session.state.rates.take(1.0, {symbol: rate * 1000 for symbol, rate in rates.items()})
+    outage = Outage(Cause.CONNECTION_LOST, OPEN_MS - int(sec * 1000)) if knows_outage else None
+    assert asyncio.run(session.fetcher.backfill(session.symbols, outage))
+    return {symbol: lost for symbol, lost in opend.lost.items() if lost}
+
+
+def test_the_order_decides_which_tick_is_lost(logged: Logged, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty that are past have their gaps anyway; one that would be past when these are fetched is still whole.
+
+    The busiest first, or the day's busiest first, would lose ticks of it. The clock stands still at the moment of the
+    resumption, so that a slow machine changes nothing.
+    """
+    monkeypatch.setattr(futu_fetch, "wall_ms", lambda: OPEN_MS)
+    # 99.5 ms: at 10 a millisecond 995 are missed; at 20, 1,990 and past.
+    past = {f"HK.{n:05}": 20 for n in range(1, 21)}
+    rates = {**past, TENCENT: 10}
+    missed = {symbol: int(rate * 99.5) for symbol, rate in rates.items()}
+    assert TENCENT not in raced(rates, missed)
+    assert TENCENT in raced(rates, missed, knows_outage=False), "the busiest first: the others are before it"
+    assert {event for event, _ in logged} == {"backfill_done"}
+
+
+def test_of_those_that_are_past_the_one_that_loses_most_is_first(
+    logged: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And it is fetched before any that can wait."""
+    rates = {"HK.00001": 1, "HK.00002": 30, "HK.00003": 90}
+    opend = RacingOpenD(rates, dict.fromkeys(rates, 0))
+    opend.lost = {}
+    session = Session(opend)
+    session.state.rates.take(0.0, dict.fromkeys(rates, 0))
+    session.state.rates.take(10.0, {symbol: rate * 10 for symbol, rate in rates.items()})
+    monkeypatch.setattr(futu_fetch, "wall_ms", lambda: OPEN_MS)
+    outage = Outage(Cause.CONNECTION_LOST, OPEN_MS - 60_000)
+    assert asyncio.run(session.fetcher.backfill(session.symbols, outage))
+    assert [symbol for symbol, _, _ in opend.asked] == ["HK.00003", "HK.00002", "HK.00001"]
+    assert events(logged) == ["backfill_done"]
+
+
+# ---- how deep
+
+
+@pytest.mark.parametrize("cause", Cause)
+@pytest.mark.parametrize("backfill_n", [0, 100, 1000])
+def test_what_opend_itself_missed_is_fetched_as_deep_as_it_goes(logged: Logged, backfill_n: int, cause: Cause) -> None:
+    """Whatever BACKFILL_N says; with 0, which is off, as an audit. An outage of the link is the operator's choice."""
+    is_of_opend = cause in {Cause.EXCHANGE_LOST, Cause.KICKED_OUT, Cause.UNKNOWN}
+    session = Session(OpenD(TENCENT), SETTINGS._replace(backfill_n=backfill_n))
+    session.opend.trade(count=1500, pushed=False)
+    outage = Outage(cause, None)
+    depth = 1000 if is_of_opend else backfill_n
+    assert session.fetcher.depth(outage) == depth
+    assert asyncio.run(session.fetcher.backfill([TENCENT], outage)) == bool(depth)
+    purpose = Purpose.BACKFILL if backfill_n else Purpose.AUDIT
+    assert session.opend.asked == ([(TENCENT, depth, purpose)] if depth else [])
+    assert events(logged) == (["backfill_done"] if depth else [])
 
 
 # ---- answers

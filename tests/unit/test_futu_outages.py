@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from hk_tick_collector.futu_outages import Outage, Outages
 from hk_tick_collector.resumption import Cause
 
@@ -55,3 +57,29 @@ def test_a_right_that_comes_back_unexpected_is_unknown() -> None:
     outages.came_back(UNKNOWN)
     assert outages.resume() == UNKNOWN
     assert outages.resume() == Outage(Cause.UNKNOWN, None)
+
+
+def test_it_goes_on_until_all_is_fetched() -> None:
+    """Told is not fetched: a resumption that is cut off on the way is part of what the next one has to fetch."""
+    outages = running()
+    assert outages.now() is not None, "the start itself"
+    outages.fetched()
+    assert outages.now() is None
+    outages.went_away(Cause.EXCHANGE_LOST, 100)
+    assert outages.now() == Outage(Cause.EXCHANGE_LOST, 100)
+    outages.came_back(UNKNOWN)
+    outages.resume()
+    assert outages.now() == Outage(Cause.EXCHANGE_LOST, 100)
+    outages.lost(Cause.CONNECTION_LOST, 200)
+    assert outages.resume() == Outage(Cause.CONNECTION_LOST, 200)
+    assert outages.now() == Outage(Cause.EXCHANGE_LOST, 100)
+    outages.fetched()
+    assert outages.now() is None
+
+
+@pytest.mark.parametrize("cause", Cause)
+def test_how_much_can_be_had_depends_on_whose_outage_it_is(cause: Cause) -> None:
+    """OpenD makes good 50 ticks of what it did not hear itself, and remembers 1,000 of what it heard."""
+    of_opend = {Cause.EXCHANGE_LOST, Cause.KICKED_OUT}
+    assert Outage(cause, None).reach == (50 if cause in of_opend else 1000)
+    assert Outage(cause, None).is_of_opend == (cause in {*of_opend, Cause.UNKNOWN})

@@ -122,6 +122,8 @@ HEALTHY: Final = {
     "a great lag that is over": healthy_state(
         writer={"lag_ms": 60_000}, journal={"backlog_bytes": 0, "backlog_rows": 0}
     ),
+    "an outage whose deadlines nobody knows": healthy_state(outage={"first_deadline_ms": None, "past": 0}),
+    "a deadline that is none": healthy_state(outage={"first_deadline_ms": 10**18}),
     "fetched ticks in a fresh start at night": fresh(clock="03:00:00", market=CLOSED, writer={"rows": 9000}),
 }
 
@@ -346,6 +348,21 @@ JUDGED: Final = {
         healthy_state(session={"clock_offset_ms": 5200}),
         DEGRADED,
         "clock 5.2 s behind OpenD's: look at the time service of both hosts",
+    ),
+    "an outage that can be made good": (
+        healthy_state(outage={"first_deadline_ms": hk_ms(FRIDAY, "10:03:10"), "past": 0}),
+        DEGRADED,
+        "by estimate all that is missed can be made good until 10:03:10 HK",
+    ),
+    "an outage that has lasted too long for one": (
+        healthy_state(outage={"first_deadline_ms": 1, "past": 1, "past_symbols": ["HK.00\n700"]}),
+        FAILING,
+        "by estimate 1 symbol can no longer be made good: HK.00 700",
+    ),
+    "an outage that has lasted too long for many": (
+        healthy_state(outage={"first_deadline_ms": 1, "past": 12, "past_symbols": ["A", "B", "C", "D"]}),
+        FAILING,
+        "by estimate 12 symbols can no longer be made good: A, B, C and 9 more",
     ),
     "a clock that is early": (
         healthy_state(session={"clock_offset_ms": -5200}),

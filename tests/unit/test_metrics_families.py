@@ -187,7 +187,7 @@ def test_commits_are_counted_by_several_threads() -> None:
 
 def test_names_follow_the_conventions() -> None:
     """Ours begin alike; units are base units and last; only counters end in _total; each has a meaning in words."""
-    told = families(healthy_state(), symbols={})
+    told = families(healthy_state(outage={"past": 2}), symbols={})
     for name, family in told.items():
         assert re.fullmatch(r"hktick_[a-z_]+[a-z]", name), name
         assert not re.search(r"_(ms|milliseconds|sec|kb|mb|minutes)\b", name), name
@@ -196,6 +196,12 @@ def test_names_follow_the_conventions() -> None:
     served = {each.name for each in (*COUNTERS, *GAUGES, *LENGTHS)}
     assert len(served) == len(COUNTERS) + len(GAUGES) + len(LENGTHS)
     assert served <= told.keys()
+
+
+def test_what_an_outage_costs_is_told_only_while_there_is_one() -> None:
+    """No outage is no nought: an alert on it must not depend on what is not known."""
+    assert "hktick_outage_symbols_past_deadline" not in values(healthy_state())
+    assert values(healthy_state(outage={"past": 2}))["hktick_outage_symbols_past_deadline"] == 2
 
 
 def test_the_global_registry_is_left_alone() -> None:

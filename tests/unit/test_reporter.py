@@ -21,11 +21,14 @@ from hk_tick_collector.config import Settings
 from hk_tick_collector.data_root import STATE_NAME
 from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.errors import JournalError
+from hk_tick_collector.futu_outages import Outage
 from hk_tick_collector.futu_state import ClientState
 from hk_tick_collector.hktime import HK_OFFSET_MS, hk_day, hk_midnight_ms
 from hk_tick_collector.journal import DIRECTORY
 from hk_tick_collector.journal_append import Journal
-from hk_tick_collector.reporter import MARKET_FRESH_SEC, Reporter
+from hk_tick_collector.logs import Limiter
+from hk_tick_collector.reporter import MARKET_FRESH_SEC, OUTAGE_LINE_EVERY_SEC, Reporter
+from hk_tick_collector.resumption import Cause
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -212,6 +215,87 @@ def test_without_opend_the_clock_tells(recorder: Recorder, monkeypatch: pytest.M
     assert recorder.reporter.market() == {"state": None, "is_open": True, "source": "clock"}
     monkeypatch.setattr(reporter_module, "wall_ms", lambda: OPEN_MS + 10 * 3_600_000)
     assert recorder.reporter.market()["is_open"] is False
+
+
+# ---- an outage
+
+
+def lose(recorder: Recorder, cause: Cause, since_ms: int | None, rates: dict[str, float]) -> None:
+    """An outage of that cause, on a Friday at ten, after symbols have traded at these rates."""
+    recorder.client.outage = None if since_ms is None else Outage(cause, since_ms)
+    recorder.session.rates.begin_anew()
+    recorder.session.rates.take(0.0, dict.fromkeys(rates, 0))
+    recorder.session.rates.take(100.0, {symbol: int(rate * 100) for symbol, rate in rates.items()})
+
+
+def test_deadlines_are_told_while_there_is_an_outage(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the rates before it; as near as OpenD's memory is deep, or what it makes good where it was away itself."""
+    monkeypatch.setattr(reporter_module, "wall_ms", lambda: OPEN_MS)
+    assert recorder.describe()["outage"] is None
+    since_ms = OPEN_MS - 40_000
+    lose(recorder, Cause.CONNECTION_LOST, since_ms, {TENCENT: 4.0, "HK.00005": 50.0})
+    assert recorder.describe()["outage"] == {
+        "cause": "connection_lost",
+        "since_ms": since_ms,
+        "first_deadline_ms": since_ms + 20_000,
+        "past": 1,
+        "past_symbols": ["HK.00005"],
+        "symbols": [{"symbol": TENCENT, "rate": 4.0, "deadline_ms": since_ms + 250_000}],
+    }
+    lose(recorder, Cause.EXCHANGE_LOST, since_ms, {TENCENT: 4.0, "HK.00005": 50.0})
+    assert recorder.describe()["outage"]["past_symbols"] == ["HK.00005", TENCENT]
+    recorder.client.outage = Outage(Cause.RECORDER_DOWN, None)
+    assert recorder.describe()["outage"] is None, "since nobody knows when, nobody knows until when"
+
+
+def test_a_closed_market_has_no_outage(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the clock at night; by OpenD's word on a holiday, and a market that it says is open by night has one."""
+    night_ms = OPEN_MS + 10 * 3_600_000
+    monkeypatch.setattr(reporter_module, "wall_ms", lambda: night_ms)
+    lose(recorder, Cause.CONNECTION_LOST, night_ms - 1000, {TENCENT: 4.0})
+    assert recorder.describe()["outage"] is None
+    recorder.session.market, recorder.session.market_at = "MORNING", time.monotonic()
+    assert recorder.describe()["outage"]["first_deadline_ms"] == night_ms - 1000 + 250_000
+    recorder.session.market = "CLOSED"
+    monkeypatch.setattr(reporter_module, "wall_ms", lambda: OPEN_MS)
+    lose(recorder, Cause.CONNECTION_LOST, OPEN_MS - 1000, {TENCENT: 4.0})
+    assert recorder.describe()["outage"] is None
+
+
+def test_an_outage_is_logged_when_it_begins_to_matter_and_when_that_changes(
+    recorder: Recorder, logged: list[tuple[str, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once while nothing changes; a deadline that passes is news, but two lines are 30 s apart."""
+    now_ms, now_sec = OPEN_MS, 1000.0
+    monkeypatch.setattr(reporter_module, "wall_ms", lambda: now_ms)
+    recorder.reporter._outage_limiter = Limiter(OUTAGE_LINE_EVERY_SEC, lambda: now_sec)
+
+    def look(passed_sec: int = 0) -> list[dict[str, Any]]:
+        nonlocal now_ms, now_sec
+        now_ms, now_sec = now_ms + passed_sec * 1000, now_sec + passed_sec
+        logged.clear()
+        for _ in range(2):
+            recorder.reporter._tell_outage(recorder.describe()["outage"])
+        assert {event for event, _ in logged} <= {"outage_deadlines"}
+        return [fields for _, fields in logged]
+
+    assert look() == []
+    lose(recorder, Cause.CONNECTION_LOST, OPEN_MS, {})
+    assert look() == [], "without a rate there is no deadline"
+    lose(recorder, Cause.CONNECTION_LOST, OPEN_MS, {TENCENT: 10.0, "HK.00005": 100.0})
+    (line,) = look(1)
+    assert (line["cause"], line["past"], line["first_in_sec"]) == (Cause.CONNECTION_LOST, 0, 9)
+    assert line["text"].startswith(
+        "OpenD unreachable for 1 s (connection lost); by the rates before it HK.00005 can be"
+    )
+    assert look(1) == []
+    assert look(20) == [], "a deadline has passed, and 30 s have not"
+    (line,) = look(20)
+    assert (line["past"], line["first_in_sec"]) == (1, -32)
+    assert look(60)[0]["past"] == 2
+    assert look(60) == []
+    recorder.client.outage = None
+    assert look(1) == []
 
 
 # ---- the status

@@ -263,6 +263,27 @@ def test_a_lost_connection_is_shown_with_its_cause(root: Path) -> None:
 
 
 @pytest.mark.usefixtures("lock")
+def test_an_outage_is_shown_with_its_deadlines(root: Path) -> None:
+    """How long it lasts, and what can still be made good; of a recorder that is silent there is no such line."""
+    now_ms = time.time_ns() // 1_000_000
+    symbols = [{"symbol": "HK.00700", "rate": 4.0, "deadline_ms": now_ms + 190_900}]
+    outage = {"cause": "connection_lost", "since_ms": now_ms - 42_000, "past": 2, "past_symbols": ["HK.00005", "HK.1"],
+              "symbols": symbols, "first_deadline_ms": now_ms - 5}  # fmt: skip
+    say(root, outage=outage, at_ms=now_ms)
+    text = " ".join(shown(root).split())
+    assert re.search(
+        r"outage OpenD unreachable for 4\d s \(connection lost\); by the rates before it HK.00700 can", text
+    )
+    assert "for another 3 min" in text
+    assert "past their deadline: 2 symbols: HK.00005, HK.1" in text
+    assert read_status(root)["recorder"]["outage"] == outage
+    say(root, outage=None, at_ms=now_ms)
+    assert "outage" not in shown(root)
+    say(root, outage=outage, at_ms=now_ms - 3_600_000)
+    assert "outage" not in shown(root)
+
+
+@pytest.mark.usefixtures("lock")
 def test_a_silent_recorder_is_not_shown_as_well(root: Path) -> None:
     """It holds the lock and has not said anything for long: that is trouble."""
     say(root, at_ms=time.time_ns() // 1_000_000 - 3_600_000)

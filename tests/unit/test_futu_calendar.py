@@ -1,0 +1,132 @@
+"""Asking for trade dates: once a session, again each day of OpenD's, and that a refusal harms nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.bodies import refusal
+from support.recorder_state import FRIDAY, hk_ms
+
+from hk_tick_collector import futu_calendar
+from hk_tick_collector.futu_calendar import RETRY_SEC, TradeDates
+from hk_tick_collector.futu_link import UnansweredError
+from hk_tick_collector.futu_state import ClientState
+from hk_tick_collector.opend import opend_pb2 as pb
+from hk_tick_collector.opend.messages import ProtoId
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HOUR_MS = 3_600_000
+
+
+def dates() -> bytes:
+    """RequestTradeDate's reply."""
+    s2c = pb.Qot_RequestTradeDate.S2C(
+        tradeDateList=[pb.Qot_RequestTradeDate.TradeDate(time=FRIDAY, tradeDateType=0)]
+    )  # fmt: skip
+    return pb.Qot_RequestTradeDate.Response(retType=0, s2c=s2c).SerializeToString()
+
+
+def unanswered() -> bytes:
+    """No answer in time, on a link that lives."""
+    raise UnansweredError("no answer within 1 s")
+
+
+class Stage:
+    """A link, and a clock; what is asked, and what is logged."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now_ms = hk_ms(FRIDAY, "10:00:00")
+        self.monotonic_sec = 1000.0
+        self.asked: list[tuple[str, str]] = []
+        self.logged: list[str] = []
+        self.answer: Callable[[], bytes] = dates
+        self.state = ClientState()
+        link: Any = self
+        self.dates = TradeDates(link, 1.0, self.state)
+        monkeypatch.setattr(futu_calendar, "wall_ms", lambda: self.now_ms)
+        monkeypatch.setattr(futu_calendar, "time", self)
+        monkeypatch.setattr(futu_calendar, "log", self)
+
+    def monotonic(self) -> float:
+        """The clock."""
+        return self.monotonic_sec
+
+    def warning(self, event: str, **_fields: object) -> None:
+        """The log."""
+        self.logged.append(event)
+
+    async def call(self, proto_id: int, body: bytes, _timeout_sec: float) -> bytes:
+        """The link."""
+        assert proto_id == ProtoId.QOT_REQUEST_TRADE_DATE
+        c2s = pb.Qot_RequestTradeDate.Request.FromString(body).c2s
+        self.asked.append((c2s.beginTime, c2s.endTime))
+        return self.answer()
+
+    def look(self, times: int = 1) -> None:
+        """So often."""
+        for _ in range(times):
+            asyncio.run(self.dates.look())
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
+    """Where OpenD's clock is known, and is ours."""
+    made = Stage(monkeypatch)
+    made.state.clock_offset_ms = 0
+    return made
+
+
+def test_a_week_back_and_two_ahead_are_asked_for_once(stage: Stage) -> None:
+    """However often it is looked at on that day."""
+    stage.look(3)
+    today = dt.date.fromisoformat(FRIDAY)
+    assert stage.asked == [
+        ((today - dt.timedelta(days=7)).isoformat(), (today + dt.timedelta(days=14)).isoformat())
+    ]  # fmt: skip
+
+
+def test_opends_day_counts(stage: Stage) -> None:
+    """Nothing is asked before its clock is known, and again when it says another day, whatever the host's says."""
+    stage.state.clock_offset_ms = None
+    stage.look()
+    assert stage.asked == []
+    stage.state.clock_offset_ms = 14 * HOUR_MS - 1
+    stage.look()
+    stage.now_ms += 1
+    stage.look(2)
+    assert [begin for begin, _ in stage.asked] == ["2026-11-13", "2026-11-14"]
+
+
+@pytest.mark.parametrize("answer", [lambda: refusal("too frequent"), unanswered, lambda: b"\xff\xff"])
+def test_a_refusal_is_told_once_and_asked_again_later(stage: Stage, answer: Callable[[], bytes]) -> None:
+    """The session goes on without them."""
+    stage.answer = answer
+    for _ in range(3):
+        stage.look(2)
+        stage.monotonic_sec += RETRY_SEC
+    assert len(stage.asked) == 3
+    assert stage.logged == ["trade_dates_not_told"]
+    stage.answer = dates
+    stage.look(2)
+    assert len(stage.asked) == 4
+
+
+def test_it_is_looked_at_again_and_again(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as the session lasts."""
+    monkeypatch.setattr(futu_calendar, "LOOK_SEC", 0.0)
+
+    async def work() -> None:
+        task = asyncio.create_task(stage.dates.keep())
+        for day in range(1, 4):
+            while len(stage.asked) < day and not task.done():  # noqa: ASYNC110 - as often as it looks
+                await asyncio.sleep(0)
+            stage.now_ms += 24 * HOUR_MS
+        task.cancel()
+
+    asyncio.run(work())
+    assert len(stage.asked) == 3
