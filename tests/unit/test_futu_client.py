@@ -309,3 +309,65 @@ def test_a_symbol_that_was_refused_is_told_of_when_it_is_accepted() -> None:
     assert [(symbols, events) for is_pushed, symbols, events in link.asked if is_pushed] == [(["HK.00700"], 2)]
     assert client.state.subscribed == ["HK.00005", "HK.00700"]
     assert fetches.fetched == [["HK.00700"]]
+
+
+# ---- how often each symbol trades
+
+
+class Counted:
+    """What is stored: a count that grows by ten with each look."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.looks = 0
+
+    def rows_by_symbol(self) -> dict[str, int]:
+        """As stored."""
+        self.rows += 10
+        self.looks += 1
+        return {"HK.00700": self.rows}
+
+
+def test_rates_are_read_only_while_nothing_was_fetched() -> None:
+    """Not before all is fetched, and not of the interval in which the writer stores that; a fetch begins them anew."""
+    stored = Counted()
+    client, _ = client_of(stored=stored, poll_interval_sec=0.002)
+    rates = client.state.rates
+
+    async def until(what: Callable[[], bool]) -> None:
+        async with asyncio.timeout(30):
+            while not what():  # noqa: ASYNC110 - as often as it reads
+                await asyncio.sleep(0.001)
+
+    async def work() -> None:
+        task = asyncio.create_task(client._read_rates())
+        await asyncio.sleep(0.02)
+        assert stored.looks == 0, "not all is fetched"
+        client._is_whole = True
+        await until(lambda: bool(rates.by_symbol()))
+        client._is_whole = False
+        await asyncio.sleep(0.01)
+        known, looks = dict(rates.by_symbol()), stored.looks
+        stored.rows += 1_000_000
+        client._fetches += 1
+        client._is_whole = True
+        await until(lambda: stored.looks >= looks + 3)
+        assert rates.by_symbol() != known
+        # Ten in an interval of a millisecond at least; with the million that was fetched it would be far more.
+        assert max(rates.by_symbol().values()) <= 20_000
+        task.cancel()
+
+    asyncio.run(work())
+
+
+def test_an_outage_goes_on_until_all_is_fetched() -> None:
+    """Also while nothing is read for want of disk, on a link that is up."""
+    client, _ = client_of()
+    client._outages.resume()
+    assert client.outage == Outage(Cause.RECORDER_DOWN, None)
+    client._outages.fetched()
+    assert client.outage is None
+    paused: Any = Ended()
+    paused.is_paused = True
+    client._link = paused
+    assert client.outage == Outage(Cause.JOURNAL_FULL, 5000)
