@@ -245,7 +245,7 @@ def test_without_pushes_only_the_busiest_are_asked(logged: KeptLog) -> None:
     assert logged.lines == []
 
 
-def test_the_canaries_of_a_long_quiet_time_are_the_busiest_of_the_day(logged: Logged) -> None:
+def test_the_canaries_of_a_long_quiet_time_are_the_busiest_of_the_day(logged: KeptLog) -> None:
     """When nothing has been traded for hours all depths are alike, and must not let the list's order decide."""
 
     async def work() -> None:
@@ -258,10 +258,10 @@ def test_the_canaries_of_a_long_quiet_time_are_the_busiest_of_the_day(logged: Lo
         assert {symbol for symbol, _, _ in session.opend.asked} == set(session.symbols[-CANARIES:])
 
     asyncio.run(work())
-    assert logged == []
+    assert logged.lines == []
 
 
-def test_an_audit_begins_with_those_of_which_the_most_should_have_come(logged: Logged) -> None:
+def test_an_audit_begins_with_those_of_which_the_most_should_have_come(logged: KeptLog) -> None:
     """A busy symbol that has gone silent is first; then those that trade, the busiest first."""
 
     async def work() -> None:
@@ -276,7 +276,7 @@ def test_an_audit_begins_with_those_of_which_the_most_should_have_come(logged: L
         assert [symbol for symbol, _, _ in session.opend.asked] == ["HK.00003", "HK.00004", "HK.00002", "HK.00001"]
 
     asyncio.run(work())
-    assert logged == []
+    assert logged.lines == []
 
 
 # ---- the order after an outage
@@ -320,7 +320,7 @@ def raced(rates: dict[str, int], missed: dict[str, int], *, knows_outage: bool =
     return {symbol: lost for symbol, lost in opend.lost.items() if lost}
 
 
-def test_the_order_decides_which_tick_is_lost(logged: Logged, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_order_decides_which_tick_is_lost(logged: KeptLog, monkeypatch: pytest.MonkeyPatch) -> None:
     """Twenty that are past have their gaps anyway; one that would be past when these are fetched is still whole.
 
     The busiest first, or the day's busiest first, would lose ticks of it. The clock stands still at the moment of the
@@ -333,11 +333,11 @@ def test_the_order_decides_which_tick_is_lost(logged: Logged, monkeypatch: pytes
     missed = {symbol: int(rate * 99.5) for symbol, rate in rates.items()}
     assert TENCENT not in raced(rates, missed)
     assert TENCENT in raced(rates, missed, knows_outage=False), "the busiest first: the others are before it"
-    assert {event for event, _ in logged} == {"backfill_done"}
+    assert {event for event, _ in logged.lines} == {"backfill_done"}
 
 
 def test_of_those_that_are_past_the_one_that_loses_most_is_first(
-    logged: Logged, monkeypatch: pytest.MonkeyPatch
+    logged: KeptLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And it is fetched before any that can wait."""
     rates = {"HK.00001": 1, "HK.00002": 30, "HK.00003": 90}
@@ -350,7 +350,7 @@ def test_of_those_that_are_past_the_one_that_loses_most_is_first(
     outage = Outage(Cause.CONNECTION_LOST, OPEN_MS - 60_000)
     assert asyncio.run(session.fetcher.backfill(session.symbols, outage))
     assert [symbol for symbol, _, _ in opend.asked] == ["HK.00003", "HK.00002", "HK.00001"]
-    assert events(logged) == ["backfill_done"]
+    assert logged.events() == ["backfill_done"]
 
 
 # ---- how deep
@@ -358,7 +358,7 @@ def test_of_those_that_are_past_the_one_that_loses_most_is_first(
 
 @pytest.mark.parametrize("cause", Cause)
 @pytest.mark.parametrize("backfill_n", [0, 100, 1000])
-def test_what_opend_itself_missed_is_fetched_as_deep_as_it_goes(logged: Logged, backfill_n: int, cause: Cause) -> None:
+def test_what_opend_itself_missed_is_fetched_as_deep_as_it_goes(logged: KeptLog, backfill_n: int, cause: Cause) -> None:
     """Whatever BACKFILL_N says; with 0, which is off, as an audit. An outage of the link is the operator's choice."""
     is_of_opend = cause in {Cause.EXCHANGE_LOST, Cause.KICKED_OUT, Cause.UNKNOWN}
     session = Session(OpenD(TENCENT), SETTINGS._replace(backfill_n=backfill_n))
@@ -369,7 +369,7 @@ def test_what_opend_itself_missed_is_fetched_as_deep_as_it_goes(logged: Logged, 
     assert asyncio.run(session.fetcher.backfill([TENCENT], outage)) == bool(depth)
     purpose = Purpose.BACKFILL if backfill_n else Purpose.AUDIT
     assert session.opend.asked == ([(TENCENT, depth, purpose)] if depth else [])
-    assert events(logged) == (["backfill_done"] if depth else [])
+    assert logged.events() == (["backfill_done"] if depth else [])
 
 
 # ---- answers

@@ -263,7 +263,7 @@ def test_a_closed_market_has_no_outage(recorder: Recorder, monkeypatch: pytest.M
 
 
 def test_an_outage_is_logged_when_it_begins_to_matter_and_when_that_changes(
-    recorder: Recorder, logged: list[tuple[str, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+    recorder: Recorder, logged: KeptLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once while nothing changes; a deadline that passes is news, but two lines are 30 s apart."""
     now_ms, now_sec = OPEN_MS, 1000.0
@@ -273,11 +273,11 @@ def test_an_outage_is_logged_when_it_begins_to_matter_and_when_that_changes(
     def look(passed_sec: int = 0) -> list[dict[str, Any]]:
         nonlocal now_ms, now_sec
         now_ms, now_sec = now_ms + passed_sec * 1000, now_sec + passed_sec
-        logged.clear()
+        logged.lines.clear()
         for _ in range(2):
             recorder.reporter._tell_outage(recorder.describe()["outage"])
-        assert {event for event, _ in logged} <= {"outage_deadlines"}
-        return [fields for _, fields in logged]
+        assert set(logged.events()) <= {"outage_deadlines"}
+        return [fields for _, fields in logged.lines]
 
     assert look() == []
     lose(recorder, Cause.CONNECTION_LOST, OPEN_MS, {})
