@@ -12,22 +12,17 @@ from collections import deque
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from hk_tick_collector.hktime import DAY_MS, hk_date, hk_midnight_ms, is_trading_time
+from hk_tick_collector.hktime import DAY_MS, SATURDAY, SESSIONS_MS, hk_date, hk_midnight_ms, is_trading_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-READINGS_KEPT: Final = (
-    4  # the busiest of three intervals counts: a burst at the opening is over when the average sees it
-)
+# The busiest of three intervals counts: a burst at the opening is over when the average sees it.
+READINGS_KEPT: Final = 4
 # A symbol whose deadline is so near is fetched before all others; to fetch 900 whole windows takes some seconds.
 URGENT_MS: Final = 10_000
 SHOWN_MAX: Final = 10
 NAMED_MAX: Final = 3
-
-# From the pre-opening to noon, and to the latest closing print.
-_HOURS_MS: Final = ((32_400_000, 43_200_000), (46_800_000, 58_200_000))
-_SATURDAY: Final = 5
 
 _WORDS: Final = {
     "connection_lost": "OpenD unreachable for {} (connection lost)",
@@ -174,7 +169,7 @@ def _deadline_ms(interruption: Interruption, lasts_ms: float, now_ms: int) -> in
     clock_ms = since_ms + offset_ms
     midnight_ms = hk_midnight_ms(clock_ms)
     while midnight_ms <= now_ms + offset_ms:
-        for begin, end in _HOURS_MS if hk_date(midnight_ms).weekday() < _SATURDAY else ():
+        for begin, end in SESSIONS_MS if hk_date(midnight_ms).weekday() < SATURDAY else ():
             start_ms = max(clock_ms, midnight_ms + begin)
             here_ms = midnight_ms + end - start_ms
             if here_ms > 0:

@@ -25,29 +25,29 @@ EPOCH_MS_MIN = 946_684_800_000  # 2000-01-01
 EPOCH_MS_MAX = 4_102_444_800_000  # 2100-01-01
 
 
-_SATURDAY = 5
+SATURDAY = 5
 
 # HKEX's trading hours, in ms after midnight.
-_MINUTE_MS = 60_000
-_PRE_OPENING_MS = 9 * 60 * _MINUTE_MS
-_MORNING_MS = (9 * 60 + 30) * _MINUTE_MS
-_NOON_MS = 12 * 60 * _MINUTE_MS
-_AFTERNOON_MS = 13 * 60 * _MINUTE_MS
-_CLOSE_MS = 16 * 60 * _MINUTE_MS
+MINUTE_MS = 60_000
+PRE_OPENING_MS = 9 * 60 * MINUTE_MS
+MORNING_MS = (9 * 60 + 30) * MINUTE_MS
+NOON_MS = 12 * 60 * MINUTE_MS
+AFTERNOON_MS = 13 * 60 * MINUTE_MS
+CLOSE_MS = 16 * 60 * MINUTE_MS
 # The latest closing print of the rules; then some seconds, for what really came.
-_CLOSING_PRINT_MS = _CLOSE_MS + 10 * _MINUTE_MS
-_END_MS = _CLOSE_MS + 11 * _MINUTE_MS
+CLOSING_PRINT_MS = CLOSE_MS + 10 * MINUTE_MS
+_END_MS = CLOSE_MS + 11 * MINUTE_MS
 
-_SESSIONS = ((_PRE_OPENING_MS, _NOON_MS), (_AFTERNOON_MS, _CLOSING_PRINT_MS))
-_CONTINUOUS_MS = ((_MORNING_MS, _NOON_MS), (_AFTERNOON_MS, _CLOSE_MS))
+SESSIONS_MS = ((PRE_OPENING_MS, NOON_MS), (AFTERNOON_MS, CLOSING_PRINT_MS))
+_CONTINUOUS_MS = ((MORNING_MS, NOON_MS), (AFTERNOON_MS, CLOSE_MS))
 
 # What a moment of a trading day belongs to, up to when.
 _PARTS = (
-    (_PRE_OPENING_MS, "closed"),
-    (_MORNING_MS, "pre-opening"),
-    (_NOON_MS, "morning"),
-    (_AFTERNOON_MS, "lunch"),
-    (_CLOSE_MS, "afternoon"),
+    (PRE_OPENING_MS, "closed"),
+    (MORNING_MS, "pre-opening"),
+    (NOON_MS, "morning"),
+    (AFTERNOON_MS, "lunch"),
+    (CLOSE_MS, "afternoon"),
     (_END_MS, "closing auction"),
 )
 
@@ -137,7 +137,7 @@ def is_trading_time(ts_ms: int) -> bool:
 
     Knows no holidays, half days or closures: only where OpenD has not told the market's state.
     """
-    return _is_weekday(ts_ms) and any(begin <= _clock_ms(ts_ms) < end for begin, end in _SESSIONS)
+    return _is_weekday(ts_ms) and any(begin <= _clock_ms(ts_ms) < end for begin, end in SESSIONS_MS)
 
 
 def since_continuous_ms(ts_ms: int, late_ms: int = 0) -> int | None:
@@ -161,7 +161,7 @@ def may_trade_between(begin_ms: int, end_ms: int) -> bool:
     """
     midnight_ms = hk_midnight_ms(begin_ms)
     while midnight_ms <= end_ms:
-        is_within = begin_ms <= midnight_ms + _END_MS and end_ms >= midnight_ms + _PRE_OPENING_MS
+        is_within = begin_ms <= midnight_ms + _END_MS and end_ms >= midnight_ms + PRE_OPENING_MS
         if is_within and _is_weekday(midnight_ms):
             return True
         midnight_ms += DAY_MS
@@ -176,7 +176,7 @@ def session_of(ts_ms: int) -> str:
 
 
 def _is_weekday(ts_ms: int) -> bool:
-    return hk_date(ts_ms).weekday() < _SATURDAY
+    return hk_date(ts_ms).weekday() < SATURDAY
 
 
 def _clock_ms(ts_ms: int) -> int:

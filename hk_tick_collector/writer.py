@@ -34,8 +34,8 @@ from hk_tick_collector.errors import CollectorError, DatabaseError
 from hk_tick_collector.intake import Intake
 from hk_tick_collector.journal import DIRECTORY, save_cursor
 from hk_tick_collector.mapping import Mapper, PushType
+from hk_tick_collector.quality.filling import MADE_GOOD, fill
 from hk_tick_collector.quality.judge import Judge
-from hk_tick_collector.quality.ledger import fill
 from hk_tick_collector.recorder_pipe import Parent, send
 from hk_tick_collector.wal import PACE_SEC_MAX
 
@@ -63,7 +63,6 @@ CHUNK_REPLIES = 4
 DAYS_MAX = 16  # days with an open transaction; only a feed with wrong dates has more, and each takes three files
 
 PUSH_DATA_REALTIME = 1  # OpenD's own word for a tick that it had just got
-PUSH_DATA_MADE_GOOD = 2  # and for one that it got late, after it had lost the exchange
 
 _PUSH_DATA_TYPE = 9  # the place in a row
 
@@ -73,7 +72,7 @@ def _came_late(share: DayShare) -> set[str]:
     made_good = {
         symbol
         for symbol, rows in share.pushed.items()
-        if PUSH_DATA_MADE_GOOD in {rows[0][_PUSH_DATA_TYPE], rows[-1][_PUSH_DATA_TYPE]}
+        if MADE_GOOD in {rows[0][_PUSH_DATA_TYPE], rows[-1][_PUSH_DATA_TYPE]}
     }
     return made_good | share.fetched.keys()
 

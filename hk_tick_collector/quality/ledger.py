@@ -21,12 +21,10 @@ from hk_tick_collector.quality.continuity import (
     ordinals_count,
     window_proves,
 )
+from hk_tick_collector.quality.filling import MADE_GOOD, how_it_came, mark_filled
 from hk_tick_collector.resumption import Cause, Resumption, gravest
-from hk_tick_collector.schema import PUSH_TYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     import apsw
 
     from hk_tick_collector.batch import Place
@@ -34,7 +32,6 @@ if TYPE_CHECKING:
     from hk_tick_collector.quality.continuity import Rise
 
 _PUSHED = 0  # push_type_id of a push
-_MADE_GOOD = 2  # push_data_type of what OpenD made good
 
 _LAST_RECEIVED_BY = (
     "SELECT seq, ts_ms, recv_ts_ms FROM ticks WHERE symbol = ? AND seq > 0 AND recv_ts_ms <= ? "
@@ -48,10 +45,6 @@ _MEASURED = (
     "ORDER BY seq DESC LIMIT ?"
 )
 _COUNT_MADE_GOOD = "SELECT count(*) FROM ticks WHERE symbol = ? AND seq > ? AND push_data_type = ?"
-_HOW_IT_CAME = (
-    "SELECT recv_ts_ms, push_type_id, push_data_type FROM ticks WHERE symbol = ? AND seq > ? AND seq < ? "
-    "ORDER BY recv_ts_ms DESC, seq DESC LIMIT 1"
-)
 _LAST_DIFFERENCE = (
     "SELECT volume - our_volume, our_last_seq FROM exchange_totals WHERE symbol = ? AND at_ms <= ? "
     "ORDER BY at_ms DESC LIMIT 1"
@@ -75,17 +68,9 @@ _TELL_VOLUME = (
     "AND evidence = 'ordinals'"
 )
 _INSERT_GAP = "INSERT INTO gaps VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,'open',NULL,NULL) ON CONFLICT DO NOTHING"
-_OPEN_BY_ORDINALS = (
-    "SELECT resumed_ms, cause, before_seq, after_seq FROM gaps WHERE symbol = ? AND state = 'open' "
-    "AND evidence = 'ordinals'"
-)
 _OPEN_BY_TOTALS = (
     "SELECT resumed_ms, cause, before_seq, after_seq FROM gaps WHERE symbol = ? AND state = 'open' "
     "AND evidence = 'totals' AND difference_before >= ?"
-)
-_FILL = (
-    "UPDATE gaps SET state = 'filled', filled_ms = ?, filled_by = ? WHERE symbol = ? AND resumed_ms = ? AND cause = ? "
-    "RETURNING symbol, cause, session, missing, missing_volume, evidence, filled_by"
 )
 _CLOSE_BOUNDS = """
 UPDATE gaps SET (after_seq, after_ts_ms) = (
@@ -237,12 +222,12 @@ class Ledger:
             reaches_back = window.first_seq <= doubt.before_seq
         else:
             reaches_back = window.first_ts_ms < self._midnight_ms or begins_the_day(window.first_seq)
-        ((made_good,),) = self._all(_COUNT_MADE_GOOD, (doubt.symbol, doubt.before_seq or 0, _MADE_GOOD))
+        ((made_good,),) = self._all(_COUNT_MADE_GOOD, (doubt.symbol, doubt.before_seq or 0, MADE_GOOD))
         return window_proves(Cause(doubt.cause), reaches_back=reaches_back, made_good=made_good)
 
     def _judge_by_ordinals(self, doubt: Doubt, before_seq: int, last_seq: int, at_ms: int) -> None:
         measured = [
-            Stored(seq, push_type == _PUSHED and data_type != _MADE_GOOD)
+            Stored(seq, push_type == _PUSHED and data_type != MADE_GOOD)
             for seq, push_type, data_type in self._all(_MEASURED, (doubt.symbol, before_seq, MEASURED_ROWS_MAX))
         ]
         if not ordinals_count(measured[::-1]):
@@ -371,33 +356,5 @@ class Ledger:
 
     def _fill_by_totals(self, symbol: str, difference: int, at_ms: int) -> None:
         for resumed_ms, cause, before_seq, after_seq in self._all(_OPEN_BY_TOTALS, (symbol, difference)):
-            _, how = _how_it_came(self._con, symbol, before_seq or 0, after_seq or _SEQ_MAX)
-            self._news.append(_fill(self._con, self._day, (symbol, resumed_ms, cause), at_ms, how))
-
-
-def fill(con: apsw.Connection, day: str, symbols: Iterable[str]) -> list[News]:
-    """After ticks of these came late: mark the gaps in whose ordinals none is missing any more."""
-    news = []
-    for symbol in symbols:
-        gaps: list[tuple[Any, ...]] = con.execute(_OPEN_BY_ORDINALS, (symbol,)).fetchall()
-        for resumed_ms, cause, before_seq, after_seq in gaps:
-            between: list[tuple[Any, ...]] = con.execute(_BETWEEN, (symbol, before_seq, after_seq)).fetchall()
-            if hole_in([seq for (seq,) in between]) is None:
-                came_ms, how = _how_it_came(con, symbol, before_seq, after_seq)
-                news.append(_fill(con, day, (symbol, resumed_ms, cause), came_ms, how))
-    return news
-
-
-def _fill(con: apsw.Connection, day: str, key: tuple[str, int, str], at_ms: int | None, how: str | None) -> News:
-    """Mark a gap, by its key, as filled."""
-    rows: list[tuple[Any, ...]] = con.execute(_FILL, (at_ms, how, *key)).fetchall()
-    return News(day, *rows[0])
-
-
-def _how_it_came(con: apsw.Connection, symbol: str, before_seq: int, after_seq: int) -> tuple[int | None, str | None]:
-    """When and by what the last of the ticks between these came."""
-    rows: list[tuple[Any, ...]] = con.execute(_HOW_IT_CAME, (symbol, before_seq, after_seq)).fetchall()
-    if not rows:
-        return None, None
-    came_ms, push_type, data_type = rows[0]
-    return came_ms, "made good" if data_type == _MADE_GOOD else PUSH_TYPES.get(push_type, str(push_type))
+            _, how = how_it_came(self._con, symbol, before_seq or 0, after_seq or _SEQ_MAX)
+            self._news.append(mark_filled(self._con, self._day, (symbol, resumed_ms, cause), at_ms, how))

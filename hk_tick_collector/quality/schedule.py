@@ -1,31 +1,40 @@
 """The sessions of a trading day, with their auctions, as the exchange holds them on whole and on half days.
 
-Owns the clock times; whether a day is whole or half is OpenD's to say. Pure.
+Owns which sessions a day has; whether it is whole or half is OpenD's to say. Pure.
 """
 
 from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from hk_tick_collector.hktime import parse_time
+from hk_tick_collector.hktime import (
+    AFTERNOON_MS,
+    CLOSE_MS,
+    CLOSING_PRINT_MS,
+    MINUTE_MS,
+    MORNING_MS,
+    NOON_MS,
+    PRE_OPENING_MS,
+    parse_time,
+)
 
-_MINUTE_MS: Final = 60_000
+_AUCTION_MS: Final = CLOSING_PRINT_MS - CLOSE_MS  # at the latest
 
-# Hong Kong's clock, in minutes since midnight (HKEX's trading hours). The auction's end is the latest that it can be.
-_PRE_OPENING = ("pre-opening", 9 * 60, 9 * 60 + 30)
-_MORNING = ("morning", 9 * 60 + 30, 12 * 60)
-_AFTERNOON = ("afternoon", 13 * 60, 16 * 60)
-_WHOLE = (_PRE_OPENING, _MORNING, _AFTERNOON, ("closing auction", 16 * 60, 16 * 60 + 10))
+_PRE_OPENING = ("pre-opening", PRE_OPENING_MS, MORNING_MS)
+_MORNING = ("morning", MORNING_MS, NOON_MS)
+_AFTERNOON = ("afternoon", AFTERNOON_MS, CLOSE_MS)
+_AUCTION = ("closing auction", CLOSE_MS, CLOSING_PRINT_MS)
+_WHOLE = (_PRE_OPENING, _MORNING, _AFTERNOON, _AUCTION)
 _SESSIONS: Final = {
     "whole": _WHOLE,
-    "morning": (_PRE_OPENING, _MORNING, ("closing auction", 12 * 60, 12 * 60 + 10)),
+    "morning": (_PRE_OPENING, _MORNING, ("closing auction", NOON_MS, NOON_MS + _AUCTION_MS)),
     # After a storm; it has not happened since 2024, when Hong Kong began to trade through them.
-    "afternoon": (_PRE_OPENING, _AFTERNOON, ("closing auction", 16 * 60, 16 * 60 + 10)),
+    "afternoon": (_PRE_OPENING, _AFTERNOON, _AUCTION),
 }
 
 # The last print comes some seconds after the auction's end, and OpenD is asked once a minute whether it still has the
 # exchange: what it says of the day later than this is the last word.
-AFTER_CLOSE_MS: Final = 2 * _MINUTE_MS
+AFTER_CLOSE_MS: Final = 2 * MINUTE_MS
 
 
 class Session(NamedTuple):
@@ -45,8 +54,8 @@ def sessions_of(day: str, date_type: str | None) -> tuple[Session, ...]:
     """
     midnight_ms = parse_time(day + "000000").ms
     return tuple(
-        Session(name, midnight_ms + begin * _MINUTE_MS, midnight_ms + end * _MINUTE_MS)
-        for name, begin, end in _SESSIONS.get(date_type or "", _WHOLE)
+        Session(name, midnight_ms + begin_ms, midnight_ms + end_ms)
+        for name, begin_ms, end_ms in _SESSIONS.get(date_type or "", _WHOLE)
     )
 
 

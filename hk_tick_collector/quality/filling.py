@@ -1,0 +1,61 @@
+"""Gaps that are filled by what came late: when, and by what.
+
+Owns the mark on a gap, which is all that is ever changed of one. Never decides that ticks are missing, never commits.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from hk_tick_collector.batch import News
+from hk_tick_collector.quality.continuity import hole_in
+from hk_tick_collector.schema import PUSH_TYPES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import apsw
+
+MADE_GOOD: Final = 2  # push_data_type of what OpenD made good
+
+_BETWEEN = "SELECT seq FROM ticks WHERE symbol = ? AND seq BETWEEN ? AND ? ORDER BY seq"
+_HOW_IT_CAME = (
+    "SELECT recv_ts_ms, push_type_id, push_data_type FROM ticks WHERE symbol = ? AND seq > ? AND seq < ? "
+    "ORDER BY recv_ts_ms DESC, seq DESC LIMIT 1"
+)
+_OPEN_BY_ORDINALS = (
+    "SELECT resumed_ms, cause, before_seq, after_seq FROM gaps WHERE symbol = ? AND state = 'open' "
+    "AND evidence = 'ordinals'"
+)
+_FILL = (
+    "UPDATE gaps SET state = 'filled', filled_ms = ?, filled_by = ? WHERE symbol = ? AND resumed_ms = ? AND cause = ? "
+    "RETURNING symbol, cause, session, missing, missing_volume, evidence, filled_by"
+)
+
+
+def fill(con: apsw.Connection, day: str, symbols: Iterable[str]) -> list[News]:
+    """After ticks of these came late: mark the gaps in whose ordinals none is missing any more."""
+    news = []
+    for symbol in symbols:
+        gaps: list[tuple[Any, ...]] = con.execute(_OPEN_BY_ORDINALS, (symbol,)).fetchall()
+        for resumed_ms, cause, before_seq, after_seq in gaps:
+            between: list[tuple[Any, ...]] = con.execute(_BETWEEN, (symbol, before_seq, after_seq)).fetchall()
+            if hole_in([seq for (seq,) in between]) is None:
+                came_ms, how = how_it_came(con, symbol, before_seq, after_seq)
+                news.append(mark_filled(con, day, (symbol, resumed_ms, cause), came_ms, how))
+    return news
+
+
+def mark_filled(con: apsw.Connection, day: str, key: tuple[str, int, str], at_ms: int | None, how: str | None) -> News:
+    """Mark a gap, by its key, as filled."""
+    rows: list[tuple[Any, ...]] = con.execute(_FILL, (at_ms, how, *key)).fetchall()
+    return News(day, *rows[0])
+
+
+def how_it_came(con: apsw.Connection, symbol: str, before_seq: int, after_seq: int) -> tuple[int | None, str | None]:
+    """When and by what the last of the ticks between these came."""
+    rows: list[tuple[Any, ...]] = con.execute(_HOW_IT_CAME, (symbol, before_seq, after_seq)).fetchall()
+    if not rows:
+        return None, None
+    came_ms, push_type, data_type = rows[0]
+    return came_ms, "made good" if data_type == MADE_GOOD else PUSH_TYPES.get(push_type, str(push_type))
