@@ -22,6 +22,7 @@ COMMANDS = {
     "run": ("run_cmd", "run_command"),
     "status": ("status_cmd", "status_command"),
     "verify": ("verify_cmd", "verify_command"),
+    "audit": ("audit_cmd", "audit_command"),
     "sql": ("sql_cmd", "sql_command"),
     "repair": ("repair_cmd", "repair_command"),
     "rebuild": ("rebuild_cmd", "rebuild_command"),

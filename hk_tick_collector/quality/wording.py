@@ -1,0 +1,201 @@
+"""An audit in words: what the table in a terminal and the page say alike. Pure; all clock times are Hong Kong's."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from hk_tick_collector.hktime import hk_day, hk_text
+from hk_tick_collector.quality.audit import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hk_tick_collector.quality.audit import DayAudit, Gap, Ordinals, SymbolAudit
+
+OUTAGES_SHOWN: Final = 3
+NONE: Final = "-"
+
+_TRADE_DATES: Final = {
+    "whole": "a whole trading day",
+    "morning": "a half day, by OpenD: it traded in the morning only",
+    "afternoon": "a half day, by OpenD: it traded in the afternoon only",
+    "none": "no trading day, by OpenD",
+}
+
+
+class Bounds(NamedTuple):
+    """Between which times ticks are missing, UTC epoch ms; None: not known on this side."""
+
+    begin_ms: int | None
+    end_ms: int | None
+
+
+def bounds_of(gap: Gap) -> Bounds:
+    """Where the missing ticks of a gap were traded: between the stored ones around it, as far as these are there."""
+    begin_ms = gap.since_ms if gap.before_ts_ms is None else gap.before_ts_ms
+    end_ms = gap.resumed_ms if gap.after_ts_ms is None else gap.after_ts_ms
+    return Bounds(begin_ms, end_ms)
+
+
+def clock_text(ts_ms: int, day: str) -> str:
+    """`10:01:05`; of another day than that of the audit, with its date."""
+    text = hk_text(ts_ms)
+    return text[11:19] if hk_day(ts_ms) == day else text[:19]
+
+
+def span_text(begin_ms: int | None, end_ms: int | None, day: str) -> str:
+    """`10:01:05 to 10:03:10`, `until 10:03:10`, `from 10:01:05`."""
+    begin = None if begin_ms is None else clock_text(begin_ms, day)
+    end = None if end_ms is None else clock_text(end_ms, day)
+    if begin and end:
+        return f"{begin} to {end}"
+    return f"from {begin}" if begin else f"until {end}" if end else "at an unknown time"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 tick`, `2,000 ticks`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def loss_text(ticks: int | None, shares: int | None) -> str:
+    """`12 ticks`; where ordinals do not tell, `≥ 1,500 shares`, since a loss can hide behind another; else `some`."""
+    if ticks:
+        return counted(ticks, "tick")
+    return f"≥ {counted(shares, 'share')}" if shares else "some ticks"
+
+
+def missing_text(symbol: SymbolAudit) -> str:
+    """What a symbol lacks: a number, `none` only where that is proven, and `unknown`."""
+    if symbol.verdict is Verdict.COMPLETE:
+        return "none"
+    if symbol.missing or symbol.missing_volume or symbol.verdict is Verdict.INCOMPLETE:
+        return loss_text(symbol.missing, symbol.missing_volume)
+    return "unknown"
+
+
+def gap_text(gap: Gap, day: str) -> str:
+    """One gap in one line: `open: 12 ticks, opend_down, 10:01:05 to 10:03:10, shown by ordinals`."""
+    lost = loss_text(gap.missing, gap.missing_volume)
+    line = f"{gap.state}: {lost}, {gap.cause}, {span_text(*bounds_of(gap), day)}, shown by {gap.evidence}"
+    if gap.state != "filled":
+        return line
+    at = "" if gap.filled_ms is None else f" at {clock_text(gap.filled_ms, day)}"
+    return f"{line}, filled by {gap.filled_by or 'what came later'}{at}"
+
+
+def gaps_text(symbol: SymbolAudit) -> str:
+    """`1 open, 2 filled`."""
+    states = Counter(gap.state for gap in symbol.gaps)
+    return ", ".join(f"{states[state]} {state}" for state in ("open", "filled") if states[state]) or NONE
+
+
+def ordinals_text(ordinals: Ordinals) -> str:
+    """`contiguous 99.97 % of 1,234`; 100 % only where it is all of them; and whether that is evidence."""
+    if not ordinals.pairs:
+        return "not measured"
+    hundredths = ordinals.contiguous * 10_000 // ordinals.pairs
+    share = f"{hundredths // 100}.{hundredths % 100:02} % of {ordinals.pairs:,}"
+    if not ordinals.counts:
+        return f"{share}: no evidence"
+    holes = f", {ordinals.missing:,} missing" if ordinals.missing else ""
+    return f"contiguous {share}{holes}"
+
+
+def session_letters(symbol: SymbolAudit, audit: DayAudit) -> str:
+    """A letter for each of the day's sessions of which ticks are stored, and a dot where there is none: `PM·C`."""
+    return "".join(s.name[:1].upper() if symbol.sessions.get(s.name) else "·" for s in audit.sessions) or NONE
+
+
+def volume_delta(symbol: SymbolAudit) -> int | None:
+    """Shares that are stored, less those of the exchange; None: no totals."""
+    return None if symbol.exchange_volume is None else symbol.volume - symbol.exchange_volume
+
+
+def turnover_delta(symbol: SymbolAudit) -> float | None:
+    """The same in HKD."""
+    return None if symbol.exchange_turnover is None else symbol.turnover - symbol.exchange_turnover
+
+
+def signed_text(number: float | None, decimals: int = 0) -> str:
+    """`+1,200`, `-0.50`, `0`; `-` for what is not known."""
+    if number is None:
+        return NONE
+    text = f"{number:+,.{decimals}f}"
+    return text if text.strip("+-0.") else "0"
+
+
+def of_symbols(symbols: Iterable[SymbolAudit]) -> Verdict:
+    """The verdict of several: COMPLETE only if there are some and all are, INCOMPLETE if any is."""
+    verdicts = {symbol.verdict for symbol in symbols}
+    if Verdict.INCOMPLETE in verdicts:
+        return Verdict.INCOMPLETE
+    return Verdict.COMPLETE if verdicts == {Verdict.COMPLETE} else Verdict.UNPROVABLE
+
+
+def headline(audit: DayAudit) -> str:
+    """The day in one line: how many symbols of each verdict, rows, and what is missing."""
+    verdicts = Counter(symbol.verdict for symbol in audit.symbols)
+    parts = [
+        ", ".join(f"{verdicts[verdict]:,} {verdict}" for verdict in Verdict if verdicts[verdict]) or "no symbol",
+        counted(sum(symbol.rows for symbol in audit.symbols), "row"),
+        _missing(audit),
+    ]
+    filled = sum(gap.state == "filled" for symbol in audit.symbols for gap in symbol.gaps)
+    if filled:
+        parts.append(f"{counted(filled, 'gap')} filled")
+    return "; ".join(parts)
+
+
+def notes(audit: DayAudit) -> list[str]:
+    """What a reader must know of the evidence: the trade date, the exchange's totals, ordinals."""
+    with_totals = sum(symbol.exchange_volume is not None for symbol in audit.symbols)
+    with_ordinals = sum(symbol.ordinals.counts for symbol in audit.symbols)
+    types = ", ".join(audit.not_counted)
+    left_out = f"measured not to be in them: {types}" if types else "no type of tick was measured not to be in them"
+    of_all = f"of {counted(len(audit.symbols), 'symbol')}"
+    return [
+        f"trade date: {_TRADE_DATES.get(audit.trade_date or '', 'not told by OpenD, so a half day is not known')}",
+        f"the exchange's totals: of {with_totals:,} {of_all}; {left_out}",
+        f"ordinals: evidence for {with_ordinals:,} {of_all}",
+    ]
+
+
+def outages_text(audit: DayAudit) -> str:
+    """`3 interruptions: opend_down 10:01:05 to 10:03:10, …`, the longest first; those of unknown length before them."""
+    longest = sorted(audit.outages, key=lambda o: (o.since_ms or 0) - o.resumed_ms)
+    shown = [f"{o.cause} {span_text(o.since_ms, o.resumed_ms, audit.day)}" for o in longest[:OUTAGES_SHOWN]]
+    more = ["…"] if len(longest) > len(shown) else []
+    return f"{counted(len(longest), 'interruption')}{': ' if shown else ''}{', '.join([*shown, *more])}"
+
+
+def _missing(audit: DayAudit) -> str:
+    """`12 ticks missing in 1 gap (opend_down 10:01:05 to 10:03:10)`."""
+    lacking = [symbol for symbol in audit.symbols if symbol.verdict is Verdict.INCOMPLETE]
+    if not lacking:
+        return "nothing proven missing" if of_symbols(audit.symbols) is Verdict.UNPROVABLE else "nothing missing"
+    ticks = sum(symbol.missing or 0 for symbol in lacking)
+    shares = sum(symbol.missing_volume or 0 for symbol in lacking if not symbol.missing)
+    amounts = [counted(ticks, "tick")] if ticks else []
+    if shares:
+        amounts.append(f"at least {counted(shares, 'share')}")
+    if any(not symbol.missing and not symbol.missing_volume for symbol in lacking):
+        amounts.append("an unknown number of ticks")
+    gaps = [gap for symbol in lacking for gap in symbol.gaps if gap.state == "open"]
+    where = f" in {counted(len(gaps), 'gap')} ({_by_outage(gaps, audit.day)})" if gaps else ""
+    return f"{' and '.join(amounts)} missing{where}"
+
+
+def _by_outage(gaps: list[Gap], day: str) -> str:
+    """Gaps by the outage that made them, those of most symbols first."""
+    found: dict[tuple[str, int], list[Gap]] = {}
+    for gap in gaps:
+        found.setdefault((gap.cause, gap.resumed_ms), []).append(gap)
+    most = sorted(found.values(), key=lambda group: (-len(group), group[0].resumed_ms))
+    shown = []
+    for group in most[:OUTAGES_SHOWN]:
+        begins = [b for gap in group if (b := bounds_of(gap).begin_ms) is not None]
+        ends = [e for gap in group if (e := bounds_of(gap).end_ms) is not None]
+        span = span_text(min(begins, default=None), max(ends, default=None), day)
+        shown.append(f"{group[0].cause} {span}")
+    return ", ".join([*shown, "…"] if len(most) > len(shown) else shown)

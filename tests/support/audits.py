@@ -1,0 +1,116 @@
+"""Builders of audits: what `audit_day` gives, for those who show it. All is of 2026-11-20."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from hk_tick_collector.hktime import parse_time
+from hk_tick_collector.quality.audit import DayAudit, Gap, Ordinals, Outage, Session, SymbolAudit, Verdict
+from hk_tick_collector.quality.wording import of_symbols
+
+DAY: Final = "20261120"
+
+
+def at(clock: str) -> int:
+    """UTC epoch ms of a Hong Kong clock time of that day."""
+    return parse_time(f"2026-11-20 {clock}").ms
+
+
+SESSIONS: Final = (
+    Session("pre-opening", at("09:00:00"), at("09:30:00")),
+    Session("morning", at("09:30:00"), at("12:00:00")),
+    Session("afternoon", at("13:00:00"), at("16:00:00")),
+    Session("closing auction", at("16:00:00"), at("16:10:00")),
+)
+
+
+def gap(symbol: str = "HK.00700", **fields: Any) -> Gap:  # noqa: ANN401 - columns by name
+    """An open gap of 12 ticks in the morning."""
+    made = Gap(
+        symbol=symbol,
+        cause="opend_down",
+        session="morning",
+        since_ms=at("10:01:04"),
+        resumed_ms=at("10:03:12"),
+        before_seq=100,
+        before_ts_ms=at("10:01:05"),
+        after_seq=113,
+        after_ts_ms=at("10:03:10"),
+        missing=12,
+        missing_volume=None,
+        evidence="ordinals",
+        state="open",
+        found_ms=at("10:04:00"),
+        filled_ms=None,
+        filled_by=None,
+    )
+    return made._replace(**fields)
+
+
+def filled(symbol: str = "HK.00700", **fields: Any) -> Gap:  # noqa: ANN401 - columns by name
+    """The same, filled by an audit."""
+    return gap(symbol, **{"state": "filled", "filled_ms": at("10:09:00"), "filled_by": "poll", **fields})
+
+
+def symbol_audit(symbol: str = "HK.00700", **fields: Any) -> SymbolAudit:  # noqa: ANN401 - fields by name
+    """A complete one: 1,234 rows in all sessions, as the exchange has counted."""
+    made = SymbolAudit(
+        symbol=symbol,
+        verdict=Verdict.COMPLETE,
+        missing=None,
+        missing_volume=None,
+        reasons=(),
+        rows=1234,
+        volume=123_400,
+        turnover=45_658_000.5,
+        exchange_volume=123_400,
+        exchange_turnover=45_658_000.5,
+        totals_ms=at("16:15:00"),
+        ordinals=Ordinals(pairs=1200, contiguous=1200, counts=True, missing=0),
+        first_ts_ms=at("09:21:03"),
+        last_ts_ms=at("16:08:11"),
+        sessions={"pre-opening": 4, "morning": 700, "afternoon": 529, "closing auction": 1},
+        gaps=(),
+        doubts=0,
+    )
+    return made._replace(**fields)
+
+
+def incomplete(symbol: str = "HK.00700", **fields: Any) -> SymbolAudit:  # noqa: ANN401 - fields by name
+    """One that lacks 12 ticks in one gap."""
+    lacking = {
+        "verdict": Verdict.INCOMPLETE,
+        "missing": 12,
+        "reasons": ("12 ticks are missing",),
+        "exchange_volume": 124_600,
+        "gaps": (gap(symbol),),
+    }
+    return symbol_audit(symbol, **{**lacking, **fields})
+
+
+def unprovable(symbol: str = "HK.00700", **fields: Any) -> SymbolAudit:  # noqa: ANN401 - fields by name
+    """One without totals."""
+    unknown = {
+        "verdict": Verdict.UNPROVABLE,
+        "reasons": ("no totals of the exchange",),
+        "exchange_volume": None,
+        "exchange_turnover": None,
+        "totals_ms": None,
+        "doubts": 1,
+    }
+    return symbol_audit(symbol, **{**unknown, **fields})
+
+
+def day_audit(*symbols: SymbolAudit, **fields: Any) -> DayAudit:  # noqa: ANN401 - fields by name
+    """The day of these symbols, with one interruption."""
+    made = DayAudit(
+        day=DAY,
+        verdict=of_symbols(symbols),
+        trade_date="whole",
+        sessions=SESSIONS,
+        not_counted=("ODD_LOT",),
+        outages=(Outage("opend_down", at("10:01:04"), at("10:03:12"), len(symbols)),),
+        symbols=symbols,
+        audited_ms=at("23:00:00"),
+    )
+    return made._replace(**fields)

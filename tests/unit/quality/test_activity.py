@@ -1,0 +1,55 @@
+"""Ticks a minute and doubts, as they are read from a day database."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import apsw
+import pytest
+from support.merging import record
+from support.ticks import DAY, HSBC, OPEN_MS, TENCENT, row
+
+from hk_tick_collector.errors import DatabaseError
+from hk_tick_collector.quality.activity import Activity, Doubt, read_activity
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MINUTE = OPEN_MS // 60_000
+
+
+def test_ticks_are_counted_by_symbol_and_minute(tmp_path: Path) -> None:
+    """Only of the symbols that are asked for; a minute without one is not there, and no file is left behind."""
+    path = tmp_path / f"{DAY}.db"
+    later = OPEN_MS + 150_000
+    ticks = [row(TENCENT, 1), row(TENCENT, 2, OPEN_MS + 59_999), row(TENCENT, 3, later), row(HSBC, 1), row("HK.1", 1)]
+    record(path, ticks)
+    beside = sorted(tmp_path.iterdir())
+    found = read_activity(path, {TENCENT, HSBC})
+    assert sorted(tmp_path.iterdir()) == beside
+    assert found == Activity({TENCENT: {MINUTE: 2, MINUTE + 2: 1}, HSBC: {MINUTE: 1}}, {})
+
+
+def test_doubts_are_read_in_their_order(tmp_path: Path) -> None:
+    """With what is known of their bounds."""
+    path = tmp_path / f"{DAY}.db"
+    record(path, [row(TENCENT, 1)])
+    con = apsw.Connection(str(path))
+    for symbol, resumed_ms, since_ms, before_ts_ms in (
+        (TENCENT, 9, 8, 7), (TENCENT, 5, None, None), (HSBC, 5, 1, 1),
+    ):  # fmt: skip
+        con.execute(
+            "INSERT INTO doubts (symbol, resumed_ms, cause, since_ms, session, before_ts_ms) VALUES (?, ?, ?, ?, ?, ?)",
+            (symbol, resumed_ms, "kicked_out", since_ms, "morning", before_ts_ms),
+        )
+    con.close()
+    doubts = read_activity(path, {TENCENT}).doubts
+    assert doubts == {TENCENT: [Doubt("kicked_out", None, None, 5), Doubt("kicked_out", 8, 7, 9)]}
+
+
+def test_what_is_no_database_is_told(tmp_path: Path) -> None:
+    """In one line with its name."""
+    path = tmp_path / f"{DAY}.db"
+    path.write_bytes(b"no database at all" * 1000)
+    with pytest.raises(DatabaseError, match=rf"{DAY}\.db can't be read: "):
+        read_activity(path, {TENCENT})
