@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hk_tick_collector.hktime import DAY_MS, SATURDAY, SESSIONS_MS, hk_date, hk_midnight_ms, is_trading_time
+from hk_tick_collector.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -228,7 +229,7 @@ def outlook_text(told: object, now_ms: float) -> str:
         names = told.get("past_symbols")
         shown = ", ".join(map(str, names[:NAMED_MAX])) if isinstance(names, list) else ""
         more = ", …" if past > NAMED_MAX else ""
-        said.append(f"past {'its' if past == 1 else 'their'} deadline: {_count(past)}: {shown}{more}")
+        said.append(f"past {'its' if past == 1 else 'their'} deadline: {counted(past, 'symbol')}: {shown}{more}")
     if len(said) == 1:
         return said[0]
     if_it_lives = ", and if OpenD itself goes on," if told.get("cause") == "opend_down" else ""
@@ -248,7 +249,3 @@ def span_text(sec: float) -> str:
 def _left_ms(symbol: Mapping[str, Any], now_ms: float) -> float | None:
     deadline_ms = symbol.get("deadline_ms")
     return deadline_ms - now_ms if isinstance(deadline_ms, int) and "symbol" in symbol else None
-
-
-def _count(symbols: int) -> str:
-    return f"{symbols:,} symbol{'' if symbols == 1 else 's'}"

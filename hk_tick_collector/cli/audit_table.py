@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 from rich.table import Table
 from rich.text import Text
 
-from hk_tick_collector.cli.words import counted
 from hk_tick_collector.quality import wording
 from hk_tick_collector.quality.audit import Verdict
+from hk_tick_collector.words import counted
 
 if TYPE_CHECKING:
     from rich.console import Console

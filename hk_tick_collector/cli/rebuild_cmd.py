@@ -12,7 +12,6 @@ import typer
 
 from hk_tick_collector.cli.places import data_root_of
 from hk_tick_collector.cli.progress import Progress
-from hk_tick_collector.cli.words import counted
 from hk_tick_collector.data_root import RECORDER_LOCK, WRITER_LOCK, is_locked
 from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.hktime import HK
@@ -30,6 +29,7 @@ from hk_tick_collector.repair.rebuild import (
     workplace,
 )
 from hk_tick_collector.repair.times import no_recorder
+from hk_tick_collector.words import counted
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hk_tick_collector.cli.places import data_root_of
-from hk_tick_collector.cli.words import counted
 from hk_tick_collector.data_root import read_recorder
 from hk_tick_collector.db_read import find_day, read_stats
 from hk_tick_collector.deadlines import outlook_text
@@ -18,6 +17,7 @@ from hk_tick_collector.health import LAG_MS_MAX, SILENT_SEC_MAX, Verdict, end_te
 from hk_tick_collector.hktime import hk_text
 from hk_tick_collector.journal import DIRECTORY, JournalReader, load_cursor
 from hk_tick_collector.schema import day_files
+from hk_tick_collector.words import counted
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -21,6 +21,7 @@ from hk_tick_collector.quality.counted import Measured, Sums
 from hk_tick_collector.quality.figures import Figures, Gap, Ordinals, Outage, read
 from hk_tick_collector.quality.schedule import Session, is_after_close
 from hk_tick_collector.schema import TICK_TYPES
+from hk_tick_collector.words import counted as numbered
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -169,7 +170,9 @@ def _judge_symbol(f: Figures, sessions: tuple[Session, ...], not_counted: frozen
     else:
         _without_totals(f, found)
     if f.revisions and found.verdict is not Verdict.COMPLETE:
-        found.unproven.append(f"{f.revisions} ticks came with two contents, of which the exchange counts one")
+        found.unproven.append(
+            f"{numbered(f.revisions, 'tick')} came with two contents, of which the exchange counts one"
+        )
     return SymbolAudit(
         symbol=f.symbol,
         verdict=found.verdict,
@@ -199,9 +202,9 @@ def _without_totals(f: Figures, found: _Finding) -> None:
         until = hk_text(f.totals.until_ms)[11:19]
         found.unproven.append(f"no snapshot of the exchange's totals after the close; the last is of {until}")
     if f.doubts:
-        found.unproven.append(f"{_number_of(f.doubts, 'interruption')} in which something may be missing")
+        found.unproven.append(f"{numbered(f.doubts, 'interruption')} in which something may be missing")
     if f.ordinals.missing and not found.gaps:
-        found.lost.append(f"{_number_of(f.ordinals.missing, 'tick')}, whose ordinals are missing")
+        found.lost.append(f"{numbered(f.ordinals.missing, 'tick')}, whose ordinals are missing")
         found.missing = f.ordinals.missing
 
 
@@ -231,9 +234,9 @@ def _measured(f: Figures) -> Measured:
 
 def _lost_in(gap: Gap) -> str:
     if gap.missing is not None:
-        what = _number_of(gap.missing, "tick")
+        what = numbered(gap.missing, "tick")
     else:
-        what = "ticks" if gap.missing_volume is None else _number_of(gap.missing_volume, "share")
+        what = "ticks" if gap.missing_volume is None else numbered(gap.missing_volume, "share")
     begin = "the day's beginning" if gap.before_ts_ms is None else hk_text(gap.before_ts_ms)[11:19]
     end = "the day's end" if gap.after_ts_ms is None else hk_text(gap.after_ts_ms)[11:19]
     return f"{what} between {begin} and {end} ({gap.cause}, by {gap.evidence})"
@@ -245,10 +248,6 @@ def _where(f: Figures) -> str:
         return "not located"
     begin, end = (hk_text(ms)[11:19] for ms in f.rose_ms)
     return f"which went ahead of ours between {begin} and {end}"
-
-
-def _number_of(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _sum_known(values: list[int | None]) -> int | None:

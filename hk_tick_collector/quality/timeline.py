@@ -17,6 +17,7 @@ from hk_tick_collector.quality import wording
 from hk_tick_collector.quality.activity import MINUTE_MS
 from hk_tick_collector.quality.audit import Verdict
 from hk_tick_collector.quality.timeline_style import LEGEND, STYLE
+from hk_tick_collector.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -140,14 +141,14 @@ def _header(audit: DayAudit, day: str, of_day: int) -> str:
     if audit.outages:
         rows = "".join(
             f"<li>{escape(_outage_text(o.cause, o.since_ms, o.resumed_ms, audit.day))}"
-            f": {escape(wording.counted(o.symbols, 'symbol'))}</li>"
+            f": {escape(counted(o.symbols, 'symbol'))}</li>"
             for o in audit.outages[:INTERRUPTIONS_SHOWN]
         )
         more = len(audit.outages) - INTERRUPTIONS_SHOWN
         rest = f"<li>and {more:,} more, which are not drawn either</li>" if more > 0 else ""
-        total = wording.counted(len(audit.outages), "interruption")
+        total = counted(len(audit.outages), "interruption")
         interruptions = f"<details><summary>{total}</summary><ul>{rows}{rest}</ul></details>"
-    part = f"{len(audit.symbols):,} of {wording.counted(of_day, 'symbol')}: " if len(audit.symbols) < of_day else ""
+    part = f"{len(audit.symbols):,} of {counted(of_day, 'symbol')}: " if len(audit.symbols) < of_day else ""
     return (
         f'<header><h1>{day} {part}<b class="v {audit.verdict}">{audit.verdict}</b></h1>'
         f"<p>{escape(wording.headline(audit))}</p><ul>{lines}</ul>{interruptions}"
@@ -187,7 +188,7 @@ def _outline(axis: Axis, counts: Mapping[int, int], width: int) -> str:
     levels = [max(1, round(scale * sqrt(bars[p]))) if p in bars else 0 for p in range(min(bars), max(bars) + 1)]
     most = max(bars, key=lambda place: bars[place])
     at = axis.begin_min + most * width
-    told = f"<title>most: {wording.counted(bars[most], 'tick')} at {at // 60:02}:{at % 60:02}</title>"
+    told = f"<title>most: {counted(bars[most], 'tick')} at {at // 60:02}:{at % 60:02}</title>"
     # Where the height changes, and where it ends; equal ones in a row are one stroke.
     changes = [0, *(n for n, (a, b) in enumerate(pairwise(levels), 1) if a != b), len(levels)]
     strokes = "".join(f"V{LEVELS - levels[a]}h{(b - a) * width}" for a, b in pairwise(changes))
@@ -219,7 +220,7 @@ def _figures(symbol: SymbolAudit, audit: DayAudit) -> Iterator[str]:
     """The numbers of a symbol, in the table's words."""
     if symbol.verdict is not Verdict.COMPLETE:
         yield f"missing: {wording.missing_text(symbol)}"
-    yield wording.counted(symbol.rows, "row")
+    yield counted(symbol.rows, "row")
     if symbol.exchange_volume is None:
         yield f"volume {symbol.volume:,}, not compared with the exchange"
     else:
@@ -233,7 +234,7 @@ def _figures(symbol: SymbolAudit, audit: DayAudit) -> Iterator[str]:
     if symbol.gaps:
         yield f"gaps: {wording.gaps_text(symbol)}"
     if symbol.doubts:
-        yield wording.counted(symbol.doubts, "doubt")
+        yield counted(symbol.doubts, "doubt")
 
 
 def _gaps(axis: Axis, gaps: Sequence[Gap], day: str, tellable: int) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hk_tick_collector.hktime import hk_day, hk_text
 from hk_tick_collector.quality.audit import Verdict
+from hk_tick_collector.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -51,11 +52,6 @@ def span_text(begin_ms: int | None, end_ms: int | None, day: str) -> str:
     if begin and end:
         return f"{begin} to {end}"
     return f"from {begin}" if begin else f"until {end}" if end else "at an unknown time"
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 tick`, `2,000 ticks`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def loss_text(ticks: int | None, shares: int | None) -> str:

@@ -236,7 +236,7 @@ def test_two_contents_of_a_tick_are_told_where_totals_differ(tale: Tale) -> None
     close(tale, tencent=volume_of(range(1, 11)) - 300)
     symbol = only(audit(tale))
     assert symbol.verdict is Verdict.UNPROVABLE
-    assert symbol.reasons[-1] == "1 ticks came with two contents, of which the exchange counts one"
+    assert symbol.reasons[-1] == "1 tick came with two contents, of which the exchange counts one"
 
 
 def test_the_worst_come_first(tale: Tale) -> None:
