@@ -14,7 +14,7 @@ from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.mapping import Mapped, PushType
 from hk_tick_collector.opend.messages import ProtoId
 from hk_tick_collector.opend.purpose import Purpose, purpose_of
-from hk_tick_collector.resumption import read_resumption
+from hk_tick_collector.resumption import read_clock_offset_ms, read_resumption
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,6 +46,7 @@ class Mark(NamedTuple):
         resumption: the stream has resumed; or None.
         totals: the body of a GetSecuritySnapshot reply; or None.
         trade_dates: the body of a RequestTradeDate reply; or None.
+        clock_offset_ms: OpenD's clock less the host's, as measured there; or None.
 
     If it is none of these, it is the end of a backfill's reply.
     """
@@ -55,6 +56,7 @@ class Mark(NamedTuple):
     resumption: Resumption | None = None
     totals: bytes | None = None
     trade_dates: bytes | None = None
+    clock_offset_ms: int | None = None
 
 
 class Part:
@@ -121,10 +123,11 @@ def _mark_of(frame: Frame, number: int, record: Record) -> Mark | None:
 
 def mark_of_event(record: Record) -> Mark | None:
     """The mark that an event is, if it is one."""
-    resumption = read_resumption(record.payload)
-    if resumption is None:
+    resumption, offset_ms = read_resumption(record.payload), read_clock_offset_ms(record.payload)
+    if resumption is None and offset_ms is None:
         return None
-    return Mark(Place(record.start.segment, record.start.offset, 0), record.recv_ts_ms, resumption)
+    place = Place(record.start.segment, record.start.offset, 0)
+    return Mark(place, record.recv_ts_ms, resumption, clock_offset_ms=offset_ms)
 
 
 class News(NamedTuple):

@@ -26,7 +26,7 @@ from hk_tick_collector.journal_append import wall_ms
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend.messages import GtwEvent, NotifyType, ProtoId, RefusedError
 from hk_tick_collector.opend.protocol import ClientConnection
-from hk_tick_collector.resumption import EVENT, Cause, Resumption
+from hk_tick_collector.resumption import EVENT, STATE_EVENT, Cause, Resumption
 
 if TYPE_CHECKING:
     from hk_tick_collector.futu_state import ClientSettings, Stored
@@ -303,7 +303,7 @@ class FutuClient:
         self.state.market_at = time.monotonic()
         # OpenD tells whole seconds, cut: half a second late in the mean.
         self.state.clock_offset_ms = state.time_sec * 1000 + 500 - (before_ms + wall_ms()) // 2
-        self._note("opend_state", market_hk=state.market_hk, qot_logined=state.qot_logined, time_sec=state.time_sec)
+        self._note(STATE_EVENT, **state._asdict(), clock_offset_ms=self.state.clock_offset_ms)
         if not state.qot_logined and was_logined is not False:
             self._outages.went_away(Cause.EXCHANGE_LOST, self._looked_ms if was_logined else before_ms)
             log.warning("opend_not_logged_in", expected="qotLogined, without which no tick comes")

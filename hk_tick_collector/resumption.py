@@ -1,7 +1,8 @@
-"""The event `stream_resumed`: from here on the stream is whole again, and before it something may be missing.
+"""What the session tells the writer through the journal, between the ticks: two events.
 
-Owns the event's fields and the words for its causes, for the session that writes it into the journal and the writer
-that reads it there. Never decides whether anything is missing.
+`stream_resumed`: from here on the stream is whole again, and before it something may be missing. `opend_state`: what
+OpenD said of itself, and how far its clock is from ours. Owns their fields and the words for the causes, for who writes
+them into the journal and who reads them there. Never decides whether anything is missing.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import Any, Final, NamedTuple, Self
 
 EVENT: Final = "stream_resumed"
 _MARK: Final = EVENT.encode()
+STATE_EVENT: Final = "opend_state"
+_STATE_MARK: Final = STATE_EVENT.encode()
 
 
 class Cause(StrEnum):
@@ -91,4 +94,15 @@ def read_resumption(payload: bytes) -> Resumption | None:
         fields = json.loads(payload)
         return Resumption.of(fields) if fields.get("event") == EVENT else None
     except (ValueError, KeyError, TypeError, AttributeError):  # another version's; it must not stop the ticks behind it
+        return None
+
+
+def read_clock_offset_ms(payload: bytes) -> int | None:
+    """OpenD's clock less the host's, in an `opend_state` event; None for all other events."""
+    if _STATE_MARK not in payload:
+        return None
+    try:
+        fields = json.loads(payload)
+        return int(fields["clock_offset_ms"]) if fields.get("event") == STATE_EVENT else None
+    except (ValueError, KeyError, TypeError, AttributeError):  # as above
         return None

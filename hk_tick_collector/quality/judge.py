@@ -69,6 +69,9 @@ class Judge:
         """
         if mark.resumption is not None:
             self._resume(mark.resumption, mark.place, mark.recv_ts_ms, databases)
+        elif mark.clock_offset_ms is not None:
+            self._offset_ms = mark.clock_offset_ms
+            self._is_saved = False
         elif mark.totals is not None:
             self._total(mark, _read_totals(mark.totals), databases)
         elif mark.trade_dates is not None:

@@ -12,7 +12,7 @@ from hk_tick_collector.opend import frames
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.messages import ProtoId, security_of
 from hk_tick_collector.opend.purpose import PURPOSES, Purpose
-from hk_tick_collector.resumption import EVENT, Cause, Resumption
+from hk_tick_collector.resumption import EVENT, STATE_EVENT, Cause, Resumption
 from hk_tick_collector.writer import Writer, WriterSettings
 from support.ticks import DAY, HSBC, OPEN_MS, TENCENT, ticker
 
@@ -66,6 +66,12 @@ class Tale:
         self.now_ms += SEC
         event = Resumption(cause, since_ms, 1000, clock_offset_ms, symbols or (TENCENT,))
         self.journal.append_event(1, self.now_ms, {"event": EVENT, **event.fields()})
+        assert self.journal.flush(60)
+
+    def opend_state(self, clock_offset_ms: int) -> None:
+        """OpenD said what time it is."""
+        self.now_ms += SEC
+        self.journal.append_event(1, self.now_ms, {"event": STATE_EVENT, "clock_offset_ms": clock_offset_ms})
         assert self.journal.flush(60)
 
     def totals(self, *, at_ms: int | None = None, **volumes: int) -> None:

@@ -478,6 +478,17 @@ def test_a_snapshot_that_says_the_same_moves_its_end(tale: Tale) -> None:
     assert tale.query("SELECT at_ms, until_ms FROM exchange_totals") == [(first_ms, tale.now_ms + 5 * SEC)]
 
 
+def test_opends_clock_is_that_of_its_last_word(tale: Tale) -> None:
+    """A session lasts for weeks, and a host's clock is put right meanwhile."""
+    tale.hear(pushes(TENCENT, range(1, 11)))
+    tale.resume(Cause.CONNECTION_LOST, tale.now_ms, clock_offset_ms=5 * SEC)
+    tale.opend_state(clock_offset_ms=9 * SEC)
+    tale.write()
+    tale.totals(tencent=volume_of(range(1, 11)))
+    tale.write()
+    assert tale.query("SELECT until_ms FROM exchange_totals") == [(tale.now_ms + 9 * SEC,)]
+
+
 # ---- a replay
 
 
