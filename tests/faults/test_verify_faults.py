@@ -57,6 +57,7 @@ def test_a_recorder_that_records_is_accepted(bench: Bench) -> None:
     sim = bench.simulate()
     recorder = bench.record(sim, SQLITE_BUSY_TIMEOUT_MS=2345)
     recorder.wait_for("backfill_done")
+    recorder.wait_for("persist_ticks")  # else the first look may come before the first row
     verified = verify(recorder)
     assert verified.code == 0, verified.told
     assert {entry["outcome"] for entry in verified.told["targets"]} == {"ok"}
