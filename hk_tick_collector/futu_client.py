@@ -22,6 +22,7 @@ from hk_tick_collector.futu_outages import Outage, Outages
 from hk_tick_collector.futu_state import MARKET_WORDS, ClientState
 from hk_tick_collector.futu_subscribe import Subscriber, Wanted
 from hk_tick_collector.futu_totals import Totals
+from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.journal_append import wall_ms
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend.messages import GtwEvent, NotifyType, ProtoId, RefusedError
@@ -221,7 +222,7 @@ class FutuClient:
                 symbols = await self._add_wanting(symbols, subscriber, fetcher)
             if settings.poll_enabled and await fetcher.audit(self.state.subscribed, self._missed):
                 self.state.audit_cycles += 1
-            if self._missed.is_set() and not self._outages.is_open:  # by the audit: pushes are missing
+            if self._missed.is_set() and not self._outages.is_open:  # pushes are missing
                 self._outages.lost(Cause.UNKNOWN, self._last_push_ms(link))
             await wait_for(self._missed, 1.0)
 
@@ -248,20 +249,21 @@ class FutuClient:
 
     def _resume(self, cause: Cause, since_ms: int | None, asked: int, symbols: list[str]) -> None:
         """Tell the journal that the stream of these begins here, and why something before it may be missing."""
-        offset_ms = self.state.clock_offset_ms or 0
-        self._note(EVENT, **Resumption(cause, since_ms, asked, offset_ms, tuple(symbols)).fields())
+        told = Resumption(cause, since_ms, asked, self.state.clock_offset_ms or 0, tuple(symbols))
+        self._note(EVENT, **told.fields())
 
     async def _read_rates(self) -> None:
-        """Read now and then how much is stored of each symbol; never what was fetched after an outage."""
-        fetches = -1
+        """Read now and then how much is stored of each symbol; nothing of an outage, nor what was fetched after it."""
+        seen = (-1, "")
         while True:
             await asyncio.sleep(min(READ_RATES_SEC_MAX, self._settings.poll_interval_sec / 2))
-            if fetches != self._fetches or not self._is_whole:  # and the writer gets one more interval to store it
-                fetches = self._fetches
+            now = (self._fetches, hk_day(wall_ms() + (self.state.clock_offset_ms or 0)))
+            if seen != now or self.outage is not None:  # and the writer gets one more interval to store it
+                seen = now
                 self.state.rates.begin_anew()
                 continue
             rows = await asyncio.to_thread(self._stored.rows_by_symbol)
-            if fetches == self._fetches and self._is_whole:
+            if seen[0] == self._fetches and self.outage is None:
                 self.state.rates.take(time.monotonic(), rows)
 
     async def _compare(self, totals: Totals) -> None:
@@ -360,10 +362,8 @@ class FutuClient:
 
     def _begin_session(self, opened: messages.InitReply) -> None:
         state = self.state
-        state.connected = True
-        state.down_at = None
-        state.session = self._session
-        state.since_ms = wall_ms()
+        state.connected, state.down_at = True, None
+        state.session, state.since_ms = self._session, wall_ms()
         state.opend_version = opened.server_ver
         state.connects += 1
         self._note("session_up", host=self._settings.host, port=self._settings.port, opend=opened.server_ver)

@@ -168,7 +168,8 @@ def _outage(state: Mapping[str, Any]) -> Iterator[_Finding]:
         names = told.get("past_symbols")
         shown = ", ".join(_text(name) for name in (names[:NAMES_SHOWN] if isinstance(names, list) else []))
         reason = f"by estimate {_count(past, 'symbol')} can no longer be made good: {shown}"
-        yield _Finding(Verdict.FAILING, reason + (f" and {past - NAMES_SHOWN:,.0f} more" if past > NAMES_SHOWN else ""))
+        rest = f" and {past - NAMES_SHOWN:,.0f} more" if past > NAMES_SHOWN else ""
+        yield _Finding(Verdict.FAILING if _is_open(state) else Verdict.DEGRADED, reason + rest)
     elif first_ms is not None and EPOCH_MS_MIN <= first_ms < EPOCH_MS_MAX:
         until = hk_text(int(first_ms))[11:19]
         yield _Finding(Verdict.DEGRADED, f"by estimate all that is missed can be made good until {until} HK")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.bodies import refusal
+from support.ticks import OPEN_MS
 
 from hk_tick_collector import futu_client
 from hk_tick_collector.errors import RemoteProtocolError, SessionError
@@ -139,6 +140,7 @@ def test_a_login_that_is_back_without_a_notice_has_all_fetched_again(monkeypatch
     assert not client._missed.is_set()
     watch(monkeypatch, client, Link(state_of(3)), 2)
     assert client._missed.is_set()
+    assert client._outages.resume().is_of_opend, "so it is fetched as deep as OpenD goes"
 
 
 def test_when_something_came_last_is_known_over_sessions() -> None:
@@ -328,33 +330,62 @@ class Counted:
         return {"HK.00700": self.rows}
 
 
-def test_rates_are_read_only_while_nothing_was_fetched() -> None:
-    """Not before all is fetched, and not of the interval in which the writer stores that; a fetch begins them anew."""
+async def until(what: Callable[[], bool]) -> None:
+    """Wait as long as it takes."""
+    async with asyncio.timeout(30):
+        while not what():  # noqa: ASYNC110 - as often as it reads
+            await asyncio.sleep(0.001)
+
+
+def test_rates_are_of_the_time_before_an_outage() -> None:
+    """Not of the outage itself, nor of what is fetched after it and stored within the interval behind that."""
     stored = Counted()
     client, _ = client_of(stored=stored, poll_interval_sec=0.002)
     rates = client.state.rates
-
-    async def until(what: Callable[[], bool]) -> None:
-        async with asyncio.timeout(30):
-            while not what():  # noqa: ASYNC110 - as often as it reads
-                await asyncio.sleep(0.001)
 
     async def work() -> None:
         task = asyncio.create_task(client._read_rates())
         await asyncio.sleep(0.02)
         assert stored.looks == 0, "not all is fetched"
-        client._is_whole = True
+        client._outages.resume()
+        client._outages.fetched()
         await until(lambda: bool(rates.by_symbol()))
-        client._is_whole = False
+        client._outages.went_away(Cause.EXCHANGE_LOST, 5)
         await asyncio.sleep(0.01)
         known, looks = dict(rates.by_symbol()), stored.looks
+        await asyncio.sleep(0.02)
+        assert (dict(rates.by_symbol()), stored.looks) == (known, looks), "the link lives, and what comes says nothing"
+        client._outages.came_back(Outage(Cause.UNKNOWN, None))
+        client._outages.resume()
         stored.rows += 1_000_000
         client._fetches += 1
-        client._is_whole = True
+        client._outages.fetched()
         await until(lambda: stored.looks >= looks + 3)
-        assert rates.by_symbol() != known
         # Ten in an interval of a millisecond at least; with the million that was fetched it would be far more.
         assert max(rates.by_symbol().values()) <= 20_000
+        task.cancel()
+
+    asyncio.run(work())
+
+
+def test_each_day_has_rates_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a holiday nothing is at risk, whatever was traded on the day before."""
+    stored = Counted()
+    client, _ = client_of(stored=stored, poll_interval_sec=0.002)
+    client._outages.resume()
+    client._outages.fetched()
+    now_ms = OPEN_MS
+    monkeypatch.setattr(futu_client, "wall_ms", lambda: now_ms)
+
+    async def work() -> None:
+        nonlocal now_ms
+        task = asyncio.create_task(client._read_rates())
+        await until(lambda: bool(client.state.rates.by_symbol()))
+        stored.rows_by_symbol = lambda: {"HK.00700": 10**6}  # type: ignore[method-assign]
+        await asyncio.sleep(0.02)
+        assert client.state.rates.by_symbol(), "a quiet time has its day's average"
+        now_ms += 86_400_000
+        await until(lambda: not client.state.rates.by_symbol())
         task.cancel()
 
     asyncio.run(work())

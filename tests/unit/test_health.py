@@ -359,6 +359,14 @@ JUDGED: Final = {
         FAILING,
         "by estimate 1 symbol can no longer be made good: HK.00 700",
     ),
+    "what an outage has cost when the market has closed": (
+        healthy_state(
+            outage={"first_deadline_ms": 1, "past": 1, "past_symbols": ["A"]},
+            market={"state": "CLOSED", "is_open": False, "source": "opend"},
+        ),
+        DEGRADED,
+        "by estimate 1 symbol can no longer be made good: A",
+    ),
     "an outage that has lasted too long for many": (
         healthy_state(outage={"first_deadline_ms": 1, "past": 12, "past_symbols": ["A", "B", "C", "D"]}),
         FAILING,
