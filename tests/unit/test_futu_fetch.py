@@ -291,6 +291,7 @@ class RacingOpenD(OpenD):
         self._rates = rates
         self._one_at_a_time = asyncio.Lock()
         self.traded = dict(missed)
+        self.lost: dict[str, int] = {}
 
     async def call(self, proto_id: int, request: bytes, timeout_sec: float, purpose: Purpose) -> bytes:
         """Answer a GetTicker, in its turn."""
@@ -304,13 +305,10 @@ class RacingOpenD(OpenD):
         self.lost[symbol] = max(0, self.traded[symbol] - count)
         return super()._ticks(symbol, count)
 
-    lost: dict[str, int] = {}  # noqa: RUF012 - made anew by whoever asks
-
 
 def raced(rates: dict[str, int], missed: dict[str, int], *, knows_outage: bool = True) -> dict[str, int]:
     """Fetch all after an outage in which so many ticks were missed; which are lost, by symbol."""
     opend = RacingOpenD(rates, missed)
-    opend.lost = {}
     session = Session(opend)
     sec = max(missed[symbol] / rate for symbol, rate in rates.items()) / 1000  # a call is a millisecond
     session.state.rates.take(0.0, dict.fromkeys(rates, 0))
@@ -342,7 +340,6 @@ def test_of_those_that_are_past_the_one_that_loses_most_is_first(
     """And it is fetched before any that can wait."""
     rates = {"HK.00001": 1, "HK.00002": 30, "HK.00003": 90}
     opend = RacingOpenD(rates, dict.fromkeys(rates, 0))
-    opend.lost = {}
     session = Session(opend)
     session.state.rates.take(0.0, dict.fromkeys(rates, 0))
     session.state.rates.take(10.0, {symbol: rate * 10 for symbol, rate in rates.items()})
