@@ -49,7 +49,7 @@ def queries() -> dict[str, str]:
 
 def served() -> set[str]:
     """The name of every series that a recorder serves when all is well, without those of its symbols."""
-    state = healthy_state()
+    state = healthy_state(outage={"past": 1})
     text = generate_latest(registry(RecorderMetrics(state, state["at_ms"], CommitDurations()))).decode()
     return {sample.name for family in text_string_to_metric_families(text) for sample in family.samples}
 
