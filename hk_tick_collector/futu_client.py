@@ -296,9 +296,8 @@ class FutuClient:
             Whether it is logged in again, after it was not.
         """
         before_ms = wall_ms()
-        body = await link.call(
-            ProtoId.GET_GLOBAL_STATE, messages.get_global_state(), self._settings.request_timeout_sec
-        )
+        timeout_sec = self._settings.request_timeout_sec
+        body = await link.call(ProtoId.GET_GLOBAL_STATE, messages.get_global_state(), timeout_sec)
         state = messages.global_state(body)
         was_logined, self.state.qot_logined = self.state.qot_logined, state.qot_logined
         self.state.market = MARKET_WORDS.get(state.market_hk, str(state.market_hk))
@@ -310,9 +309,10 @@ class FutuClient:
             self._outages.went_away(Cause.EXCHANGE_LOST, self._looked_ms if was_logined else before_ms)
             log.warning("opend_not_logged_in", expected="qotLogined, without which no tick comes")
         self._looked_ms = before_ms
-        has_regained = state.qot_logined and (was_logined is False or self._outages.is_away)
+        last_push_ms = self._last_push_ms(link)
+        has_regained = state.qot_logined and (was_logined is False or self._outages.has_come_back(last_push_ms))
         if has_regained:
-            self._outages.came_back(Outage(Cause.UNKNOWN, self._last_push_ms(link)))
+            self._outages.came_back(Outage(Cause.UNKNOWN, last_push_ms))
         return has_regained
 
     async def _watch_opend(self, link: Link) -> None:

@@ -16,6 +16,9 @@ from hk_tick_collector.resumption import Cause, gravest
 _OF_OPEND: Final = frozenset({Cause.EXCHANGE_LOST, Cause.KICKED_OUT, Cause.UNKNOWN})
 
 
+KICK_SETTLES_MS: Final = 5_000  # pushes that were under way when the right was taken away
+
+
 class Outage(NamedTuple):
     """Why, and since when; None: it is not known."""
 
@@ -46,10 +49,15 @@ class Outages:
         """Whether something is going on that no resumption has told of: nothing can be concluded from totals now."""
         return self._pending is not None or self._away is not None
 
-    @property
-    def is_away(self) -> bool:
-        """Whether OpenD is without its exchange or the quote right, as far as is known."""
-        return self._away is not None
+    def has_come_back(self, last_push_ms: int | None) -> bool:
+        """Whether what OpenD was without is there again, though no notice said so: it calls itself logged in.
+
+        It may do that while another login has the quote right, with old data. There only a push is proof.
+        """
+        if self._away is None or self._away.cause is not Cause.KICKED_OUT:
+            return self._away is not None
+        since_ms = self._away.since_ms
+        return last_push_ms is not None and since_ms is not None and last_push_ms > since_ms + KICK_SETTLES_MS
 
     def lost(self, cause: Cause, since_ms: int | None) -> None:
         """Something may be missing from `since_ms` on; what was pending already began before it."""

@@ -41,12 +41,12 @@ def test_what_opend_lost_lasts_until_it_is_back() -> None:
     outages = running()
     outages.went_away(Cause.EXCHANGE_LOST, 100)
     outages.went_away(Cause.KICKED_OUT, 150)
-    assert outages.is_away
+    assert outages.has_come_back(None)
     outages.lost(Cause.CONNECTION_LOST, 200)
     assert outages.resume() == Outage(Cause.EXCHANGE_LOST, 100)
     assert outages.is_open
     outages.came_back(UNKNOWN)
-    assert not outages.is_away
+    assert not outages.has_come_back(None)
     assert outages.resume() == Outage(Cause.EXCHANGE_LOST, 100)
     assert not outages.is_open
 
@@ -83,3 +83,11 @@ def test_how_much_can_be_had_depends_on_whose_outage_it_is(cause: Cause) -> None
     of_opend = {Cause.EXCHANGE_LOST, Cause.KICKED_OUT}
     assert Outage(cause, None).reach == (50 if cause in of_opend else 1000)
     assert Outage(cause, None).is_of_opend == (cause in {*of_opend, Cause.UNKNOWN})
+
+
+@pytest.mark.parametrize(("last_push_ms", "expected"), [(None, False), (100, False), (5_100, False), (5_101, True)])
+def test_after_a_kick_only_a_push_shows_that_the_right_is_back(last_push_ms: int | None, *, expected: bool) -> None:
+    """OpenD may call itself logged in all the while; some pushes were still under way."""
+    outages = running()
+    outages.went_away(Cause.KICKED_OUT, 100)
+    assert outages.has_come_back(last_push_ms) is expected
