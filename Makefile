@@ -4,6 +4,8 @@
 .PHONY: help demo test check bench proto fmt clean
 
 PY := .venv/bin/python
+# How many at a time, and in which order, is said in tests/conftest.py. Dealt out one by one they keep that order.
+SPREAD := -n auto --maxschedchunk 1
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
@@ -12,14 +14,14 @@ demo: .venv/.stamp-run ## A minute of a Hong Kong session, recorded through thre
 	@.venv/bin/hk-tick-collector demo $(DEMO)
 
 test: .venv/.stamp-test ## Run the tests (PYTEST="-k journal")
-	@$(PY) -m pytest $(PYTEST)
+	@$(PY) -m pytest $(SPREAD) $(PYTEST)
 
 check: .venv/.stamp-dev ## Lint, check types and imports, then run the tests
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
 	@.venv/bin/lint-imports
-	@$(PY) -m pytest $(PYTEST)
+	@$(PY) -m pytest $(SPREAD) $(PYTEST)
 
 bench: .venv/.stamp-test ## Measure it on this machine
 	@$(PY) -m bench $(BENCH)

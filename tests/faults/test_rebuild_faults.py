@@ -12,7 +12,8 @@ import apsw
 import pytest
 from support.killing import killed_command
 from support.late_ticks import assert_stats_true, stored
-from support.recorder_process import RecorderProcess
+from support.once import made_once
+from support.recorder_process import RecorderProcess, until
 from support.simulator_process import SimulatorProcess
 
 from hk_tick_collector.schema import day_files
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.faults
 
 SYMBOLS = ("HK.00700", "HK.09988")
 DAY = "20261120"
-OPENING = ("--date", DAY, "--start", "09:30", "--speed", "60", "--ticks-per-day", "100000")
+OPENING = ("--date", DAY, "--start", "09:30", "--speed", "60", "--ticks-per-day", "100000", "--hold")
 
 
 def rebuild(root: Path, *options: str, killed: tuple[str, str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -44,7 +45,7 @@ def test_beside_a_recorder_it_finds_no_difference_and_replaces_nothing(tmp_path:
         RecorderProcess(tmp_path, sim.port, SYMBOLS, name="data") as recorder,
     ):
         root = recorder.data_root
-        recorder.wait_for("persist_ticks")
+        until(lambda: len(recorder.rows()) > 2000, "it records")
         before = sim.command("stats")["made"]
         beside = rebuild(root)
         assert sim.command("stats")["made"] > before, "it was not beside a recorder at work"
@@ -118,12 +119,16 @@ def test_killed_while_it_replaces_there_is_always_a_database(
 @pytest.fixture(scope="module")
 def damaged_day(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A recorded day whose times somebody has changed since."""
-    directory = tmp_path_factory.mktemp("damaged")
+    return made_once(tmp_path_factory, "damaged", damage) / "data"
+
+
+def damage(directory: Path) -> None:
+    """Eight hours late, all of them."""
     with (
         SimulatorProcess(directory, *OPENING, "--symbols", SYMBOLS[0]) as sim,
         RecorderProcess(directory, sim.port, SYMBOLS[:1], name="data") as recorder,
     ):
-        recorder.wait_for("persist_ticks")
+        until(lambda: len(recorder.rows()) > 2000, "it records")
         sim.command("pause")
         recorder.wait_until_stored(sim)
         assert recorder.stop() == 0
@@ -131,4 +136,3 @@ def damaged_day(tmp_path_factory: pytest.TempPathFactory) -> Path:
     con = apsw.Connection(str(path))
     con.execute("UPDATE ticks SET ts_ms = ts_ms + 28800000")
     con.close()
-    return recorder.data_root

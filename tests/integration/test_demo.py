@@ -17,6 +17,7 @@ import apsw
 import pytest
 from rich.console import Console
 from rich.text import Text
+from support.once import made_once
 
 from hk_tick_collector.demo.gauges import Sample
 from hk_tick_collector.demo.play import AWAY_TICKS_MAX, Script
@@ -64,7 +65,13 @@ class Played(NamedTuple):
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
     """One demo for all tests that look at how it ended."""
-    directory = tmp_path_factory.mktemp("demo")
+    directory = made_once(tmp_path_factory, "played", play)
+    code, stdout, stderr = json.loads((directory / "ended.json").read_text())
+    return Played(directory, code, stdout, stderr)
+
+
+def play(directory: Path) -> None:
+    """Where nothing is as a demo would like it."""
     (directory / ".env").write_text("FUTU_PORT=1\nFUTU_SYMBOLS=HK.99999\nBACKFILL_N=0\nFUTU_PROT=1\n")
     (directory / "hk-tick-collector.toml").write_text("this is no TOML")
     earlier = directory / "demo-data"
@@ -80,7 +87,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
         check=False,
         timeout=240,
     )
-    return Played(directory, done.returncode, done.stdout, done.stderr)
+    (directory / "ended.json").write_text(json.dumps([done.returncode, done.stdout, done.stderr]))
 
 
 def test_it_ends_well_and_says_so_in_one_json_object(played: Played) -> None:
@@ -154,7 +161,7 @@ def test_nothing_of_an_earlier_demo_is_left(played: Played) -> None:
 
 def test_the_queries_run_as_they_are_printed(played: Played) -> None:
     """Each of the three lines, pasted into a shell, gives rows."""
-    (played.directory / ".env").unlink()
+    (played.directory / ".env").unlink()  # no other test reads them
     (played.directory / "hk-tick-collector.toml").unlink()
     printed = []
     for query in played.told["queries"]:

@@ -24,6 +24,7 @@ import apsw
 import pytest
 import typer.main
 from support.bench import Bench
+from support.once import made_once
 from support.recorder_process import RecorderProcess, until
 from support.simulator_process import SimulatorProcess
 
@@ -111,7 +112,13 @@ def named(cell: str) -> list[str]:
 @pytest.fixture(scope="session")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with `data/`: two days' openings, recorded by real processes, with what queries look for."""
-    directory = tmp_path_factory.mktemp("recorded")
+    # A copy, since who reads a database leaves files beside it, and some tests copy all that is there.
+    made = made_once(tmp_path_factory, "recorded", record)
+    return shutil.copytree(made, tmp_path_factory.mktemp("recorded"), dirs_exist_ok=True)
+
+
+def record(directory: Path) -> None:
+    """Each day by a simulator of its own."""
     for day in DAYS:
         opening = ("--date", day, "--start", "09:19", "--speed", "600", "--ticks-per-day", "40000", "--hold")
         with (
@@ -126,7 +133,6 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
             wait_for_revisions(recorder, [REVISED] * (DAYS.index(day) + 1))
             assert recorder.stop() == 0
     assert sorted(path.name for path in (directory / "data").glob("*.db")) == [f"{day}.db" for day in DAYS]
-    return directory
 
 
 def wait_for_revisions(recorder: RecorderProcess, counts: list[int]) -> None:
