@@ -102,7 +102,7 @@ def test_a_stopped_writer_is_dumped_and_built_again(bench: Bench) -> None:
     assert JOURNAL_STACK.search(dumped)
     assert recorder.log_lines("writer_ended")[0].fields["exit_code"] == "-9"
     until(lambda: recorder.state()["watchdog"]["stalls"] == 1, "it is told to others")
-    assert recorder.state()["watchdog"]["is_stalled"] is False
+    until(lambda: not recorder.state()["watchdog"]["is_stalled"], "and that it is over")
     bench.settle_whole(sim, recorder)
     assert not recorder.log_lines("futu_disconnected")
 

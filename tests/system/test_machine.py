@@ -45,7 +45,8 @@ def other_machine(tmp_path: Path) -> Iterator[Machine]:
 def left_of(name: str) -> list[object]:
     """The processes, mounts and control groups of a machine that are there."""
     mounts = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if name in line]
-    groups = [path for path in Path("/sys/fs/cgroup").rglob("*") if path.name == name]
+    # Those of other machines come and go while we look, which os.walk does not mind.
+    groups = [Path(directory) for directory, _, _ in os.walk("/sys/fs/cgroup") if Path(directory).name == name]
     processes = []
     for path in Path("/proc").glob("[0-9]*/cgroup"):
         try:

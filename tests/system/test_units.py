@@ -213,8 +213,7 @@ def test_stop_stores_all_that_was_received(machine: Machine, simulate: Simulate)
     assert len(recorder.rows()) < BURST
 
     machine.systemctl("stop", "--no-block", UNIT)
-    recorder.wait_for("recorder_stopping")
-    machine.run("kill", "-CONT", str(writer))
+    recorder.wait_for("recorder_stopping")  # which sends the writer SIGCONT
     machine.wait_for(UNIT, ActiveState="^inactive$", Result="^success$")
     assert recorder.exit_code() == 0
     assert "with signal SIGKILL" not in machine.journal(UNIT)
