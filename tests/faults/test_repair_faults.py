@@ -60,6 +60,23 @@ def state(root: Path) -> list[Any]:
     return found
 
 
+@pytest.fixture(scope="module")
+def repaired(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Make], Path]:
+    """Gives the days after a repair that nobody killed."""
+    done: dict[Make, Path] = {}
+
+    def whole(make: Make) -> Path:
+        if make not in done:
+            root = tmp_path_factory.mktemp("whole") / "data"
+            make_days(root, make)
+            told = repair(root)
+            assert told.returncode == 0, told.stderr
+            done[make] = root
+        return done[make]
+
+    return whole
+
+
 @pytest.mark.parametrize("make", [make_current, make_older], ids=["current", "older"])
 @pytest.mark.parametrize("moment", ["before", "behind"])
 @pytest.mark.parametrize(
@@ -76,20 +93,18 @@ def state(root: Path) -> list[Any]:
     ],
 )
 def test_killed_at_any_step_the_next_run_ends_it(
-    make: Make, step: str, number: int, moment: str, tmp_path: Path
+    make: Make, step: str, number: int, moment: str, tmp_path: Path, repaired: Callable[[Make], Path]
 ) -> None:
     """No tick is ever lost, and the end is the same as of a repair that nobody killed."""
-    make_days(tmp_path / "whole", make)
+    whole = repaired(make)
     make_days(tmp_path / "killed", make)
-    done = repair(tmp_path / "whole")
-    assert done.returncode == 0, done.stderr
     killed = repair(tmp_path / "killed", (step, number, moment))
     assert killed.returncode == -signal.SIGKILL, killed
     keys = {row[:2] for path in day_files(tmp_path / "killed") for row in stored(path)}
-    assert keys == {row[:2] for path in day_files(tmp_path / "whole") for row in stored(path)}
+    assert keys == {row[:2] for path in day_files(whole) for row in stored(path)}
     again = repair(tmp_path / "killed")
     assert again.returncode == 0, again.stderr
-    assert state(tmp_path / "killed") == state(tmp_path / "whole")
+    assert state(tmp_path / "killed") == state(whole)
     if make is make_current:
         for path in day_files(tmp_path / "killed"):
             assert_stats_true(path)
