@@ -127,6 +127,8 @@ class Settings(BaseModel):
     journal_segment_mb: int = _number(64, 1, 1024, "MB of one journal segment")
     journal_sync_ms: int = _number(200, 10, 5000, "Milliseconds between syncs of the journal to disk")
     journal_keep_days: int = _number(7, 1, 3650, "Days the journal is kept once it is stored")
+    seal_enabled: bool = _other(default=True, description="Seal each day when it is over")
+    seal_delay_min: float = _number(30, 0, 1440, "Minutes after midnight in Hong Kong until a day is sealed")
     metrics_port: int = _number(0, 0, 65535, "TCP port of the Prometheus metrics; 0: off")
     metrics_host: _Host = _other("127.0.0.1", "Address on which the metrics are served")
     instance_id: _Instance = Field(default_factory=_host_name, description="This recorder's name in logs and metrics")
@@ -209,7 +211,7 @@ NAMES: Final = tuple(name.upper() for name in Settings.model_fields)
 
 # A name that begins so is meant for us. BATCH_, DATA_ and MAX_ alone are everybody's: there only a near miss is ours.
 _CLAIMED: Final = re.compile(
-    r"(FUTU|WATCHDOG|PERSIST|SQLITE|RECONNECT|SEED_RECENT|BACKFILL|STOP_FLUSH|DRIFT_WARN|CHECK_INTERVAL|JOURNAL|METRICS"
+    r"(FUTU|WATCHDOG|PERSIST|SQLITE|RECONNECT|SEED_RECENT|BACKFILL|STOP_FLUSH|SEAL|DRIFT_WARN|CHECK_INTERVAL|JOURNAL|METRICS"
     r"|HK_TICK|MAX_WAIT)_|DATA_ROOT",
     re.IGNORECASE,
 )

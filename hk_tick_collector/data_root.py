@@ -1,7 +1,7 @@
 """What stands in a DATA_ROOT beside the day databases, and who may write there.
 
-Owns the names of those files, and the locks: one recorder and one writer for a DATA_ROOT. Whether a recorder is there
-is told by its lock, never by what it last wrote.
+Owns the names of those files, whom they belong to, and the locks: one recorder and one writer for a DATA_ROOT. Whether
+a recorder is there is told by its lock, never by what it last wrote.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 RECORDER_LOCK = ".recorder.lock"
 WRITER_LOCK = ".writer.lock"
+SEAL_LOCK = ".seal.lock"
 STATE_NAME = "recorder.json"
-
 
 # What a disk says that is full or faulty. It passes, so it is no setting that is wrong.
 _PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
@@ -119,3 +119,24 @@ def read_recorder(root: Path) -> tuple[int | None, dict[str, Any]]:
     elif state.get("running"):
         state.update(running=False, died=True)
     return pid, state
+
+
+def own_like(path: Path, like: Path) -> None:
+    """Give a new file to whom another one (or a directory) belongs, with a file's rights.
+
+    An operator's `sudo` must not leave files behind that the recorder's user can't write to.
+    """
+    if os.geteuid() == 0:
+        stat = like.stat()
+        os.chown(path, stat.st_uid, stat.st_gid)
+        if like.is_file():
+            path.chmod(stat.st_mode & 0o777)
+
+
+def sync(path: Path) -> None:
+    """Have a file, or a directory's names, on the disk."""
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

@@ -8,15 +8,12 @@ from it is in `tick_revisions`; `symbol_stats` tells what `ticks` holds, since b
 from __future__ import annotations
 
 import contextlib
-import time
 from itertools import chain
 from math import fsum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apsw
 
-from hk_tick_collector import logs
-from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.schema import (
     APPLICATION_ID,
     DAY_OF_TS,
@@ -25,10 +22,9 @@ from hk_tick_collector.schema import (
     MIGRATIONS,
     VERSION,
     check_ours,
-    day_files,
     day_of_ts,
 )
-from hk_tick_collector.wal import PACE_SEC_MAX, Wal, WalState, journal_mode_of
+from hk_tick_collector.wal import PACE_SEC_MAX, Wal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -36,18 +32,13 @@ if TYPE_CHECKING:
 
     from hk_tick_collector.mapping import Correction, Row
 
-log = logs.get_logger()
-
 Values = tuple[Any, ...]
 
 # ts_ms … tick_type_id: what makes a tick another one, when symbol and sequence are the same.
-_CONTENT = slice(2, 8)
+CONTENT = slice(2, 8)
 
 # 8 MiB hold the last leaf of 900 symbols twice over; more is memory that the machine may not have.
 CACHE_KIB = 8192
-
-LOOK_BACK_SEC = 600.0
-LOOK_BACK_DAYS = 8
 
 _COLUMNS = 12
 # Twenty rows a statement take a fifth less time than one. OR FAIL: the rows before the one that is there already stay.
@@ -143,14 +134,15 @@ class DayDatabase:
         """Close; SQLite checkpoints if this was the last connection."""
         self._con.close()
 
-    def leave_wal(self) -> None:
+    def leave_wal(self) -> bool:
         """Make it one plain file, which a reader without the right to write can open too.
 
-        WAL comes back with the next writer. Nothing happens while somebody reads it.
+        WAL comes back with the next writer. Nothing happens while somebody reads it: then it is False.
         """
         self._con.set_busy_timeout(0)
         with contextlib.suppress(apsw.BusyError):
             self._con.pragma("journal_mode", "delete")
+        return bool(self._con.pragma("journal_mode") == "delete")
 
     def store(
         self,
@@ -253,7 +245,7 @@ class DayDatabase:
                 new += 1
                 continue
             (stored,) = con.execute(_STORED_CONTENT, row[:2])
-            if stored == row[_CONTENT]:
+            if stored == row[CONTENT]:
                 duplicates += 1
             else:
                 con.execute(_INSERT_REVISION, row)
@@ -305,86 +297,3 @@ def migrate(con: apsw.Connection, path: Path) -> None:
         if con.in_transaction:  # a full disk has ended it already, and must be what is told
             con.execute("ROLLBACK")
         raise
-
-
-class DayDatabases:
-    """The open day databases of the writer: at most `limit`, the least recently used closed first."""
-
-    def __init__(self, data_root: Path, pragmas: Pragmas, *, limit: int = 2, idle_sec: float = 600.0) -> None:
-        self._data_root = data_root
-        self._pragmas = pragmas
-        self._limit = limit
-        self._idle_sec = idle_sec
-        self._open: dict[str, tuple[DayDatabase, float]] = {}
-        self._look_back_at = 0.0  # when to look for days that are over and still in WAL mode
-
-    def get(self, day: str) -> tuple[DayDatabase, bool]:
-        """The day's database, and whether it was opened just now."""
-        now = time.monotonic()
-        held = self._open.pop(day, None)
-        database = held[0] if held else DayDatabase(self._data_root / f"{day}.db", self._pragmas)
-        self._open[day] = (database, now)
-        return database, held is None
-
-    def has(self, day: str) -> bool:
-        """Whether there is a database of that day."""
-        return day in self._open or (self._data_root / f"{day}.db").exists()
-
-    def trim(self) -> None:
-        """Between two transactions: close what is over the limit, and what was not used for long."""
-        now = time.monotonic()
-        over = set(list(self._open)[: -self._limit])
-        for day, (_, used) in list(self._open.items()):
-            if day in over or now - used > self._idle_sec:
-                self._settle(day)
-        if now >= self._look_back_at:
-            self._look_back_at = now + LOOK_BACK_SEC
-            self._settle_past()
-
-    def _settle_past(self) -> None:
-        """Days that are over, and were left in WAL mode: by an evening's stop, or since somebody read them."""
-        for path in day_files(self._data_root)[-LOOK_BACK_DAYS:-1]:
-            if path.stem in self._open:
-                continue
-            try:
-                if journal_mode_of(path) == "wal":
-                    database = DayDatabase(path, self._pragmas)
-                    try:
-                        database.leave_wal()
-                    finally:
-                        database.close()
-            except (apsw.Error, DatabaseError, OSError) as exc:
-                # A past day that somebody holds, or another program's file, must not stop what is recorded today.
-                log.warning("past_day_not_settled", path=path, error=f"{type(exc).__name__}: {exc}")
-
-    def settle(self) -> None:
-        """Close all, between two transactions."""
-        for day in list(self._open):
-            self._settle(day)
-
-    def close(self) -> None:
-        """Close all, whatever state they are in."""
-        while self._open:
-            self._open.popitem()[1][0].close()
-
-    def keep_wal_short(self, *, is_busy: bool = False) -> None:
-        """Between two transactions: empty the write-ahead logs that are long."""
-        for database, _ in self._open.values():
-            database.wal.keep_short(is_busy=is_busy)
-
-    def wal_state(self) -> WalState:
-        """Of all that are open."""
-        logs = [database.wal for database, _ in self._open.values()]
-        return WalState(
-            sum(wal.size_bytes() for wal in logs),
-            max((wal.held_sec for wal in logs), default=0.0),
-            max((wal.pace_sec() for wal in logs), default=0.0),
-        )
-
-    def _settle(self, day: str) -> None:
-        database, _ = self._open.pop(day)
-        try:
-            if any(path.stem > day for path in day_files(self._data_root)):
-                database.leave_wal()
-        finally:
-            database.close()

@@ -33,6 +33,7 @@ from hk_tick_collector.opend.crypto import PacketEncAlgo, RsaKey
 from hk_tick_collector.reporter import Reporter
 from hk_tick_collector.schema import require_sqlite
 from hk_tick_collector.sd_notify import Herald, Notifier
+from hk_tick_collector.sealing import Sealer
 from hk_tick_collector.wal import PACE_SEC_MAX
 from hk_tick_collector.watchdog import Look, Watchdog, WatchdogSettings
 from hk_tick_collector.writer import WriterSettings
@@ -225,6 +226,7 @@ class Recorder:
                 ("reporter", self._reporter.run()),
                 ("herald", self._herald().run()),
                 ("pruner", self._prune()),
+                ("sealer", Sealer(settings, self._data_root, self._client.state).run()),
                 ("stop", self._stop.wait()),
             )
         ]

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apsw
 
+from hk_tick_collector.data_root import own_like, sync
 from hk_tick_collector.errors import ConfigError, DatabaseError, DatabaseNewerError
 from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.look import look
 from hk_tick_collector.quality.audit import audit_day
-from hk_tick_collector.repair.backup import own_like, sync
 from hk_tick_collector.repair.scratch import scratch_place
 from hk_tick_collector.repair.union import unite
 from hk_tick_collector.schema import check_ours, day_files

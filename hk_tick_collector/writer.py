@@ -29,13 +29,15 @@ import apsw
 from hk_tick_collector import logs
 from hk_tick_collector.batch import TS_MS, Batch, Chunk, Counters, Outcome, bad_row, share_by_day
 from hk_tick_collector.data_root import WRITER_LOCK, hold_lock
-from hk_tick_collector.db import DayDatabases, Pragmas
+from hk_tick_collector.day_databases import DayDatabases
+from hk_tick_collector.db import Pragmas
 from hk_tick_collector.errors import CollectorError, DatabaseError
 from hk_tick_collector.intake import Intake
 from hk_tick_collector.journal import DIRECTORY, save_cursor
 from hk_tick_collector.mapping import Mapper, PushType
 from hk_tick_collector.quality.filling import MADE_GOOD, fill
 from hk_tick_collector.quality.judge import Judge
+from hk_tick_collector.quality.late import found_at_rest
 from hk_tick_collector.recorder_pipe import Parent, send
 from hk_tick_collector.wal import PACE_SEC_MAX
 
@@ -99,14 +101,15 @@ class Writer:
 
     def __init__(self, settings: WriterSettings) -> None:
         self._settings = settings
-        self._journal = Path(settings.data_root) / DIRECTORY
+        self._root = Path(settings.data_root)
+        self._journal = self._root / DIRECTORY
         self._intake = Intake(self._journal, settings.batch_size, is_normal=settings.synchronous == "NORMAL")
         self._judge = Judge(self._journal)
         self._mapper = Mapper()
         self._pragmas = Pragmas(
             settings.busy_timeout_ms, settings.synchronous, settings.wal_autocheckpoint_pages, settings.pace_sec_max
         )
-        self._databases = DayDatabases(Path(settings.data_root), self._pragmas)
+        self._databases = DayDatabases(self._root, self._pragmas)
         self.limiter = logs.Limiter(LOG_EVERY_SEC)
         self._alive_at = 0.0
         self.counters = Counters()
@@ -141,7 +144,7 @@ class Writer:
         try:
             self._databases.close()
         finally:
-            self._databases = DayDatabases(Path(self._settings.data_root), self._pragmas)
+            self._databases = DayDatabases(self._root, self._pragmas)
 
     def close(self) -> None:
         """Close everything, after the last step."""
@@ -191,13 +194,14 @@ class Writer:
 
     def _insert(self, chunk: Chunk, begun: dict[str, DayDatabase], outcome: Outcome) -> None:
         for day, share in sorted(share_by_day(chunk).items()):
-            database = self._begin(day, begun)
-            done = database.insert(share.pushed, share.fetched, share.corrections, share.bad)
+            done = None if day in begun else found_at_rest(self._root / f"{day}.db", share)
+            if done is None:
+                done = self._begin(day, begun).insert(share.pushed, share.fetched, share.corrections, share.bad)
             outcome.inserted += done.new
             outcome.duplicates += done.duplicates
             outcome.revisions += done.revisions
             if done.new and (late := _came_late(share)):
-                outcome.news += fill(database.connection, day, sorted(late))
+                outcome.news += fill(begun[day].connection, day, sorted(late))
         self._note(chunk, outcome)
 
     def _commit(self, begun: dict[str, DayDatabase]) -> None:

@@ -29,6 +29,7 @@ from hk_tick_collector.repair.rebuild import (
     workplace,
 )
 from hk_tick_collector.repair.times import no_recorder
+from hk_tick_collector.sealed import refuse_sealed
 from hk_tick_collector.words import counted
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def rebuild_command(  # noqa: PLR0913 - each is an option
     with ExitStack() as held:
         if replace_it:
             held.enter_context(no_recorder(root, "leave out --replace"))
+            refuse_sealed(outcome.existing)
         scratch = held.enter_context(workplace(root, name))
         # With --replace the locks are ours: nobody is at work.
         outcome.is_recorder_running = not replace_it and any(

@@ -13,6 +13,7 @@ import typer
 
 from hk_tick_collector import evidence
 from hk_tick_collector.cli.places import data_root_of
+from hk_tick_collector.cli.sealed import ALL, verify_sealed
 from hk_tick_collector.data_root import read_recorder
 from hk_tick_collector.errors import ConfigError, DatabaseError
 from hk_tick_collector.health import judge as judge_health
@@ -53,6 +54,10 @@ def verify_command(  # noqa: PLR0913 - each is an option
     market: _Market = "auto",
     wait_sec: _WaitSec = 20.0,
     skew_sec: _SkewSec = SKEW_SEC,
+    is_sealed: Annotated[
+        bool, typer.Option("--sealed", help="Hold sealed days against their certificates instead; needs no recorder.")
+    ] = False,
+    day: Annotated[str | None, typer.Option(help="With --sealed: YYYYMMDD, or all.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
     env_file: Annotated[Path | None, typer.Option(help="File with NAME=value lines, instead of .env.")] = None,
@@ -64,6 +69,11 @@ def verify_command(  # noqa: PLR0913 - each is an option
     root = data_root_of(data_root, config, env_file, is_of_recorder=True)
     if not os.access(root, os.R_OK | os.X_OK):
         raise ConfigError(f"DATA_ROOT {root.absolute()} is not for this user: run it with sudo, or join its group")
+    if is_sealed:
+        verify_sealed(root, day or ALL, as_json=as_json)
+        return
+    if day is not None:
+        raise ConfigError("--day goes with --sealed")
     told = {"auto": None, "open": True, "closed": False}[market]
     since_ms = evidence.since_ms_of(since, wall_ms())
     verification = Verification(root, Log(log, unit), since_ms, told=told, skew_sec=skew_sec)

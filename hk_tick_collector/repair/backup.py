@@ -6,12 +6,12 @@ and on the disk; what is being made has another name.
 
 from __future__ import annotations
 
-import os
 import time
 from typing import TYPE_CHECKING
 
 import apsw
 
+from hk_tick_collector.data_root import own_like, sync
 from hk_tick_collector.errors import DatabaseError
 
 if TYPE_CHECKING:
@@ -68,18 +68,6 @@ def back_up(con: apsw.Connection, path: Path, progress: Callable[[int, int], Non
     return made
 
 
-def own_like(path: Path, like: Path) -> None:
-    """Give a new file to whom another one (or a directory) belongs, with a file's rights.
-
-    An operator's `sudo` must not leave files behind that the recorder's user can't write to.
-    """
-    if os.geteuid() == 0:
-        stat = like.stat()
-        os.chown(path, stat.st_uid, stat.st_gid)
-        if like.is_file():
-            path.chmod(stat.st_mode & 0o777)
-
-
 def _check(con: apsw.Connection, copy: apsw.Connection, path: Path) -> None:
     """Hold a copy against what it is a copy of."""
     found = copy.execute("PRAGMA quick_check").get
@@ -89,12 +77,3 @@ def _check(con: apsw.Connection, copy: apsw.Connection, path: Path) -> None:
     seen, expected = copy.execute(count).get, con.execute(count).get
     if seen != expected:
         raise DatabaseError(f"{path.name}, a copy just made, has {seen} ticks, expected {expected}")
-
-
-def sync(path: Path) -> None:
-    """Have a file, or a directory's names, on the disk."""
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

@@ -21,12 +21,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apsw
 
+from hk_tick_collector.data_root import own_like, sync
 from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.db_read import open_readonly
 from hk_tick_collector.errors import DatabaseError, JournalError
 from hk_tick_collector.hktime import HK, hk_text
 from hk_tick_collector.journal import DIRECTORY, Position, iter_records, list_segments, load_cursor
-from hk_tick_collector.repair.backup import backup_path, own_like, sync
+from hk_tick_collector.repair.backup import backup_path
 from hk_tick_collector.repair.scratch import scratch_place
 from hk_tick_collector.writer import WriterSettings
 

@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apsw
 
-from hk_tick_collector.data_root import RECORDER_LOCK, WRITER_LOCK, hold_lock
+from hk_tick_collector.data_root import RECORDER_LOCK, SEAL_LOCK, WRITER_LOCK, hold_lock, own_like
 from hk_tick_collector.errors import AlreadyRunningError, ConfigError, DatabaseError
 from hk_tick_collector.look import is_empty, look
-from hk_tick_collector.repair.backup import back_up, own_like
+from hk_tick_collector.repair.backup import back_up
 from hk_tick_collector.repair.rules import Finding
 from hk_tick_collector.repair.tick_file import TickFile
+from hk_tick_collector.sealed import refuse_sealed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -155,6 +156,8 @@ class Repair(NamedTuple):
             report.after = [file.corrected(sample) for sample in report.before]
 
     def _repair(self, report: FileReport) -> None:
+        for path in (report.path, *(report.path.with_name(f"{day}.db") for day in report.moved)):
+            refuse_sealed(path)
         with ExitStack() as opened:
             source = opened.enter_context(_closing(TickFile.own(report.path)))
             report.findings = source.scan(self.rule, self._told(report.path, "looked at again"))
@@ -227,12 +230,12 @@ def no_recorder(data_root: Path, otherwise: str) -> Iterator[None]:
         ConfigError: nobody may write there.
     """
     with ExitStack() as held:
-        for name, holder in ((RECORDER_LOCK, "recorder"), (WRITER_LOCK, "writer")):
+        for name, holder in ((RECORDER_LOCK, "recorder"), (WRITER_LOCK, "writer"), (SEAL_LOCK, "sealer")):
             try:
                 held.callback(os.close, hold_lock(data_root, name, 0))
                 own_like(data_root / name, data_root)
             except AlreadyRunningError as exc:
-                pid = (data_root / name).read_text().strip()  # it has none where the disk was full
+                pid = "".join((data_root / name).read_text().split()[:1])  # it has none where the disk was full
                 raise AlreadyRunningError(
                     f"{holder}{f' pid {pid}' if pid else ''} writes to {data_root}: stop it first "
                     f"(systemctl stop hk-tick-collector), or {otherwise}"

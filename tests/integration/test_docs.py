@@ -175,7 +175,7 @@ def test_the_recorded_day_holds_what_queries_look_for(recorded: Path) -> None:
     assert revisions == REVISED
 
 
-@pytest.mark.parametrize("fence", fences("docs/data.md", "python"), ids=["standard library", "pandas"])
+@pytest.mark.parametrize("fence", fences("docs/data.md", "python"), ids=["standard library", "pandas", "hash"])
 def test_a_python_example_runs(fence: Fence, recorded: Path) -> None:
     """Each prints something of the recorded day. A process of its own: two SQLites must not share one."""
     done = subprocess.run(

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from support.ticks import DAY, HSBC, NEXT_DAY, OPEN_MS, TENCENT, row, seq_at
 
-from hk_tick_collector import db, db_read
-from hk_tick_collector.db import DayDatabase, DayDatabases, Inserted, Pragmas
+from hk_tick_collector import day_databases, db_read
+from hk_tick_collector.day_databases import DayDatabases
+from hk_tick_collector.db import DayDatabase, Inserted, Pragmas
 from hk_tick_collector.db_read import (
     Seed,
     StoredTicks,
@@ -450,7 +451,7 @@ def test_the_least_recently_used_day_is_closed(tmp_path: Path) -> None:
 def test_an_idle_day_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A day that is not written for ten minutes is closed, so that its file is whole without a log beside it."""
     clock = Clock()
-    monkeypatch.setattr(db, "time", clock)
+    monkeypatch.setattr(day_databases, "time", clock)
     databases = DayDatabases(tmp_path, Pragmas())
     databases.get("20260730")[0].store(by_symbol([row(TENCENT, seq_at(1))]), {})
     clock.now += 400

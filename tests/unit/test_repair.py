@@ -492,7 +492,7 @@ def test_what_is_made_belongs_to_whom_the_data_belongs(make: Make, tmp_path: Pat
     (report,) = repair(root)
     assert report.moved == {DAY: 1}
     made = {entry.name: entry.stat() for entry in root.iterdir()}
-    assert len(made) == 5
+    assert len(made) == 6
     assert {(stat.st_uid, stat.st_gid) for stat in made.values()} == {(1234, 5678)}
     modes = {stat.st_mode & 0o777 for name, stat in made.items() if ".db" in name}
     assert modes == {0o640}

@@ -15,7 +15,7 @@ from support.ticks import DAY, DAY_MS, HSBC, NEXT_DAY, OPEN_MS, TENCENT, push, p
 from hk_tick_collector import writer as writer_module
 from hk_tick_collector.batch import BadRow, Chunk, share_by_day
 from hk_tick_collector.data_root import hold_lock
-from hk_tick_collector.db import DayDatabases
+from hk_tick_collector.day_databases import DayDatabases
 from hk_tick_collector.db_read import open_readonly
 from hk_tick_collector.errors import AlreadyRunningError
 from hk_tick_collector.journal import CURSOR, DIRECTORY, load_cursor

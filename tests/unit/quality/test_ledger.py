@@ -11,7 +11,7 @@ from support.tale import SEC, Tale, snapshot, volume_of
 from support.ticks import DAY, DAY_MS, HSBC, NEXT_DAY, OPEN_MS, TENCENT, push, pushes, reply, seq_at, ticker
 
 from hk_tick_collector import writer as writer_module
-from hk_tick_collector.db import DayDatabases
+from hk_tick_collector.day_databases import DayDatabases
 from hk_tick_collector.journal import CURSOR, DIRECTORY
 from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.quality.judge import FILE, PAST_SNAPSHOTS

@@ -1,0 +1,80 @@
+"""`days`: all days that were recorded, and how complete each is."""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import closing
+from pathlib import Path  # noqa: TC003 - typer reads it
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from hk_tick_collector.cli.listing import VERDICT_COLOURS, Listing
+from hk_tick_collector.cli.places import data_root_of
+from hk_tick_collector.cli.progress import Progress
+from hk_tick_collector.errors import BadTickError, ConfigError
+from hk_tick_collector.hktime import hk_text, parse_time
+from hk_tick_collector.quality.catalog import Catalog
+
+if TYPE_CHECKING:
+    from hk_tick_collector.quality.catalog import DayRow
+
+_DAY: Final = re.compile(r"\d{8}|\d{4}-\d{2}-\d{2}")
+_NOT_SEALED: Final = "not sealed"
+_MINUTES: Final = 16  # `2026-11-20 16:30` of a time
+
+
+def days_command(
+    *,
+    since: Annotated[str | None, typer.Option(help="YYYYMMDD: from this day on.")] = None,
+    until: Annotated[str | None, typer.Option(help="YYYYMMDD: to this day.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    data_root: Annotated[str | None, typer.Option(help="Overrides DATA_ROOT.")] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
+    env_file: Annotated[Path | None, typer.Option(help="File with NAME=value lines, instead of .env.")] = None,
+) -> None:
+    """List all days: verdict, symbols by verdict, ticks, gaps, what is missing, and when it was sealed."""
+    root = data_root_of(data_root, config, env_file)
+    with closing(Catalog(root, Progress().tell)) as catalog:
+        rows = catalog.days(day_of(since) if since else "", day_of(until) if until else "")
+    if as_json:
+        told = [{name: value for name, value in row._asdict().items() if name != "files"} for row in rows]
+        typer.echo(json.dumps({"data_root": str(root.absolute()), "days": told}, indent=2))
+        return
+    if not rows:
+        raise ConfigError(f"no day in {root.absolute()} to list")
+    _show(rows)
+
+
+def day_of(written: str) -> str:
+    """A day as an operator writes it, as YYYYMMDD.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    day = written.replace("-", "")
+    try:
+        is_day = _DAY.fullmatch(written) and parse_time(day + "000000")
+    except BadTickError:
+        is_day = None
+    if not is_day:
+        raise ConfigError(f"day {written!r}, expected YYYYMMDD")
+    return day
+
+
+def _show(rows: list[DayRow]) -> None:
+    listing = Listing(
+        "day", "verdict", ">complete", ">incomplete", ">unprovable", ">symbols", ">ticks", ">gaps open", ">filled",
+        ">missing", "sealed (HK)",
+    )  # fmt: skip
+    for row in rows:
+        sealed = hk_text(row.sealed_ms)[:_MINUTES] if row.sealed_ms is not None else row.fault or ""
+        verdict = row.verdict or ("FAULT" if row.fault else _NOT_SEALED)
+        listing.add(
+            row.day, verdict, row.complete, row.incomplete, row.unprovable, row.symbols, row.rows, row.gaps_open,
+            row.gaps_filled, row.missing, sealed,
+            verdict=VERDICT_COLOURS.get(verdict, "red" if row.fault else "dim"),
+            gaps_open="red" if row.gaps_open else "",
+        )  # fmt: skip
+    listing.show()

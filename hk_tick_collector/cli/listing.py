@@ -1,0 +1,55 @@
+"""Long tables for people and for grep: columns side by side, colours only on a terminal.
+
+Owns how a cell is aligned and coloured. A library for tables measures and wraps each cell, which for thousands of rows
+takes longer than everything else.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Final
+
+COLOURS: Final = {"green": "32", "yellow": "33", "red": "31", "dim": "2", "bold": "1"}
+VERDICT_COLOURS: Final = {"COMPLETE": "green", "INCOMPLETE": "red", "UNPROVABLE": "yellow"}
+
+
+class Listing:
+    """A table that grows row by row and is shown at the end.
+
+    Args:
+        columns: the headings; one that begins with ">" is of numbers, on the right.
+    """
+
+    def __init__(self, *columns: str) -> None:
+        self._headings = [column.removeprefix(">") for column in columns]
+        self._is_number = [column.startswith(">") for column in columns]
+        self._rows: list[tuple[list[str], list[str]]] = []
+
+    def add(self, *cells: object, **colours: str) -> None:
+        """A row; `colours` are by the name of a column (`_` for a blank in it). None is shown as nothing."""
+        texts = ["" if cell is None else f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in cells]
+        assert len(texts) == len(self._headings)
+        self._rows.append((texts, [colours.get(heading.replace(" ", "_"), "") for heading in self._headings]))
+
+    def text(self, *, is_coloured: bool) -> str:
+        """All of it, a line a row."""
+        head = (self._headings, ["bold"] * len(self._headings))
+        rows = [head, *self._rows]
+        widths = [max(map(len, cells)) for cells in zip(*(texts for texts, _ in rows), strict=True)]
+        lines = []
+        for texts, colours in rows:
+            cells = [
+                _coloured(text.rjust(width) if is_number else text.ljust(width), colour if is_coloured else "")
+                for text, width, is_number, colour in zip(texts, widths, self._is_number, colours, strict=True)
+            ]
+            lines.append("  ".join(cells).rstrip())
+        return "\n".join(lines)
+
+    def show(self) -> None:
+        """Print it."""
+        sys.stdout.write(self.text(is_coloured=sys.stdout.isatty() and not os.environ.get("NO_COLOR")) + "\n")
+
+
+def _coloured(text: str, colour: str) -> str:
+    return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m" if colour else text

@@ -1,0 +1,96 @@
+"""`seal`: sign a day off that is over, or open one again."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path  # noqa: TC003 - typer reads it
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hk_tick_collector.cli.days_cmd import day_of
+from hk_tick_collector.cli.listing import VERDICT_COLOURS, Listing
+from hk_tick_collector.cli.places import data_root_of
+from hk_tick_collector.cli.progress import Progress
+from hk_tick_collector.errors import ConfigError
+from hk_tick_collector.hktime import hk_day, hk_text
+from hk_tick_collector.quality.due import due_days, next_day_ms, now_ms, seal_days
+from hk_tick_collector.quality.seal import sealing
+from hk_tick_collector.sealed import opening, reopen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def seal_command(
+    *,
+    day: Annotated[str | None, typer.Option(help="YYYYMMDD: which day.")] = None,
+    due: Annotated[bool, typer.Option("--due", help="All of the newest 30 days that are over and not sealed.")] = False,
+    take_off: Annotated[
+        bool, typer.Option("--reopen", help="Take the seal off that day; its certificate is kept, as superseded.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    data_root: Annotated[str | None, typer.Option(help="Overrides DATA_ROOT.")] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
+    env_file: Annotated[Path | None, typer.Option(help="File with NAME=value lines, instead of .env.")] = None,
+) -> None:
+    """Audit a day that is over, certify what was found, and make its file read-only. Its verdict changes nothing."""
+    if (day is None) != due or (take_off and due):
+        raise ConfigError("expected either --day YYYYMMDD, or --due; --reopen goes with --day")
+    root = data_root_of(data_root, config, env_file)
+    if day is None:
+        days = due_days(root, hk_day(now_ms(root)), 0)
+    else:
+        days = [day_of(day)]
+        if not (root / f"{days[0]}.db").is_file():
+            raise ConfigError(f"no database of {days[0]} in {root.absolute()}")
+    if take_off:
+        _reopen(root, days[0], as_json=as_json)
+        return
+    for one in days:
+        if now_ms(root) < next_day_ms(one):
+            raise ConfigError(f"{one} is not over: it can be sealed from {hk_text(next_day_ms(one))[:16]} on")
+    progress = Progress()
+    told = seal_days(root, days, progress.tell)
+    failed = _as_json(told) if as_json else _show(told)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _reopen(root: Path, day: str, *, as_json: bool) -> None:
+    with sealing(root), opening(root):
+        number = reopen(root / f"{day}.db")
+    if as_json:
+        typer.echo(json.dumps({"day": day, "was_sealed": number is not None, "superseded": number}))
+    elif number is None:
+        typer.echo(f"{day} was not sealed")
+    else:
+        typer.echo(f"{day} can be written to; its certificate is {day}.certificate.{number}.json")
+
+
+def _as_json(days: Iterable[dict[str, Any]]) -> bool:
+    told = list(days)
+    typer.echo(json.dumps({"days": told}, indent=2))
+    return any("error" in one for one in told)
+
+
+def _show(days: Iterable[dict[str, Any]]) -> bool:
+    listing = Listing("day", "verdict", ">complete", ">incomplete", ">unprovable", ">ticks", ">s", "")
+    failed = is_any = False
+    for told in days:
+        if "error" in told:
+            failed = True
+            sys.stderr.write(f"{told['day']}: {told['error']}\n")
+            continue
+        is_any = True
+        listing.add(
+            told["day"], told["verdict"], told["complete"], told["incomplete"], told["unprovable"], told["rows"],
+            f"{told['sec']:.1f}", "sealed" if told["is_new"] else "was sealed already, and is unchanged",
+            verdict=VERDICT_COLOURS[told["verdict"]],
+        )  # fmt: skip
+    if is_any:
+        listing.show()
+    elif not failed:
+        typer.echo("nothing is to be sealed")
+    return failed

@@ -1,0 +1,147 @@
+"""The day databases that the writer has open, and how one comes to be open.
+
+Owns which are open, and when one is closed, made one plain file, or opened again although it was sealed. Never inserts.
+Invariant: a day's file is opened for writing here alone, and its seal is gone from the disk before its first byte
+changes.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import apsw
+
+from hk_tick_collector import logs
+from hk_tick_collector.db import DayDatabase
+from hk_tick_collector.errors import DatabaseError
+from hk_tick_collector.schema import day_files
+from hk_tick_collector.sealed import is_sealed, opening, reopen, wanted_day
+from hk_tick_collector.wal import WalState, journal_mode_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hk_tick_collector.db import Pragmas
+
+log = logs.get_logger()
+
+LOOK_BACK_SEC = 600.0
+LOOK_BACK_DAYS = 8
+
+
+def open_day(path: Path, pragmas: Pragmas) -> DayDatabase:
+    """Open or make a day's database for writing; one that is sealed is not any more.
+
+    Raises:
+        DatabaseNewerError: a newer program made it.
+        DatabaseError: it is just being sealed, for longer than that should take.
+        apsw.Error, OSError: it could not be opened.
+    """
+    with opening(path.parent):
+        number = reopen(path)
+        if number is not None:
+            log.warning("day_reopened", day=path.stem, certificate=number)
+        return DayDatabase(path, pragmas)
+
+
+def settle_day(path: Path, pragmas: Pragmas) -> bool:
+    """Make a day's database, unless it is sealed, one plain file of today's schema. Whether it is; False: it is in use.
+
+    Raises:
+        DatabaseError, apsw.Error, OSError: as `open_day`.
+    """
+    with opening(path.parent):
+        if is_sealed(path):
+            return True
+        database = DayDatabase(path, pragmas)
+        try:
+            return database.leave_wal()
+        finally:
+            database.close()
+
+
+def rests(path: Path) -> bool:
+    """Whether a day is sealed, or just being so: it is opened for something new alone."""
+    return is_sealed(path) or wanted_day(path.parent) == path.stem
+
+
+class DayDatabases:
+    """The open day databases of the writer: at most `limit`, the least recently used closed first."""
+
+    def __init__(self, data_root: Path, pragmas: Pragmas, *, limit: int = 2, idle_sec: float = 600.0) -> None:
+        self._data_root = data_root
+        self._pragmas = pragmas
+        self._limit = limit
+        self._idle_sec = idle_sec
+        self._open: dict[str, tuple[DayDatabase, float]] = {}
+        self._look_back_at = 0.0  # when to look for days that are over and still in WAL mode
+
+    def get(self, day: str) -> tuple[DayDatabase, bool]:
+        """The day's database, and whether it was opened just now."""
+        now = time.monotonic()
+        held = self._open.pop(day, None)
+        database = held[0] if held else open_day(self._data_root / f"{day}.db", self._pragmas)
+        self._open[day] = (database, now)
+        return database, held is None
+
+    def has(self, day: str) -> bool:
+        """Whether there is a database of that day to conclude something in: a sealed one is left alone."""
+        path = self._data_root / f"{day}.db"
+        return day in self._open or (path.exists() and not rests(path))
+
+    def trim(self) -> None:
+        """Between two transactions: close what is over the limit, and what was not used for long."""
+        now = time.monotonic()
+        over = set(list(self._open)[: -self._limit])
+        wanted = wanted_day(self._data_root) if self._open else None
+        for day, (_, used) in list(self._open.items()):
+            if day in over or now - used > self._idle_sec or day == wanted:
+                self._settle(day, is_wanted=day == wanted)
+        if now >= self._look_back_at:
+            self._look_back_at = now + LOOK_BACK_SEC
+            self._settle_past()
+
+    def _settle_past(self) -> None:
+        """Days that are over, and were left in WAL mode: by an evening's stop, or since somebody read them."""
+        for path in day_files(self._data_root)[-LOOK_BACK_DAYS:-1]:
+            if path.stem in self._open:
+                continue
+            try:
+                if journal_mode_of(path) == "wal":
+                    settle_day(path, self._pragmas)
+            except (apsw.Error, DatabaseError, OSError) as exc:
+                # A past day that somebody holds, or another program's file, must not stop what is recorded today.
+                log.warning("past_day_not_settled", path=path, error=f"{type(exc).__name__}: {exc}")
+
+    def settle(self) -> None:
+        """Close all, between two transactions."""
+        for day in list(self._open):
+            self._settle(day)
+
+    def close(self) -> None:
+        """Close all, whatever state they are in."""
+        while self._open:
+            self._open.popitem()[1][0].close()
+
+    def keep_wal_short(self, *, is_busy: bool = False) -> None:
+        """Between two transactions: empty the write-ahead logs that are long."""
+        for database, _ in self._open.values():
+            database.wal.keep_short(is_busy=is_busy)
+
+    def wal_state(self) -> WalState:
+        """Of all that are open."""
+        logs = [database.wal for database, _ in self._open.values()]
+        return WalState(
+            sum(wal.size_bytes() for wal in logs),
+            max((wal.held_sec for wal in logs), default=0.0),
+            max((wal.pace_sec() for wal in logs), default=0.0),
+        )
+
+    def _settle(self, day: str, *, is_wanted: bool = False) -> None:
+        database, _ = self._open.pop(day)
+        try:
+            if is_wanted or any(path.stem > day for path in day_files(self._data_root)):
+                database.leave_wal()
+        finally:
+            database.close()

@@ -1,0 +1,362 @@
+"""The catalogue: all days' certificates and gaps in one small database, so that ten years are listed in a second.
+
+    DATA_ROOT/catalog.db
+
+Owns that file. All in it is derived: from the certificate of a sealed day, from the database of another one. It may be
+deleted at any time, and is brought up to date by whoever reads it; who may not write there does so in memory.
+Invariant: what is listed of a day is what stands in that day's files now.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import apsw
+
+from hk_tick_collector.data_root import own_like
+from hk_tick_collector.db_read import readonly_uri
+from hk_tick_collector.errors import DatabaseError
+from hk_tick_collector.look import look
+from hk_tick_collector.quality import certificate as certificates
+from hk_tick_collector.quality.audit import Gap
+from hk_tick_collector.quality.figures import LEDGER_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from hk_tick_collector.quality.certificate import Certificate, Progress
+
+FILE: Final = "catalog.db"
+APPLICATION_ID: Final = 0x484B5458  # "HKTX": the index of what "HKTC" files hold
+VERSION: Final = 1
+BUSY_TIMEOUT_MS: Final = 2000
+
+_DAY_FILE: Final = re.compile(r"(\d{8})\.(db|db-wal|certificate\.json)")
+
+_SCHEMA: Final = """
+CREATE TABLE days (
+  day TEXT NOT NULL PRIMARY KEY,
+  verdict TEXT,
+  symbols INTEGER,
+  complete INTEGER,
+  incomplete INTEGER,
+  unprovable INTEGER,
+  rows INTEGER,
+  volume INTEGER,
+  turnover REAL,
+  gaps_open INTEGER,
+  gaps_filled INTEGER,
+  missing INTEGER,
+  missing_volume INTEGER,
+  trade_date TEXT,
+  sealed_ms INTEGER,
+  bytes INTEGER,
+  sha256 TEXT,
+  supersedes INTEGER,
+  fault TEXT,
+  files TEXT NOT NULL
+) WITHOUT ROWID, STRICT;
+
+CREATE TABLE gaps (
+  day TEXT NOT NULL,
+  symbol TEXT NOT NULL,
+  cause TEXT NOT NULL,
+  session TEXT NOT NULL,
+  since_ms INTEGER,
+  resumed_ms INTEGER NOT NULL,
+  before_seq INTEGER,
+  before_ts_ms INTEGER,
+  after_seq INTEGER,
+  after_ts_ms INTEGER,
+  missing INTEGER,
+  missing_volume INTEGER,
+  evidence TEXT NOT NULL,
+  state TEXT NOT NULL,
+  found_ms INTEGER NOT NULL,
+  filled_ms INTEGER,
+  filled_by TEXT,
+  PRIMARY KEY (day, symbol, resumed_ms, cause)
+) WITHOUT ROWID, STRICT;
+"""
+_GAP_COLUMNS: Final = ", ".join(Gap._fields)
+
+
+class DayRow(NamedTuple):
+    """A row of `days`. What only an audit tells is None for a day that is not sealed; `fault` is why nothing is known.
+
+    `files` says which state of the day's files it was made from.
+    """
+
+    day: str
+    verdict: str | None = None
+    symbols: int | None = None
+    complete: int | None = None
+    incomplete: int | None = None
+    unprovable: int | None = None
+    rows: int | None = None
+    volume: int | None = None
+    turnover: float | None = None
+    gaps_open: int | None = None
+    gaps_filled: int | None = None
+    missing: int | None = None
+    missing_volume: int | None = None
+    trade_date: str | None = None
+    sealed_ms: int | None = None
+    bytes: int | None = None
+    sha256: str | None = None
+    supersedes: int | None = None
+    fault: str | None = None
+    files: str = ""
+
+
+class DayGap(NamedTuple):
+    """A row of `gaps`: a gap, and the day it is of."""
+
+    day: str
+    gap: Gap
+
+
+class Catalog:
+    """The catalogue of a DATA_ROOT, up to date as of when it was opened."""
+
+    def __init__(self, data_root: Path, progress: Progress) -> None:
+        """Open it, and read what has changed since it was last opened.
+
+        Raises:
+            OSError: DATA_ROOT can't be listed.
+        """
+        self._root = data_root
+        self._progress = progress
+        self._con = _open(data_root)
+        try:
+            self._bring_up_to_date()
+        except apsw.Error:
+            self._do_without_file()
+
+    def _do_without_file(self) -> None:
+        """It is in use by another one, its disk is full, or it is damaged: nothing in it is needed."""
+        self._con.close()
+        self._con = _in_memory()
+        self._bring_up_to_date()
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._con.close()
+
+    @property
+    def connection(self) -> apsw.Connection:
+        """For whoever measures what a listing costs."""
+        return self._con
+
+    def days(self, since: str = "", until: str = "") -> list[DayRow]:
+        """The days from `since` to `until` (both YYYYMMDD, both with them; "": all), oldest first."""
+        select = "SELECT * FROM days WHERE day BETWEEN ? AND ? ORDER BY day"
+        return [DayRow(*row) for row in self._select(select, (since, until or "~"))]
+
+    def gaps(
+        self, since: str = "", until: str = "", *, symbol: str | None = None, is_open: bool = False
+    ) -> list[DayGap]:
+        """The gaps of these days, of all symbols or one, oldest first."""
+        select = (
+            f"SELECT day, {_GAP_COLUMNS} FROM gaps WHERE day BETWEEN ?1 AND ?2 AND (?3 IS NULL OR symbol = ?3) "  # noqa: S608 - our own names
+            "AND (state = 'open' OR NOT ?4) ORDER BY day, resumed_ms, symbol"
+        )
+        return [DayGap(day, Gap(*gap)) for day, *gap in self._select(select, (since, until or "~", symbol, is_open))]
+
+    def _select(self, select: str, values: tuple[Any, ...]) -> list[Any]:
+        try:
+            return self._con.execute(select, values).fetchall()
+        except apsw.Error:
+            self._do_without_file()
+            return self._con.execute(select, values).fetchall()
+
+    def _bring_up_to_date(self) -> None:
+        seen = _files_by_day(self._root)
+        known: dict[Any, Any] = dict(self._con.execute("SELECT day, files FROM days"))
+        stale = sorted(day for day, files in seen.items() if known.get(day) != files)
+        gone = known.keys() - seen.keys()
+        if not stale and not gone:
+            return
+        read = []
+        for number, day in enumerate(stale):
+            self._progress("catalogue: days read", number, len(stale))
+            read.append(_read(self._root, day, seen[day]))
+        con = self._con
+        con.execute("BEGIN IMMEDIATE")
+        try:
+            for day in (*gone, *stale):
+                con.execute("DELETE FROM days WHERE day = ?", (day,))
+                con.execute("DELETE FROM gaps WHERE day = ?", (day,))
+            for row, gaps in read:
+                con.execute(_INSERT_DAY, row)
+                con.executemany(_INSERT_GAP, ((row.day, *gap) for gap in gaps))
+            con.execute("COMMIT")
+        except BaseException:
+            if con.in_transaction:
+                con.execute("ROLLBACK")
+            raise
+
+
+_INSERT_DAY: Final = f"INSERT INTO days VALUES ({', '.join('?' * len(DayRow._fields))})"  # noqa: S608
+_INSERT_GAP: Final = f"INSERT OR IGNORE INTO gaps VALUES (?, {', '.join('?' * len(Gap._fields))})"  # noqa: S608
+
+
+# ---- the file
+
+
+def _open(data_root: Path) -> apsw.Connection:
+    """The file; in memory, with what the file holds, where it can't be written."""
+    path = data_root / FILE
+    try:
+        con = apsw.Connection(str(path))
+        try:
+            con.set_busy_timeout(BUSY_TIMEOUT_MS)
+            _prepare(con)
+            con.execute("BEGIN IMMEDIATE")  # a file that may only be read is found out here
+            con.execute("ROLLBACK")
+            own_like(path, data_root)
+        except BaseException:
+            con.close()
+            raise
+    except (apsw.NotADBError, apsw.CorruptError):
+        path.unlink(missing_ok=True)
+        return _in_memory()
+    except (apsw.Error, OSError):
+        return _in_memory(path)
+    return con
+
+
+def _in_memory(path: Path | None = None) -> apsw.Connection:
+    con = apsw.Connection(":memory:")
+    try:
+        if path is not None and path.exists():
+            uri = readonly_uri(path)
+            flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+            with closing(apsw.Connection(uri, flags=flags)) as file, con.backup("main", file, "main") as backup:
+                backup.step()
+        _prepare(con)
+    except apsw.Error:
+        con.close()
+        con = apsw.Connection(":memory:")
+        _prepare(con)
+    return con
+
+
+def _prepare(con: apsw.Connection) -> None:
+    """Bring it to our schema: another version of it is made anew, as all in it is derived."""
+    if con.pragma("application_id") == APPLICATION_ID and con.pragma("user_version") == VERSION:
+        return
+    if con.pragma("application_id") != APPLICATION_ID and con.execute("SELECT count(*) FROM sqlite_schema").get:
+        raise apsw.MismatchError("a file of that name was made by another program")
+    con.execute("BEGIN IMMEDIATE")
+    try:
+        con.execute("DROP TABLE IF EXISTS days; DROP TABLE IF EXISTS gaps")
+        con.execute(_SCHEMA)
+        con.pragma("application_id", APPLICATION_ID)
+        con.pragma("user_version", VERSION)
+        con.execute("COMMIT")
+    except BaseException:
+        if con.in_transaction:
+            con.execute("ROLLBACK")
+        raise
+
+
+# ---- what it is made from
+
+
+def _files_by_day(data_root: Path) -> dict[str, str]:
+    """For each day the state of what it is read from: the certificate, or the database and its log."""
+    found: dict[str, dict[str, str]] = {}
+    with os.scandir(data_root) as entries:
+        for entry in entries:
+            match = _DAY_FILE.fullmatch(entry.name)
+            if match is not None and entry.is_file() and ((told := entry.stat()).st_size or match[2] == "db"):
+                found.setdefault(match[1], {})[match[2]] = f"{match[2]} {told.st_size} {told.st_mtime_ns}"
+    states = {}
+    for day, files in found.items():
+        certificate = files.get("certificate.json")
+        if certificate is not None or "db" in files:
+            states[day] = certificate or " ".join(files[name] for name in sorted(files))
+    return states
+
+
+def _read(data_root: Path, day: str, files: str) -> tuple[DayRow, Iterable[Gap]]:
+    try:
+        if files.startswith("certificate"):
+            return _of_certificate(certificates.read(data_root / f"{day}.certificate.json"), files)
+        return _of_database(data_root / f"{day}.db", files)
+    except (DatabaseError, apsw.Error, OSError, KeyError, TypeError) as exc:
+        return DayRow(day, fault=str(exc), files=files), ()
+
+
+def _of_certificate(told: Certificate, files: str) -> tuple[DayRow, Iterable[Gap]]:
+    verdicts, gaps, database = told["symbols_by_verdict"], told["gaps"], told["database"]
+    row = DayRow(
+        day=told["day"],
+        verdict=told["verdict"],
+        symbols=len(told["symbols"]),
+        complete=verdicts["complete"],
+        incomplete=verdicts["incomplete"],
+        unprovable=verdicts["unprovable"],
+        rows=told["rows"],
+        volume=told["volume"],
+        turnover=told["turnover"],
+        gaps_open=gaps["open"],
+        gaps_filled=gaps["filled"],
+        missing=gaps["missing"],
+        missing_volume=gaps["missing_volume"],
+        trade_date=told["trade_date"],
+        sealed_ms=told["sealed_ms"],
+        bytes=database["bytes"],
+        sha256=database["sha256"],
+        supersedes=told["supersedes"],
+        files=files,
+    )
+    return row, [Gap(**gap) for gap in told["ledger"]]
+
+
+def _of_database(path: Path, files: str) -> tuple[DayRow, Iterable[Gap]]:
+    """A day that is not sealed: what its own statistics and its ledger tell, and no verdict."""
+    (symbols, rows, volume, turnover), gaps = look(path, _counted)
+    still_open = [gap for gap in gaps if gap.state == "open"]
+    row = DayRow(
+        day=path.stem,
+        symbols=symbols,
+        rows=int(rows),
+        volume=int(volume),
+        turnover=turnover,
+        gaps_open=len(still_open),
+        gaps_filled=len(gaps) - len(still_open),
+        missing=sum(gap.missing or 0 for gap in still_open),
+        missing_volume=sum(gap.missing_volume or 0 for gap in still_open),
+        bytes=path.stat().st_size,
+        files=files,
+    )
+    return row, gaps
+
+
+def _counted(con: apsw.Connection) -> tuple[Any, list[Gap]]:
+    """Symbols, rows, volume and turnover of a day, and its gaps."""
+    version = con.pragma("user_version")
+    if version == 0:  # its first transaction never came
+        return (0, 0, 0, 0.0), []
+    select = "SELECT count(*), total(rows), total(volume_sum), total(turnover_sum) FROM symbol_stats"
+    sums = next(con.execute(select))
+    if version < LEDGER_VERSION:
+        return sums, []
+    gaps: list[Any] = con.execute(f"SELECT {_GAP_COLUMNS} FROM gaps").fetchall()  # noqa: S608 - our own names
+    return sums, [Gap(*gap) for gap in gaps]
+
+
+def newest_sealed(data_root: Path) -> dict[str, Any] | None:
+    """The newest certificate's day, verdict and time; None: there is none that can be read."""
+    paths = sorted(data_root.glob(f"{'[0-9]' * 8}.certificate.json"))
+    try:
+        told = certificates.read(paths[-1]) if paths else None
+    except DatabaseError:
+        return None
+    return told and {"day": told["day"], "verdict": told["verdict"], "sealed_ms": told["sealed_ms"]}

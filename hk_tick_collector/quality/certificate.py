@@ -1,0 +1,211 @@
+"""The certificate of a sealed day: what is in it, how it is written, and how it is read.
+
+Owns the file's form, the hash of a symbol's rows and the certificate's own; never decides a verdict, and never seals.
+Invariant: a certificate that was read is, byte for byte, one that was written, by its own hash and by its form.
+
+The hash of a symbol's rows does not depend on their order, so that others can compute it in any: each tick is written
+as `symbol` in UTF-8, a zero byte, and then `seq`, `ts_ms` (i64), `price` (f64), `volume` (i64), `turnover` (f64),
+`direction_id`, `tick_type_id` (i64), all little-endian; the SHA-256 of each, read as big-endian numbers, are added up
+modulo 2^256. How and when a tick came is not in it: the same trades have the same hash in two recorders' days.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections import Counter
+from hashlib import sha256
+from itertools import islice
+from math import fsum
+from typing import TYPE_CHECKING, Any, Final
+
+from hk_tick_collector import __version__
+from hk_tick_collector.db_read import SymbolStats, read_stats
+from hk_tick_collector.errors import DatabaseError
+from hk_tick_collector.hktime import hk_text
+from hk_tick_collector.quality.audit import Verdict
+from hk_tick_collector.schema import VERSION as SCHEMA_VERSION
+from hk_tick_collector.sealed import superseded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    import apsw
+
+    from hk_tick_collector.quality.audit import DayAudit, Gap, SymbolAudit
+
+    # What is being done, how far it is, and of how much.
+    Progress = Callable[[str, int, int], None]
+    Certificate = dict[str, Any]
+
+VERSION: Final = 1
+CHUNK_BYTES: Final = 1 << 20
+HASH_MODULUS: Final = 1 << 256
+
+_ROWS_AT_ONCE: Final = 20_000
+_TICK: Final = struct.Struct("<qqdqdqq")
+_SELECT: Final = (
+    "SELECT seq, ts_ms, price, volume, turnover, direction_id, tick_type_id FROM ticks WHERE symbol = ? ORDER BY seq"
+)
+_SYMBOLS: Final = "SELECT DISTINCT symbol FROM ticks"
+
+
+# ---- what the rows and the file are
+
+
+def hash_rows(symbol: str, rows: Iterable[tuple[Any, ...]]) -> int:
+    """The sum of the hashes of a symbol's ticks, each as `seq` … `tick_type_id`; add them up modulo 2^256."""
+    name, pack = symbol.encode() + b"\0", _TICK.pack
+    return sum([int.from_bytes(sha256(name + pack(*row)).digest(), "big") for row in rows])
+
+
+def hash_symbols(con: apsw.Connection, day: str, rows: int, progress: Progress) -> dict[str, tuple[int, str]]:
+    """For each symbol of a day how many ticks are really there, and their hash, in hexadecimal.
+
+    Raises:
+        DatabaseError: what stands there is no tick at all.
+        apsw.Error: it can't be read.
+    """
+    found: dict[str, tuple[int, str]] = {}
+    done = 0
+    symbols: list[Any] = con.execute(_SYMBOLS).fetchall()
+    for (symbol,) in symbols:
+        if not isinstance(symbol, str):
+            raise DatabaseError(f"a symbol is {symbol!r}")
+        cursor = con.execute(_SELECT, (symbol,))
+        count = total = 0
+        while some := list(islice(cursor, _ROWS_AT_ONCE)):
+            count += len(some)
+            try:
+                total = (total + hash_rows(symbol, some)) % HASH_MODULUS
+            except (struct.error, TypeError, AttributeError) as exc:
+                raise DatabaseError(f"ticks of {symbol!r} make no sense: {exc}") from exc
+            progress(f"{day}: ticks hashed", done + count, rows)
+        done += count
+        found[symbol] = (count, f"{total:064x}")
+    return found
+
+
+def hash_file(path: Path, progress: Progress) -> tuple[int, str]:
+    """A file's size and its SHA-256, in hexadecimal."""
+    digest = sha256()
+    size, of = 0, path.stat().st_size
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            size += len(chunk)
+            digest.update(chunk)
+            progress(f"{path.name}: bytes hashed", size, of)
+    return size, digest.hexdigest()
+
+
+# ---- making one
+
+
+def make(
+    database: Path, audit: DayAudit, hashes: dict[str, tuple[int, str]], file: tuple[int, str], sealed_ms: int
+) -> Certificate:
+    """A certificate, from what was found of a day.
+
+    Raises:
+        DatabaseError: the audit, the statistics and the ticks do not tell the same.
+    """
+    stats = read_stats(database)
+    audited = {symbol.symbol: symbol.rows for symbol in audit.symbols if symbol.rows}
+    counted = {symbol: count for symbol, (count, _) in hashes.items()}
+    if not audited == counted == {symbol: one.rows for symbol, one in stats.items()}:
+        raise DatabaseError(f"{database}: its symbol_stats do not tell what its ticks are; rebuild it from the journal")
+    gaps = [gap for symbol in audit.symbols for gap in symbol.gaps]
+    verdicts = Counter(symbol.verdict for symbol in audit.symbols)
+    made: Certificate = {
+        "version": VERSION,
+        "day": audit.day,
+        "verdict": str(audit.verdict),
+        "sealed_ms": sealed_ms,
+        "sealed_at": hk_text(sealed_ms),
+        "program": f"hk-tick-collector {__version__}",
+        "database": {"name": database.name, "bytes": file[0], "sha256": file[1]},
+        "schema_version": SCHEMA_VERSION,
+        "symbols_by_verdict": {verdict.lower(): verdicts[verdict] for verdict in Verdict},
+        "rows": sum(counted.values()),
+        "volume": sum(symbol.volume for symbol in audit.symbols),
+        "turnover": fsum(symbol.turnover for symbol in audit.symbols),
+        "gaps": _summary_of(gaps, audit.symbols),
+        "trade_date": audit.trade_date,
+        "supersedes": max(superseded(database), default=None),
+        "ledger": [gap._asdict() for gap in gaps],
+        "symbols": [_symbol(symbol, stats.get(symbol.symbol), hashes) for symbol in audit.symbols],
+    }
+    return {**made, "self": hash_of(made)}
+
+
+def _summary_of(gaps: list[Gap], symbols: tuple[SymbolAudit, ...]) -> dict[str, int]:
+    states = Counter(gap.state for gap in gaps)
+    return {
+        "open": states["open"],
+        "filled": states["filled"],
+        "missing": sum(symbol.missing or 0 for symbol in symbols),
+        "missing_volume": sum(symbol.missing_volume or 0 for symbol in symbols),
+    }
+
+
+def _symbol(audit: SymbolAudit, stats: SymbolStats | None, hashes: dict[str, tuple[int, str]]) -> dict[str, Any]:
+    return {
+        "symbol": audit.symbol,
+        "verdict": str(audit.verdict),
+        "reasons": list(audit.reasons),
+        "missing": audit.missing,
+        "missing_volume": audit.missing_volume,
+        "rows": audit.rows,
+        "volume": audit.volume,
+        "turnover": audit.turnover,
+        "exchange_volume": audit.exchange_volume,
+        "exchange_turnover": audit.exchange_turnover,
+        "first_seq": stats.first_seq if stats else None,
+        "last_seq": stats.last_seq if stats else None,
+        "hash": hashes.get(audit.symbol, (0, f"{0:064x}"))[1],
+    }
+
+
+# ---- writing and reading one
+
+
+def hash_of(certificate: Certificate) -> str:
+    """A certificate's own hash: SHA-256 of it without `self`, as JSON in ASCII, keys sorted, without blanks."""
+    told = {name: value for name, value in certificate.items() if name != "self"}
+    return sha256(json.dumps(told, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()).hexdigest()
+
+
+def encode(certificate: Certificate) -> bytes:
+    """A certificate as it is written: a line for each of its entries, and for each symbol and gap."""
+    lines = []
+    for name, value in certificate.items():
+        if isinstance(value, list):
+            entries = ",\n".join(f"  {json.dumps(entry)}" for entry in value)
+            lines.append(f" {json.dumps(name)}: [" + (f"\n{entries}\n ]" if value else "]"))
+        else:
+            lines.append(f" {json.dumps(name)}: {json.dumps(value)}")
+    return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
+
+
+def read(path: Path) -> Certificate:
+    """Read a certificate.
+
+    Raises:
+        DatabaseError: it can't be read, is of a newer version, or is not what was written.
+    """
+    try:
+        raw = path.read_bytes()
+        found: Any = json.loads(raw)
+    except (OSError, ValueError) as exc:
+        raise DatabaseError(f"{path} can't be read: {exc}") from exc
+    try:
+        is_whole = isinstance(found, dict) and found.get("self") == hash_of(found) and encode(found) == raw
+    except ValueError:  # a number that is none
+        is_whole = False
+    if not is_whole:
+        raise DatabaseError(f"{path} was changed: it is not what its own hash says")
+    if found.get("version") != VERSION:
+        raise DatabaseError(f"{path} has version {found.get('version')}, this program knows {VERSION}")
+    certificate: Certificate = found
+    return certificate

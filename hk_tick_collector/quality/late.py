@@ -1,0 +1,68 @@
+"""What comes for a day that is sealed, or just being so: whether there is anything new in it.
+
+OpenD is asked again and again for its last ticks, also at night and after a weekend, and a journal can be stored again
+from its beginning. None of that may open a sealed day. So what comes for one is looked up first, by reading alone.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from hk_tick_collector.day_databases import rests
+from hk_tick_collector.db import CONTENT, Inserted
+from hk_tick_collector.db_read import open_readonly
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import apsw
+
+    from hk_tick_collector.batch import DayShare
+
+_STORED = "SELECT ts_ms, price, volume, turnover, direction_id, tick_type_id FROM ticks WHERE symbol = ? AND seq = ?"
+_REVISED = (
+    "SELECT 1 FROM tick_revisions WHERE symbol = ? AND seq = ? AND ts_ms = ? AND price = ? AND volume = ? "
+    "AND turnover = ? AND direction_id = ? AND tick_type_id = ?"
+)
+_CORRECTED = "SELECT 1 FROM time_corrections WHERE symbol = ? AND seq = ?"
+_BAD = "SELECT 1 FROM bad_ticks WHERE digest = ?"
+
+
+def found_at_rest(database: Path, share: DayShare) -> Inserted | None:
+    """What storing these would come to in a sealed day, where nothing in it would change.
+
+    Returns:
+        None: the day is not sealed, or something is new. It is to be opened and stored as ever.
+
+    Raises:
+        DatabaseError, apsw.Error: it can't be read.
+    """
+    if not rests(database):
+        return None
+    con = open_readonly(database)
+    try:
+        return _look_up(con, share) if con.pragma("user_version") else None  # these tables are of the first version
+    finally:
+        con.close()
+
+
+def _look_up(con: apsw.Connection, share: DayShare) -> Inserted | None:
+    duplicates = revisions = 0
+    for row in chain(*share.pushed.values(), *share.fetched.values()):
+        stored = con.execute(_STORED, row[:2]).fetchone()
+        if stored is None:
+            return None
+        if stored == row[CONTENT]:
+            duplicates += 1
+        elif con.execute(_REVISED, row[: CONTENT.stop]).fetchone():
+            revisions += 1
+        else:
+            return None
+    others = chain(
+        ((_CORRECTED, (correction.symbol, correction.seq)) for correction in share.corrections),
+        ((_BAD, (bad.digest,)) for bad in share.bad),
+    )
+    if any(con.execute(select, values).fetchone() is None for select, values in others):
+        return None
+    return Inserted(0, duplicates, revisions)

@@ -1,0 +1,109 @@
+"""Holding a sealed day against its certificate: whether a single byte of either is not what it was.
+
+Never changes anything, and needs no recorder. What differs is looked for only where something does.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import apsw
+
+from hk_tick_collector.db_read import open_readonly
+from hk_tick_collector.errors import DatabaseError
+from hk_tick_collector.quality import certificate as certificates
+from hk_tick_collector.schema import day_files
+from hk_tick_collector.sealed import certificate_of, is_sealed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hk_tick_collector.quality.certificate import Certificate, Progress
+
+_ANY_WRITE: Final = 0o222
+_SUFFIX: Final = ".certificate.json"
+_SYMBOLS_NAMED: Final = 10
+
+
+class Checked(NamedTuple):
+    """What was found of a day.
+
+    Attributes:
+        day: which.
+        verdict: the certificate's; None where it can't be read.
+        size_bytes: of the database, now.
+        differences: sentences; none where all is as it was sealed.
+        symbols: those whose ticks are not the certified ones.
+    """
+
+    day: str
+    verdict: str | None
+    size_bytes: int
+    differences: tuple[str, ...]
+    symbols: tuple[str, ...] = ()
+
+
+def sealed_days(data_root: Path) -> list[str]:
+    """The days to check: those with a certificate, and those whose file says that they had one."""
+    days = {path.name.removesuffix(_SUFFIX) for path in data_root.glob(f"{'[0-9]' * 8}{_SUFFIX}")}
+    return sorted(days | {path.stem for path in day_files(data_root) if not path.stat().st_mode & _ANY_WRITE})
+
+
+def recheck(data_root: Path, day: str, progress: Progress) -> Checked:
+    """Hold a day against its certificate."""
+    database = data_root / f"{day}.db"
+    size = database.stat().st_size if database.exists() else 0
+    if not is_sealed(database):
+        if size and not database.stat().st_mode & _ANY_WRITE:
+            told = f"{certificate_of(database).name} is missing: the file is read-only, as of a day that is sealed"
+        else:
+            told = "it is not sealed: there is no certificate"
+        return Checked(day, None, size, (told,))
+    try:
+        certificate = certificates.read(certificate_of(database))
+    except DatabaseError as exc:
+        return Checked(day, None, size, (str(exc),))
+    if certificate["day"] != day or certificate["database"]["name"] != database.name:
+        return Checked(day, None, size, (f"the certificate is that of {certificate['day']}",))
+    try:
+        differences, symbols = _compare(database, certificate, progress)
+    except OSError as exc:
+        differences, symbols = [f"{database} can't be read: {exc.strerror}"], []
+    return Checked(day, certificate["verdict"], size, tuple(differences), tuple(symbols))
+
+
+def _compare(database: Path, certificate: Certificate, progress: Progress) -> tuple[list[str], list[str]]:
+    sealed = certificate["database"]
+    beside = [database.with_name(database.name + suffix) for suffix in ("-wal", "-journal")]
+    differences = [f"{path.name} lies beside it: what it holds was not sealed" for path in beside if path.exists()]
+    size, digest = certificates.hash_file(database, progress)
+    if size != sealed["bytes"]:
+        differences.append(f"the file has {size:,} bytes, sealed were {sealed['bytes']:,}")
+    elif digest != sealed["sha256"]:
+        differences.append(f"bytes of the file were changed: its SHA-256 is {digest}, sealed was {sealed['sha256']}")
+    if not differences:
+        return [], []
+    told, symbols = _compare_rows(database, certificate, progress)
+    return [*differences, told], symbols
+
+
+def _compare_rows(database: Path, certificate: Certificate, progress: Progress) -> tuple[str, list[str]]:
+    """Which symbols' ticks are not the certified ones, as far as the file can still be read."""
+    try:
+        with closing(open_readonly(database)) as con:
+            found = certificates.hash_symbols(con, certificate["day"], certificate["rows"], progress)
+    except (DatabaseError, apsw.Error, UnicodeError) as exc:
+        return f"which ticks that concerns can't be told: {exc}", []
+    expected = {one["symbol"]: (one["rows"], one["hash"]) for one in certificate["symbols"] if one["rows"]}
+    symbols = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
+    if not symbols:
+        return "all ticks that can be read are the sealed ones", []
+    named = ", ".join(_told(name, found.get(name), expected.get(name)) for name in symbols[:_SYMBOLS_NAMED])
+    more = f" and {len(symbols) - _SYMBOLS_NAMED:,} more" if len(symbols) > _SYMBOLS_NAMED else ""
+    return f"ticks differ of {named}{more}", symbols
+
+
+def _told(name: str, found: tuple[int, str] | None, expected: tuple[int, str] | None) -> str:
+    rows, sealed = (found or (0, ""))[0], (expected or (0, ""))[0]
+    return f"{name} (rows {rows:,}, sealed {sealed:,})" if rows != sealed else name

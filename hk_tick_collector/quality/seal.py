@@ -1,0 +1,209 @@
+"""Sealing: a day that is over gets its certificate, and its file becomes read-only.
+
+Owns the order of the act. Nothing is waited for or locked while the day is read, which takes as long as it takes. What
+was read is certified only if the file is still the same when nobody else can write to it. Invariant: whatever ends a
+sealing half way, there is no certificate, or a whole one that is right.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
+
+import apsw
+
+from hk_tick_collector.data_root import SEAL_LOCK, hold_lock, own_like, sync
+from hk_tick_collector.day_databases import settle_day
+from hk_tick_collector.db import Pragmas
+from hk_tick_collector.db_read import open_readonly, read_stats
+from hk_tick_collector.errors import AlreadyRunningError, ConfigError, DatabaseError
+from hk_tick_collector.quality import certificate as certificates
+from hk_tick_collector.quality.audit import audit_day
+from hk_tick_collector.schema import VERSION, check_ours
+from hk_tick_collector.sealed import announce, certificate_of, is_sealed, opening, reopen
+from hk_tick_collector.wal import journal_mode_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from hk_tick_collector.quality.certificate import Certificate, Progress
+
+ATTEMPTS: Final = 3  # each is for nothing where a tick came meanwhile
+WAIT_SEC: Final = 30.0  # for those who have the day open
+LOOK_EVERY_SEC: Final = 0.1
+BUSY_TIMEOUT_MS: Final = 1000
+
+_HEADER_BYTES: Final = 100  # of a SQLite file; it holds the change counter
+_STEPS_A_LOOK: Final = 10_000_000  # of SQLite's machine
+
+
+class SealedDay(NamedTuple):
+    """A day that is sealed: its certificate, whether it was made just now, and the seconds that took."""
+
+    certificate: Certificate
+    is_new: bool
+    sec: float
+
+
+@contextmanager
+def sealing(data_root: Path) -> Iterator[int]:
+    """Be the one who seals in a DATA_ROOT; gives the lock.
+
+    Raises:
+        AlreadyRunningError: another process seals, or repairs there.
+        ConfigError: nobody may write there.
+    """
+    try:
+        lock = hold_lock(data_root, SEAL_LOCK, 1.0)  # a writer takes it for a moment, to see whether it is held
+    except AlreadyRunningError as exc:
+        raise AlreadyRunningError(f"a day of {data_root} is being sealed or repaired by another process") from exc
+    except OSError as exc:
+        raise ConfigError(f"{data_root} can't be written to: {exc}") from exc
+    try:
+        own_like(data_root / SEAL_LOCK, data_root)
+        yield lock
+    finally:
+        os.close(lock)
+
+
+def seal(database: Path, lock: int, progress: Progress) -> SealedDay:
+    """Seal a day that is over, whatever its verdict is; within `sealing`.
+
+    Raises:
+        DatabaseError: it is damaged, somebody has it open, or it changes again and again; there is no certificate. Or
+            it is sealed, and not what its certificate says.
+        OSError: it could not be read, or the certificate not be written.
+    """
+    began = time.monotonic()
+    announce(lock, database.stem)
+    try:
+        if is_sealed(database):
+            found = certificates.read(certificate_of(database))
+            if certificates.hash_file(database, progress)[1] != found["database"]["sha256"]:
+                raise DatabaseError(f"{database} is sealed, and was changed since: hk-tick-collector verify --sealed")
+            _forbid_writing(database)  # where a sealing was killed at its very end
+            return SealedDay(found, is_new=False, sec=time.monotonic() - began)
+        with opening(database.parent):
+            reopen(database)  # where a process was killed in the middle of that, its file is still read-only
+        for _ in range(ATTEMPTS):
+            made = _attempt(database, progress)
+            if made is not None:
+                return SealedDay(made, is_new=True, sec=time.monotonic() - began)
+        raise DatabaseError(f"{database} changes while it is sealed: try again when nothing comes for that day")
+    except apsw.Error as exc:
+        raise DatabaseError(f"{database} was not sealed: {type(exc).__name__}: {exc}") from exc
+    finally:
+        announce(lock, "")
+
+
+def _attempt(database: Path, progress: Progress) -> Certificate | None:
+    """Read the day, and certify it if it has not changed meanwhile; None: it has."""
+    _make_plain(database)
+    with database.open("rb") as file:
+        before = _state_of(database, file)
+    try:
+        made = _read_all(database, progress)
+    except (DatabaseError, apsw.Error):
+        with database.open("rb") as file:
+            if _state_of(database, file) == before:
+                raise
+        return None  # it changed while it was read, so that one thing did not fit the other
+    with opening(database.parent), _write_locked(database) as file:
+        if is_sealed(database) or _state_of(database, file) != before:
+            return None
+        os.fsync(file.fileno())
+        _write(certificate_of(database), made)
+        _forbid_writing(database)
+    return made
+
+
+def _read_all(database: Path, progress: Progress) -> Certificate:
+    _check_integrity(database, progress)
+    audit = audit_day(database)
+    rows = sum(stats.rows for stats in read_stats(database).values())
+    with closing(open_readonly(database)) as con:
+        hashes = certificates.hash_symbols(con, database.stem, rows, progress)
+    size_and_hash = certificates.hash_file(database, progress)
+    return certificates.make(database, audit, hashes, size_and_hash, time.time_ns() // 1_000_000)
+
+
+def _make_plain(database: Path) -> None:
+    """Bring it to today's schema and out of WAL mode, as soon as whoever has it open lets go of it."""
+    deadline = time.monotonic() + WAIT_SEC
+    while journal_mode_of(database) == "wal" or _version_of(database) != VERSION:
+        try:
+            if settle_day(database, Pragmas(busy_timeout_ms=BUSY_TIMEOUT_MS)):
+                return
+        except apsw.BusyError:
+            pass
+        if time.monotonic() >= deadline:
+            raise DatabaseError(f"{database} is open in another process: end that one first (fuser shows which it is)")
+        time.sleep(LOOK_EVERY_SEC)
+
+
+def _version_of(database: Path) -> int:
+    with closing(open_readonly(database)) as con:
+        check_ours(con, database)
+        return int(con.pragma("user_version"))
+
+
+def _state_of(database: Path, file: BinaryIO) -> tuple[Any, ...]:
+    """What identifies a plain file's content to who does not read it again, and whether logs lie beside."""
+    told = os.fstat(file.fileno())
+    file.seek(0)
+    logs = [database.with_name(database.name + suffix).exists() for suffix in ("-wal", "-journal")]
+    return (told.st_ino, told.st_size, told.st_mtime_ns, file.read(_HEADER_BYTES), *logs)
+
+
+def _check_integrity(database: Path, progress: Progress) -> None:
+    size = database.stat().st_size
+
+    def told() -> bool:
+        progress(f"{database.name}: checked by SQLite; bytes", 0, size)
+        return False
+
+    with closing(open_readonly(database)) as con:
+        con.set_progress_handler(told, _STEPS_A_LOOK)
+        try:
+            found = str(con.execute("PRAGMA integrity_check(1)").get)
+        except (apsw.CorruptError, apsw.NotADBError) as exc:
+            found = str(exc)
+    if found != "ok":
+        raise DatabaseError(
+            f"{database} is damaged, and was not sealed: {found}; "
+            f"hk-tick-collector rebuild --day {database.stem} derives it again from the journal"
+        )
+
+
+@contextmanager
+def _write_locked(database: Path) -> Iterator[BinaryIO]:
+    """The file's bytes, while no other process can write to it.
+
+    To close any descriptor of a file gives up all locks that this process has on it: so this one is opened before the
+    lock is taken, and closed after it is given up.
+    """
+    with database.open("rb") as file, closing(apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READWRITE)) as con:
+        con.set_busy_timeout(BUSY_TIMEOUT_MS)
+        con.execute("BEGIN IMMEDIATE")
+        try:
+            yield file
+        finally:
+            con.execute("ROLLBACK")
+
+
+def _write(path: Path, made: Certificate) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(certificates.encode(made))
+    own_like(temporary, path.parent)
+    sync(temporary)
+    temporary.rename(path)
+    sync(path.parent)
+
+
+def _forbid_writing(database: Path) -> None:
+    mode = stat.S_IMODE(database.stat().st_mode)
+    database.chmod(mode & ~(stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH))

@@ -1,0 +1,149 @@
+"""The recorder's sealing of days that are over: when, how often it is tried, and what is said of it.
+
+Owns the process that seals (`quality.due`): one at a time, only while Hong Kong does not trade. Never seals by itself,
+and never waits for a disk in the event loop. Invariant: of each day that was tried there is a line in the log.
+
+What an outage leaves unproven of a day may be proven when OpenD is back, by the exchange's totals of that day. A sealed
+day learns nothing more, so a day waits for OpenD, and then for what it has to say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from hk_tick_collector import logs
+from hk_tick_collector.hktime import hk_day, session_of
+from hk_tick_collector.quality.due import BUSY, due_days
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from hk_tick_collector.config import Settings
+    from hk_tick_collector.futu_state import ClientState
+
+log = logs.get_logger()
+
+LOOK_EVERY_SEC: Final = 60.0
+RETRY_SEC: Final = 3600.0  # after a day that could not be sealed
+# After a connect: everything is fetched, and the exchange's totals are asked for three times, a minute apart.
+SETTLE_SEC: Final = 300.0
+WAIT_FOR_OPEND_SEC: Final = 4 * 86400.0  # a long weekend; then OpenD may be gone for good
+LONGEST_SEC: Final = 4 * 3600.0  # of thirty days; a process that takes longer hangs
+LINE_MAX: Final = 64 * 1024
+
+
+class Sealer:
+    """Seals what is due, as long as it runs."""
+
+    def __init__(
+        self, settings: Settings, data_root: Path, session: ClientState, clock: Callable[[], float] = time.time
+    ) -> None:
+        """Nothing is started yet.
+
+        Args:
+            settings: the recorder's.
+            data_root: whose days.
+            session: the connection to OpenD, as it is now.
+            clock: the host's, in seconds.
+        """
+        self._root = data_root
+        self._is_enabled = settings.seal_enabled
+        self._delay_sec = settings.seal_delay_min * 60  # also for which a day that was opened again is left so
+        self._log_level = settings.log_level
+        self._session = session
+        self._clock = clock
+        self._heard_at = clock()  # when OpenD was last connected, or this was started
+        self._not_before = 0.0
+
+    async def run(self) -> None:
+        """Look each minute whether a day is to be sealed; never ends."""
+        if not self._is_enabled:
+            await asyncio.Event().wait()
+        while True:
+            await self._look()
+            await asyncio.sleep(min(LOOK_EVERY_SEC, max(1.0, self._delay_sec)))
+
+    async def _look(self) -> None:
+        now_ms = self._now_ms()
+        if now_ms is None or session_of(now_ms) != "closed" or time.monotonic() < self._not_before:
+            return
+        before_day = hk_day(now_ms - round(self._delay_sec * 1000))
+        try:
+            due = await asyncio.to_thread(due_days, self._root, before_day, self._delay_sec)
+            if due and not await self._seal(before_day, due):
+                self._not_before = time.monotonic() + RETRY_SEC
+        except (OSError, ValueError) as exc:  # no process to be had, a disk that fails, a line that was cut
+            log.error("seal_failed", day=None, reason=exc)
+            self._not_before = time.monotonic() + RETRY_SEC
+
+    def _now_ms(self) -> int | None:
+        """The earlier of the host's clock and OpenD's; None: OpenD may still have something to say of past days."""
+        session, now = self._session, self._clock()
+        if session.connected:
+            self._heard_at = now
+            settle_sec = min(SETTLE_SEC, self._delay_sec)
+            if session.clock_offset_ms is None or now - session.since_ms / 1000 < settle_sec:
+                return None
+        elif now - self._heard_at < WAIT_FOR_OPEND_SEC:
+            return None
+        return round(now * 1000) + min(0, session.clock_offset_ms or 0)
+
+    async def _seal(self, before_day: str, due: list[str]) -> bool:
+        """Have a process seal them. Whether none has failed; that another one is sealing just now is no failure."""
+        asked = {
+            "data_root": str(self._root),
+            "before_day": before_day,
+            "rest_sec": self._delay_sec,
+            "log_level": self._log_level,
+        }
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "hk_tick_collector.quality.due",
+            json.dumps(asked),
+            stdin=asyncio.subprocess.PIPE,  # it ends when this process does
+            stdout=asyncio.subprocess.PIPE,
+            limit=LINE_MAX,
+        )
+        told: list[dict[str, Any]] = []
+        try:
+            async with asyncio.timeout(LONGEST_SEC):
+                assert process.stdout is not None
+                while line := await process.stdout.readline():
+                    told.append(json.loads(line))
+                    _tell(told[-1])
+                code = await process.wait()
+        except TimeoutError:
+            code = None
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if code == BUSY:
+            return True
+        if code != 0:
+            seen = "hung" if code is None else f"ended with {code}"
+            log.error("seal_failed", day=due[min(len(told), len(due) - 1)], reason=f"the sealing process {seen}")
+        return code == 0 and not any("error" in one for one in told)
+
+
+def _tell(told: dict[str, Any]) -> None:
+    if "error" in told:
+        log.error("seal_failed", day=told["day"], reason=told["error"])
+        return
+    tell = log.info if told["verdict"] == "COMPLETE" else log.warning
+    tell(
+        "day_sealed",
+        day=told["day"],
+        verdict=told["verdict"],
+        rows=told["rows"],
+        complete=told["complete"],
+        incomplete=told["incomplete"],
+        unprovable=told["unprovable"],
+        sec=told["sec"],
+    )

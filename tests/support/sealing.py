@@ -1,0 +1,53 @@
+"""Days that are over, and what sealing makes of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hk_tick_collector.quality import certificate as certificates
+from hk_tick_collector.quality.seal import SealedDay, seal, sealing
+from hk_tick_collector.sealed import certificate_of
+from support.merging import record
+from support.tale import Tale, volume_of
+from support.ticks import DAY, HSBC, OPEN_MS, TENCENT, pushes, row, seq_at
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CLOSED_MS = OPEN_MS + (6 * 60 + 30) * 60_000  # 16:30
+SILENT = lambda *_: None  # noqa: E731 - progress that nobody sees
+
+
+def make_day(root: Path, day: str = DAY, *, ticks: int = 5) -> Path:
+    """A day with so many ticks of each of two symbols, about which nothing is proven."""
+    root.mkdir(exist_ok=True)
+    return record(
+        root / f"{day}.db", [row(symbol, seq_at(n), price=5.0 + n) for symbol in (TENCENT, HSBC) for n in range(ticks)]
+    )
+
+
+def tell_day(tale: Tale, *, lost: int = 0) -> Path:
+    """A day of one symbol whose end the exchange has told; so many shares more than ours."""
+    tale.hear(pushes(TENCENT, range(1, 41)))
+    tale.now_ms = CLOSED_MS
+    for _ in range(2):
+        tale.totals(tencent=volume_of(range(1, 41)) + lost)
+    tale.write()
+    return tale.root / f"{DAY}.db"
+
+
+def seal_day(database: Path) -> SealedDay:
+    """Seal it."""
+    with sealing(database.parent) as lock:
+        return seal(database, lock, SILENT)
+
+
+def certificate(database: Path) -> dict[str, Any]:
+    """The certificate that lies beside it."""
+    return certificates.read(certificate_of(database))
+
+
+def state_of(root: Path) -> dict[str, bytes]:
+    """Every file's bytes, but locks and what is derived."""
+    kept = (path for path in root.iterdir() if path.is_file() and path.name[0] != "." and path.stem != "catalog")
+    return {path.name: path.read_bytes() for path in kept}

@@ -1,0 +1,286 @@
+"""`seal`, `verify --sealed`, `days` and `gaps`: what they show, their JSON, their exit codes."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.sealing import certificate, make_day, seal_day, tell_day
+from support.tale import Tale
+from support.ticks import DAY, NEXT_DAY, TENCENT, pushes
+
+from hk_tick_collector.cli.app import entry
+from hk_tick_collector.cli.listing import Listing
+from hk_tick_collector.hktime import hk_day
+from hk_tick_collector.quality import certificate as certificates
+from hk_tick_collector.quality.seal import sealing
+from hk_tick_collector.sealed import certificate_of, is_sealed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Run = Any
+
+
+@pytest.fixture
+def run(root: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """A command as it is typed: its exit code, and what it said on both outputs."""
+
+    def typed(command: str, *args: str) -> tuple[int, str, str]:
+        line = ["hk-tick-collector", command, "--data-root", str(root), *args]
+        monkeypatch.setattr(sys, "argv", line)
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            entry()
+        said = capfd.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    return typed
+
+
+def words(text: str, day: str) -> list[str]:
+    """The cells of a day's line."""
+    (line,) = [line for line in text.splitlines() if line.startswith(day)]
+    return line.split()
+
+
+# ---- seal
+
+
+def test_seal_seals_a_day(root: Path, run: Run) -> None:
+    """It tells the verdict and the figures; again it says that nothing was to be done."""
+    tell_day(Tale(root))
+    code, out, _ = run("seal", "--day", "2026-07-31")
+    assert code == 0
+    assert words(out, DAY)[:6] == [DAY, "COMPLETE", "1", "0", "0", "40"]
+    assert words(out, DAY)[-1] == "sealed"
+    code, out, _ = run("seal", "--day", DAY)
+    assert code == 0
+    assert "was sealed already, and is unchanged" in out
+
+
+def test_seal_due_seals_what_is_over(root: Path, run: Run) -> None:
+    """All days that are not sealed; today is not over."""
+    today = hk_day(time.time_ns() // 1_000_000)
+    for day in (DAY, NEXT_DAY, today):
+        make_day(root, day)
+    code, out, _ = run("seal", "--due", "--json")
+    assert code == 0
+    assert [(one["day"], one["verdict"], one["is_new"]) for one in json.loads(out)["days"]] == [
+        (DAY, "UNPROVABLE", True),
+        (NEXT_DAY, "UNPROVABLE", True),
+    ]
+    assert not is_sealed(root / f"{today}.db")
+    assert run("seal", "--due")[:2] == (0, "nothing is to be sealed\n")
+    code, _, err = run("seal", "--day", today)
+    assert code == 2
+    assert f"{today} is not over" in err
+    assert "it can be sealed from" in err
+
+
+def test_seal_says_what_can_not_be_sealed(root: Path, run: Run) -> None:
+    """One line on standard error, exit 1; the others are sealed."""
+    (root / f"{DAY}.db").write_bytes(b"no database" * 1000)
+    make_day(root, NEXT_DAY)
+    code, out, err = run("seal", "--due")
+    assert code == 1
+    assert len(err.splitlines()) == 1
+    assert err.startswith(f"{DAY}: ")
+    assert "UNPROVABLE" in out
+    assert run("seal", "--due", "--json")[0] == 1
+
+
+def test_seal_takes_a_seal_off(root: Path, run: Run) -> None:
+    """Its certificate is kept; a day that is not sealed stays as it is."""
+    database = make_day(root)
+    seal_day(database)
+    assert run("seal", "--day", DAY, "--reopen")[:2] == (
+        0, f"{DAY} can be written to; its certificate is {DAY}.certificate.1.json\n",
+    )  # fmt: skip
+    assert not is_sealed(database)
+    assert run("seal", "--day", DAY, "--reopen")[:2] == (0, f"{DAY} was not sealed\n")
+    assert json.loads(run("seal", "--day", DAY, "--reopen", "--json")[1]) == {
+        "day": DAY, "was_sealed": False, "superseded": None,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        ([], "expected either --day YYYYMMDD, or --due"),
+        (["--day", DAY, "--due"], "expected either"),
+        (["--due", "--reopen"], "--reopen goes with --day"),
+        (["--day", "yesterday"], "day 'yesterday', expected YYYYMMDD"),
+        (["--day", "2026"], "day '2026', expected YYYYMMDD"),
+        (["--day", "20261399"], "day '20261399', expected YYYYMMDD"),
+        (["--day", NEXT_DAY], f"no database of {NEXT_DAY}"),
+    ],
+)
+def test_seal_refuses_what_makes_no_sense(root: Path, run: Run, args: list[str], told: str) -> None:
+    """One line, exit 2."""
+    make_day(root)
+    code, _, err = run("seal", *args)
+    assert code == 2
+    assert told in err
+    assert len(err.splitlines()) == 1
+
+
+def test_seal_waits_for_no_other_sealing(root: Path, run: Run) -> None:
+    """One at a time; exit 2, as where another recorder runs."""
+    make_day(root)
+    with sealing(root):
+        code, _, err = run("seal", "--day", DAY)
+    assert code == 2
+    assert "is being sealed or repaired by another process" in err
+
+
+# ---- verify --sealed
+
+
+def test_verify_sealed_tells_each_day(root: Path, run: Run) -> None:
+    """Exit 0 while all is as it was, 1 where something differs, which is named."""
+    for day in (DAY, NEXT_DAY):
+        seal_day(make_day(root, day))
+    code, out, _ = run("verify", "--sealed")
+    assert code == 0
+    assert "2 sealed days, all as they were" in out
+    database = root / f"{DAY}.db"
+    database.chmod(0o644)
+    database.write_bytes(database.read_bytes() + b"x")
+    code, out, _ = run("verify", "--sealed", "--day", "all")
+    assert code == 1
+    assert words(out.partition("\n\n")[0].replace(f"\n{DAY}:", "\n:"), DAY)[1] == "DIFFERS"
+    assert words(out, NEXT_DAY)[1] == "ok"
+    assert f"{DAY}: the file has" in out
+    assert "1 NOT as sealed" in out
+    assert run("verify", "--sealed", "--day", NEXT_DAY)[0] == 0
+    code, out, _ = run("verify", "--sealed", "--json")
+    assert code == 1
+    told = json.loads(out)["days"]
+    assert [(one["day"], one["ok"], bool(one["differences"])) for one in told] == [
+        (DAY, False, True),
+        (NEXT_DAY, True, False),
+    ]
+
+
+def test_verify_sealed_finds_a_missing_file(root: Path, run: Run) -> None:
+    """The database of a certificate, the certificate of a read-only database, and a day that is not sealed."""
+    seal_day(make_day(root))
+    (root / f"{DAY}.db").unlink()
+    code, out, _ = run("verify", "--sealed")
+    assert (code, "No such file" in out) == (1, True)
+    database = make_day(root, NEXT_DAY)
+    assert run("verify", "--sealed", "--day", NEXT_DAY)[0] == 1
+    seal_day(database)
+    certificate_of(database).unlink()
+    code, out, _ = run("verify", "--sealed", "--day", NEXT_DAY)
+    assert (code, "is missing" in out) == (1, True)
+
+
+def test_verify_sealed_refuses_what_makes_no_sense(root: Path, run: Run) -> None:
+    """Nothing is sealed, no such day, a day without --sealed: one line, exit 2."""
+    make_day(root)
+    for args, told in (
+        (["--sealed"], "no day in"),
+        (["--sealed", "--day", "20260101"], "nothing of 20260101"),
+        (["--day", DAY], "--day goes with --sealed"),
+    ):
+        code, _, err = run("verify", *args)
+        assert code == 2
+        assert told in err
+
+
+# ---- days and gaps
+
+
+@pytest.fixture
+def days(root: Path) -> Path:
+    """A sealed day that lacks 300 shares in a gap that ordinals show, and one that is not sealed."""
+    database = tell_day(Tale(root), lost=300)
+    seal_day(database)
+    told = {name: value for name, value in certificate(database).items() if name != "self"}
+    gap = {
+        "symbol": TENCENT, "cause": "opend_down", "session": "morning", "since_ms": None, "resumed_ms": 1785463300000,
+        "before_seq": 1, "before_ts_ms": 1785463200000, "after_seq": 9, "after_ts_ms": None, "missing": 7,
+        "missing_volume": 300, "evidence": "ordinals", "state": "open", "found_ms": 1785463300000, "filled_ms": None,
+        "filled_by": None,
+    }  # fmt: skip
+    filled = {**gap, "cause": "unknown", "state": "filled", "filled_by": "poll", "missing": 1, "missing_volume": None}
+    told["ledger"], told["gaps"] = [gap, filled], {"open": 1, "filled": 1, "missing": 7, "missing_volume": 300}
+    certificate_of(database).write_bytes(certificates.encode({**told, "self": certificates.hash_of(told)}))
+    make_day(root, NEXT_DAY)
+    return root
+
+
+def test_days_lists_all_days(days: Path, run: Run) -> None:
+    """A line a day; of one that is not sealed there is no verdict, and no colour where nobody looks."""
+    code, out, _ = run("days")
+    assert code == 0
+    assert words(out, DAY)[:10] == [DAY, "INCOMPLETE", "0", "1", "0", "1", "40", "1", "1", "7"]
+    assert words(out, NEXT_DAY) == [NEXT_DAY, "not", "sealed", "2", "10", "0", "0", "0"]
+    assert "\x1b" not in out
+    told = json.loads(run("days", "--json", "--until", DAY)[1])
+    assert told["data_root"] == str(days)
+    assert [(day["day"], day["missing_volume"]) for day in told["days"]] == [(DAY, 300)]
+    assert NEXT_DAY not in run("days", "--until", "2026-07-31")[1]
+    assert not [line for line in run("days", "--since", NEXT_DAY)[1].splitlines() if line.startswith(DAY)]
+    code, _, err = run("days", "--since", "20270101")
+    assert (code, "no day in" in err) == (2, True)
+
+
+def test_gaps_lists_all_gaps(days: Path, run: Run) -> None:
+    """When, why, how much, how it was found and what has become of it; the last line counts them."""
+    assert days.is_dir()
+    code, out, _ = run("gaps")
+    assert code == 0
+    first, second = (line for line in out.splitlines() if line.startswith(DAY))
+    assert first.split() == [
+        DAY, TENCENT, "morning", "10:00:00", "10:01:40", "opend_down",
+        "7", "ticks,", "300", "shares", "ordinals", "open",
+    ]  # fmt: skip
+    assert second.split()[-3:] == ["filled", "by", "poll"]
+    assert out.splitlines()[-1] == "2 gaps, 1 open"
+    assert run("gaps", "--open", "--day", DAY)[1].splitlines()[-1] == "1 gap, 1 open"
+    assert run("gaps", "--symbol", "HK.00005")[1] == "0 gaps, 0 open\n"
+    told = json.loads(run("gaps", "--json", "--since", DAY, "--until", DAY)[1])
+    assert [(gap["day"], gap["state"], gap["missing"]) for gap in told["gaps"]] == [
+        (DAY, "open", 7),
+        (DAY, "filled", 1),
+    ]
+    code, _, err = run("gaps", "--day", DAY, "--since", DAY)
+    assert (code, "not both" in err) == (2, True)
+
+
+def test_a_listing_has_colours_for_people(days: Path) -> None:
+    """Cells are as wide with them as without."""
+    assert days.is_dir()
+    listing = Listing("day", ">number of it")
+    listing.add("x", 1234, number_of_it="red")
+    listing.add("longer", None)
+    assert listing.text(is_coloured=False) == "day     number of it\nx              1,234\nlonger"
+    assert "\x1b[31m       1,234\x1b[0m" in listing.text(is_coloured=True)
+
+
+def test_a_late_tick_and_the_commands(root: Path, run: Run) -> None:
+    """A tick that came after the sealing: the day is listed as not sealed, and is sealed again by hand."""
+    tale = Tale(root)
+    seal_day(tell_day(tale))
+    tale.hear(pushes(TENCENT, [50]))
+    tale.write()
+    assert words(run("days")[1], DAY)[1:3] == ["not", "sealed"]
+    assert run("verify", "--sealed", "--day", DAY)[0] == 1
+    assert run("seal", "--due")[0] == 0
+    assert certificate(root / f"{DAY}.db")["supersedes"] == 1
+    assert run("verify", "--sealed")[0] == 0
+
+
+def test_settings_are_checked(root: Path, run: Run) -> None:
+    """A DATA_ROOT that is none: one line, exit 2, by each of them."""
+    root.rmdir()
+    for command in ("days", "gaps", "seal"):
+        args = ["--due"] if command == "seal" else []
+        code, _, err = run(command, *args)
+        assert (code, "is no directory" in err) == (2, True)

@@ -1,0 +1,196 @@
+"""When the recorder seals, and what it says of it; and the process that does."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.sealing import make_day, seal_day, tell_day
+from support.tale import Tale
+from support.ticks import DAY, NEXT_DAY
+
+from hk_tick_collector import sealing
+from hk_tick_collector.config import Settings
+from hk_tick_collector.data_root import SEAL_LOCK, hold_lock
+from hk_tick_collector.futu_state import ClientState
+from hk_tick_collector.hktime import parse_time
+from hk_tick_collector.quality.due import BUSY
+from hk_tick_collector.sealed import is_sealed
+from hk_tick_collector.sealing import RETRY_SEC, SETTLE_SEC, WAIT_FOR_OPEND_SEC, Sealer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+class Place:
+    """A Sealer at a time of one's choice, with a session to OpenD, and a process that is none."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> None:  # noqa: ANN401
+        self.now = 0.0
+        self.session = ClientState()
+        self.sealer = Sealer(Settings(**settings), root, self.session, lambda: self.now)
+        self.sealed: list[tuple[str, list[str]]] = []
+        self.is_well = True
+        monkeypatch.setattr(self.sealer, "_seal", self._seal)
+
+    async def _seal(self, before_day: str, due: list[str]) -> bool:
+        self.sealed.append((before_day, due))
+        return self.is_well
+
+    def look(
+        self, when: str, *, connected_sec: float | None = 3600, offset_sec: float = 0
+    ) -> list[tuple[str, list[str]]]:
+        """What is begun at a Hong Kong time by the host's clock, with OpenD connected for so long, or not (None)."""
+        self.now = parse_time(when).ms / 1000
+        self.session.connected = connected_sec is not None
+        self.session.since_ms = round((self.now - (connected_sec or 0)) * 1000)
+        self.session.clock_offset_ms = round(offset_sec * 1000)
+        self.sealed.clear()
+        asyncio.run(self.sealer._look())
+        return list(self.sealed)
+
+
+@pytest.fixture
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Place]:
+    """A place with a Friday's and a Saturday's day."""
+    for day in (DAY, NEXT_DAY):
+        make_day(tmp_path, day)
+    return lambda **settings: Place(tmp_path, monkeypatch, **settings)
+
+
+@pytest.mark.parametrize(
+    ("when", "due"),
+    [
+        ("2026-07-31 23:59:00", None),
+        ("2026-08-01 00:29:00", None),
+        ("2026-08-01 00:31:00", [DAY]),
+        ("2026-08-02 00:31:00", [DAY, NEXT_DAY]),
+        ("2026-08-03 08:59:00", [DAY, NEXT_DAY]),
+        ("2026-08-03 09:00:00", None),
+        ("2026-08-03 12:30:00", None),
+        ("2026-08-03 16:10:00", None),
+        ("2026-08-03 16:12:00", [DAY, NEXT_DAY]),
+    ],
+)
+def test_a_day_is_sealed_some_time_after_midnight(make: Callable[..., Place], when: str, due: list[str] | None) -> None:
+    """Not before, and not while Hong Kong trades."""
+    assert [days for _, days in make(seal_delay_min=30).look(when)] == ([due] if due else [])
+
+
+def test_the_earlier_clock_decides(make: Callable[..., Place]) -> None:
+    """OpenD's, where the host's is ahead of it; the host's, where OpenD's is."""
+    place = make()
+    assert place.look("2026-08-01 00:31:00", offset_sec=-600) == []
+    assert place.look("2026-07-31 23:00:00", offset_sec=7200) == []
+    assert place.look("2026-08-01 00:41:00", offset_sec=-600) == [(NEXT_DAY, [DAY])]
+
+
+def test_a_day_waits_for_what_opend_has_to_say(make: Callable[..., Place]) -> None:
+    """Until it has been connected for some minutes; but not for ever."""
+    place = make()
+    at = "2026-08-01 00:31:00"
+    assert place.look(at, connected_sec=SETTLE_SEC - 1) == []
+    assert place.look(at, connected_sec=SETTLE_SEC + 1)
+    assert place.look("2026-08-03 00:31:00", connected_sec=None) == []
+    assert place.look("2026-08-05 00:30:00", connected_sec=None) == []
+    assert place.look("2026-08-05 00:32:00", connected_sec=None)
+    assert WAIT_FOR_OPEND_SEC == 4 * 86400
+
+
+def test_it_is_tried_again_after_an_hour(make: Callable[..., Place], monkeypatch: pytest.MonkeyPatch) -> None:
+    """And in between only if nothing has failed."""
+    place = make()
+    assert place.look("2026-08-01 00:31:00")
+    assert place.look("2026-08-01 00:32:00")
+    place.is_well = False
+    assert place.look("2026-08-01 00:33:00")
+    assert not place.look("2026-08-01 00:34:00")
+    moved = sealing.time.monotonic() + RETRY_SEC
+    monkeypatch.setattr(sealing.time, "monotonic", lambda: moved)
+    assert place.look("2026-08-01 01:34:00")
+
+
+def test_it_can_be_switched_off(make: Callable[..., Place]) -> None:
+    """Then it waits for ever, and does nothing."""
+    place = make(seal_enabled=False, seal_delay_min=0)
+
+    async def run() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await place.sealer.run()
+
+    asyncio.run(run())
+    assert place.sealed == []
+
+
+# ---- the process
+
+
+def run_process(root: Path, before_day: str) -> subprocess.CompletedProcess[str]:
+    """Run it to its end, with a recorder that stays."""
+    asked = json.dumps({"data_root": str(root), "before_day": before_day, "rest_sec": 0, "log_level": "INFO"})
+    command = [sys.executable, "-m", "hk_tick_collector.quality.due", asked]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        out = process.stdout.read()
+        return subprocess.CompletedProcess(command, process.wait(60), out)
+
+
+def test_the_process_tells_each_day_in_a_line(tmp_path: Path) -> None:
+    """What was sealed, and what could not be."""
+    make_day(tmp_path, "20260730")
+    tell_day(Tale(tmp_path))
+    (tmp_path / f"{NEXT_DAY}.db").write_bytes(b"no database" * 1000)
+    done = run_process(tmp_path, "20260803")
+    assert done.returncode == 0
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(one["day"], one.get("verdict")) for one in told] == [
+        ("20260730", "UNPROVABLE"), (DAY, "COMPLETE"), (NEXT_DAY, None),
+    ]  # fmt: skip
+    assert told[2]["error"]
+
+
+def test_the_process_leaves_another_one_alone(tmp_path: Path) -> None:
+    """It ends with a code of its own, and has sealed nothing."""
+    database = make_day(tmp_path)
+    lock = hold_lock(tmp_path, SEAL_LOCK, 0)
+    assert lock
+    assert run_process(tmp_path, NEXT_DAY).returncode == BUSY
+    assert not is_sealed(database)
+
+
+def test_the_recorder_has_a_process_seal_and_tells_it(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A line for each day that was tried: sealed, as a warning where it is not complete, or failed."""
+    make_day(tmp_path, "20260730")
+    tell_day(Tale(tmp_path))
+    (tmp_path / f"{NEXT_DAY}.db").write_bytes(b"no database" * 1000)
+    sealer = Sealer(Settings(seal_delay_min=0), tmp_path, ClientState())
+    capfd.readouterr()
+    assert asyncio.run(sealer._seal("20260803", ["20260730", DAY, NEXT_DAY])) is False
+    said = capfd.readouterr()
+    lines = [line for line in (said.out + said.err).splitlines() if "seal" in line]
+    assert [("info" in line, "warning" in line, "error" in line.split("]")[0]) for line in lines] == [
+        (False, True, False), (True, False, False), (False, False, True),
+    ]  # fmt: skip
+    assert all(event in line for event, line in zip(("day_sealed", "day_sealed", "seal_failed"), lines, strict=True))
+
+
+def test_a_recorder_that_stops_ends_the_sealing(tmp_path: Path) -> None:
+    """The process is gone, and has left nothing false; the next one seals."""
+    database = make_day(tmp_path)
+    sealer = Sealer(Settings(seal_delay_min=0), tmp_path, ClientState())
+
+    async def run() -> None:
+        task = asyncio.create_task(sealer._seal(NEXT_DAY, [DAY]))
+        await asyncio.sleep(0.2)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(run())
+    assert seal_day(database).certificate["rows"] == 10
