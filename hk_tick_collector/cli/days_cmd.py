@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from contextlib import closing
 from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import TYPE_CHECKING, Annotated, Final
@@ -11,16 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from hk_tick_collector.cli.listing import VERDICT_COLOURS, Listing
-from hk_tick_collector.cli.places import data_root_of
+from hk_tick_collector.cli.places import data_root_of, day_of
 from hk_tick_collector.cli.progress import Progress
-from hk_tick_collector.errors import BadTickError, ConfigError
-from hk_tick_collector.hktime import hk_text, parse_time
+from hk_tick_collector.errors import ConfigError
+from hk_tick_collector.hktime import hk_text
 from hk_tick_collector.quality.catalog import Catalog
 
 if TYPE_CHECKING:
     from hk_tick_collector.quality.catalog import DayRow
 
-_DAY: Final = re.compile(r"\d{8}|\d{4}-\d{2}-\d{2}")
 _NOT_SEALED: Final = "not sealed"
 _MINUTES: Final = 16  # `2026-11-20 16:30` of a time
 
@@ -45,22 +43,6 @@ def days_command(
     if not rows:
         raise ConfigError(f"no day in {root.absolute()} to list")
     _show(rows)
-
-
-def day_of(written: str) -> str:
-    """A day as an operator writes it, as YYYYMMDD.
-
-    Raises:
-        ConfigError: it is none.
-    """
-    day = written.replace("-", "")
-    try:
-        is_day = _DAY.fullmatch(written) and parse_time(day + "000000")
-    except BadTickError:
-        is_day = None
-    if not is_day:
-        raise ConfigError(f"day {written!r}, expected YYYYMMDD")
-    return day
 
 
 def _show(rows: list[DayRow]) -> None:

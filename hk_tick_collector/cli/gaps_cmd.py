@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hk_tick_collector.cli.days_cmd import day_of
 from hk_tick_collector.cli.listing import Listing
-from hk_tick_collector.cli.places import data_root_of
+from hk_tick_collector.cli.places import data_root_of, day_of
 from hk_tick_collector.cli.progress import Progress
 from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.hktime import hk_text

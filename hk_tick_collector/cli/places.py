@@ -1,19 +1,24 @@
-"""Which DATA_ROOT a command works on.
+"""Which DATA_ROOT a command works on, and which day.
 
-Owns how `--data-root`, `--config` and `--env-file` make one place, and what is said where that place is not there.
+Owns how `--data-root`, `--config` and `--env-file` make one place, what is said where that place is not there, and how
+a day is written.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 from hk_tick_collector.config import load_settings
-from hk_tick_collector.errors import ConfigError
+from hk_tick_collector.errors import BadTickError, ConfigError
+from hk_tick_collector.hktime import parse_time
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from hk_tick_collector.config import Settings
+
+_DAY: Final = re.compile(r"\d{8}|\d{4}-\d{2}-\d{2}")
 
 
 def settings_of(data_root: str | None, config: Path | None, env_file: Path | None) -> Settings:
@@ -45,3 +50,19 @@ def data_root_of(
         why = "nothing was recorded there; " if is_of_recorder else ""
         raise ConfigError(f"DATA_ROOT {root.absolute()} is no directory: {why}set DATA_ROOT or say --data-root")
     return root
+
+
+def day_of(written: str) -> str:
+    """A day as an operator writes it, as YYYYMMDD.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    day = written.replace("-", "")
+    try:
+        is_day = _DAY.fullmatch(written) and parse_time(day + "000000")
+    except BadTickError:
+        is_day = None
+    if not is_day:
+        raise ConfigError(f"day {written!r}, expected YYYYMMDD")
+    return day

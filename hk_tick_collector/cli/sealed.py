@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from hk_tick_collector.cli.days_cmd import day_of
 from hk_tick_collector.cli.listing import VERDICT_COLOURS, Listing
+from hk_tick_collector.cli.places import day_of
 from hk_tick_collector.cli.progress import Progress
 from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.quality.recheck import recheck, sealed_days

@@ -16,6 +16,7 @@ from hk_tick_collector.deadlines import outlook_text
 from hk_tick_collector.health import LAG_MS_MAX, SILENT_SEC_MAX, Verdict, end_text, judge
 from hk_tick_collector.hktime import hk_text
 from hk_tick_collector.journal import DIRECTORY, JournalReader, load_cursor
+from hk_tick_collector.quality.catalog import newest_sealed
 from hk_tick_collector.schema import day_files
 from hk_tick_collector.words import counted
 
@@ -84,6 +85,7 @@ def read_status(root: Path, day: str | None = None) -> dict[str, Any]:
         "last_symbol": last["symbol"] if last else None,
         "database_bytes": path.stat().st_size if path else 0,
         "wal_bytes": _wal_bytes(path) if path else 0,
+        "sealed": newest_sealed(root),
         "symbols": symbols,
     }
 
@@ -173,6 +175,8 @@ def _summary(status: dict[str, Any]) -> Table:
     )
     if status["last_ts_ms"] is not None:
         summary.add_row("last tick", f"{hk_text(status['last_ts_ms'])}  {status['last_symbol']}")
+    if status["sealed"]:
+        summary.add_row("sealed", "{day} {verdict}".format_map(status["sealed"]))
     return summary
 
 

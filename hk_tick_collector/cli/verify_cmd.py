@@ -13,7 +13,6 @@ import typer
 
 from hk_tick_collector import evidence
 from hk_tick_collector.cli.places import data_root_of
-from hk_tick_collector.cli.sealed import ALL, verify_sealed
 from hk_tick_collector.data_root import read_recorder
 from hk_tick_collector.errors import ConfigError, DatabaseError
 from hk_tick_collector.health import judge as judge_health
@@ -70,6 +69,8 @@ def verify_command(  # noqa: PLR0913 - each is an option
     if not os.access(root, os.R_OK | os.X_OK):
         raise ConfigError(f"DATA_ROOT {root.absolute()} is not for this user: run it with sudo, or join its group")
     if is_sealed:
+        from hk_tick_collector.cli.sealed import ALL, verify_sealed  # noqa: PLC0415 - not for a recorder's targets
+
         verify_sealed(root, day or ALL, as_json=as_json)
         return
     if day is not None:

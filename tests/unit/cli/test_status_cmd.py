@@ -45,6 +45,7 @@ EMPTY: Final[dict[str, Any]] = {
     "last_symbol": None,
     "database_bytes": 0,
     "wal_bytes": 0,
+    "sealed": None,
     "symbols": [],
 }
 
