@@ -25,7 +25,7 @@ from hk_tick_collector.sealed import opening, reopen
 if TYPE_CHECKING:
     from pathlib import Path
 
-AUCTION_MS = OPEN_MS + 6 * HOUR_MS + 8 * 60_000  # 16:08: eight hours later it is the next day
+AUCTION_MS = OPEN_MS + (6 * 60 + 8) * 60_000  # 16:08: eight hours later it is the next day
 BY_SEQ = Rule(LATE_MS, None)
 
 
