@@ -17,6 +17,7 @@ from hk_tick_collector.errors import ConfigError, DatabaseError, DatabaseNewerEr
 from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.look import look
 from hk_tick_collector.quality.audit import audit_day
+from hk_tick_collector.quality.due import next_day_ms, now_ms, seal_days
 from hk_tick_collector.repair.scratch import scratch_place
 from hk_tick_collector.repair.union import unite
 from hk_tick_collector.schema import check_ours, day_files
@@ -90,6 +91,21 @@ def merge(a: Path, b: Path, out: Path, progress: Progress) -> list[MergedDay]:
     except OSError as exc:
         raise ConfigError(f"{out} could not be made: {exc}") from exc
     return done
+
+
+def certify(out: Path, done: Iterable[MergedDay], progress: Progress) -> dict[str, str | None]:
+    """Seal the merged days that are over, each with the verdict of the two together.
+
+    Returns:
+        By file name, why a day could not be sealed, or None: it is. A day that is not over is not in it.
+
+    Raises:
+        ConfigError: nobody may write there.
+    """
+    over = [
+        day.audit.day for day in done if day.name == f"{day.audit.day}.db" and next_day_ms(day.audit.day) <= now_ms(out)
+    ]
+    return {f"{told['day']}.db": told.get("error") for told in seal_days(out, over, progress)}
 
 
 def _make_directory(pairs: Iterable[Pair], made: Path, out: Path, progress: Progress) -> list[MergedDay]:

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hk_tick_collector.cli.console import wide_console
+from hk_tick_collector.cli.listing import VERDICT_COLOURS
 from hk_tick_collector.cli.progress import Progress
-from hk_tick_collector.merge import MergedDay, merge
-from hk_tick_collector.quality.audit import WORST_FIRST, Verdict
+from hk_tick_collector.merge import MergedDay, certify, merge
+from hk_tick_collector.quality.audit import WORST_FIRST
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import Console
     from rich.table import Table
 
@@ -25,7 +28,6 @@ SYMBOLS_SHOWN = 20
 
 # Of ticks, in the order in which they are shown.
 NUMBERS = ("a", "b", "only_a", "only_b", "both", "differing", "merged")
-_STYLES = {Verdict.COMPLETE: "green", Verdict.UNPROVABLE: "yellow", Verdict.INCOMPLETE: "red"}
 _HEADINGS = ("of A", "of B", "only in A", "only in B", "in both", "differing", "merged")
 
 
@@ -39,15 +41,17 @@ def merge_command(
     """Merge what two recorders stored: each tick once; exit 1 if they disagree about some."""
     progress = Progress()
     is_watched = sys.stderr.isatty()
-    days = merge(a, b, out, progress.tell if is_watched else lambda *_: None)
+    tell = progress.tell if is_watched else lambda *_: None
+    days = merge(a, b, out, tell)
+    sealed = certify(out, days, tell) if out.is_dir() else {}
     code = int(any(day.differing for day in days))
     if as_json:
-        typer.echo(json.dumps({"a": str(a), "b": str(b), "out": str(out), **_as_dict(days), "exit_code": code}))
+        typer.echo(json.dumps({"a": str(a), "b": str(b), "out": str(out), **_as_dict(days, sealed), "exit_code": code}))
     else:
         console = wide_console()
         for name, path in (("A", a), ("B", b)):
             console.print(f"{name}: {path}", highlight=False, markup=False, soft_wrap=True)
-        _show(console, days)
+        _show(console, days, sealed)
         console.print(f"made: {out}", highlight=False, markup=False, soft_wrap=True)
     raise typer.Exit(code)
 
@@ -97,7 +101,7 @@ def _named(numbers: Counter[str]) -> dict[str, int]:
     return {name: numbers[name] for name in NUMBERS}
 
 
-def _as_dict(days: list[MergedDay]) -> dict[str, Any]:
+def _as_dict(days: list[MergedDay], sealed: Mapping[str, str | None]) -> dict[str, Any]:
     return {
         "ticks": _named(sum(map(_of_day, days), Counter())),
         "differing": sum(day.differing for day in days),
@@ -110,6 +114,7 @@ def _as_dict(days: list[MergedDay]) -> dict[str, Any]:
                 "symbols": [{"symbol": symbol, **_named(numbers)} for symbol, numbers in _worst_first([day])],
                 "verdict": str(day.audit.verdict),
                 "verdicts": _verdicts(day),
+                "sealed": day.name in sealed and sealed[day.name] is None,
                 "disagreements": [row._asdict() for row in day.union.disagreements],
             }
             for day in days
@@ -117,7 +122,7 @@ def _as_dict(days: list[MergedDay]) -> dict[str, Any]:
     }
 
 
-def _show(console: Console, days: list[MergedDay]) -> None:
+def _show(console: Console, days: list[MergedDay], sealed: Mapping[str, str | None]) -> None:
     table = _table("day")
     total: Counter[str] = Counter()
     for day in days:
@@ -138,10 +143,12 @@ def _show(console: Console, days: list[MergedDay]) -> None:
     _show_others(console, days)
     for day in days:
         verdicts = ", ".join(f"{count:,} {verdict}" for verdict, count in _verdicts(day).items() if count)
-        line = f"{day.name}: {day.audit.verdict}" + (
-            f" ({verdicts} of {len(day.audit.symbols):,} symbols)" if verdicts else ""
+        line = f"{day.name}: {day.audit.verdict} ({verdicts or 'no symbol'})"
+        if day.name in sealed:
+            line += "; sealed" if sealed[day.name] is None else f"; not sealed: {sealed[day.name]}"
+        console.print(
+            line, style=VERDICT_COLOURS[str(day.audit.verdict)], highlight=False, markup=False, soft_wrap=True
         )
-        console.print(line, style=_STYLES[day.audit.verdict], highlight=False)
     if total["differing"]:
         console.print(
             f"{total['differing']:,} ticks differ: what was received first is in ticks, the other in tick_revisions",

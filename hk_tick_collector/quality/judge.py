@@ -146,7 +146,8 @@ class Judge:
             database = databases(earlier)
             if database is not None:
                 _resume(Ledger(database.connection, earlier, self.news), event, place, recv_ts_ms)
-                break
+            if (self._path.parent.parent / f"{earlier}.db").exists():
+                break  # also if it is sealed: nothing is said of days before that one
 
     def _window(self, mark: Mark, fetched: Mapping[str, list[Row]], databases: Databases) -> None:
         for symbol, rows in fetched.items():

@@ -6,13 +6,16 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
+import apsw
 import pytest
 from support.late_ticks import query
 from support.merging import record
 from support.ticks import DAY, DAY_MS, NEXT_DAY, OPEN_MS, TENCENT, row, seq_at
 
+from hk_tick_collector import merge as merge_module
 from hk_tick_collector.cli import progress
 from hk_tick_collector.cli.app import entry
+from hk_tick_collector.quality.audit import Verdict, audit_day
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,6 +67,42 @@ def test_what_completes_each_other_ends_with_0(roots: tuple[Path, Path], run: Ru
     assert out.startswith(f"A: {a}/{DAY}.db\nB: {b}/{DAY}.db\n")
     assert out.endswith("made: c.db\n")
     assert "differ:" not in out
+
+
+def totals(path: Path, volume: int, turnover: float) -> None:
+    """The exchange's last word after the close."""
+    con = apsw.Connection(str(path))
+    values = (TENCENT, 10, volume, turnover, 0, 0.0, 0, None, 0, None, OPEN_MS + 7 * 3600_000)
+    con.execute("INSERT INTO exchange_totals VALUES (?,?,?,?,?,?,?,?,?,?,?)", values)
+    con.close()
+
+
+def test_merged_days_are_audited_and_certified_anew(tmp_path: Path, run: Run) -> None:
+    """Each alone is incomplete; the two together are what the exchange counts, and a certificate says so."""
+    a, b, c = tmp_path / "a", tmp_path / "b", tmp_path / "c"
+    whole = [row(TENCENT, seq_at(n)) for n in (1, 2, 3)]
+    for root, some in ((a, whole[:2]), (b, whole[1:])):
+        root.mkdir()
+        record(root / f"{DAY}.db", some)
+        totals(root / f"{DAY}.db", sum(r[4] for r in whole), sum(r[5] for r in whole))
+        assert audit_day(root / f"{DAY}.db").verdict is Verdict.INCOMPLETE
+    code, out, _ = run(a, b, "--out", c)
+    assert code == 0
+    assert f"{DAY}.db: COMPLETE (1 COMPLETE); sealed" in out
+    certificate = json.loads((c / f"{DAY}.certificate.json").read_text())
+    assert (certificate["verdict"], certificate["rows"]) == ("COMPLETE", 3)
+
+
+def test_a_day_that_can_not_be_sealed_is_merged_and_told(
+    roots: tuple[Path, Path], tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The seal can be put on later."""
+    a, b = roots
+    told = [{"day": DAY, "error": "it is damaged"}]
+    monkeypatch.setattr(merge_module, "seal_days", lambda *_: told)
+    _, out, _ = run(a, b, "--out", tmp_path / "c")
+    assert f"{DAY}.db: UNPROVABLE (1 UNPROVABLE); not sealed: it is damaged" in out
+    assert f"{NEXT_DAY}.db: UNPROVABLE (1 UNPROVABLE)\n" in out
 
 
 def test_disagreements_end_with_1_and_are_kept(roots: tuple[Path, Path], tmp_path: Path, run: Run) -> None:

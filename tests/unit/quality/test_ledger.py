@@ -416,6 +416,18 @@ def test_a_day_whose_end_is_proven_is_not_doubted(tale: Tale) -> None:
     assert tale.doubts() == []
 
 
+def test_a_sealed_day_is_not_doubted_and_none_before_it(tale: Tale) -> None:
+    """What is said of the last day is said of no other, though that one can't be written to."""
+    tale.hear(pushes(TENCENT, range(1, 101)))
+    tale.hear(push(TENCENT, ticker(1, OPEN_MS + DAY_MS)))
+    tale.write()
+    (tale.root / f"{NEXT_DAY}.certificate.json").write_text("{}")
+    tale.now_ms += NEXT_TRADING_DAY_MS
+    tale.resume(Cause.RECORDER_DOWN, None)
+    tale.write()
+    assert tale.doubts() == []
+
+
 def test_an_outage_of_today_says_nothing_of_days_before(tale: Tale) -> None:
     """It is known since when."""
     tale.hear(pushes(TENCENT, range(1, 101)))
