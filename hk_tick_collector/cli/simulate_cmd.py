@@ -14,6 +14,7 @@ from hk_tick_collector.opend.crypto import RsaKey
 from hk_tick_collector.opend.messages import security_of
 from hk_tick_collector.simulator.opend import OpenDOptions
 from hk_tick_collector.simulator.service import SimulatorSettings, serve
+from hk_tick_collector.simulator.tape import TYPES
 from hk_tick_collector.simulator.universe import universe
 
 _MIB = 1024 * 1024
@@ -52,6 +53,10 @@ _Ordinals = Annotated[
         help="What sequences count: every trade, with holes, or nothing (no time in them either).",
         rich_help_panel=_MARKET,
     ),
+]
+_TotalsWithout = Annotated[
+    str,
+    typer.Option(metavar="TYPES", help="Not in the exchange's totals: ODD_LOT,OVERSEAS.", rich_help_panel=_MARKET),
 ]
 _Hold = Annotated[
     bool, typer.Option("--hold", help="Make no trade until somebody has subscribed.", rich_help_panel=_MARKET)
@@ -106,6 +111,7 @@ def simulate_command(  # noqa: PLR0913 - each is an option
     symbols: _Symbols = "50",
     seed: _Seed = 0,
     ordinals: _Ordinals = "contiguous",
+    totals_without: _TotalsWithout = "",
     hold: _Hold = False,
     ledger: _Ledger = Path("simulator.ledger.jsonl"),
     host: _Host = "127.0.0.1",
@@ -140,6 +146,7 @@ def simulate_command(  # noqa: PLR0913 - each is an option
         ticks_per_day=ticks_per_day,
         rate=rate,
         ordinals=ordinals,
+        uncounted=_types(totals_without),
         hold=hold,
         pump_ms=pump_ms,
         host=host,
@@ -182,6 +189,14 @@ def _symbols(text: str, seed: int) -> tuple[str, ...]:
                 f"--symbols has {symbol!r}, expected a number of symbols or a list like HK.00700,HK.00005"
             )
     return symbols
+
+
+def _types(text: str) -> frozenset[int]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in TYPES:
+            raise ConfigError(f"--totals-without has {name!r}, expected types of ticks, as in ODD_LOT,OVERSEAS")
+    return frozenset(TYPES[name] for name in names)
 
 
 def _date(text: str | None) -> dt.date | None:

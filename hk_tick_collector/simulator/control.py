@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hk_tick_collector.simulator import reference
 from hk_tick_collector.simulator.fields import CommandError, Fields
+from hk_tick_collector.simulator.tape import TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 LINE_BYTES_MAX: Final = 64 * 1024
+_QUOTA_MAX: Final = 100_000
 _BURST_TICKS_MAX: Final = 2_000_000
 _BURST_PREPARED_AT_ONCE: Final = 5000  # ticks between two looks at the network
 _CLOSE_SEC: Final = 0.2
@@ -49,6 +51,7 @@ class Control:
             "stop": self.stop,
             "burst": self.burst,
             "tick": self.tick,
+            "quota": self.quota,
             "cut": faults.cut,
             "garbage": faults.garbage,
             "bad_hash": faults.bad_hash,
@@ -57,6 +60,7 @@ class Control:
             "freeze": faults.freeze,
             "slow": faults.slow,
             "lose": faults.lose,
+            "withhold": faults.withhold,
             "duplicate": faults.duplicate,
             "reorder": faults.reorder,
             "revise": faults.revise,
@@ -153,15 +157,23 @@ class Control:
         return {"made": self._opend.counters.made}
 
     async def tick(self, fields: Fields) -> dict[str, Any]:
-        """Make one tick of `symbol` now, with `price` (HK$) and `volume` (shares) if given."""
+        """Make one tick of `symbol` now, with `price` (HK$), `volume` (shares) and `type` (as `ODD_LOT`) if given."""
         opend = self._opend
         symbol = fields.symbol("symbol", opend.caches)
         price = fields.number("price", low=0.001, high=1e6) if fields.has("price") else None
         volume = fields.integer("volume", low=1, high=10**12) if fields.has("volume") else None
+        tick_type = fields.choice("type", TYPES, "type of tick") if fields.has("type") else "AUTO_MATCH"
         fields.finish()
-        tick = opend.market.make(symbol, opend.clock.now_ms, price=price, volume=volume)
+        now_ms = opend.clock.now_ms
+        tick = opend.market.make(symbol, now_ms, price=price, volume=volume, tick_type=TYPES[tick_type])
         opend.tell(opend.make_known([tick]))
         return {"n": 1, "symbol": symbol, "seq": tick.seq, "ts_ms": tick.ts_ms}
+
+    async def quota(self, fields: Fields) -> dict[str, Any]:
+        """From now on the account has a subscription quota of `n`; what is subscribed stays so."""
+        self._opend.subscriptions.quota = fields.integer("n", low=0, high=_QUOTA_MAX)
+        fields.finish()
+        return {}
 
     async def burst(self, fields: Fields) -> dict[str, Any]:
         """Make `ticks` at once: all frames first, then written as fast as each client reads (if `paced`)."""

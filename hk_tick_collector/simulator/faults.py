@@ -23,6 +23,7 @@ from hk_tick_collector.simulator import wire
 from hk_tick_collector.simulator.fields import CommandError
 from hk_tick_collector.simulator.opend import Upstream
 from hk_tick_collector.simulator.shaping import Armed
+from hk_tick_collector.simulator.tape import TYPES
 from hk_tick_collector.simulator.wire import PushDataType
 
 if TYPE_CHECKING:
@@ -158,6 +159,12 @@ class Faults:
     async def lose(self, fields: Fields) -> dict[str, Any]:
         """The next `n` ticks that somebody would get are cached and not pushed."""
         return await self._arm("lose", fields)
+
+    async def withhold(self, fields: Fields) -> dict[str, Any]:
+        """The next `n` trades (of `symbols`, of `types`) are made and in the totals; OpenD never hears of them."""
+        symbols = frozenset(fields.symbols("symbols", self._opend.caches))
+        types = frozenset(TYPES[name] for name in fields.choices("types", TYPES, "type of tick"))
+        return await self._arm("withhold", fields, symbols=symbols, types=types)
 
     async def duplicate(self, fields: Fields) -> dict[str, Any]:
         """The next `n` pushes are sent twice."""
@@ -312,7 +319,7 @@ class Faults:
                 written[conn.conn_id] = due
             await asyncio.sleep(_THROTTLE_STEP_SEC)
 
-    async def _arm(self, name: str, fields: Fields, *, low: int = 1) -> dict[str, Any]:
+    async def _arm(self, name: str, fields: Fields, *, low: int = 1, **only: frozenset[Any]) -> dict[str, Any]:
         """Arm a fault of the next pushes; answer when it has touched them all, or at once if not to `wait`."""
         count = fields.integer("n", low, low=low, high=_COUNT_MAX)
         wait = fields.flag("wait", default=True)
@@ -321,7 +328,7 @@ class Faults:
         shaper = self._opend.shaper
         if getattr(shaper, name) is not None:
             raise CommandError(f"{name} is armed already")
-        armed = Armed(count)
+        armed = Armed(count, **only)
         setattr(shaper, name, armed)
         ending = self._start(self._finish_armed(name, armed, timeout_sec))
         if not wait:

@@ -45,21 +45,29 @@ class Fields:
 
     def symbols(self, name: str, known: Container[str]) -> tuple[str, ...]:
         """A list of known symbols; not given, or null, is an empty one."""
+        return self.choices(name, known, "symbol of this market")
+
+    def choices(self, name: str, known: Container[str], what: str) -> tuple[str, ...]:
+        """A list of known words, each a `what`; not given, or null, is an empty one."""
         value = self._take(name, None)
         if value is None:
             return ()
         if not isinstance(value, list):
-            raise CommandError(f"{name} is {value!r}, expected a list of symbols")
-        for symbol in value:
-            if not isinstance(symbol, str) or symbol not in known:
-                raise CommandError(f"{name} has {symbol!r}, which is no symbol of this market")
+            raise CommandError(f"{name} is {value!r}, expected a list")
+        for word in value:
+            if not isinstance(word, str) or word not in known:
+                raise CommandError(f"{name} has {word!r}, which is no {what}")
         return tuple(value)
 
     def symbol(self, name: str, known: Container[str]) -> str:
         """One known symbol."""
+        return self.choice(name, known, "symbol of this market")
+
+    def choice(self, name: str, known: Container[str], what: str) -> str:
+        """One known word, a `what`."""
         value = self._take(name, MISSING)
         if not isinstance(value, str) or value not in known:
-            raise CommandError(f"{name} is {value!r}, which is no symbol of this market")
+            raise CommandError(f"{name} is {value!r}, which is no {what}")
         return value
 
     def has(self, name: str) -> bool:

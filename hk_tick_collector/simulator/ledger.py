@@ -8,7 +8,7 @@ heard of.
 
     {"k":"day","date":…,"symbols":n,"seed":…}          a market begins
     {"k":"t","s":symbol,"q":seq,"ts":ms,"p":price,"v":volume,"o":turnover,"d":direction,"y":type}    a trade was made
-    {"k":"u","s":…,"q":…,"why":"upstream"|"down"|"restart"}    OpenD never got it, or has it no more
+    {"k":"u","s":…,"q":…,"why":"upstream"|"down"|"restart"|"withheld"}    OpenD never got it, or has it no more
     {"k":"r","s":…,"q":…,"p":…,"v":…,"o":…}            the same sequence was sent again, with this content
     {"k":"l","s":…,"q":…}                              its push was dropped on purpose
     {"k":"f","fault":…,"at":epoch s,"n":…,…}           a fault, and how much it touched

@@ -44,6 +44,7 @@ class DayPlan:
         seed: the same one gives the same day.
         ticks_per_day: of all symbols, auctions included; a half day makes as many, in less time.
         ordinals: what the sequences' low halves look like; see `tape`.
+        uncounted: types of ticks that are not in the totals.
     """
 
     date: dt.date
@@ -52,10 +53,17 @@ class DayPlan:
     seed: int
     ticks_per_day: int
     ordinals: Ordinals = "contiguous"
+    uncounted: frozenset[int] = frozenset()
 
 
 def day_plan(
-    date: dt.date, symbols: Sequence[str], *, seed: int, ticks_per_day: int, ordinals: Ordinals = "contiguous"
+    date: dt.date,
+    symbols: Sequence[str],
+    *,
+    seed: int,
+    ticks_per_day: int,
+    ordinals: Ordinals = "contiguous",
+    uncounted: frozenset[int] = frozenset(),
 ) -> DayPlan:
     """A plan whose length is the calendar's.
 
@@ -67,7 +75,7 @@ def day_plan(
         raise ConfigError(f"{date} is no trade date in Hong Kong")
     if ticks_per_day < 1:
         raise ConfigError(f"{ticks_per_day} ticks a day, expected at least 1")
-    return DayPlan(date, kind is DayKind.MORNING, tuple(symbols), seed, ticks_per_day, ordinals)
+    return DayPlan(date, kind is DayKind.MORNING, tuple(symbols), seed, ticks_per_day, ordinals, uncounted)
 
 
 class Market(Tape, ABC):
@@ -117,7 +125,7 @@ class MarketDay(Market):
 
     def __init__(self, plan: DayPlan, *, start_ts_ms: int | None = None) -> None:
         """`start_ts_ms`: UTC epoch milliseconds; the day's 09:00 if not given."""
-        super().__init__(plan.symbols, seed=plan.seed, ordinals=plan.ordinals)
+        super().__init__(plan.symbols, seed=plan.seed, ordinals=plan.ordinals, uncounted=plan.uncounted)
         self.plan = plan
         self._midnight_sec = sessions.midnight_sec(plan.date)
         self._close_sec = sessions.close_sec(half_day=plan.half_day)
@@ -219,14 +227,21 @@ class FlatMarket(Market):
     """An even stream that never closes, for runs by the wall clock: `rate` ticks a second, with a day's usual skew.
 
     A tick bears the second in which it was due, even if it is asked for later. Totals and ordinals begin anew at each
-    Hong Kong midnight.
+    Hong Kong midnight, whether there are trades or not.
     """
 
     def __init__(
-        self, symbols: Sequence[str], *, seed: int, rate: float, start_ts_ms: int, ordinals: Ordinals = "contiguous"
+        self,
+        symbols: Sequence[str],
+        *,
+        seed: int,
+        rate: float,
+        start_ts_ms: int,
+        ordinals: Ordinals = "contiguous",
+        uncounted: frozenset[int] = frozenset(),
     ) -> None:
         """`rate`: ticks a second over all symbols; ConfigError unless it is above zero."""
-        super().__init__(symbols, seed=seed, ordinals=ordinals)
+        super().__init__(symbols, seed=seed, ordinals=ordinals, uncounted=uncounted)
         if not rate > 0:
             raise ConfigError(f"rate of {rate} ticks a second, expected more than 0")
         self.rate = rate
@@ -247,13 +262,18 @@ class FlatMarket(Market):
             second = int(self.start_ts_ms + (self._made + 1) * 1000 / self.rate) // 1000
             # At least one: the two roundings, of the tick's time and of the second's last tick, need not agree.
             n = max(1, min(due, self._due(second * 1000 + 999)) - self._made)
-            if self._date_of(second) != self._date:
-                self._date = self._date_of(second)
-                self._new_day(second)
+            self.come_to(second * 1000)
             time = sessions.hk_time(second)
             made += [self._trade(book, second, time) for book in self._pick(n)]
             self._made += n
         return made
+
+    def come_to(self, ts_ms: int) -> None:
+        """Time has come to `ts_ms`: in another day than before that one begins. Never goes back."""
+        second = ts_ms // 1000
+        if self._date_of(second) > self._date:
+            self._date = self._date_of(second)
+            self._new_day(second)
 
     def skip_to(self, ts_ms: int) -> None:
         """Go on from `ts_ms`."""

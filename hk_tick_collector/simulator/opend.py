@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 # After it has lost the exchange OpenD makes good at most so many ticks a symbol (published).
 MADE_GOOD_MAX = 50
 
+WITHHELD = "withheld"  # why a trade is unreachable that nothing but a command has kept from OpenD
+
 
 class Upstream(Enum):
     """Whether ticks of the exchange reach OpenD."""
@@ -139,6 +141,7 @@ class SimulatedOpenD:
             ticks = self.market.ticks_until(now_ms)
             if ticks:
                 self.tell(self.make_known(ticks))
+        self.market.come_to(now_ms)
         self.ledger.flush_due()
 
     def pause(self) -> None:
@@ -156,6 +159,8 @@ class SimulatedOpenD:
         """Write ticks of the exchange down, receive them (or not), and give the pushes that they are worth."""
         self.counters.made += len(ticks)
         self.ledger.ticks(ticks)
+        if self.shaper.withhold is not None:
+            ticks = self._not_withheld(ticks)
         self.ledger.flush()  # before anybody hears of them
         if self.upstream is Upstream.UP:
             return self.receive(ticks, PushDataType.REALTIME)
@@ -164,11 +169,20 @@ class SimulatedOpenD:
                 missed = self._outage.missed.setdefault(tick.symbol, deque())
                 missed.append(tick)
                 if len(missed) > MADE_GOOD_MAX:
-                    self.unreachable(missed.popleft(), Upstream.LOST)
+                    self.unreachable(missed.popleft(), Upstream.LOST.value)
         else:
             for tick in ticks:
-                self.unreachable(tick, self.upstream)
+                self.unreachable(tick, self.upstream.value)
         return []
+
+    def _not_withheld(self, ticks: Sequence[MadeTick]) -> list[MadeTick]:
+        heard = []
+        for tick in ticks:
+            if self.shaper.withholds(tick):
+                self.unreachable(tick, WITHHELD)
+            else:
+                heard.append(tick)
+        return heard
 
     def receive(self, ticks: Iterable[MadeTick], kind: PushDataType) -> list[Push]:
         """Put ticks into the cache, and give their pushes, in order."""
@@ -201,10 +215,10 @@ class SimulatedOpenD:
             by_symbol.setdefault(symbol, []).append(entry)
         return [Push(symbol, self._bodies.body(symbol, some)) for symbol, some in by_symbol.items()]
 
-    def unreachable(self, tick: MadeTick, why: Upstream) -> None:
+    def unreachable(self, tick: MadeTick, why: str) -> None:
         """Write down that OpenD never had a tick, or has it no more, so that no client can be blamed."""
         self.counters.unreachable += 1
-        self.ledger.note("u", s=tick.symbol, q=tick.seq, why=why.value)
+        self.ledger.note("u", s=tick.symbol, q=tick.seq, why=why)
 
     # ---- the clients' side
 
@@ -311,7 +325,7 @@ class SimulatedOpenD:
         missed, self._outage = self._outage.missed, _Outage()
         for ticks in missed.values():
             for tick in ticks:
-                self.unreachable(tick, Upstream.LOST)
+                self.unreachable(tick, Upstream.LOST.value)
 
     def forget(self) -> int:
         """Empty the caches. Ticks that had not been pushed to anybody can't be had any more; how many they are."""

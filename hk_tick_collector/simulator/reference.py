@@ -11,7 +11,7 @@ from time import time
 from typing import TYPE_CHECKING, Final
 
 from hk_tick_collector.errors import BadTickError
-from hk_tick_collector.hktime import HK
+from hk_tick_collector.hktime import HK, hk_date
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.messages import security_of, symbol_of
 from hk_tick_collector.simulator.calendar import trade_dates
@@ -32,6 +32,8 @@ _MARKET_CLOSED = 6  # Qot_Common.QotMarketState; the markets that are not simula
 _PROGRAM_READY = 10  # Common.ProgramStatusType
 _CODES_MAX = 400  # of one snapshot or market-state call
 _LISTED = "2000-01-03"
+_CLOSING_PRINT = dt.time(16, 8, 12)
+_HOLIDAYS_MAX = 14  # days; Lunar New Year with its weekends has fewer
 
 # Plates: their members are taken from the universe, busiest first.
 _PLATES: Final[dict[str, slice]] = {
@@ -108,12 +110,15 @@ def get_basic_qot(opend: SimulatedOpenD, client: Receiver, c2s: pb.Qot_GetBasicQ
 def get_security_snapshot(
     opend: SimulatedOpenD, _client: Receiver, c2s: pb.Qot_GetSecuritySnapshot.C2S
 ) -> pb.Qot_GetSecuritySnapshot.S2C:
-    """The day's totals by the exchange: what it made, whether OpenD received it or not."""
-    now_ms = opend.clock.now_ms
+    """The day's totals by the exchange: what it made, whether OpenD received it or not.
+
+    The time is of the last trade. Of a symbol that has not traded it is of a day before, whose totals are over.
+    """
+    before_ms = _last_close_ms(opend.clock.now_ms)
     symbols = _known_symbols(opend, c2s.securityList)
     return pb.Qot_GetSecuritySnapshot.S2C(
         snapshotList=[
-            pb.Qot_GetSecuritySnapshot.Snapshot(basic=_snapshot(symbol, opend.names[symbol], totals, now_ms))
+            pb.Qot_GetSecuritySnapshot.Snapshot(basic=_snapshot(symbol, opend.names[symbol], totals, before_ms))
             for symbol, totals in ((symbol, opend.market.totals(symbol)) for symbol in symbols)
         ]
     )
@@ -185,7 +190,15 @@ def _known_symbols(opend: SimulatedOpenD, securities: Sequence[pb.Security]) -> 
     return [known_symbol(opend, security) for security in securities]
 
 
-def _snapshot(symbol: str, name: str, totals: Totals, now_ms: int) -> pb.Qot_GetSecuritySnapshot.SnapshotBasicData:
+def _last_close_ms(now_ms: int) -> int:
+    """When the trade date before today's ended."""
+    today = hk_date(now_ms)
+    date = trade_dates(today - dt.timedelta(days=_HOLIDAYS_MAX), today - dt.timedelta(days=1))[-1][0]
+    return int(dt.datetime.combine(date, _CLOSING_PRINT, HK).timestamp()) * 1000
+
+
+def _snapshot(symbol: str, name: str, totals: Totals, before_ms: int) -> pb.Qot_GetSecuritySnapshot.SnapshotBasicData:
+    at_ms = before_ms if totals.last_ts_ms is None else totals.last_ts_ms
     return pb.Qot_GetSecuritySnapshot.SnapshotBasicData(
         security=_security(symbol),
         type=_SECURITY_TYPE_STOCK,
@@ -193,7 +206,7 @@ def _snapshot(symbol: str, name: str, totals: Totals, now_ms: int) -> pb.Qot_Get
         listTime=_LISTED,
         lotSize=totals.lot_size,
         priceSpread=0.01,
-        updateTime=hk_time(now_ms),
+        updateTime=hk_time(at_ms),
         highPrice=totals.high,
         openPrice=totals.open,
         lowPrice=totals.low,
@@ -202,7 +215,7 @@ def _snapshot(symbol: str, name: str, totals: Totals, now_ms: int) -> pb.Qot_Get
         volume=totals.volume,
         turnover=totals.turnover,
         turnoverRate=0.0,
-        updateTimestamp=now_ms / 1000,
+        updateTimestamp=at_ms / 1000,
         name=name,
     )
 

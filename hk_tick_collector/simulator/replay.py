@@ -18,7 +18,7 @@ from hk_tick_collector.opend.messages import DecodeError, parse_tickers, symbol_
 from hk_tick_collector.simulator import sessions
 from hk_tick_collector.simulator.calendar import DayKind, day_kind
 from hk_tick_collector.simulator.market import Market
-from hk_tick_collector.simulator.tape import MadeTick, Totals
+from hk_tick_collector.simulator.tape import AUTO_MATCH, MadeTick, Totals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,8 +32,8 @@ class ReplayMarket(Market):
         start_ts_ms: when the first record was received, UTC epoch ms; the simulated clock begins there.
     """
 
-    def __init__(self, journal: Path) -> None:
-        """Look the journal through once, for its symbols.
+    def __init__(self, journal: Path, *, uncounted: frozenset[int] = frozenset()) -> None:
+        """Look the journal through once, for its symbols; `uncounted` types of ticks are not in its totals.
 
         Raises:
             ConfigError: there is no journal, or no push in it.
@@ -48,10 +48,12 @@ class ReplayMarket(Market):
                 counts[tick.symbol] = counts.get(tick.symbol, 0) + 1
         if first is None or not counts:
             raise ConfigError(f"the journal in {journal} has no ticker push")
-        super().__init__(sorted(counts, key=lambda symbol: -counts[symbol]), seed=0, ordinals="contiguous")
+        super().__init__(
+            sorted(counts, key=lambda symbol: -counts[symbol]), seed=0, ordinals="contiguous", uncounted=uncounted
+        )
         self.start_ts_ms = first.recv_ts_ms
         self._seen: set[tuple[str, int]] = set()
-        self._totals = {symbol: Totals(0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 1) for symbol in counts}
+        self._totals = {symbol: Totals(0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 1, None) for symbol in counts}
         self._records = _pushed(journal)
         self._next = next(self._records, None)
 
@@ -68,7 +70,8 @@ class ReplayMarket(Market):
                 key = (tick.symbol, tick.seq)
                 if key not in self._seen:
                     self._seen.add(key)
-                    self._totals[tick.symbol] = _added(self._totals[tick.symbol], tick)
+                    counts = tick.tick_type not in self._uncounted
+                    self._totals[tick.symbol] = _added(self._totals[tick.symbol], tick, counts=counts)
                     made.append(tick)
             self._next = next(self._records, None)
         return made
@@ -91,9 +94,19 @@ class ReplayMarket(Market):
             raise ValueError(f"symbol {symbol!r} is not in this journal")
         return self._totals[symbol]
 
-    def make(self, symbol: str, ts_ms: int, *, price: float | None = None, volume: int | None = None) -> MadeTick:
+    def make(
+        self,
+        symbol: str,
+        ts_ms: int,
+        *,
+        price: float | None = None,
+        volume: int | None = None,
+        tick_type: int = AUTO_MATCH,
+    ) -> MadeTick:
         """Not to be had: a recorded market has only what was recorded. ValueError."""
-        raise ValueError(f"a replayed journal makes no tick of its own ({symbol} at {ts_ms}, {price}, {volume})")
+        raise ValueError(
+            f"a replayed journal makes no tick of its own ({symbol} at {ts_ms}, {price}, {volume}, {tick_type})"
+        )
 
     def burst(self, ticks: int, ts_ms: int, symbols: Sequence[str] = ()) -> list[MadeTick]:
         """Not to be had either. ValueError."""
@@ -121,14 +134,15 @@ def _ticks(body: bytes) -> Iterator[MadeTick]:
         return
 
 
-def _added(totals: Totals, tick: MadeTick) -> Totals:
-    """The totals after one more tick."""
+def _added(totals: Totals, tick: MadeTick, *, counts: bool) -> Totals:
+    """The totals after one more tick, and whether its type counts in them."""
     return totals._replace(
-        volume=totals.volume + tick.volume,
-        turnover=totals.turnover + tick.turnover,
+        volume=totals.volume + tick.volume * counts,
+        turnover=totals.turnover + tick.turnover * counts,
         last_price=tick.price,
         open=totals.open or tick.price,
         high=max(totals.high, tick.price),
         low=min(totals.low or tick.price, tick.price),
         ticks=totals.ticks + 1,
+        last_ts_ms=tick.ts_ms,
     )

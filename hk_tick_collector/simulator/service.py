@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hk_tick_collector.errors import ConfigError
-from hk_tick_collector.hktime import HK
+from hk_tick_collector.hktime import HK, hk_date
 from hk_tick_collector.simulator.clock import MarketClock
 from hk_tick_collector.simulator.control import Control
 from hk_tick_collector.simulator.faults import Faults
@@ -50,6 +50,7 @@ class SimulatorSettings:
         ticks_per_day: of the simulated day, over all symbols.
         rate: ticks a second of the stream by the wall clock.
         ordinals: what sequences look like; see `tape`.
+        uncounted: types of ticks that are not in the exchange's totals.
         hold: make no tick until somebody has subscribed, or `resume`.
         pump_ms: how often ticks are made and pushed.
         host: the address to listen on.
@@ -68,6 +69,7 @@ class SimulatorSettings:
     ticks_per_day: int = 1_000_000
     rate: float = 100.0
     ordinals: Ordinals = "contiguous"
+    uncounted: frozenset[int] = frozenset()
     hold: bool = False
     pump_ms: int = 20
     host: str = "127.0.0.1"
@@ -83,7 +85,7 @@ async def serve(settings: SimulatorSettings, announce: Callable[[dict[str, Any]]
         ConfigError: the settings do not go together, or a port or the ledger can't be had.
     """
     market, clock = _market(settings)
-    ledger = _ledger(settings, market.symbols)
+    ledger = _ledger(settings, market.symbols, clock.now_ms)
     try:
         opend = SimulatedOpenD(market, clock, ledger, settings.opend)
         if settings.hold:
@@ -161,7 +163,7 @@ async def _close(server: Server) -> None:
 
 def _market(settings: SimulatorSettings) -> tuple[Market, MarketClock]:
     if settings.journal is not None:
-        replayed = ReplayMarket(settings.journal)
+        replayed = ReplayMarket(settings.journal, uncounted=settings.uncounted)
         return replayed, MarketClock(start_ts_ms=replayed.start_ts_ms, speed=settings.speed)
     if settings.date is None:
         clock = MarketClock(start_ts_ms=None, speed=1.0)
@@ -171,6 +173,7 @@ def _market(settings: SimulatorSettings) -> tuple[Market, MarketClock]:
             rate=settings.rate,
             start_ts_ms=clock.now_ms,
             ordinals=settings.ordinals,
+            uncounted=settings.uncounted,
         )
         return flat, clock
     plan = day_plan(
@@ -179,6 +182,7 @@ def _market(settings: SimulatorSettings) -> tuple[Market, MarketClock]:
         seed=settings.seed,
         ticks_per_day=settings.ticks_per_day,
         ordinals=settings.ordinals,
+        uncounted=settings.uncounted,
     )
     start_ts_ms = None
     if settings.start is not None:
@@ -187,7 +191,7 @@ def _market(settings: SimulatorSettings) -> tuple[Market, MarketClock]:
     return day, MarketClock(start_ts_ms=day.start_ts_ms, speed=settings.speed)
 
 
-def _ledger(settings: SimulatorSettings, symbols: tuple[str, ...]) -> LedgerWriter:
+def _ledger(settings: SimulatorSettings, symbols: tuple[str, ...], now_ms: int) -> LedgerWriter:
     path = settings.ledger
     try:
         if (settings.date or settings.journal) and path.exists() and path.stat().st_size:
@@ -196,7 +200,7 @@ def _ledger(settings: SimulatorSettings, symbols: tuple[str, ...]) -> LedgerWrit
         ledger = LedgerWriter(path)
     except OSError as exc:
         raise ConfigError(f"can't write the ledger {path}: {exc.strerror}") from exc
-    date = settings.date or dt.datetime.now(HK).date()
+    date = settings.date or hk_date(now_ms)
     ledger.note("day", date=date.isoformat(), symbols=len(symbols), seed=settings.seed)
     ledger.flush()
     return ledger

@@ -1,4 +1,4 @@
-"""Faults in the stream of pushes: the next n are lost, sent twice, or sent in another order.
+"""Faults in the stream of pushes: the next n are withheld, lost, sent twice, or sent in another order.
 
 A fault is *armed* with a number and is done when so many pushes have gone through it. Owns the counting, so that a test
 can wait until its fault has really happened. Never drops a tick that was not to be dropped.
@@ -11,13 +11,17 @@ from random import Random
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from hk_tick_collector.simulator.tape import MadeTick
     from hk_tick_collector.simulator.wire import Push
 
 
 class Armed:
     """One armed fault."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, symbols: frozenset[str] = frozenset(), types: frozenset[int] = frozenset()) -> None:
+        """Touch so many, of these symbols and these types only; of all where none are given."""
+        self._symbols = symbols
+        self._types = types
         self.wanted = count
         self.touched = 0
         self.done = asyncio.Event()
@@ -26,6 +30,12 @@ class Armed:
     def left(self) -> int:
         """Pushes still to be touched."""
         return self.wanted - self.touched
+
+    def is_for(self, tick: MadeTick) -> bool:
+        """Whether this trade is one of those to be touched."""
+        return not (
+            (self._symbols and tick.symbol not in self._symbols) or (self._types and tick.tick_type not in self._types)
+        )
 
     def touch(self, count: int = 1) -> None:
         """So many pushes have been touched."""
@@ -38,11 +48,22 @@ class PushShaper:
     """The armed faults, and what they do to the pushes that pass."""
 
     def __init__(self) -> None:
+        self.withhold: Armed | None = None
         self.lose: Armed | None = None
         self.duplicate: Armed | None = None
         self.reorder: Armed | None = None
         self._waiting: list[Push] = []  # collected until there are enough to be shuffled
         self._random = Random(0)
+
+    def withholds(self, tick: MadeTick) -> bool:
+        """Whether OpenD never hears of this trade. Asked once a trade."""
+        armed = self.withhold
+        if armed is None or not armed.is_for(tick):
+            return False
+        armed.touch()
+        if armed.left <= 0:
+            self.withhold = None
+        return True
 
     def loses(self) -> bool:
         """Whether the next tick is not to be pushed. Asked once a tick that somebody would get."""
@@ -62,7 +83,7 @@ class PushShaper:
 
     def disarm(self, name: str) -> list[Push]:
         """Take a fault back; the pushes that it had collected are due."""
-        assert name in {"lose", "duplicate", "reorder"}, name
+        assert name in {"withhold", "lose", "duplicate", "reorder"}, name
         setattr(self, name, None)
         due: list[Push] = []
         if name == "reorder":

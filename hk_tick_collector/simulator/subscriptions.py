@@ -35,7 +35,11 @@ class _Holding:
 
 
 class Subscriptions:
-    """The subscriptions of all connections."""
+    """The subscriptions of all connections.
+
+    Attributes:
+        quota: how many (symbol, type) pairs may be held at once; if it becomes less, what is held stays.
+    """
 
     def __init__(self, *, quota: int, linger_sec: float, hold_min_sec: float) -> None:
         """Nothing is subscribed.
@@ -45,7 +49,7 @@ class Subscriptions:
             linger_sec: for how long a pair counts after its last holder's connection has gone.
             hold_min_sec: unsubscribing sooner after subscribing is refused.
         """
-        self._quota = quota
+        self.quota = quota
         self._linger_sec = linger_sec
         self._hold_min_sec = hold_min_sec
         self._holdings: dict[Key, _Holding] = {}
@@ -58,7 +62,7 @@ class Subscriptions:
 
     def remaining(self, now: float) -> int:
         """Quota left."""
-        return max(0, self._quota - self.used(now))
+        return max(0, self.quota - self.used(now))
 
     def connections(self) -> list[int]:
         """The connections that have subscribed to something."""
@@ -78,7 +82,7 @@ class Subscriptions:
         wanted = list(dict.fromkeys(keys))
         self._forget_lingered(now)
         new = sum(key not in self._holdings for key in wanted)
-        left = self._quota - len(self._holdings)
+        left = self.quota - len(self._holdings)
         if new > left:
             raise CallRefusedError(f"Subscription quota is not enough: {new} needed, {max(0, left)} remaining")
         own = self._of_conn.setdefault(conn_id, set())

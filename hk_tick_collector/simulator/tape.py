@@ -23,6 +23,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from hk_tick_collector.errors import ConfigError
+from hk_tick_collector.schema import TICK_TYPES
 from hk_tick_collector.simulator.prices import spread_mil, step_down_mil, step_up_mil
 from hk_tick_collector.simulator.sessions import hk_time
 from hk_tick_collector.simulator.universe import listing
@@ -46,6 +47,8 @@ INTER_NON_AUTO_MATCH: Final = 5
 ODD_LOT: Final = 6
 AUCTION: Final = 7
 OVERSEAS: Final = 31
+
+TYPES: Final = {name: number for number, name in TICK_TYPES.items()}
 
 # Of the trades, the ordinary ones by side, then everything that is not an automatic match of board lots.
 _BUYS = 0.46
@@ -94,7 +97,8 @@ class Totals(NamedTuple):
     """A symbol's day so far, as a snapshot tells it: what was made, whoever received it.
 
     Volume in shares, turnover and prices in Hong Kong dollars. Before the first trade `last_price` is the previous
-    close, and open, high and low are 0. `ticks` counts trades; `lot_size` is in shares.
+    close, and open, high and low are 0. `ticks` counts trades; `lot_size` is in shares. `last_ts_ms` is when the last
+    trade was, also one of a day before; None: there was none.
     """
 
     volume: int
@@ -106,6 +110,7 @@ class Totals(NamedTuple):
     prev_close: float
     ticks: int
     lot_size: int
+    last_ts_ms: int | None
 
 
 @dataclass(slots=True)
@@ -120,6 +125,7 @@ class Book:
     high_end: int
     ordinal: int = 0
     stamp_sec: int = 0
+    last_sec: int | None = None
     ticks: int = 0
     volume: int = 0
     turnover: int = 0
@@ -138,14 +144,17 @@ class Book:
 class Tape:
     """Makes trades on demand, for a fixed set of symbols, busiest first."""
 
-    def __init__(self, symbols: Sequence[str], *, seed: int, ordinals: Ordinals) -> None:
-        """Raises ConfigError if there is no symbol, or one is named twice."""
+    def __init__(
+        self, symbols: Sequence[str], *, seed: int, ordinals: Ordinals, uncounted: frozenset[int] = frozenset()
+    ) -> None:
+        """`uncounted` types of ticks are not in the totals. ConfigError: there is no symbol, or one is named twice."""
         self.symbols = tuple(symbols)
         if not self.symbols or len(set(self.symbols)) < len(self.symbols):
             raise ConfigError(
                 f"{len(set(self.symbols))} different symbols of {len(self.symbols)}, expected all, and one"
             )
         self._ordinals = ordinals
+        self._uncounted = uncounted
         self._trades = random.Random(f"{seed}:trades")
         self._random = self._trades.random
         self._picks = random.Random(f"{seed}:picks")
@@ -167,9 +176,21 @@ class Tape:
             prev_close=book.prev_close / 1000,
             ticks=book.ticks,
             lot_size=book.lot_size,
+            last_ts_ms=None if book.last_sec is None else book.last_sec * 1000,
         )
 
-    def make(self, symbol: str, ts_ms: int, *, price: float | None = None, volume: int | None = None) -> MadeTick:
+    def come_to(self, ts_ms: int) -> None:
+        """Time has come to `ts_ms`, also where nothing trades. To a market of one day that means nothing."""
+
+    def make(
+        self,
+        symbol: str,
+        ts_ms: int,
+        *,
+        price: float | None = None,
+        volume: int | None = None,
+        tick_type: int = AUTO_MATCH,
+    ) -> MadeTick:
         """One trade out of turn, at `ts_ms` (its second counts). A given price may be off the spread table.
 
         Raises:
@@ -181,7 +202,8 @@ class Tape:
         shares = book.lot_size if volume is None else volume
         if price_mil <= 0 or shares <= 0:
             raise ValueError(f"price {price} and volume {volume}, expected both to be above zero")
-        return self._print(book, second, hk_time(second), price_mil, shares, NEUTRAL, AUTO_MATCH)
+        self.come_to(ts_ms)
+        return self._print(book, second, hk_time(second), price_mil, shares, NEUTRAL, tick_type)
 
     def burst(self, ticks: int, ts_ms: int, symbols: Sequence[str] = ()) -> list[MadeTick]:
         """So many trades out of turn, at once, over the given symbols alike, or over all with the usual skew.
@@ -190,6 +212,7 @@ class Tape:
             ValueError: a symbol that this market has not.
         """
         some = [self._book(symbol) for symbol in symbols]
+        self.come_to(ts_ms)
         books = self._picks.choices(some, k=ticks) if some else self._pick(ticks)
         second = ts_ms // 1000
         time = hk_time(second)
@@ -260,9 +283,11 @@ class Tape:
         elif price < book.low:
             book.low = price
         book.last = price
+        book.last_sec = second
         book.ticks += 1
-        book.volume += volume
-        book.turnover += turnover
+        if tick_type not in self._uncounted:
+            book.volume += volume
+            book.turnover += turnover
         return MadeTick(
             book.symbol,
             self._sequence(book, second),

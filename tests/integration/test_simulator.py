@@ -15,8 +15,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from support.raw_client import RawClient
 from support.simulator_process import COMMAND, SimulatorProcess
+from support.trading_time import JumpingClock
 
 from hk_tick_collector.errors import RemoteProtocolError
+from hk_tick_collector.hktime import hk_day, parse_time
 from hk_tick_collector.opend import frames, messages
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.crypto import PacketEncAlgo, RsaKey
@@ -80,6 +82,12 @@ def _sub(symbols: tuple[str, ...], types: tuple[int, ...] = (4,), **fields: bool
 
 def _fault_lines(sim: SimulatorProcess, fault: str) -> list[dict[str, Any]]:
     return [line for line in sim.ledger().faults if line["fault"] == fault]
+
+
+def _snapshots(client: RawClient, *symbols: str) -> list[pb.Qot_GetSecuritySnapshot.SnapshotBasicData]:
+    body = messages.get_security_snapshot(list(symbols))
+    reply = cast("pb.Qot_GetSecuritySnapshot.Response", client.call(ProtoId.QOT_GET_SECURITY_SNAPSHOT, body))
+    return [snapshot.basic for snapshot in reply.s2c.snapshotList]
 
 
 # ---- calls
@@ -365,17 +373,46 @@ def test_snapshot_totals_equal_what_was_made(start: StartSimulator) -> None:
     sim = start(*QUIET)
     sim.command("burst", ticks=500, symbols=[TENCENT])
     ticks = [content for (symbol, _), content in sim.ledger().ticks.items() if symbol == TENCENT]
-    body = pb.Qot_GetSecuritySnapshot.Request(
-        c2s=pb.Qot_GetSecuritySnapshot.C2S(securityList=_securities(TENCENT, HSBC))
-    ).SerializeToString()
     with RawClient(sim.port) as client:
-        reply = cast("pb.Qot_GetSecuritySnapshot.Response", client.call(ProtoId.QOT_GET_SECURITY_SNAPSHOT, body))
-    tencent, hsbc = (snapshot.basic for snapshot in reply.s2c.snapshotList)
+        tencent, hsbc = _snapshots(client, TENCENT, HSBC)
     assert tencent.volume == sum(tick.volume for tick in ticks)
     assert tencent.turnover == pytest.approx(sum(tick.turnover for tick in ticks))
     prices = [tick.price for tick in ticks]
     assert (tencent.highPrice, tencent.lowPrice, tencent.curPrice) == (max(prices), min(prices), prices[-1])
     assert (hsbc.volume, hsbc.security.code) == (0, "00005")
+    assert parse_time(tencent.updateTime).ms == ticks[-1].ts_ms == tencent.updateTimestamp * 1000
+    assert hk_day(parse_time(hsbc.updateTime).ms) < hk_day(ticks[0].ts_ms)  # it has not traded
+
+
+def test_totals_can_leave_out_types_of_ticks(start: StartSimulator) -> None:
+    """With `--totals-without` the trades are pushed as ever, and the snapshot's volume does not know of them."""
+    sim = start(*QUIET, "--totals-without", "ODD_LOT, OVERSEAS")
+    with RawClient(sim.port) as client:
+        client.subscribe([TENCENT])
+        for tick_type in ("ODD_LOT", "AUTO_MATCH", "OVERSEAS"):
+            sim.command("tick", symbol=TENCENT, type=tick_type, volume=700)
+        client.until(lambda: len(client.ticks) == 3)
+        (tencent,) = _snapshots(client, TENCENT)
+    assert (tencent.volume, tencent.turnover) == (700, client.ticks[1].turnover)
+
+
+def test_totals_begin_anew_at_midnight(tmp_path: Path) -> None:
+    """By the simulator's clock, without a trade; the snapshot's time stays that of the last one."""
+    clock = JumpingClock(tmp_path, "2026-12-24 11:59:00")
+    with SimulatorProcess(tmp_path, *QUIET, env=clock.env) as sim, RawClient(sim.port) as client:
+        sim.command("tick", symbol=TENCENT)
+        before, never = _snapshots(client, TENCENT, HSBC)
+        sim.command("pause")  # or the half day is made up for
+        clock.jump_to("2026-12-25 00:40:00")
+        sim.wait_for(lambda stats: stats["sim_time"].startswith("2026-12-25 00:40"))
+        (after,) = _snapshots(client, TENCENT)
+        sim.command("tick", symbol=TENCENT)
+        (traded,) = _snapshots(client, TENCENT)
+    assert before.updateTime.startswith("2026-12-24 11:59")
+    assert never.updateTime == "2026-12-23 16:08:12"
+    assert (before.volume > 0, after.volume, after.turnover) == (True, 0, 0)
+    assert after.updateTime == before.updateTime
+    assert (traded.volume, traded.updateTime[:16]) == (before.volume, "2026-12-25 00:40")
 
 
 def test_basic_quotes_need_their_own_subscription(flat: SimulatorProcess) -> None:
@@ -677,6 +714,7 @@ def test_it_stops_cleanly(start: StartSimulator, how: str) -> None:
         (("--now", "--start", "09:00"), "--start is for a simulated day"),
         (("--now", "--symbols", "US.AAPL"), "--symbols has 'US.AAPL', expected"),
         (("--now", "--symbols", "0"), "0 symbols asked for"),
+        (("--now", "--totals-without", "ODD"), "--totals-without has 'ODD', expected types of ticks"),
         (("--now", "--rsa-key", "/nowhere"), "can't read --rsa-key /nowhere: No such file"),
         (("--now", "--ledger", "/nowhere/x"), "can't write the ledger /nowhere/x: No such file"),
     ],
@@ -872,6 +910,58 @@ def test_lose_keeps_ticks_from_being_pushed(start: StartSimulator) -> None:
         assert sim.ledger().lost == {(TENCENT, seq) for seq in made[:5]}
         assert [tick.seq for tick in client.get_ticker(TENCENT)] == made
         assert [line["n"] for line in _fault_lines(sim, "lose")] == [5]
+
+
+def test_withhold_keeps_trades_from_opend(start: StartSimulator) -> None:
+    """Of the symbols and types asked for: made and in the totals, but never pushed, and not in the cache."""
+    sim = start(*QUIET)
+    with RawClient(sim.port) as client:
+        client.subscribe([TENCENT, HSBC])
+        armed = sim.command("withhold", n=2, symbols=[TENCENT], types=["ODD_LOT"], wait=False)
+        assert armed == {"ok": True, "n": 0, "armed": 2}
+        made = [
+            sim.command("tick", symbol=symbol, type=tick_type)["seq"]
+            for symbol, tick_type in [
+                (HSBC, "ODD_LOT"), (TENCENT, "ODD_LOT"), (TENCENT, "AUTO_MATCH"), (TENCENT, "ODD_LOT"),
+                (TENCENT, "ODD_LOT"),
+            ]
+        ]  # fmt: skip
+        heard = [made[0], made[2], made[4]]
+        client.until(lambda: len(client.ticks) == 3)
+        assert [tick.seq for tick in client.ticks] == heard
+        assert [tick.seq for tick in client.get_ticker(TENCENT)] == heard[1:]
+        (tencent,) = _snapshots(client, TENCENT)
+    ledger = sim.ledger()
+    assert ledger.unreachable == {(TENCENT, made[1]): "withheld", (TENCENT, made[3]): "withheld"}
+    assert [line["n"] for line in _fault_lines(sim, "withhold")] == [2]
+    assert tencent.volume == sum(tick.volume for (symbol, _), tick in ledger.ticks.items() if symbol == TENCENT)
+
+
+def test_what_is_withheld_in_an_outage_is_not_made_good(start: StartSimulator) -> None:
+    """OpenD makes good what it missed, but for the trade that nobody ever tells it."""
+    sim = start(*QUIET)
+    with RawClient(sim.port) as client:
+        client.subscribe([TENCENT])
+        assert sim.command("outage", sec=0.3)["n"] == 1
+        sim.command("burst", ticks=5, symbols=[TENCENT])
+        sim.command("withhold", n=1, wait=False)
+        sim.command("burst", ticks=5, symbols=[TENCENT])
+        client.until(lambda: len(client.ticks) == 9)
+    assert list(sim.ledger().unreachable.values()) == ["withheld"]
+
+
+def test_a_smaller_quota_takes_nothing_away(start: StartSimulator) -> None:
+    """What is subscribed stays; for more there is no room until the quota is there again."""
+    sim = start(*QUIET)
+    with RawClient(sim.port) as client:
+        client.subscribe([TENCENT])
+        sim.command("quota", n=1)
+        with pytest.raises(RefusedError, match="quota"):
+            client.subscribe([HSBC])
+        sim.command("quota", n=2)
+        client.subscribe([HSBC])
+        sim.command("burst", ticks=20, symbols=[TENCENT, HSBC])
+        client.until(lambda: len(client.ticks) == 20)
 
 
 def test_duplicate_sends_pushes_twice(start: StartSimulator) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import random
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -43,6 +44,21 @@ def _clock(tick: MadeTick) -> str:
 def test_a_day_has_exactly_its_ticks(date: dt.date, ticks: int) -> None:
     """Auctions included, on whole and half days, however few."""
     assert len(_whole_day(_plan(date, ticks=ticks))) == ticks
+
+
+def test_types_can_be_left_out_of_the_totals() -> None:
+    """Odd lots are made as ever, and volume and turnover don't know of them."""
+    plan = replace(_plan(), uncounted=frozenset({ODD_LOT}))
+    market = MarketDay(plan)
+    ticks = market.ticks_until(market.end_ts_ms)
+    assert ticks == _whole_day(_plan())
+    odd = [tick for tick in ticks if tick.tick_type == ODD_LOT]
+    counted = [tick for tick in ticks if tick.tick_type != ODD_LOT]
+    assert odd
+    all_totals = [market.totals(symbol) for symbol in plan.symbols]
+    assert sum(totals.volume for totals in all_totals) == sum(tick.volume for tick in counted)
+    assert sum(totals.turnover for totals in all_totals) == pytest.approx(sum(tick.turnover for tick in counted))
+    assert sum(totals.ticks for totals in all_totals) == len(ticks)
 
 
 def test_the_seed_makes_the_day() -> None:
@@ -247,6 +263,21 @@ def test_a_flat_market_begins_a_new_day_at_midnight() -> None:
     assert first.seq & 0xFFFFFFFF == 1
     assert market.totals("HK.00700").prev_close == last_price
     assert market.totals("HK.00700").ticks == sum(tick.symbol == "HK.00700" for tick in after)
+
+
+def test_a_flat_market_s_totals_end_at_midnight_without_a_trade() -> None:
+    """When time comes to another day, the totals are of nothing; the last trade's time stays."""
+    market = _flat(start_ts_ms=MIDNIGHT_MS - 10_000)
+    made = market.make("HK.00700", MIDNIGHT_MS - 9_000)
+    market.come_to(MIDNIGHT_MS - 1)
+    assert market.totals("HK.00700").volume == made.volume
+    market.come_to(MIDNIGHT_MS)
+    market.come_to(MIDNIGHT_MS - 1)  # clocks are set back; days are not
+    totals = market.totals("HK.00700")
+    assert (totals.volume, totals.turnover, totals.ticks) == (0, 0, 0)
+    assert totals.last_ts_ms == made.ts_ms
+    assert market.make("HK.00700", MIDNIGHT_MS).seq & 0xFFFFFFFF == 1
+    assert market.burst(1, MIDNIGHT_MS + 86_400_000)[0].seq & 0xFFFFFFFF == 1
 
 
 def test_a_flat_market_can_skip_what_was_due() -> None:
