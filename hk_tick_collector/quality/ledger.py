@@ -22,6 +22,7 @@ from hk_tick_collector.quality.continuity import (
     window_proves,
 )
 from hk_tick_collector.quality.filling import MADE_GOOD, how_it_came, mark_filled
+from hk_tick_collector.quality.recovery import take_recovered
 from hk_tick_collector.resumption import Cause, Resumption, gravest
 
 if TYPE_CHECKING:
@@ -45,9 +46,9 @@ _MEASURED = (
     "ORDER BY seq DESC LIMIT ?"
 )
 _COUNT_MADE_GOOD = "SELECT count(*) FROM ticks WHERE symbol = ? AND seq > ? AND push_data_type = ?"
+# Not the last difference: a snapshot that was ahead of its ticks would take those for explained which then never came.
 _LAST_DIFFERENCE = (
-    "SELECT volume - our_volume, our_last_seq FROM exchange_totals WHERE symbol = ? AND at_ms <= ? "
-    "ORDER BY at_ms DESC LIMIT 1"
+    "SELECT settled, settled_last_seq FROM exchange_totals WHERE symbol = ? AND at_ms <= ? ORDER BY at_ms DESC LIMIT 1"
 )
 _LAST_TOTALS = "SELECT * FROM exchange_totals WHERE symbol = ? ORDER BY at_ms DESC LIMIT 1"
 _INSERT_TOTALS = "INSERT INTO exchange_totals VALUES (?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING"
@@ -59,6 +60,7 @@ _INSERT_TRADE_DATE = (
 )
 _DOUBTS = "SELECT * FROM doubts WHERE symbol = ? ORDER BY resumed_ms"
 _INSERT_DOUBT = "INSERT INTO doubts VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING"
+_LAST_GAP_BEFORE = "SELECT max(after_seq) FROM gaps WHERE symbol = ? AND after_seq <= ?"
 _GAPS_WITHOUT_VOLUME = (
     "SELECT resumed_ms, difference_before FROM gaps WHERE symbol = ? AND state = 'open' "
     "AND evidence = 'ordinals' AND difference_before IS NOT NULL"
@@ -69,9 +71,11 @@ _TELL_VOLUME = (
 )
 _INSERT_GAP = "INSERT INTO gaps VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,'open',NULL,NULL) ON CONFLICT DO NOTHING"
 _OPEN_BY_TOTALS = (
-    "SELECT resumed_ms, cause, before_seq, after_seq FROM gaps WHERE symbol = ? AND state = 'open' "
-    "AND evidence = 'totals' AND difference_before >= ?"
+    "SELECT resumed_ms, cause, before_seq, after_seq FROM gaps g WHERE symbol = ? AND state = 'open' "
+    "AND evidence = 'totals' AND (difference_before >= ? OR missing_volume <= (SELECT sum(volume) FROM ticks t "
+    "WHERE t.symbol = g.symbol AND seq > before_seq AND seq < after_seq AND recv_ts_ms > found_ms))"
 )
+_GAPS_END = "SELECT after_seq FROM gaps WHERE symbol = ? AND resumed_ms = ? AND evidence = 'ordinals'"
 _CLOSE_BOUNDS = """
 UPDATE gaps SET (after_seq, after_ts_ms) = (
   SELECT seq, ts_ms FROM ticks WHERE symbol = gaps.symbol AND seq > ifnull(before_seq, 0) AND recv_ts_ms > resumed_ms
@@ -233,7 +237,9 @@ class Ledger:
         if not ordinals_count(measured[::-1]):
             return
         # A push that was lost just before the outage would be in the same rise of the totals: it is looked for as well.
-        first_seq = min(before_seq, doubt.compared_seq or before_seq)
+        # What is known to be missing there is another outage's.
+        ((known_seq,),) = self._all(_LAST_GAP_BEFORE, (doubt.symbol, before_seq))
+        first_seq = max(min(before_seq, doubt.compared_seq or before_seq), known_seq or 0)
         sequences = [seq for (seq,) in self._all(_BETWEEN, (doubt.symbol, first_seq, last_seq))]
         if sequences[-1:] <= [before_seq]:
             return  # nothing of this day has come since: there is no other end
@@ -289,12 +295,13 @@ class Ledger:
         rows = self._all(_LAST_TOTALS, (symbol,))
         last = TotalsRow(*rows[0]) if rows else None
         difference = totals.volume - our_volume
+        recovered = take_recovered(con, symbol, last.at_ms) if last else 0
         doubts = {doubt.resumed_ms: doubt for doubt in self._doubts(symbol)}
         pending = [(doubt.resumed_ms, doubt.difference_before) for doubt in doubts.values()]
         pending += self._all(_GAPS_WITHOUT_VOLUME, (symbol,))
         verdict = judge_totals(
-            last.settled if last else None,
-            last.difference if last else None,
+            last.settled - recovered if last else None,
+            last.difference - recovered if last else None,
             difference,
             [Pending(resumed, low) for resumed, low in sorted(pending) if low is not None],
         )
@@ -326,9 +333,9 @@ class Ledger:
         if doubted:
             first = doubted[0]
             cause = gravest(*(Cause(doubt.cause) for doubt in doubted))
-            behind = [seq for doubt in doubted if (seq := doubt.before_seq) is not None]
-            seq = max(behind, default=0)
-            after = self._all(_FIRST_BEHIND, (first.symbol, seq))
+            # A window that did not reach back may have holes of its own, as OpenD may have lost its exchange unseen.
+            # All that totals prove is that nothing went missing behind the snapshot before this one.
+            after = self._all(_FIRST_BEHIND, (first.symbol, last.our_last_seq or 0))
             # What went missing since the totals before is in this, also before the outage itself.
             known = first.before_seq is not None and first.compared_seq is not None
             begin = min(first.before_seq or 0, first.compared_seq or 0) if known else None
@@ -337,7 +344,9 @@ class Ledger:
             for doubt in doubted:
                 self._drop(doubt)
         elif rise.outages:
-            told = volume if len(rise.outages) == 1 else None  # of several together, nobody knows which had how much
+            is_shared = self._find_behind(rise.outages[-1], last, at_ms)
+            # Of several together, nobody knows which had how much.
+            told = volume if len(rise.outages) == 1 and not is_shared else None
             for resumed in rise.outages:
                 self._con.execute(_TELL_VOLUME, (told, last.symbol, resumed))
         else:
@@ -351,6 +360,25 @@ class Ledger:
             )  # fmt: skip
             after = self._all(_FIRST_BEHIND, (last.symbol, last.our_last_seq or 0))
             self._gap(doubt, after[0] if after else (None, None), None, volume, at_ms)
+
+    def _find_behind(self, resumed_ms: int, last: TotalsRow, at_ms: int) -> bool:
+        """Look for ordinals that went missing between a gap that they have shown and the totals that tell its volume.
+
+        Returns:
+            Whether there are any: then that volume is not the gap's alone.
+        """
+        begins = self._all(_GAPS_END, (last.symbol, resumed_ms))
+        if not begins or last.our_last_seq is None:
+            return False
+        hole = hole_in([seq for (seq,) in self._all(_BETWEEN, (last.symbol, begins[0][0], last.our_last_seq))])
+        if hole is None:
+            return False
+        before_ts_ms = self._ts_ms(last.symbol, hole.before_seq)
+        after = (hole.after_seq, self._ts_ms(last.symbol, hole.after_seq))
+        session = session_of(before_ts_ms or last.at_ms)
+        unknown = (str(Cause.UNKNOWN), None, session, hole.before_seq, before_ts_ms, None, None)
+        self._gap(Doubt(last.symbol, last.at_ms, *unknown), after, hole.missing, None, at_ms)
+        return True
 
     # ---- what came late
 

@@ -1,0 +1,46 @@
+"""What comes late into gaps whose volume is known: so much less is missing, whatever else goes missing meanwhile.
+
+Owns the arithmetic of differences over late ticks. The exchange's volume less ours is a level that gaps have raised one
+after the other; when one of them is filled, all levels above it fall by what came. Never marks a gap as filled.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import apsw
+
+# A gap by ordinals with a difference still waits for its volume: no level has been raised for it yet.
+_KNOWN = """
+SELECT resumed_ms, ifnull(before_seq, 0), after_seq FROM gaps
+WHERE symbol = ? AND after_seq IS NOT NULL AND (state = 'open' OR filled_ms > ?)
+AND NOT (evidence = 'ordinals' AND difference_before IS NOT NULL)
+ORDER BY before_seq, resumed_ms"""
+_CAME = "SELECT ifnull(sum(volume), 0) FROM ticks WHERE symbol = ? AND seq > ? AND seq < ? AND recv_ts_ms > ?"
+_LOWER_GAPS = (
+    "UPDATE gaps SET difference_before = difference_before - ? WHERE symbol = ? AND resumed_ms > ? "
+    "AND difference_before IS NOT NULL"
+)
+_LOWER_DOUBTS = (
+    "UPDATE doubts SET difference_before = difference_before - ? WHERE symbol = ? AND resumed_ms > ? "
+    "AND difference_before IS NOT NULL"
+)
+
+
+def take_recovered(con: apsw.Connection, symbol: str, since_ms: int) -> int:
+    """Lower all levels by what came into gaps since the last snapshot; how much that was, in shares."""
+    total = 0
+    begin = 0  # gaps may overlap; a tick counts once
+    known: list[tuple[Any, ...]] = con.execute(_KNOWN, (symbol, since_ms)).fetchall()
+    for resumed_ms, before_seq, after_seq in known:
+        rows: list[tuple[Any, ...]] = con.execute(
+            _CAME, (symbol, max(before_seq, begin), after_seq, since_ms)
+        ).fetchall()
+        came: int = rows[0][0]
+        begin = max(begin, after_seq - 1)
+        if came:
+            total += came
+            con.execute(_LOWER_GAPS, (came, symbol, resumed_ms))
+            con.execute(_LOWER_DOUBTS, (came, symbol, resumed_ms))
+    return total

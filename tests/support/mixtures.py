@@ -1,0 +1,440 @@
+"""Mixtures of faults by a seed: a recorder that goes through one after the other, and what must be true after each.
+
+A lane is one simulator and one recorder, which live on from mixture to mixture, since to start them takes longer than
+most mixtures do. Several lanes run side by side, each with another kind of ordinals, with audits or without.
+
+After each mixture every trade is stored or inside a gap, a gap's cause is that of the fault that did it, and each open
+gap has a trade in it that is not stored.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import time
+from random import Random
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from hk_tick_collector.resumption import Cause, gravest
+from hk_tick_collector.simulator.universe import universe
+from support.recorder_process import RecorderProcess, until
+from support.simulator_process import SimulatorProcess
+from support.trading_time import clock_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from hk_tick_collector.simulator.ledger import Key
+
+SYMBOLS: Final = universe(3, 0)
+ORDINALS: Final = ("contiguous", "sparse", "none")
+DISK_BYTES: Final = 160 << 20
+# Ticks are timed by the second, and what was under way when a fault began is older than it.
+SLACK_MS: Final = 2000
+BUFFER_TICKS: Final = 12_000  # more than JOURNAL_BUFFER_MB=1 holds
+DECIDED_SEC: Final = 30.0
+CALM_SEC: Final = 0.6
+
+# Why a trade is not stored, where the simulator's ledger says it.
+_CAUSE_OF = {
+    "upstream": Cause.EXCHANGE_LOST,
+    "down": Cause.OPEND_DOWN,
+    "restart": Cause.OPEND_DOWN,
+    "withheld": Cause.UNKNOWN,
+    "lost": Cause.UNKNOWN,
+}
+# OpenD itself never heard of these; the others were in its memory.
+_NEVER_HEARD = {"upstream", "down", "withheld"}
+# While these are going on, a recorder does not hear what happens to OpenD.
+_NOT_CONNECTED = {
+    *("cut", "garbage", "bad_hash", "oversize"), *("refuse", "restart", "recorder_down", "journal_full")
+}  # fmt: skip
+
+
+class GapRow(NamedTuple):
+    """A row of `gaps`."""
+
+    symbol: str
+    cause: str
+    since_ms: int | None
+    resumed_ms: int
+    before_seq: int | None
+    after_seq: int | None
+    missing: int | None
+    missing_volume: int | None
+    evidence: str
+    state: str
+
+    def covers(self, key: Key) -> bool:
+        """Whether a tick is inside its bounds."""
+        symbol, seq = key
+        return symbol == self.symbol and (self.before_seq or 0) < seq < (self.after_seq or 2**63)
+
+
+class Trade(NamedTuple):
+    """One that was made, as far as its loss goes; `why` it can be lost: by the ledger, or None."""
+
+    ts_ms: int
+    volume: int
+    why: str | None
+
+
+class Fault:
+    """One that was done. It is over when all is fetched that it had kept away."""
+
+    def __init__(self, kind: str, cause: Cause, begin_ms: int) -> None:
+        self.kind = kind
+        self.cause = cause
+        self.begin_ms = begin_ms
+        self.end_ms: int | None = None
+
+    def touches(self, begin_ms: int, end_ms: int) -> bool:
+        """Whether it was going on at some moment of that time, about."""
+        own_end_ms = end_ms if self.end_ms is None else self.end_ms
+        return self.begin_ms - SLACK_MS <= end_ms and begin_ms <= own_end_ms + SLACK_MS
+
+    def __repr__(self) -> str:
+        return f"{self.kind}({self.cause} {self.begin_ms}…{self.end_ms})"
+
+
+class Lane:
+    """A simulator and a recorder, with a disk of their own."""
+
+    def __init__(self, directory: Path, number: int) -> None:
+        """Start both, and wait until the day's beginning is proven. The number decides what they are like."""
+        directory.mkdir()
+        self._directory = directory
+        self.ordinals = ORDINALS[number % 3]
+        self.has_audits = bool(number // 3 % 2)
+        self.depth = 1000 if number in {2, 3} else 200  # a window that is passed by fewer trades saves them
+        self.log: list[str] = []
+        self._faults: list[Fault] = []
+        self._made: dict[Key, Trade] = {}  # in this mixture
+        self._trades: dict[Key, Trade] = {}  # these, and those of the mixtures before that are lost
+        self._read_to = 0
+        self._base: dict[str, int] = {}  # the last sequence of the mixtures before
+        self._lost: set[Key] = set()  # of the mixtures before
+        self._ends: list[Callable[[], None]] = []
+        self._clock = clock_of()
+        self._begin_ms = 0  # of this mixture
+        self._shift_ms = int(self._clock["CLOCK_SHIFT_SEC"]) * 1000
+        (directory / "recorder").mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", directory / "recorder"]
+        subprocess.run(mount, check=True)
+        self.sim = SimulatorProcess(
+            directory,
+            *("--now", "--hold", "--rate", "30", "--symbols", str(len(SYMBOLS)), "--no-rate-limits"),
+            *("--ordinals", self.ordinals),
+            env=self._clock,
+        )
+        self.recorder = RecorderProcess(directory, 0, SYMBOLS)
+        try:
+            self._begin()
+        except BaseException:
+            self.end()
+            raise
+
+    def _begin(self) -> None:
+        self.sim.start()
+        self.recorder = RecorderProcess(
+            self._directory,
+            self.sim.port,
+            SYMBOLS,
+            **self._clock,
+            FUTU_TOTALS_INTERVAL_SEC=0.2,
+            FUTU_POLL_ENABLED=str(self.has_audits).lower(),
+            BACKFILL_N=self.depth,
+            RECONNECT_MAX_DELAY=0.4,
+            JOURNAL_BUFFER_MB=1,
+            STOP_FLUSH_TIMEOUT_SEC=10,
+        ).start()
+        self.recorder.wait_for("backfill_done")
+        self.sim.command("burst", ticks=400)  # enough for ordinals to be measured
+        self.settle()
+
+    def end(self) -> None:
+        """End what runs, and give the disk back."""
+        self.recorder.end()
+        self.sim.stop()
+        subprocess.run(["umount", "-l", self._directory / "recorder"], check=False, capture_output=True)
+
+    # ---- a mixture
+
+    def run(self, seed: int) -> None:
+        """Go through the mixture of a seed. AssertionError with what is wrong after it."""
+        random = Random(seed)
+        self._begin_ms = self._now_ms() - 1000
+        self.log = [f"seed {seed}, {self.ordinals} ordinals, audits {self.has_audits}, depth {self.depth}"]
+        self.sim.command("resume")
+        kinds = list(_KINDS)
+        for _ in range(random.randint(2, 4)):
+            random.shuffle(kinds)
+            next(kind for kind in kinds if _KINDS[kind](self, random))
+            if ticks := random.choice([0, 20, 60, self.depth * 5 // 4, self.depth * 3 // 2]):
+                self._tell("burst", ticks=ticks, symbols=[random.choice([SYMBOLS[0], *SYMBOLS])])
+            time.sleep(random.choice([0.0, 0.1, 0.3, 1.0]))
+            if random.random() < 0.6:
+                self._finish()
+        self._finish()
+        self.settle()
+
+    def _tell(self, command: str, **fields: object) -> bool:
+        answer = self.sim.try_command(command, **fields)
+        self.log.append(f"{self._now_ms()} {command} {fields} → {answer}")
+        return bool(answer["ok"])
+
+    def _now_ms(self) -> int:
+        return time.time_ns() // 1_000_000 + self._shift_ms
+
+    def _did(self, kind: str, cause: Cause) -> None:
+        self._faults.append(Fault(kind, cause, self._now_ms()))
+
+    def _finish(self) -> None:
+        """End what does not end by itself, and wait until the recorder has everything again that it can have."""
+        while self._ends:
+            self._ends.pop()()
+        if not self.recorder.is_running:
+            self.recorder.start()
+        self.sim.wait_for(lambda stats: not stats["faults"])
+        open_faults = [fault for fault in self._faults if fault.end_ms is None]
+        if open_faults:
+            # The same stream of pushes, or a backfill after all of them: then a trade that is made now is pushed.
+            self.sim.wait_for(lambda stats: stats["subscribed"] == len(SYMBOLS))
+            time.sleep(0.1)
+            for fault in open_faults:
+                fault.end_ms = self._now_ms()
+
+    # ---- the kinds of faults; each tells whether it could be done
+
+    def _is_connected(self) -> bool:
+        return self.recorder.is_running and self.sim.stats()["subscribed"] == len(SYMBOLS)
+
+    def cut(self, random: Random) -> bool:
+        """The connection ends, in one of the ways in which they do."""
+        command: str
+        fields: dict[str, Any]
+        command, fields = random.choice(
+            [("cut", {}), ("cut", {"mid_frame": True}), ("garbage", {}), ("bad_hash", {}), ("oversize", {})]
+        )
+        self._did(command, Cause.CONNECTION_LOST)
+        return self._done(self._is_connected() and self._tell(command, **fields))
+
+    def refuse(self, random: Random) -> bool:
+        """OpenD can't be reached; it hears the exchange, or not."""
+        self._did("refuse", Cause.OPEND_DOWN)
+        sec, keeps = round(random.uniform(0.6, 1.2), 1), random.random() < 0.5
+        return self._done(self._tell("refuse", sec=sec, keep_cache=keeps))
+
+    def restart(self, random: Random) -> bool:
+        """OpenD is gone for a while and remembers nothing."""
+        self._did("restart", Cause.OPEND_DOWN)
+        return self._done(self._tell("restart", sec=round(random.uniform(0.6, 1.2), 1)))
+
+    def outage(self, random: Random) -> bool:
+        """OpenD does not hear the exchange."""
+        self._did("outage", Cause.EXCHANGE_LOST)
+        return self._done(self._tell("outage", sec=round(random.uniform(0.3, 1.2), 1)))
+
+    def kick(self, random: Random) -> bool:
+        """Another login has the quote right."""
+        self._did("kick", Cause.KICKED_OUT)
+        return self._done(self._tell("kick", sec=round(random.uniform(0.3, 1.2), 1)))
+
+    def recorder_down(self, random: Random) -> bool:
+        """The recorder is killed, or stopped, and is started again later."""
+        if not self.recorder.is_running:
+            return False
+        self._did("recorder_down", Cause.RECORDER_DOWN)
+        if random.random() < 0.7:
+            self.log.append(f"{self._now_ms()} kill")
+            self.recorder.kill_all()
+        else:
+            self.log.append(f"{self._now_ms()} stop")
+            assert self.recorder.stop() == 0
+        return True
+
+    def journal_full(self, random: Random) -> bool:
+        """No byte fits on the disk, what is held in memory is full, and then the connection ends."""
+        if random.random() < 0.5 or not self._is_connected():  # it takes long
+            return False
+        self._did("journal_full", Cause.JOURNAL_FULL)
+        self.log.append(f"{self._now_ms()} journal_full")
+        said = len(self.recorder.log_lines("journal_full"))
+        ballast = self.recorder.data_root / "ballast"
+        with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            for size in (1 << 20, 4096):
+                with contextlib.suppress(OSError):
+                    while True:
+                        file.write(bytes(size))
+        self._ends.append(ballast.unlink)
+        self.sim.command("burst", ticks=BUFFER_TICKS, paced=False)
+        self.recorder.wait_for("journal_full", said + 1)
+        return self._tell("cut")
+
+    def lose(self, random: Random) -> bool:
+        """Pushes don't come."""
+        self._calm()
+        self._did("lose", Cause.UNKNOWN)
+        return self._done(self._is_connected() and self._tell("lose", n=random.randint(1, 4), timeout_sec=3))
+
+    def withhold(self, random: Random) -> bool:
+        """Trades never reach OpenD."""
+        self._calm()
+        self._did("withhold", Cause.UNKNOWN)
+        return self._done(self._tell("withhold", n=random.randint(1, 3), timeout_sec=3))
+
+    def harmless(self, random: Random) -> bool:
+        """Pushes come twice, in another order, or again with other content: nothing is missing."""
+        command = random.choice(["duplicate", "reorder", "revise"])
+        return self._is_connected() and self._tell(command, n=random.randint(2, 6))
+
+    def _calm(self) -> None:
+        """Wait until what was before is compared with the totals: of what goes missing at once, nobody can tell why."""
+        self._finish()
+        time.sleep(CALM_SEC)
+
+    def _done(self, done: bool) -> bool:  # noqa: FBT001
+        if not done:
+            self._faults.pop()
+        return done
+
+    # ---- what must be true
+
+    def settle(self) -> None:
+        """Make no more trades, wait until each is stored or explained, and see that the ledger says nothing else."""
+        self.sim.command("pause")
+        self._read_ledger()
+
+        def decided() -> bool:
+            if self._doubts() or self._unexplained():
+                return False
+            self._lost |= self._missing()
+            self._lost -= self._stored_of(self._lost)
+            return not [gap for gap in self.gaps() if gap.state == "open" and not self._lost_in(gap)]
+
+        until(decided, self._tale, DECIDED_SEC)
+        wrong = [f"{gap}: {problem}" for gap in self.gaps() if (problem := self._problem(gap))]
+        assert not wrong, "\n".join([*wrong, self._tale()])
+        for symbol, seq in self._made:
+            self._base[symbol] = max(seq, self._base.get(symbol, 0))
+        self._made.clear()
+        self._trades = {key: self._trades[key] for key in self._lost}
+
+    def gaps(self) -> list[GapRow]:
+        """The ledger of the recorder."""
+        return [GapRow(*row) for row in self.recorder.query(f"SELECT {', '.join(GapRow._fields)} FROM gaps")]  # noqa: S608
+
+    def _doubts(self) -> list[tuple[Any, ...]]:
+        return self.recorder.query("SELECT * FROM doubts")
+
+    def _totals(self) -> list[tuple[Any, ...]]:
+        return self.recorder.query(f"SELECT * FROM exchange_totals WHERE at_ms >= {self._begin_ms}")  # noqa: S608
+
+    def _problem(self, gap: GapRow) -> str | None:
+        """What is wrong with a gap, if anything is."""
+        if gap.state == "filled":
+            return None
+        inside = self._lost_in(gap)
+        doers = set().union(*(self._doers(self._trades[key]) for key in inside))
+        begin_ms = min(self._trades[key].ts_ms for key in inside)
+        end_ms = max(self._trades[key].ts_ms for key in inside)
+        near = {fault.cause for fault in self._near(begin_ms, end_ms)}
+        graver = {cause for cause in near if any(gravest(cause, doer) is cause for doer in doers)}
+        if gap.cause not in doers | graver:
+            return f"its cause is none of {doers | graver}; {self._faults}"
+        if gap.missing is not None and not self.has_audits and gap.missing < len(inside):
+            return f"{len(inside)} are missing in it"
+        return None
+
+    def _lost_in(self, gap: GapRow) -> list[Key]:
+        return [key for key in self._lost if gap.covers(key)]
+
+    def _doers(self, trade: Trade) -> set[Cause]:
+        near = self._near(trade.ts_ms, trade.ts_ms)
+        told = _CAUSE_OF.get(trade.why or "")
+        causes = {fault.cause for fault in near}
+        if told is None:
+            return causes
+        if trade.why not in _NEVER_HEARD:  # it was in OpenD's memory: something else has kept it from being fetched
+            return causes | {told}
+        # Whoever was not there can't know why OpenD has not heard of it.
+        unseen = {fault.cause for fault in near if fault.kind in _NOT_CONNECTED and fault.cause is not told}
+        return {told, Cause.UNKNOWN} | unseen if unseen else {told}
+
+    def _near(self, begin_ms: int, end_ms: int) -> list[Fault]:
+        return [fault for fault in self._faults if fault.touches(begin_ms, end_ms + 1000)]
+
+    def _read_ledger(self) -> None:
+        """Take in what was made since the last look."""
+        self.sim.command("sync")
+        with self.sim.ledger_path.open("rb") as file:
+            file.seek(self._read_to)
+            lines = file.readlines()
+            self._read_to = file.tell()
+        for line in lines:
+            entry = json.loads(line)
+            match entry["k"]:
+                case "t":
+                    self._made[entry["s"], entry["q"]] = Trade(entry["ts"], entry["v"], None)
+                case "u" | "l":
+                    key = entry["s"], entry["q"]
+                    if key in self._made and self._made[key].why is None:
+                        self._made[key] = self._made[key]._replace(why=entry.get("why", "lost"))
+        self._trades.update(self._made)
+
+    def _missing(self) -> set[Key]:
+        """What was made in this mixture and is not stored."""
+        stored = {
+            (symbol, seq)
+            for symbol in SYMBOLS
+            for (seq,) in self.recorder.query(
+                f"SELECT seq FROM ticks WHERE symbol = '{symbol}' AND seq > {self._base.get(symbol, 0)}"  # noqa: S608
+            )
+        }
+        return self._made.keys() - stored
+
+    def _stored_of(self, keys: set[Key]) -> set[Key]:
+        found = set()
+        for symbol, seq in keys:
+            if self.recorder.query(f"SELECT 1 FROM ticks WHERE symbol = '{symbol}' AND seq = {seq}"):  # noqa: S608
+                found.add((symbol, seq))
+        return found
+
+    def _unexplained(self) -> set[Key]:
+        missing = self._missing()
+        if not missing:
+            return set()
+        gaps = self.gaps()
+        return {key for key in missing if not any(gap.covers(key) for gap in gaps)}
+
+    def _tale(self) -> str:
+        """What has happened, for who must find out."""
+        unexplained = sorted(self._unexplained())
+        return "\n".join(
+            [
+                *self.log,
+                f"faults: {self._faults[-8:]}",
+                f"unexplained: {len(unexplained)} {[(k, self._trades[k]) for k in unexplained[:5]]}",
+                f"doubts: {self._doubts()}",
+                *(str(gap) for gap in self.gaps() if gap.resumed_ms >= self._begin_ms),
+                "exchange_totals:",
+                *(str(row) for row in self._totals()),
+                f"log: {self.recorder.log_path.read_text()[-6000:]}",
+            ]
+        )
+
+
+_KINDS: Final[dict[str, Callable[[Lane, Random], bool]]] = {
+    "cut": Lane.cut,
+    "refuse": Lane.refuse,
+    "restart": Lane.restart,
+    "outage": Lane.outage,
+    "kick": Lane.kick,
+    "recorder_down": Lane.recorder_down,
+    "journal_full": Lane.journal_full,
+    "lose": Lane.lose,
+    "withhold": Lane.withhold,
+    "harmless": Lane.harmless,
+}
