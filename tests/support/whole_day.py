@@ -1,0 +1,168 @@
+"""A whole trading day in one process and in a moment: the simulated OpenD's, straight into a journal.
+
+Nothing is real but what matters: the market's trades and totals, OpenD's replies and pushes, the recorder's words in
+the journal, the writer. The day has all that a day has: auctions, a connection that is lost for some minutes, an
+exchange that OpenD loses, an audit, snapshots until after the close. One trade can be withheld from OpenD.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any, Final
+
+from hk_tick_collector.hktime import parse_time
+from hk_tick_collector.journal import DIRECTORY
+from hk_tick_collector.journal_append import Journal
+from hk_tick_collector.opend import frames, messages
+from hk_tick_collector.opend.messages import ProtoId
+from hk_tick_collector.opend.purpose import PURPOSES, Purpose
+from hk_tick_collector.resumption import EVENT, Cause, Resumption
+from hk_tick_collector.simulator import calls
+from hk_tick_collector.simulator.clock import MarketClock
+from hk_tick_collector.simulator.ledger import LedgerWriter
+from hk_tick_collector.simulator.market import MarketDay, day_plan
+from hk_tick_collector.simulator.opend import OpenDOptions, SimulatedOpenD, Upstream
+from hk_tick_collector.simulator.shaping import Armed
+from hk_tick_collector.simulator.universe import universe
+from hk_tick_collector.writer import Writer, WriterSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from hk_tick_collector.simulator.ledger import Key
+    from hk_tick_collector.simulator.tape import MadeTick, Ordinals
+
+DATE: Final = dt.date(2026, 11, 20)
+SYMBOLS: Final = tuple(universe(3, 0))
+MINUTE_MS: Final = 60_000
+SNAPSHOT_EVERY_MIN: Final = 10
+STEP_MS: Final = 10_000  # what is pushed at once
+
+
+def at(clock: str) -> int:
+    """UTC epoch ms of a Hong Kong clock time of the day."""
+    return parse_time(f"{DATE} {clock}").ms
+
+
+# By when OpenD said it: the close, and then once more, when all has come to rest.
+LAST_WORDS: Final = tuple(map(at, ("16:12:10", "16:13:10", "16:42:30")))
+LINK_LOST, LINK_BACK = at("11:00:00"), at("11:07:00")
+EXCHANGE_LOST, EXCHANGE_BACK = at("14:00:00"), at("14:09:00")
+AUDIT = at("15:00:00")
+
+
+class _Withheld(Armed):
+    """One trade of one symbol, by its sequence."""
+
+    def __init__(self, key: Key) -> None:
+        super().__init__(1)
+        self._key = key
+
+    def is_for(self, tick: MadeTick) -> bool:
+        return (tick.symbol, tick.seq) == self._key
+
+
+class WholeDay:
+    """One day's journal, from the pre-opening to the evening."""
+
+    conn_id = 1
+    wants_notices = True
+    cipher = None
+
+    def __init__(
+        self, root: Path, *, ticks: int, ordinals: Ordinals, withheld: Key | None = None, without: Iterable[int] = ()
+    ) -> None:
+        """Make the day in `root`, and store it.
+
+        Args:
+            root: DATA_ROOT.
+            ticks: of the day.
+            ordinals: what sequences are like.
+            withheld: a trade that OpenD never hears of.
+            without: types of ticks that are not in the exchange's totals.
+        """
+        self.tickers: set[str] = set()
+        self.made: list[MadeTick] = []
+        plan = day_plan(DATE, SYMBOLS, seed=3, ticks_per_day=ticks, ordinals=ordinals, uncounted=frozenset(without))
+        self._market = MarketDay(plan)
+        self._clock = MarketClock(start_ts_ms=at("08:50:00"), speed=1)
+        root.mkdir()
+        self._journal = Journal(root / DIRECTORY, segment_bytes=1 << 22, buffer_bytes=1 << 24, sync_ms=1000)
+        self._journal.start()
+        ledger = LedgerWriter(root.with_suffix(".ledger"))
+        try:
+            self._opend = SimulatedOpenD(self._market, self._clock, ledger, OpenDOptions(rate_limits=False))
+            if withheld is not None:
+                self._opend.shaper.withhold = _Withheld(withheld)
+            self._live()
+        finally:
+            ledger.close()
+            self._journal.close(10)
+        writer = Writer(WriterSettings(str(root), synchronous="NORMAL"))
+        while writer.step():
+            pass
+        writer.close()
+
+    # ---- what a connection of OpenD is to it
+
+    def send(self, data: bytes) -> None:
+        """What is pushed."""
+        self._journal.append_frames(1, self._clock.now_ms, data)
+
+    # ---- the day
+
+    def _live(self) -> None:
+        self._begin(Cause.RECORDER_DOWN, None)
+        self._ask(ProtoId.QOT_REQUEST_TRADE_DATE, messages.request_trade_date(DATE - dt.timedelta(7), DATE))
+        minutes = range(at("09:00:00"), at("16:11:00"), MINUTE_MS)
+        for now_ms in minutes:
+            self._go_to(now_ms)
+            if now_ms == LINK_LOST:
+                self._opend.leave(self)
+            elif now_ms == LINK_BACK:
+                self._begin(Cause.CONNECTION_LOST, LINK_LOST)
+            elif now_ms == EXCHANGE_LOST:
+                self._opend.upstream = Upstream.LOST
+            elif now_ms == EXCHANGE_BACK:
+                self._opend.tell(self._opend.regain_upstream()[1])
+                self._begin(Cause.EXCHANGE_LOST, EXCHANGE_LOST)
+            elif now_ms == AUDIT:
+                self._fetch(Purpose.AUDIT, 50)
+            elif (now_ms - minutes[0]) // MINUTE_MS % SNAPSHOT_EVERY_MIN == 0 and not self._is_away(now_ms):
+                self._total()
+        for now_ms in LAST_WORDS:
+            self._go_to(now_ms)
+            self._total()
+        assert self._market.done
+
+    def _is_away(self, now_ms: int) -> bool:
+        return LINK_LOST < now_ms < LINK_BACK or EXCHANGE_LOST < now_ms < EXCHANGE_BACK
+
+    def _go_to(self, now_ms: int) -> None:
+        while self._clock.now_ms < now_ms:
+            self._clock._simulated_ms = float(min(now_ms, self._clock.now_ms + STEP_MS))
+            ticks = self._market.ticks_until(self._clock.now_ms)
+            self.made += ticks
+            self._opend.tell(self._opend.make_known(ticks))
+
+    def _begin(self, cause: Cause, since_ms: int | None) -> None:
+        if cause is not Cause.EXCHANGE_LOST:
+            self._opend.join(self)
+        event = Resumption(cause, since_ms, 1000, 0, SYMBOLS)
+        self._journal.append_event(1, self._clock.now_ms, {"event": EVENT, **event.fields()})
+        self._ask(ProtoId.QOT_SUB, messages.subscribe(SYMBOLS))
+        self._fetch(Purpose.BACKFILL, 1000)
+        self._total()
+
+    def _fetch(self, purpose: Purpose, count: int) -> None:
+        for symbol in SYMBOLS:
+            self._ask(ProtoId.QOT_GET_TICKER, messages.get_ticker(symbol, count), purpose)
+
+    def _total(self) -> None:
+        self._ask(ProtoId.QOT_GET_SECURITY_SNAPSHOT, messages.get_security_snapshot(SYMBOLS), Purpose.TOTALS)
+
+    def _ask(self, proto_id: ProtoId, body: bytes, purpose: Purpose = Purpose.CONTROL) -> None:
+        reply: Any = calls.answer(self._opend, self, proto_id, body).make()
+        messages.check_accepted(proto_id, reply)
+        self.send(frames.encode(proto_id, PURPOSES + purpose, reply))
