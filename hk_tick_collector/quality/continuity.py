@@ -78,10 +78,19 @@ class Hole(NamedTuple):
     missing: int
 
 
-def hole_in(sequences: Sequence[int]) -> Hole | None:
-    """The holes between these sequences, as one; None where each ordinal follows the one before."""
+def hole_in(sequences: Sequence[int], known: Sequence[tuple[int, int]] = ()) -> Hole | None:
+    """The holes between these sequences, as one; None where each ordinal follows the one before.
+
+    Args:
+        sequences: as stored, in order.
+        known: bounds of gaps; a hole that is within one of these is none.
+    """
     around = [(a, b, (b & _ORDINAL) - (a & _ORDINAL) - 1) for a, b in pairwise(sequences)]
-    holes = [(a, b, missing) for a, b, missing in around if missing > 0]
+    holes = [
+        (a, b, missing)
+        for a, b, missing in around
+        if missing > 0 and not any(before <= a and b <= after for before, after in known)
+    ]
     if not holes:
         return None
     return Hole(holes[0][0], holes[-1][1], sum(missing for _, _, missing in holes))

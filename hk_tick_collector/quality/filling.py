@@ -27,6 +27,11 @@ _OPEN_BY_ORDINALS = (
     "SELECT resumed_ms, cause, before_seq, after_seq FROM gaps WHERE symbol = ? AND state = 'open' "
     "AND evidence = 'ordinals'"
 )
+_OPEN_BY_TOTALS = (
+    "SELECT resumed_ms, cause, before_seq, after_seq FROM gaps WHERE symbol = ? AND state = 'open' "
+    "AND evidence = 'totals' AND missing_volume <= (SELECT sum(volume) FROM ticks WHERE symbol = gaps.symbol "
+    "AND seq > ifnull(before_seq, 0) AND seq < after_seq AND recv_ts_ms > found_ms)"
+)
 _FILL = (
     "UPDATE gaps SET state = 'filled', filled_ms = ?, filled_by = ? WHERE symbol = ? AND resumed_ms = ? AND cause = ? "
     "RETURNING symbol, cause, session, missing, missing_volume, evidence, filled_by"
@@ -34,7 +39,7 @@ _FILL = (
 
 
 def fill(con: apsw.Connection, day: str, symbols: Iterable[str]) -> list[News]:
-    """After ticks of these came late: mark the gaps in whose ordinals none is missing any more."""
+    """After ticks of these came late: mark the gaps in whose ordinals, or of whose volume, none is missing any more."""
     news = []
     for symbol in symbols:
         gaps: list[tuple[Any, ...]] = con.execute(_OPEN_BY_ORDINALS, (symbol,)).fetchall()
@@ -43,6 +48,10 @@ def fill(con: apsw.Connection, day: str, symbols: Iterable[str]) -> list[News]:
             if hole_in([seq for (seq,) in between]) is None:
                 came_ms, how = how_it_came(con, symbol, before_seq, after_seq)
                 news.append(mark_filled(con, day, (symbol, resumed_ms, cause), came_ms, how))
+        gaps = con.execute(_OPEN_BY_TOTALS, (symbol,)).fetchall()
+        for resumed_ms, cause, before_seq, after_seq in gaps:
+            came_ms, how = how_it_came(con, symbol, before_seq or 0, after_seq)
+            news.append(mark_filled(con, day, (symbol, resumed_ms, cause), came_ms, how))
     return news
 
 

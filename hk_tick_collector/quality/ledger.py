@@ -46,8 +46,8 @@ _MEASURED = (
     "ORDER BY seq DESC LIMIT ?"
 )
 _COUNT_MADE_GOOD = "SELECT count(*) FROM ticks WHERE symbol = ? AND seq > ? AND push_data_type = ?"
-# Not the last difference: a snapshot that was ahead of its ticks would take those for explained which then never came.
-_LAST_DIFFERENCE = (
+# Not the last difference: a snapshot ahead of its ticks would take those for explained which then never came.
+_EXPLAINED = (
     "SELECT settled, settled_last_seq FROM exchange_totals WHERE symbol = ? AND at_ms <= ? ORDER BY at_ms DESC LIMIT 1"
 )
 _LAST_TOTALS = "SELECT * FROM exchange_totals WHERE symbol = ? ORDER BY at_ms DESC LIMIT 1"
@@ -60,7 +60,7 @@ _INSERT_TRADE_DATE = (
 )
 _DOUBTS = "SELECT * FROM doubts WHERE symbol = ? ORDER BY resumed_ms"
 _INSERT_DOUBT = "INSERT INTO doubts VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING"
-_LAST_GAP_BEFORE = "SELECT max(after_seq) FROM gaps WHERE symbol = ? AND after_seq <= ?"
+_KNOWN_GAPS = "SELECT before_seq, after_seq FROM gaps WHERE symbol = ? AND after_seq IS NOT NULL"
 _GAPS_WITHOUT_VOLUME = (
     "SELECT resumed_ms, difference_before FROM gaps WHERE symbol = ? AND state = 'open' "
     "AND evidence = 'ordinals' AND difference_before IS NOT NULL"
@@ -71,14 +71,18 @@ _TELL_VOLUME = (
 )
 _INSERT_GAP = "INSERT INTO gaps VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,'open',NULL,NULL) ON CONFLICT DO NOTHING"
 _OPEN_BY_TOTALS = (
-    "SELECT resumed_ms, cause, before_seq, after_seq FROM gaps g WHERE symbol = ? AND state = 'open' "
-    "AND evidence = 'totals' AND (difference_before >= ? OR missing_volume <= (SELECT sum(volume) FROM ticks t "
-    "WHERE t.symbol = g.symbol AND seq > before_seq AND seq < after_seq AND recv_ts_ms > found_ms))"
+    "SELECT resumed_ms, cause, before_seq, after_seq FROM gaps WHERE symbol = ? AND state = 'open' "
+    "AND evidence = 'totals' AND difference_before >= ?"
+)
+_FIRST_DIFFERENCE_SINCE = (
+    "SELECT volume - our_volume FROM exchange_totals WHERE symbol = ? AND at_ms >= ? ORDER BY at_ms LIMIT 1"
 )
 _GAPS_END = "SELECT after_seq FROM gaps WHERE symbol = ? AND resumed_ms = ? AND evidence = 'ordinals'"
 _CLOSE_BOUNDS = """
 UPDATE gaps SET (after_seq, after_ts_ms) = (
-  SELECT seq, ts_ms FROM ticks WHERE symbol = gaps.symbol AND seq > ifnull(before_seq, 0) AND recv_ts_ms > resumed_ms
+  SELECT seq, ts_ms FROM ticks WHERE symbol = gaps.symbol AND seq > ifnull((
+    SELECT our_last_seq FROM exchange_totals t WHERE t.symbol = gaps.symbol AND at_ms <= found_ms
+    ORDER BY at_ms DESC LIMIT 1), ifnull(before_seq, 0))
   ORDER BY seq LIMIT 1)
 WHERE symbol = ? AND after_seq IS NULL"""
 _SEQ_MAX: Final = 2**63 - 1
@@ -189,7 +193,7 @@ class Ledger:
             begin_ms = self._midnight_ms if begin_ms is None else max(begin_ms + offset_ms, self._midnight_ms)
             if not may_trade_between(begin_ms, end_ms):
                 continue
-            differences = self._all(_LAST_DIFFERENCE, (symbol, proven_ms))
+            differences = self._all(_EXPLAINED, (symbol, at_ms))
             difference, compared_seq = differences[0] if differences else (0 if before_seq is None else None, None)
             session = session_of(begin_ms if since_ms is not None or before_ts_ms is None else before_ts_ms)
             bounds = (session, before_seq, before_ts_ms, difference, compared_seq)
@@ -237,19 +241,21 @@ class Ledger:
         if not ordinals_count(measured[::-1]):
             return
         # A push that was lost just before the outage would be in the same rise of the totals: it is looked for as well.
-        # What is known to be missing there is another outage's.
-        ((known_seq,),) = self._all(_LAST_GAP_BEFORE, (doubt.symbol, before_seq))
-        first_seq = max(min(before_seq, doubt.compared_seq or before_seq), known_seq or 0)
+        first_seq = min(before_seq, doubt.compared_seq or before_seq)
         sequences = [seq for (seq,) in self._all(_BETWEEN, (doubt.symbol, first_seq, last_seq))]
         if sequences[-1:] <= [before_seq]:
             return  # nothing of this day has come since: there is no other end
-        hole = hole_in(sequences)
+        hole = hole_in(sequences, self._known_gaps(doubt.symbol))
         if hole is not None:
             after = (hole.after_seq, self._ts_ms(doubt.symbol, hole.after_seq))
             cause = doubt.cause if hole.after_seq > before_seq else str(Cause.UNKNOWN)
             gap = doubt._replace(cause=cause)
             self._gap(self._from(gap, hole.before_seq), after, hole.missing, None, at_ms)
         self._drop(doubt)
+
+    def _known_gaps(self, symbol: str) -> list[tuple[int, int]]:
+        """Bounds within which is known already what is missing."""
+        return [(before_seq or 0, after_seq) for before_seq, after_seq in self._all(_KNOWN_GAPS, (symbol,))]
 
     def _from(self, doubt: Doubt, before_seq: int | None) -> Doubt:
         """The same with another beginning."""
@@ -333,9 +339,12 @@ class Ledger:
         if doubted:
             first = doubted[0]
             cause = gravest(*(Cause(doubt.cause) for doubt in doubted))
-            # A window that did not reach back may have holes of its own, as OpenD may have lost its exchange unseen.
-            # All that totals prove is that nothing went missing behind the snapshot before this one.
-            after = self._all(_FIRST_BEHIND, (first.symbol, last.our_last_seq or 0))
+            seq = max([doubt.before_seq for doubt in doubted if doubt.before_seq is not None], default=0)
+            # If more is missing than at the first snapshot, something may have gone missing behind that as well.
+            at_first = self._all(_FIRST_DIFFERENCE_SINCE, (first.symbol, doubted[-1].resumed_ms))
+            if at_first != [(last.difference,)]:
+                seq = max(seq, last.our_last_seq or 0)
+            after = self._all(_FIRST_BEHIND, (first.symbol, seq))
             # What went missing since the totals before is in this, also before the outage itself.
             known = first.before_seq is not None and first.compared_seq is not None
             begin = min(first.before_seq or 0, first.compared_seq or 0) if known else None
@@ -370,7 +379,8 @@ class Ledger:
         begins = self._all(_GAPS_END, (last.symbol, resumed_ms))
         if not begins or last.our_last_seq is None:
             return False
-        hole = hole_in([seq for (seq,) in self._all(_BETWEEN, (last.symbol, begins[0][0], last.our_last_seq))])
+        sequences = [seq for (seq,) in self._all(_BETWEEN, (last.symbol, begins[0][0], last.our_last_seq))]
+        hole = hole_in(sequences, self._known_gaps(last.symbol))
         if hole is None:
             return False
         before_ts_ms = self._ts_ms(last.symbol, hole.before_seq)

@@ -274,13 +274,13 @@ class Faults:
 
     async def _end_outage(self) -> int:
         made_good, pushes = self._opend.regain_upstream()
-        self._opend.notify(_connect_status(logined=True))
+        self._opend.notify(_connect_status(logined=self._opend.is_logged_in))
         self._opend.tell(pushes)
         return made_good
 
     async def _end_kick(self) -> int:
         self._opend.stale = None
-        return self._opend.notify(_connect_status(logined=True))
+        return self._opend.notify(_connect_status(logined=self._opend.is_logged_in))
 
     # ---- the means
 
