@@ -30,11 +30,11 @@ class Cause(StrEnum):
     UNKNOWN = "unknown"
 
 
-# Where several hold at once, the one that says most about what OpenD itself can have lost.
+# Where several hold at once, the one that says most about what OpenD itself can have lost: the rules of proof are its.
 _GRAVEST_FIRST: Final = (
+    Cause.OPEND_DOWN,
     Cause.EXCHANGE_LOST,
     Cause.KICKED_OUT,
-    Cause.OPEND_DOWN,
     Cause.JOURNAL_FULL,
     Cause.RECORDER_DOWN,
     Cause.CONNECTION_LOST,

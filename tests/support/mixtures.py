@@ -49,7 +49,7 @@ _CAUSE_OF = {
 _NEVER_HEARD = {"upstream", "down", "withheld"}
 # While these are going on, a recorder does not hear what happens to OpenD.
 _NOT_CONNECTED = {
-    *("cut", "garbage", "bad_hash", "oversize"), *("refuse", "restart", "recorder_down", "journal_full")
+    *("cut", "garbage", "bad_hash", "oversize"), *("refuse", "down", "restart", "recorder_down", "journal_full")
 }  # fmt: skip
 
 
@@ -208,6 +208,15 @@ class Lane:
 
     # ---- the kinds of faults; each tells whether it could be done
 
+    def _know_opend(self) -> None:
+        """Let OpenD hear the exchange again, before the recorder is away from it.
+
+        What OpenD itself misses while nobody is there to be told of it makes a hole within its memory. Where ordinals
+        don't count nothing tells where: that something is missing is known by its volume, and not told twice.
+        """
+        if any(fault.kind in {"outage", "down"} and fault.end_ms is None for fault in self._faults):
+            self._finish()
+
     def _is_connected(self) -> bool:
         return self.recorder.is_running and self.sim.stats()["subscribed"] == len(SYMBOLS)
 
@@ -218,13 +227,16 @@ class Lane:
         command, fields = random.choice(
             [("cut", {}), ("cut", {"mid_frame": True}), ("garbage", {}), ("bad_hash", {}), ("oversize", {})]
         )
+        self._know_opend()
         self._did(command, Cause.CONNECTION_LOST)
         return self._done(self._is_connected() and self._tell(command, **fields))
 
     def refuse(self, random: Random) -> bool:
         """OpenD can't be reached; it hears the exchange, or not."""
-        self._did("refuse", Cause.OPEND_DOWN)
         sec, keeps = round(random.uniform(0.6, 1.2), 1), random.random() < 0.5
+        if not keeps and not self._is_connected():
+            return False
+        self._did("refuse" if keeps else "down", Cause.OPEND_DOWN)
         return self._done(self._tell("refuse", sec=sec, keep_cache=keeps))
 
     def restart(self, random: Random) -> bool:
@@ -234,6 +246,8 @@ class Lane:
 
     def outage(self, random: Random) -> bool:
         """OpenD does not hear the exchange."""
+        if not self._is_connected():
+            return False
         self._did("outage", Cause.EXCHANGE_LOST)
         return self._done(self._tell("outage", sec=round(random.uniform(0.3, 1.2), 1)))
 
@@ -246,6 +260,7 @@ class Lane:
         """The recorder is killed, or stopped, and is started again later."""
         if not self.recorder.is_running:
             return False
+        self._know_opend()
         self._did("recorder_down", Cause.RECORDER_DOWN)
         if random.random() < 0.7:
             self.log.append(f"{self._now_ms()} kill")
@@ -259,6 +274,7 @@ class Lane:
         """No byte fits on the disk, what is held in memory is full, and then the connection ends."""
         if random.random() < 0.5 or not self._is_connected():  # it takes long
             return False
+        self._know_opend()
         self._did("journal_full", Cause.JOURNAL_FULL)
         self.log.append(f"{self._now_ms()} journal_full")
         said = len(self.recorder.log_lines("journal_full"))
