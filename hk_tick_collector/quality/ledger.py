@@ -21,7 +21,7 @@ from hk_tick_collector.quality.continuity import (
     ordinals_count,
     window_proves,
 )
-from hk_tick_collector.quality.filling import MADE_GOOD, how_it_came, mark_filled
+from hk_tick_collector.quality.filling import MADE_GOOD, fill, how_it_came, mark_filled
 from hk_tick_collector.quality.recovery import take_recovered
 from hk_tick_collector.resumption import Cause, Resumption, gravest
 
@@ -34,9 +34,10 @@ if TYPE_CHECKING:
 
 _PUSHED = 0  # push_type_id of a push
 
+# But for polls: they may have overtaken pushes that then never came.
 _LAST_RECEIVED_BY = (
     "SELECT seq, ts_ms, recv_ts_ms FROM ticks WHERE symbol = ? AND seq > 0 AND recv_ts_ms <= ? "
-    "ORDER BY seq DESC LIMIT 1"
+    "AND push_type_id <> 1 ORDER BY seq DESC LIMIT 1"
 )
 _FIRST_BEHIND = "SELECT seq, ts_ms FROM ticks WHERE symbol = ? AND seq > ? ORDER BY seq LIMIT 1"
 _TS_MS = "SELECT ts_ms FROM ticks WHERE symbol = ? AND seq = ?"
@@ -393,6 +394,7 @@ class Ledger:
     # ---- what came late
 
     def _fill_by_totals(self, symbol: str, difference: int, at_ms: int) -> None:
+        self._news += fill(self._con, self._day, [symbol])
         for resumed_ms, cause, before_seq, after_seq in self._all(_OPEN_BY_TOTALS, (symbol, difference)):
             _, how = how_it_came(self._con, symbol, before_seq or 0, after_seq or _SEQ_MAX)
             self._news.append(mark_filled(self._con, self._day, (symbol, resumed_ms, cause), at_ms, how))

@@ -36,7 +36,8 @@ def test_other_events_are_none(payload: bytes) -> None:
 
 
 def test_of_several_causes_the_one_with_the_greatest_reach_counts() -> None:
-    """Where OpenD itself had lost its source, its memory proves less."""
-    assert gravest(Cause.CONNECTION_LOST, Cause.EXCHANGE_LOST, Cause.OPEND_DOWN) is Cause.EXCHANGE_LOST
+    """Where OpenD itself had lost its source, its memory proves less; where it was away itself, nothing."""
+    assert gravest(Cause.CONNECTION_LOST, Cause.EXCHANGE_LOST) is Cause.EXCHANGE_LOST
+    assert gravest(Cause.CONNECTION_LOST, Cause.EXCHANGE_LOST, Cause.OPEND_DOWN) is Cause.OPEND_DOWN
     assert gravest(Cause.UNKNOWN) is Cause.UNKNOWN
     assert {gravest(cause, cause) for cause in Cause} == set(Cause)

@@ -276,6 +276,112 @@ def test_ordinals_tell_a_loss_before_an_outage_from_its_own(
     assert tale.doubts() == []
 
 
+def test_a_hole_that_is_known_is_not_told_twice(tale: Tale) -> None:
+    """The outage behind it looks back to the last totals, and finds there what another one has lost."""
+    tale.hear(pushes(TENCENT, range(1, 101)))
+    tale.totals(tencent=volume_of(range(1, 101)))
+    for first in (103, 110):
+        tale.resume(Cause.OPEND_DOWN, tale.now_ms)
+        tale.hear(reply(TENCENT, *(ticker(n) for n in range(first, first + 7))))
+    tale.write()
+    assert tale.gaps("cause, before_seq, after_seq, missing") == [("opend_down", seq_at(100), seq_at(103), 2)]
+    assert tale.doubts() == []
+
+
+def test_a_push_that_was_lost_behind_a_gap_by_ordinals_is_one_of_its_own(tale: Tale) -> None:
+    """The totals have not told the gap's volume yet: the ordinals say that it is not the only one."""
+    tale.hear(pushes(TENCENT, range(1, 101)))
+    tale.totals(tencent=volume_of(range(1, 101)))
+    tale.resume(Cause.OPEND_DOWN, tale.now_ms)
+    tale.hear(reply(TENCENT, *(ticker(n) for n in range(103, 110))))
+    tale.totals(tencent=volume_of(range(1, 110)))
+    tale.hear(pushes(TENCENT, [110, 112]))
+    for _ in range(2):
+        tale.totals(tencent=volume_of(range(1, 113)))
+    tale.write()
+    assert tale.gaps("cause, before_seq, after_seq, missing, missing_volume") == [
+        ("opend_down", seq_at(100), seq_at(103), 2, None),
+        ("unknown", seq_at(110), seq_at(112), 1, None),
+    ]
+
+
+def test_what_is_filled_while_more_is_lost_is_told_apart(tale: Tale) -> None:
+    """A window brings a push that never came, and lacks others: the one gap is filled, the other has its own volume."""
+    first = range(1, 201, 2)
+    tale.hear(pushes(TENCENT, first))
+    tale.totals(tencent=volume_of(first))
+    tale.hear(pushes(TENCENT, [205]))
+    for _ in range(2):
+        tale.totals(tencent=volume_of([*first, 203, 205]))
+    tale.hear(pushes(TENCENT, [207]))
+    tale.resume(Cause.OPEND_DOWN, tale.now_ms)
+    tale.hear(reply(TENCENT, *(ticker(n) for n in (203, 205, 207, 301))))
+    for _ in range(2):
+        tale.totals(tencent=volume_of([*first, 203, 205, 207, 301]) + 900)
+    tale.write()
+    assert tale.gaps("cause, before_seq, after_seq, missing_volume, state") == [
+        ("unknown", seq_at(199), seq_at(207), volume_of([203]), "filled"),
+        ("opend_down", seq_at(205), seq_at(301), 900, "open"),
+    ]
+
+
+def test_a_poll_that_was_ahead_of_the_pushes_bounds_no_outage(tale: Tale) -> None:
+    """Pushes between were under way when the connection ended: a window back to the poll proves nothing."""
+    first = range(1, 201, 2)
+    tale.hear(pushes(TENCENT, first))
+    tale.hear(reply(TENCENT, ticker(305), ticker(307), purpose=Purpose.AUDIT))
+    tale.resume(Cause.CONNECTION_LOST, tale.now_ms)
+    tale.hear(reply(TENCENT, ticker(305), ticker(307), ticker(309)))
+    tale.write()
+    assert tale.doubts() == [(TENCENT, "connection_lost", seq_at(199))]
+
+
+def test_a_snapshot_ahead_of_its_ticks_explains_nothing(tale: Tale) -> None:
+    """What it counted was under way, and went with the connection: the outage has it, and not nobody."""
+    first = range(1, 201, 2)
+    tale.hear(pushes(TENCENT, first))
+    tale.totals(tencent=volume_of(first))
+    tale.totals(tencent=volume_of(first) + 600)
+    tale.resume(Cause.OPEND_DOWN, tale.now_ms)
+    tale.hear(reply(TENCENT, ticker(301)))
+    for _ in range(2):
+        tale.totals(tencent=volume_of([*first, 301]) + 600)
+    tale.write()
+    assert tale.gaps("cause, before_seq, after_seq, missing_volume") == [("opend_down", seq_at(199), seq_at(301), 600)]
+
+
+def test_an_outage_that_may_have_begun_before_an_explained_loss_does_not_wait_for_it(tale: Tale) -> None:
+    """OpenD says late that it had lost its exchange: the difference of before is not to come back."""
+    first = range(1, 201, 2)
+    tale.hear(pushes(TENCENT, first))
+    tale.totals(tencent=volume_of(first))
+    since_ms = tale.now_ms
+    tale.hear(pushes(TENCENT, [205]))
+    for _ in range(2):
+        tale.totals(tencent=volume_of([*first, 205]) + 300)
+    tale.resume(Cause.EXCHANGE_LOST, since_ms)
+    tale.totals(tencent=volume_of([*first, 205]) + 300)
+    tale.write()
+    assert tale.gaps("cause, missing_volume") == [("unknown", 300)]
+    assert tale.doubts() == []
+
+
+def test_a_gap_over_two_outages_ends_behind_the_last(tale: Tale) -> None:
+    """No snapshot was between them, and no tick behind them yet."""
+    first = range(1, 201, 2)
+    tale.hear(pushes(TENCENT, first))
+    tale.totals(tencent=volume_of(first))
+    tale.resume(Cause.OPEND_DOWN, tale.now_ms)
+    tale.hear(pushes(TENCENT, [301]))
+    tale.resume(Cause.OPEND_DOWN, tale.now_ms)
+    for _ in range(2):
+        tale.totals(tencent=volume_of([*first, 301]) + 800)
+    tale.hear(pushes(TENCENT, [401]))
+    tale.totals(tencent=volume_of([*first, 301, 401]) + 800)
+    tale.write()
+    assert tale.gaps("cause, before_seq, after_seq, missing_volume") == [("opend_down", seq_at(199), seq_at(401), 800)]
+
+
 def test_the_end_of_a_gap_is_behind_all_that_may_be_missing(tale: Tale) -> None:
     """A tick between the two snapshots may stand before the lost one, so it bounds nothing."""
     tale.hear(pushes(TENCENT, range(1, 11)))
