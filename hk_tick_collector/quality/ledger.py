@@ -22,7 +22,7 @@ from hk_tick_collector.quality.continuity import (
     window_proves,
 )
 from hk_tick_collector.quality.filling import MADE_GOOD, fill, how_it_came, mark_filled
-from hk_tick_collector.quality.recovery import take_recovered
+from hk_tick_collector.quality.recovery import first_difference, known_gaps, take_recovered
 from hk_tick_collector.resumption import Cause, Resumption, gravest
 
 if TYPE_CHECKING:
@@ -40,13 +40,20 @@ _LAST_RECEIVED_BY = (
     "AND push_type_id <> 1 ORDER BY seq DESC LIMIT 1"
 )
 _FIRST_BEHIND = "SELECT seq, ts_ms FROM ticks WHERE symbol = ? AND seq > ? ORDER BY seq LIMIT 1"
+_FIRST_SINCE = (
+    "SELECT seq, ts_ms FROM ticks WHERE symbol = ? AND seq > ? AND recv_ts_ms >= ? AND push_type_id <> 1 "
+    "ORDER BY seq LIMIT 1"
+)
 _TS_MS = "SELECT ts_ms FROM ticks WHERE symbol = ? AND seq = ?"
 _BETWEEN = "SELECT seq FROM ticks WHERE symbol = ? AND seq BETWEEN ? AND ? ORDER BY seq"
 _MEASURED = (
     "SELECT seq, push_type_id, push_data_type FROM ticks WHERE symbol = ? AND seq BETWEEN 1 AND ? "
     "ORDER BY seq DESC LIMIT ?"
 )
-_COUNT_MADE_GOOD = "SELECT count(*) FROM ticks WHERE symbol = ? AND seq > ? AND push_data_type = ?"
+# What was made good while nobody heard it is fetched, and then does not say what it is.
+_COUNT_MADE_GOOD = (
+    "SELECT count(*) FROM ticks WHERE symbol = ? AND seq > ? AND (push_data_type = ? OR push_type_id <> 0)"
+)
 # Not the last difference: a snapshot ahead of its ticks would take those for explained which then never came.
 _EXPLAINED = (
     "SELECT settled, settled_last_seq FROM exchange_totals WHERE symbol = ? AND at_ms <= ? ORDER BY at_ms DESC LIMIT 1"
@@ -61,7 +68,6 @@ _INSERT_TRADE_DATE = (
 )
 _DOUBTS = "SELECT * FROM doubts WHERE symbol = ? ORDER BY resumed_ms"
 _INSERT_DOUBT = "INSERT INTO doubts VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING"
-_KNOWN_GAPS = "SELECT before_seq, after_seq FROM gaps WHERE symbol = ? AND after_seq IS NOT NULL"
 _GAPS_WITHOUT_VOLUME = (
     "SELECT resumed_ms, difference_before FROM gaps WHERE symbol = ? AND state = 'open' "
     "AND evidence = 'ordinals' AND difference_before IS NOT NULL"
@@ -74,9 +80,6 @@ _INSERT_GAP = "INSERT INTO gaps VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,'open',NULL,
 _OPEN_BY_TOTALS = (
     "SELECT resumed_ms, cause, before_seq, after_seq FROM gaps WHERE symbol = ? AND state = 'open' "
     "AND evidence = 'totals' AND difference_before >= ?"
-)
-_FIRST_DIFFERENCE_SINCE = (
-    "SELECT volume - our_volume FROM exchange_totals WHERE symbol = ? AND at_ms >= ? ORDER BY at_ms LIMIT 1"
 )
 _GAPS_END = "SELECT after_seq FROM gaps WHERE symbol = ? AND resumed_ms = ? AND evidence = 'ordinals'"
 _CLOSE_BOUNDS = """
@@ -246,17 +249,13 @@ class Ledger:
         sequences = [seq for (seq,) in self._all(_BETWEEN, (doubt.symbol, first_seq, last_seq))]
         if sequences[-1:] <= [before_seq]:
             return  # nothing of this day has come since: there is no other end
-        hole = hole_in(sequences, self._known_gaps(doubt.symbol))
+        hole = hole_in(sequences, known_gaps(self._con, doubt.symbol))
         if hole is not None:
             after = (hole.after_seq, self._ts_ms(doubt.symbol, hole.after_seq))
             cause = doubt.cause if hole.after_seq > before_seq else str(Cause.UNKNOWN)
             gap = doubt._replace(cause=cause)
             self._gap(self._from(gap, hole.before_seq), after, hole.missing, None, at_ms)
         self._drop(doubt)
-
-    def _known_gaps(self, symbol: str) -> list[tuple[int, int]]:
-        """Bounds within which is known already what is missing."""
-        return [(before_seq or 0, after_seq) for before_seq, after_seq in self._all(_KNOWN_GAPS, (symbol,))]
 
     def _from(self, doubt: Doubt, before_seq: int | None) -> Doubt:
         """The same with another beginning."""
@@ -341,11 +340,12 @@ class Ledger:
             first = doubted[0]
             cause = gravest(*(Cause(doubt.cause) for doubt in doubted))
             seq = max([doubt.before_seq for doubt in doubted if doubt.before_seq is not None], default=0)
-            # If more is missing than at the first snapshot, something may have gone missing behind that as well.
-            at_first = self._all(_FIRST_DIFFERENCE_SINCE, (first.symbol, doubted[-1].resumed_ms))
-            if at_first != [(last.difference,)]:
+            # If more is missing than at the first snapshot, something may have gone missing behind that as well; and what
+            # OpenD missed behind another login's back is a hole within the window.
+            at_first = first_difference(self._con, first.symbol, doubted[-1].resumed_ms)
+            if at_first != last.difference or cause is Cause.KICKED_OUT:
                 seq = max(seq, last.our_last_seq or 0)
-            after = self._all(_FIRST_BEHIND, (first.symbol, seq))
+            after = self._all(_FIRST_SINCE, (first.symbol, seq, doubted[-1].resumed_ms))
             # What went missing since the totals before is in this, also before the outage itself.
             known = first.before_seq is not None and first.compared_seq is not None
             begin = min(first.before_seq or 0, first.compared_seq or 0) if known else None
@@ -381,7 +381,7 @@ class Ledger:
         if not begins or last.our_last_seq is None:
             return False
         sequences = [seq for (seq,) in self._all(_BETWEEN, (last.symbol, begins[0][0], last.our_last_seq))]
-        hole = hole_in(sequences, self._known_gaps(last.symbol))
+        hole = hole_in(sequences, known_gaps(self._con, last.symbol))
         if hole is None:
             return False
         before_ts_ms = self._ts_ms(last.symbol, hole.before_seq)

@@ -26,6 +26,22 @@ _LOWER_DOUBTS = (
     "UPDATE doubts SET difference_before = difference_before - ? WHERE symbol = ? AND resumed_ms > ? "
     "AND difference_before IS NOT NULL"
 )
+_BOUNDS = "SELECT ifnull(before_seq, 0), after_seq FROM gaps WHERE symbol = ? AND after_seq IS NOT NULL"
+_FIRST_DIFFERENCE = (
+    "SELECT volume - our_volume FROM exchange_totals WHERE symbol = ? AND at_ms >= ? ORDER BY at_ms LIMIT 1"
+)
+
+
+def first_difference(con: apsw.Connection, symbol: str, since_ms: int) -> int | None:
+    """The exchange's volume less ours at the first snapshot since then; None: none has brought anything new."""
+    rows: list[tuple[Any, ...]] = con.execute(_FIRST_DIFFERENCE, (symbol, since_ms)).fetchall()
+    return rows[0][0] if rows else None
+
+
+def known_gaps(con: apsw.Connection, symbol: str) -> list[tuple[int, int]]:
+    """Bounds within which it is known already that something is, or was, missing."""
+    rows: list[tuple[Any, ...]] = con.execute(_BOUNDS, (symbol,)).fetchall()
+    return [(before_seq, after_seq) for before_seq, after_seq in rows]
 
 
 def take_recovered(con: apsw.Connection, symbol: str, since_ms: int) -> int:

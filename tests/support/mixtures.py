@@ -33,7 +33,7 @@ ORDINALS: Final = ("contiguous", "sparse", "none")
 DISK_BYTES: Final = 160 << 20
 # Ticks are timed by the second, and what was under way when a fault began is older than it.
 SLACK_MS: Final = 2000
-BUFFER_TICKS: Final = 12_000  # more than JOURNAL_BUFFER_MB=1 holds
+BUFFER_TICKS: Final = 18_000  # more than JOURNAL_BUFFER_MB=1 holds
 DECIDED_SEC: Final = 30.0
 CALM_SEC: Final = 0.6
 
@@ -357,6 +357,8 @@ class Lane:
         begin_ms = min(self._trades[key].ts_ms for key in inside)
         end_ms = max(self._trades[key].ts_ms for key in inside)
         near = {fault.cause for fault in self._near(begin_ms, end_ms)}
+        if Cause.KICKED_OUT in near and any(fault.kind in _NOT_CONNECTED for fault in self._near(begin_ms, end_ms)):
+            doers.add(Cause.EXCHANGE_LOST)  # who comes back then is told that OpenD is not logged in, and not why
         graver = {cause for cause in near if any(gravest(cause, doer) is cause for doer in doers)}
         if gap.cause not in doers | graver:
             return f"its cause is none of {doers | graver}; {self._faults}"
