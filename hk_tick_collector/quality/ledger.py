@@ -340,7 +340,7 @@ class Ledger:
             first = doubted[0]
             cause = gravest(*(Cause(doubt.cause) for doubt in doubted))
             seq = max([doubt.before_seq for doubt in doubted if doubt.before_seq is not None], default=0)
-            # If more is missing than at the first snapshot, something may have gone missing behind that as well; and what
+            # If more is missing than at the first snapshot, something may have gone missing behind that as well; what
             # OpenD missed behind another login's back is a hole within the window.
             at_first = first_difference(self._con, first.symbol, doubted[-1].resumed_ms)
             if at_first != last.difference or cause is Cause.KICKED_OUT:
