@@ -341,9 +341,9 @@ class Ledger:
             cause = gravest(*(Cause(doubt.cause) for doubt in doubted))
             seq = max([doubt.before_seq for doubt in doubted if doubt.before_seq is not None], default=0)
             # If more is missing than at the first snapshot, something may have gone missing behind that as well; what
-            # OpenD missed behind another login's back is a hole within the window.
+            # OpenD missed while it was there is a hole within the window.
             at_first = first_difference(self._con, first.symbol, doubted[-1].resumed_ms)
-            if at_first != last.difference or cause is Cause.KICKED_OUT:
+            if at_first != last.difference or cause in {Cause.EXCHANGE_LOST, Cause.KICKED_OUT}:
                 seq = max(seq, last.our_last_seq or 0)
             after = self._all(_FIRST_SINCE, (first.symbol, seq, doubted[-1].resumed_ms))
             # What went missing since the totals before is in this, also before the outage itself.
