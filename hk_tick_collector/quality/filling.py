@@ -42,15 +42,22 @@ def fill(con: apsw.Connection, day: str, symbols: Iterable[str]) -> list[News]:
     """After ticks of these came late: mark the gaps in whose ordinals, or of whose volume, none is missing any more."""
     news = []
     for symbol in symbols:
-        gaps: list[tuple[Any, ...]] = con.execute(_OPEN_BY_ORDINALS, (symbol,)).fetchall()
-        for resumed_ms, cause, before_seq, after_seq in gaps:
-            between: list[tuple[Any, ...]] = con.execute(_BETWEEN, (symbol, before_seq, after_seq)).fetchall()
-            if hole_in([seq for (seq,) in between]) is None:
-                came_ms, how = how_it_came(con, symbol, before_seq, after_seq)
-                news.append(mark_filled(con, day, (symbol, resumed_ms, cause), came_ms, how))
-        gaps = con.execute(_OPEN_BY_TOTALS, (symbol,)).fetchall()
+        news += fill_by_ordinals(con, day, symbol)
+        gaps: list[tuple[Any, ...]] = con.execute(_OPEN_BY_TOTALS, (symbol,)).fetchall()
         for resumed_ms, cause, before_seq, after_seq in gaps:
             came_ms, how = how_it_came(con, symbol, before_seq or 0, after_seq)
+            news.append(mark_filled(con, day, (symbol, resumed_ms, cause), came_ms, how))
+    return news
+
+
+def fill_by_ordinals(con: apsw.Connection, day: str, symbol: str) -> list[News]:
+    """Mark the gaps of a symbol in whose ordinals none is missing any more, whenever that came."""
+    news = []
+    gaps: list[tuple[Any, ...]] = con.execute(_OPEN_BY_ORDINALS, (symbol,)).fetchall()
+    for resumed_ms, cause, before_seq, after_seq in gaps:
+        between: list[tuple[Any, ...]] = con.execute(_BETWEEN, (symbol, before_seq, after_seq)).fetchall()
+        if hole_in([seq for (seq,) in between]) is None:
+            came_ms, how = how_it_came(con, symbol, before_seq, after_seq)
             news.append(mark_filled(con, day, (symbol, resumed_ms, cause), came_ms, how))
     return news
 

@@ -22,7 +22,7 @@ from hk_tick_collector.db_read import readonly_uri
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.look import at_rest, immutable_uri
-from hk_tick_collector.quality.filling import fill
+from hk_tick_collector.quality.filling import fill_by_ordinals
 from hk_tick_collector.repair.compare import CONTENT, Common, common, differs, symbols_of
 from hk_tick_collector.repair.filled import fill_by_last_word, fill_from_other
 from hk_tick_collector.repair.stats import refresh_stats
@@ -193,7 +193,8 @@ def _fill_gaps(con: apsw.Connection, symbols: Iterable[str], sides: list[str]) -
     if last_ms is None:
         return
     day = hk_day(int(last_ms))
-    fill(con, day, symbols)
+    for symbol in symbols:
+        fill_by_ordinals(con, day, symbol)
     if len(sides) == len(SIDES):
         for side, other in (SIDES, SIDES[::-1]):
             fill_from_other(con, side, other)
