@@ -41,8 +41,7 @@ KEEP_ALIVE_SEC_MAX = 10.0  # OpenD drops a connection after 30 s without one
 STABLE_SEC = 10.0  # a session that lasted so long starts the backoff anew
 # What could not be subscribed is tried again: soon, since the quota of a connection that died comes free within
 # seconds, and then seldom.
-RETRY_SEC_MIN = 2.0
-RETRY_SEC_MAX = 60.0
+RETRY_SEC_MIN, RETRY_SEC_MAX = 2.0, 60.0
 DRAIN_SEC_MAX = 1.0  # when stopping, for what the kernel still holds of a stream that goes on
 LOOK_AT_OPEND_SEC = 60.0
 PAUSED_SEC = 60.0  # a link that ends so soon after a pause in reading has ended by it
@@ -363,6 +362,7 @@ class FutuClient:
     def _begin_session(self, opened: messages.InitReply) -> None:
         state = self.state
         state.connected, state.down_at = True, None
+        self._outages.reconnected()
         state.session, state.since_ms = self._session, wall_ms()
         state.opend_version = opened.server_ver
         state.connects += 1

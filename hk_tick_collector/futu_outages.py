@@ -73,6 +73,12 @@ class Outages:
         if self._away is None:
             self._away = Outage(cause, since_ms)
 
+    def reconnected(self) -> None:
+        """There is a new session, with which OpenD says anew whether it is without anything."""
+        if self._away is not None:
+            away, self._away = self._away, None
+            self.lost(*away)
+
     def came_back(self, otherwise: Outage) -> None:
         """OpenD has regained it; `otherwise` is what is missing if nothing was known to be lost."""
         found = self._away or otherwise

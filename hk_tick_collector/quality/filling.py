@@ -27,11 +27,11 @@ _OPEN_BY_ORDINALS = (
     "SELECT resumed_ms, cause, before_seq, after_seq FROM gaps WHERE symbol = ? AND state = 'open' "
     "AND evidence = 'ordinals'"
 )
-_OPEN_BY_TOTALS = (
-    "SELECT resumed_ms, cause, before_seq, after_seq FROM gaps WHERE symbol = ? AND state = 'open' "
-    "AND evidence = 'totals' AND missing_volume <= (SELECT sum(volume) FROM ticks WHERE symbol = gaps.symbol "
-    "AND seq > ifnull(before_seq, 0) AND seq < after_seq AND recv_ts_ms > found_ms)"
+_OPEN = (
+    "SELECT resumed_ms, cause, ifnull(before_seq, 0), after_seq, missing_volume, evidence, found_ms FROM gaps "
+    "WHERE symbol = ? AND state = 'open' AND after_seq IS NOT NULL ORDER BY 3"
 )
+_CAME = "SELECT ifnull(sum(volume), 0) FROM ticks WHERE symbol = ? AND seq > ? AND seq < ? AND recv_ts_ms > ?"
 _FILL = (
     "UPDATE gaps SET state = 'filled', filled_ms = ?, filled_by = ? WHERE symbol = ? AND resumed_ms = ? AND cause = ? "
     "RETURNING symbol, cause, session, missing, missing_volume, evidence, filled_by"
@@ -43,10 +43,31 @@ def fill(con: apsw.Connection, day: str, symbols: Iterable[str]) -> list[News]:
     news = []
     for symbol in symbols:
         news += fill_by_ordinals(con, day, symbol)
-        gaps: list[tuple[Any, ...]] = con.execute(_OPEN_BY_TOTALS, (symbol,)).fetchall()
-        for resumed_ms, cause, before_seq, after_seq in gaps:
-            came_ms, how = how_it_came(con, symbol, before_seq or 0, after_seq)
-            news.append(mark_filled(con, day, (symbol, resumed_ms, cause), came_ms, how))
+        news += _fill_by_volume(con, day, symbol)
+    return news
+
+
+def _fill_by_volume(con: apsw.Connection, day: str, symbol: str) -> list[News]:
+    """Mark the gaps into which exactly the volume has come that is missing in them.
+
+    Where gaps overlap nobody knows into which of them a tick has come: then all of them are filled, or none.
+    """
+    news: list[News] = []
+    gaps: list[tuple[Any, ...]] = con.execute(_OPEN, (symbol,)).fetchall()
+    while gaps:
+        group = [gaps.pop(0)]
+        end = group[0][3]
+        while gaps and gaps[0][2] < end:
+            group.append(gaps.pop(0))
+            end = max(end, group[-1][3])
+        volumes = [volume for *_, volume, evidence, _ in group if evidence == "totals" and volume is not None]
+        if len(volumes) < len(group):
+            continue
+        begin, found_ms = group[0][2], min(gap[-1] for gap in group)
+        if con.execute(_CAME, (symbol, begin, end, found_ms)).get == sum(volumes):
+            for resumed_ms, cause, *_ in group:
+                came_ms, how = how_it_came(con, symbol, begin, end)
+                news.append(mark_filled(con, day, (symbol, resumed_ms, cause), came_ms, how))
     return news
 
 

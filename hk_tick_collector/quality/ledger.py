@@ -22,7 +22,7 @@ from hk_tick_collector.quality.continuity import (
     window_proves,
 )
 from hk_tick_collector.quality.filling import MADE_GOOD, fill, how_it_came, mark_filled
-from hk_tick_collector.quality.recovery import first_difference, known_gaps, take_recovered
+from hk_tick_collector.quality.recovery import close_bounds, first_difference, known_gaps, take_recovered
 from hk_tick_collector.resumption import Cause, Resumption, gravest
 
 if TYPE_CHECKING:
@@ -77,18 +77,14 @@ _TELL_VOLUME = (
     "AND evidence = 'ordinals'"
 )
 _INSERT_GAP = "INSERT INTO gaps VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,'open',NULL,NULL) ON CONFLICT DO NOTHING"
+# With another gap that is open, or was when this one was found, nobody knows to which of them the volume belongs.
 _OPEN_BY_TOTALS = (
-    "SELECT resumed_ms, cause, before_seq, after_seq FROM gaps WHERE symbol = ? AND state = 'open' "
-    "AND evidence = 'totals' AND difference_before >= ?"
+    "SELECT resumed_ms, cause, before_seq, after_seq FROM gaps AS g WHERE symbol = ? AND state = 'open' "
+    "AND evidence = 'totals' AND difference_before >= ? AND NOT EXISTS (SELECT 1 FROM gaps AS o "
+    "WHERE o.symbol = g.symbol AND (o.resumed_ms, o.cause) <> (g.resumed_ms, g.cause) "
+    "AND (o.state = 'open' OR o.filled_ms > g.found_ms))"
 )
 _GAPS_END = "SELECT after_seq FROM gaps WHERE symbol = ? AND resumed_ms = ? AND evidence = 'ordinals'"
-_CLOSE_BOUNDS = """
-UPDATE gaps SET (after_seq, after_ts_ms) = (
-  SELECT seq, ts_ms FROM ticks WHERE symbol = gaps.symbol AND seq > ifnull((
-    SELECT our_last_seq FROM exchange_totals t WHERE t.symbol = gaps.symbol AND at_ms <= found_ms
-    ORDER BY at_ms DESC LIMIT 1), ifnull(before_seq, 0))
-  ORDER BY seq LIMIT 1)
-WHERE symbol = ? AND after_seq IS NULL"""
 _SEQ_MAX: Final = 2**63 - 1
 
 
@@ -222,12 +218,13 @@ class Ledger:
 
     def windowed(self, symbol: str, window: Window, at_ms: int) -> None:
         """A backfill's reply: it may prove what was doubted, or ordinals may show what is missing."""
+        close_bounds(self._con, symbol)
         for doubt in self._doubts(symbol):
             if self._is_proven(doubt, window):
                 self._drop(doubt)
             elif doubt.before_seq is not None and window.last_seq > doubt.before_seq:
                 self._judge_by_ordinals(doubt, doubt.before_seq, window.last_seq, at_ms)
-        self._con.execute(_CLOSE_BOUNDS, (symbol,))
+        close_bounds(self._con, symbol)
 
     def _is_proven(self, doubt: Doubt, window: Window) -> bool:
         if doubt.before_seq is not None:
@@ -330,7 +327,7 @@ class Ledger:
         else:
             con.execute(_TOTALS_STAND, (opend_ms, symbol, last.at_ms))
         self._fill_by_totals(symbol, difference, at_ms)
-        con.execute(_CLOSE_BOUNDS, (symbol,))
+        close_bounds(con, symbol)
 
     def _judge_rise(self, rise: Rise, doubts: dict[int, Doubt], last: TotalsRow, at_ms: int) -> None:
         """Turn doubts into a gap, tell a gap its volume, or, where there was no outage, find where ticks went."""

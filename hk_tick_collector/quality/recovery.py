@@ -1,6 +1,6 @@
 """What comes late into gaps whose volume is known: so much less is missing, whatever else goes missing meanwhile.
 
-Owns the arithmetic of differences over late ticks. The exchange's volume less ours is a level that gaps have raised one
+Owns the arithmetic of differences over late ticks, and gaps' bounds once ticks have come behind them. The exchange's volume less ours is a level that gaps have raised one
 after the other; when one of them is filled, all levels above it fall by what came. Never marks a gap as filled.
 """
 
@@ -30,6 +30,19 @@ _BOUNDS = "SELECT ifnull(before_seq, 0), after_seq FROM gaps WHERE symbol = ? AN
 _FIRST_DIFFERENCE = (
     "SELECT volume - our_volume FROM exchange_totals WHERE symbol = ? AND at_ms >= ? ORDER BY at_ms LIMIT 1"
 )
+
+_CLOSE_BOUNDS = """
+UPDATE gaps SET (after_seq, after_ts_ms) = (
+  SELECT seq, ts_ms FROM ticks WHERE symbol = gaps.symbol AND seq > ifnull((
+    SELECT our_last_seq FROM exchange_totals t WHERE t.symbol = gaps.symbol AND at_ms <= found_ms
+    ORDER BY at_ms DESC LIMIT 1), ifnull(before_seq, 0))
+  ORDER BY seq LIMIT 1)
+WHERE symbol = ? AND after_seq IS NULL"""
+
+
+def close_bounds(con: apsw.Connection, symbol: str) -> None:
+    """Give the gaps that had no end one, once a tick has come behind all that may be missing in them."""
+    con.execute(_CLOSE_BOUNDS, (symbol,))
 
 
 def first_difference(con: apsw.Connection, symbol: str, since_ms: int) -> int | None:

@@ -67,6 +67,11 @@ class GapRow(NamedTuple):
     evidence: str
     state: str
 
+    @property
+    def key(self) -> tuple[str, int, str]:
+        """What tells it from all others."""
+        return self.symbol, self.resumed_ms, self.cause
+
     def covers(self, key: Key) -> bool:
         """Whether a tick is inside its bounds."""
         symbol, seq = key
@@ -112,10 +117,11 @@ class Lane:
         self.log: list[str] = []
         self._faults: list[Fault] = []
         self._made: dict[Key, Trade] = {}  # in this mixture
-        self._trades: dict[Key, Trade] = {}  # these, and those of the mixtures before that are lost
         self._read_to = 0
         self._base: dict[str, int] = {}  # the last sequence of the mixtures before
-        self._lost: set[Key] = set()  # of the mixtures before
+        self._lost: set[Key] = set()  # of this mixture
+        self._seen: set[tuple[str, int, str]] = set()  # gaps of the mixtures before
+        self._open: dict[tuple[str, int, str], list[Key]] = {}  # what those lack that are open
         self._ends: list[Callable[[], None]] = []
         self._clock = clock_of()
         self._begin_ms = 0  # of this mixture
@@ -326,17 +332,31 @@ class Lane:
         def decided() -> bool:
             if self._doubts() or self._unexplained():
                 return False
-            self._lost |= self._missing()
-            self._lost -= self._stored_of(self._lost)
-            return not [gap for gap in self.gaps() if gap.state == "open" and not self._lost_in(gap)]
+            self._lost = self._missing()
+            return not [gap for gap in self._news() if gap.state == "open" and not self._lost_in(gap)]
 
         until(decided, self._tale, DECIDED_SEC)
-        wrong = [f"{gap}: {problem}" for gap in self.gaps() if (problem := self._problem(gap))]
+        wrong = [f"{gap}: {problem}" for gap in self._news() if (problem := self._problem(gap))]
+        wrong += [
+            f"{gap}: it is filled, and lacks {lacks}" for gap in self.gaps() if (lacks := self._wrongly_filled(gap))
+        ]
         assert not wrong, "\n".join([*wrong, self._tale()])
+        self._open.update({gap.key: self._lost_in(gap) for gap in self._news() if gap.state == "open"})
+        self._seen = {gap.key for gap in self.gaps()}
         for symbol, seq in self._made:
             self._base[symbol] = max(seq, self._base.get(symbol, 0))
         self._made.clear()
-        self._trades = {key: self._trades[key] for key in self._lost}
+
+    def _news(self) -> list[GapRow]:
+        """The gaps that this mixture has brought: those before were looked at in theirs."""
+        return [gap for gap in self.gaps() if gap.key not in self._seen]
+
+    def _wrongly_filled(self, gap: GapRow) -> int:
+        """How many of the ticks that an older gap lacked are still not there, though it says so."""
+        if gap.state != "filled" or gap.key not in self._open:
+            return 0
+        lacked = self._open.pop(gap.key)
+        return len(lacked) - len(self._stored_of(set(lacked)))
 
     def gaps(self) -> list[GapRow]:
         """The ledger of the recorder."""
@@ -353,9 +373,9 @@ class Lane:
         if gap.state == "filled":
             return None
         inside = self._lost_in(gap)
-        doers = set().union(*(self._doers(self._trades[key]) for key in inside))
-        begin_ms = min(self._trades[key].ts_ms for key in inside)
-        end_ms = max(self._trades[key].ts_ms for key in inside)
+        doers = set().union(*(self._doers(self._made[key]) for key in inside))
+        begin_ms = min(self._made[key].ts_ms for key in inside)
+        end_ms = max(self._made[key].ts_ms for key in inside)
         near = {fault.cause for fault in self._near(begin_ms, end_ms)}
         if Cause.KICKED_OUT in near and any(fault.kind in _NOT_CONNECTED for fault in self._near(begin_ms, end_ms)):
             doers.add(Cause.EXCHANGE_LOST)  # who comes back then is told that OpenD is not logged in, and not why
@@ -400,7 +420,6 @@ class Lane:
                     key = entry["s"], entry["q"]
                     if key in self._made and self._made[key].why is None:
                         self._made[key] = self._made[key]._replace(why=entry.get("why", "lost"))
-        self._trades.update(self._made)
 
     def _missing(self) -> set[Key]:
         """What was made in this mixture and is not stored."""
@@ -424,7 +443,7 @@ class Lane:
         missing = self._missing()
         if not missing:
             return set()
-        gaps = self.gaps()
+        gaps = [gap for gap in self._news() if gap.state == "open"]
         return {key for key in missing if not any(gap.covers(key) for gap in gaps)}
 
     def _tale(self) -> str:
@@ -434,7 +453,7 @@ class Lane:
             [
                 *self.log,
                 f"faults: {self._faults[-8:]}",
-                f"unexplained: {len(unexplained)} {[(k, self._trades[k]) for k in unexplained[:5]]}",
+                f"unexplained: {len(unexplained)} {[(k, self._made[k]) for k in unexplained[:5]]}",
                 f"doubts: {self._doubts()}",
                 *(str(gap) for gap in self.gaps() if gap.resumed_ms >= self._begin_ms),
                 "exchange_totals:",

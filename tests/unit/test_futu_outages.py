@@ -91,3 +91,13 @@ def test_after_a_kick_only_a_push_shows_that_the_right_is_back(last_push_ms: int
     outages = running()
     outages.went_away(Cause.KICKED_OUT, 100)
     assert outages.has_come_back(last_push_ms) is expected
+
+
+def test_a_new_session_asks_anew_whether_opend_is_away() -> None:
+    """What was missed before is told with its cause, and is no state any more."""
+    outages = running()
+    outages.went_away(Cause.KICKED_OUT, 100)
+    outages.reconnected()
+    assert not outages.has_come_back(None)
+    assert outages.resume() == Outage(Cause.KICKED_OUT, 100)
+    assert not outages.is_open
