@@ -309,7 +309,8 @@ class FutuClient:
             log.warning("opend_not_logged_in", expected="qotLogined, without which no tick comes")
         self._looked_ms = before_ms
         last_push_ms = self._last_push_ms(link)
-        has_regained = state.qot_logined and (was_logined is False or self._outages.has_come_back(last_push_ms))
+        has_come_back = self._outages.has_come_back(last_push_ms, is_new_session=not self._is_whole)
+        has_regained = state.qot_logined and (was_logined is False or has_come_back)
         if has_regained:
             self._outages.came_back(Outage(Cause.UNKNOWN, last_push_ms))
         return has_regained
@@ -362,7 +363,6 @@ class FutuClient:
     def _begin_session(self, opened: messages.InitReply) -> None:
         state = self.state
         state.connected, state.down_at = True, None
-        self._outages.reconnected()
         state.session, state.since_ms = self._session, wall_ms()
         state.opend_version = opened.server_ver
         state.connects += 1

@@ -49,12 +49,13 @@ class Outages:
         """Whether something is going on that no resumption has told of: nothing can be concluded from totals now."""
         return self._pending is not None or self._away is not None
 
-    def has_come_back(self, last_push_ms: int | None) -> bool:
+    def has_come_back(self, last_push_ms: int | None, *, is_new_session: bool) -> bool:
         """Whether what OpenD was without is there again, though no notice said so: it calls itself logged in.
 
-        It may do that while another login has the quote right, with old data. There only a push is proof.
+        It may do that while another login has the quote right, with old data. There only a push is proof, or that it
+        says so of itself to a new session.
         """
-        if self._away is None or self._away.cause is not Cause.KICKED_OUT:
+        if self._away is None or self._away.cause is not Cause.KICKED_OUT or is_new_session:
             return self._away is not None
         since_ms = self._away.since_ms
         return last_push_ms is not None and since_ms is not None and last_push_ms > since_ms + KICK_SETTLES_MS
@@ -72,12 +73,6 @@ class Outages:
         """OpenD has lost the exchange or the quote right, until `came_back`."""
         if self._away is None:
             self._away = Outage(cause, since_ms)
-
-    def reconnected(self) -> None:
-        """There is a new session, with which OpenD says anew whether it is without anything."""
-        if self._away is not None:
-            away, self._away = self._away, None
-            self.lost(*away)
 
     def came_back(self, otherwise: Outage) -> None:
         """OpenD has regained it; `otherwise` is what is missing if nothing was known to be lost."""

@@ -77,12 +77,13 @@ _TELL_VOLUME = (
     "AND evidence = 'ordinals'"
 )
 _INSERT_GAP = "INSERT INTO gaps VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,'open',NULL,NULL) ON CONFLICT DO NOTHING"
-# With another gap that is open, or was when this one was found, nobody knows to which of them the volume belongs.
+# Where it overlaps another that is open, or was when this was found, nobody knows to which the volume belongs.
 _OPEN_BY_TOTALS = (
     "SELECT resumed_ms, cause, before_seq, after_seq FROM gaps AS g WHERE symbol = ? AND state = 'open' "
     "AND evidence = 'totals' AND difference_before >= ? AND NOT EXISTS (SELECT 1 FROM gaps AS o "
     "WHERE o.symbol = g.symbol AND (o.resumed_ms, o.cause) <> (g.resumed_ms, g.cause) "
-    "AND (o.state = 'open' OR o.filled_ms > g.found_ms))"
+    "AND (o.state = 'open' OR o.filled_ms > g.found_ms) AND (g.after_seq IS NULL OR ifnull(o.before_seq, 0) < "
+    "g.after_seq) AND (o.after_seq IS NULL OR ifnull(g.before_seq, 0) < o.after_seq))"
 )
 _GAPS_END = "SELECT after_seq FROM gaps WHERE symbol = ? AND resumed_ms = ? AND evidence = 'ordinals'"
 _SEQ_MAX: Final = 2**63 - 1
@@ -316,7 +317,7 @@ class Ledger:
         for rise in verdict.rises:
             assert last is not None
             self._judge_rise(rise, doubts, last, at_ms)
-        has_settled = last is None or difference <= last.settled or bool(verdict.rises)
+        has_settled = last is None or difference <= last.settled - recovered or bool(verdict.rises)
         settled_last_seq = our_last_seq if has_settled or last is None else last.settled_last_seq
         found = TotalsRow(
             symbol, at_ms, totals.volume, totals.turnover, our_volume, our_turnover, our_rows, our_last_seq,
@@ -350,6 +351,8 @@ class Ledger:
             self._gap(gap, after[0] if after else (None, None), None, volume, at_ms)
             for doubt in doubted:
                 self._drop(doubt)
+            for resumed in set(rise.outages) - doubts.keys():  # gaps by ordinals: their volume is in this
+                self._con.execute(_TELL_VOLUME, (None, last.symbol, resumed))
         elif rise.outages:
             is_shared = self._find_behind(rise.outages[-1], last, at_ms)
             # Of several together, nobody knows which had how much.

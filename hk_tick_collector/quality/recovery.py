@@ -1,7 +1,8 @@
 """What comes late into gaps whose volume is known: so much less is missing, whatever else goes missing meanwhile.
 
-Owns the arithmetic of differences over late ticks, and gaps' bounds once ticks have come behind them. The exchange's volume less ours is a level that gaps have raised one
-after the other; when one of them is filled, all levels above it fall by what came. Never marks a gap as filled.
+Owns the arithmetic of differences over late ticks, and gaps' bounds once ticks have come behind them. The exchange's
+volume less ours is a level that gaps have raised one after the other; when one of them is filled, all levels above it
+fall by what came. Never marks a gap as filled.
 """
 
 from __future__ import annotations

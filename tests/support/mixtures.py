@@ -454,6 +454,11 @@ class Lane:
                 *self.log,
                 f"faults: {self._faults[-8:]}",
                 f"unexplained: {len(unexplained)} {[(k, self._made[k]) for k in unexplained[:5]]}",
+                *(
+                    f"nothing is missing in {gap}"
+                    for gap in self._news()
+                    if gap.state == "open" and not self._lost_in(gap)
+                ),
                 f"doubts: {self._doubts()}",
                 *(str(gap) for gap in self.gaps() if gap.resumed_ms >= self._begin_ms),
                 "exchange_totals:",

@@ -41,12 +41,12 @@ def test_what_opend_lost_lasts_until_it_is_back() -> None:
     outages = running()
     outages.went_away(Cause.EXCHANGE_LOST, 100)
     outages.went_away(Cause.KICKED_OUT, 150)
-    assert outages.has_come_back(None)
+    assert outages.has_come_back(None, is_new_session=False)
     outages.lost(Cause.CONNECTION_LOST, 200)
     assert outages.resume() == Outage(Cause.EXCHANGE_LOST, 100)
     assert outages.is_open
     outages.came_back(UNKNOWN)
-    assert not outages.has_come_back(None)
+    assert not outages.has_come_back(None, is_new_session=False)
     assert outages.resume() == Outage(Cause.EXCHANGE_LOST, 100)
     assert not outages.is_open
 
@@ -90,14 +90,11 @@ def test_after_a_kick_only_a_push_shows_that_the_right_is_back(last_push_ms: int
     """OpenD may call itself logged in all the while; some pushes were still under way."""
     outages = running()
     outages.went_away(Cause.KICKED_OUT, 100)
-    assert outages.has_come_back(last_push_ms) is expected
+    assert outages.has_come_back(last_push_ms, is_new_session=False) is expected
 
 
-def test_a_new_session_asks_anew_whether_opend_is_away() -> None:
-    """What was missed before is told with its cause, and is no state any more."""
+def test_a_new_session_may_hear_from_opend_itself_that_the_right_is_back() -> None:
+    """Nothing was pushed to it yet that could show it."""
     outages = running()
     outages.went_away(Cause.KICKED_OUT, 100)
-    outages.reconnected()
-    assert not outages.has_come_back(None)
-    assert outages.resume() == Outage(Cause.KICKED_OUT, 100)
-    assert not outages.is_open
+    assert outages.has_come_back(None, is_new_session=True)
