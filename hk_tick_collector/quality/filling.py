@@ -57,7 +57,7 @@ def _fill_by_volume(con: apsw.Connection, day: str, symbol: str) -> list[News]:
     while gaps:
         group = [gaps.pop(0)]
         end = group[0][3]
-        while gaps and gaps[0][2] < end:
+        while gaps and gaps[0][2] + 1 < end:  # there is a sequence that is in both
             group.append(gaps.pop(0))
             end = max(end, group[-1][3])
         volumes = [volume for *_, volume, evidence, _ in group if evidence == "totals" and volume is not None]

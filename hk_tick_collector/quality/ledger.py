@@ -82,8 +82,8 @@ _OPEN_BY_TOTALS = (
     "SELECT resumed_ms, cause, before_seq, after_seq FROM gaps AS g WHERE symbol = ? AND state = 'open' "
     "AND evidence = 'totals' AND difference_before >= ? AND NOT EXISTS (SELECT 1 FROM gaps AS o "
     "WHERE o.symbol = g.symbol AND (o.resumed_ms, o.cause) <> (g.resumed_ms, g.cause) "
-    "AND (o.state = 'open' OR o.filled_ms > g.found_ms) AND (g.after_seq IS NULL OR ifnull(o.before_seq, 0) < "
-    "g.after_seq) AND (o.after_seq IS NULL OR ifnull(g.before_seq, 0) < o.after_seq))"
+    "AND (o.state = 'open' OR o.filled_ms > g.found_ms) AND (g.after_seq IS NULL OR ifnull(o.before_seq, 0) + 1 < "
+    "g.after_seq) AND (o.after_seq IS NULL OR ifnull(g.before_seq, 0) + 1 < o.after_seq))"
 )
 _GAPS_END = "SELECT after_seq FROM gaps WHERE symbol = ? AND resumed_ms = ? AND evidence = 'ordinals'"
 _SEQ_MAX: Final = 2**63 - 1
