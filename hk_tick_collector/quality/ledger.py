@@ -299,7 +299,7 @@ class Ledger:
         rows = self._all(_LAST_TOTALS, (symbol,))
         last = TotalsRow(*rows[0]) if rows else None
         difference = totals.volume - our_volume
-        recovered = take_recovered(con, symbol, last.at_ms) if last else 0
+        recovered = take_recovered(con, symbol, last.at_ms, last.difference - difference) if last else 0
         doubts = {doubt.resumed_ms: doubt for doubt in self._doubts(symbol)}
         pending = [(doubt.resumed_ms, doubt.difference_before) for doubt in doubts.values()]
         pending += self._all(_GAPS_WITHOUT_VOLUME, (symbol,))

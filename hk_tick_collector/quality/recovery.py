@@ -58,19 +58,34 @@ def known_gaps(con: apsw.Connection, symbol: str) -> list[tuple[int, int]]:
     return [(before_seq, after_seq) for before_seq, after_seq in rows]
 
 
-def take_recovered(con: apsw.Connection, symbol: str, since_ms: int) -> int:
-    """Lower all levels by what came into gaps since the last snapshot; how much that was, in shares."""
-    total = 0
+def take_recovered(con: apsw.Connection, symbol: str, since_ms: int, fallen: int) -> int:
+    """Lower all levels by what came into gaps since the last snapshot; how much that was, in shares.
+
+    Args:
+        con: the day's.
+        symbol: whose.
+        since_ms: when the last snapshot was received. What came at that same moment may have stood before it or behind.
+        fallen: by how much the difference has fallen since; it tells which of the two was so.
+    """
+    came = _came_since(con, symbol, since_ms)
+    at_once = _came_since(con, symbol, since_ms - 1)
+    if sum(at_once.values()) == fallen:
+        came = at_once
+    for resumed_ms, volume in came.items():
+        con.execute(_LOWER_GAPS, (volume, symbol, resumed_ms))
+        con.execute(_LOWER_DOUBTS, (volume, symbol, resumed_ms))
+    return sum(came.values())
+
+
+def _came_since(con: apsw.Connection, symbol: str, since_ms: int) -> dict[int, int]:
+    """The volume that came into gaps, by their `resumed_ms`."""
+    found: dict[int, int] = {}
     begin = 0  # gaps may overlap; a tick counts once
     known: list[tuple[Any, ...]] = con.execute(_KNOWN, (symbol, since_ms)).fetchall()
     for resumed_ms, before_seq, after_seq in known:
-        rows: list[tuple[Any, ...]] = con.execute(
-            _CAME, (symbol, max(before_seq, begin), after_seq, since_ms)
-        ).fetchall()
-        came: int = rows[0][0]
+        values = (symbol, max(before_seq, begin), after_seq, since_ms)
+        rows: list[tuple[Any, ...]] = con.execute(_CAME, values).fetchall()
         begin = max(begin, after_seq - 1)
-        if came:
-            total += came
-            con.execute(_LOWER_GAPS, (came, symbol, resumed_ms))
-            con.execute(_LOWER_DOUBTS, (came, symbol, resumed_ms))
-    return total
+        if rows[0][0]:
+            found[resumed_ms] = found.get(resumed_ms, 0) + rows[0][0]
+    return found

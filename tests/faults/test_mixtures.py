@@ -14,12 +14,17 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.faults
 
 SEEDS = 200
+IDLE_MAX = 4  # some 1,000 gaps are found
 LANES = 6  # they wait more than they work
 
 
-def drive(directory: Path, number: int) -> list[str]:
-    """Go through every sixth seed on one lane; what went wrong. After that the lane is another one, for the others."""
+def drive(directory: Path, number: int) -> tuple[list[str], list[str]]:
+    """Go through every sixth seed on one lane: what went wrong, and the gaps in which nothing is missing.
+
+    After something went wrong the lane is another one, for the others.
+    """
     wrong: list[str] = []
+    idle: list[str] = []
     seeds = list(range(number, SEEDS, LANES))
     while seeds:
         lane = Lane(directory / f"lane{number}-{seeds[0]}", number)
@@ -30,12 +35,21 @@ def drive(directory: Path, number: int) -> list[str]:
             wrong.append(str(exc))
         finally:
             lane.end()
-    return wrong
+            idle += lane.idle
+    return wrong, idle
 
 
 @pytest.mark.timeout(900)
 def test_whatever_comes_together_nothing_is_lost_in_silence(tmp_path: Path) -> None:
-    """Each trade is stored or inside a gap, by the cause that did it, and no gap is where nothing is lost."""
+    """Each trade is stored or inside an open gap, by the cause that did it; no gap is told to be filled that is not.
+
+    A gap where nothing is missing is a false alarm of the two snapshots that must agree: a snapshot that is ahead of a
+    trade, and the next one, which lacks another of the same volume, agree by chance. Five snapshots a second, as here,
+    make that happen now and then; it must stay rare.
+    """
     with ThreadPoolExecutor(LANES) as lanes:
-        wrong = [tale for told in lanes.map(drive, [tmp_path] * LANES, range(LANES)) for tale in told]
+        told = list(lanes.map(drive, [tmp_path] * LANES, range(LANES)))
+    wrong = [tale for tales, _ in told for tale in tales]
     assert not wrong, f"{len(wrong)} of {SEEDS} mixtures:\n" + "\n\n".join(wrong)
+    idle = [tale for _, tales in told for tale in tales]
+    assert len(idle) <= IDLE_MAX, f"{len(idle)} gaps without a loss:\n" + "\n\n".join(idle)

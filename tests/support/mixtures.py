@@ -3,8 +3,9 @@
 A lane is one simulator and one recorder, which live on from mixture to mixture, since to start them takes longer than
 most mixtures do. Several lanes run side by side, each with another kind of ordinals, with audits or without.
 
-After each mixture every trade is stored or inside a gap, a gap's cause is that of the fault that did it, and each open
-gap has a trade in it that is not stored.
+After each mixture every trade is stored or inside an open gap, a gap's cause is that of the fault that did it, and no
+gap says that it was filled while it was not. An open gap has a trade in it that is not stored; where none is, that is
+kept.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ DISK_BYTES: Final = 160 << 20
 SLACK_MS: Final = 2000
 BUFFER_TICKS: Final = 18_000  # more than JOURNAL_BUFFER_MB=1 holds
 DECIDED_SEC: Final = 30.0
+IDLE_SEC: Final = 5.0
 CALM_SEC: Final = 0.6
 
 # Why a trade is not stored, where the simulator's ledger says it.
@@ -115,6 +117,7 @@ class Lane:
         self.has_audits = bool(number // 3 % 2)
         self.depth = 1000 if number in {2, 3} else 200  # a window that is passed by fewer trades saves them
         self.log: list[str] = []
+        self.idle: list[str] = []  # open gaps in which nothing is missing
         self._faults: list[Fault] = []
         self._made: dict[Key, Trade] = {}  # in this mixture
         self._read_to = 0
@@ -337,13 +340,17 @@ class Lane:
         self._read_ledger()
 
         def decided() -> bool:
-            if self._doubts() or self._unexplained():
-                return False
+            return not self._doubts() and not self._unexplained()
+
+        def idle() -> list[GapRow]:
             self._lost = self._missing()
-            return not [gap for gap in self._news() if gap.state == "open" and not self._lost_in(gap)]
+            return [gap for gap in self._news() if gap.state == "open" and not self._lost_in(gap)]
 
         until(decided, self._tale, DECIDED_SEC)
-        wrong = [f"{gap}: {problem}" for gap in self._news() if (problem := self._problem(gap))]
+        with contextlib.suppress(AssertionError):
+            until(lambda: not idle(), "", IDLE_SEC)
+        self.idle += [f"{gap}\n{self._tale()}" for gap in idle()]
+        wrong = [f"{gap}: {problem}" for gap in self._news() if self._lost_in(gap) and (problem := self._problem(gap))]
         wrong += [
             f"{gap}: it is filled, and lacks {lacks}" for gap in self.gaps() if (lacks := self._wrongly_filled(gap))
         ]
