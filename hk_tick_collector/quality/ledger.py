@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hk_tick_collector.batch import News
-from hk_tick_collector.hktime import DAY_MS, may_trade_between, parse_time, session_of
+from hk_tick_collector.hktime import DAY_MS, PRE_OPENING_MS, may_trade_between, parse_time, session_of
 from hk_tick_collector.quality.continuity import (
     MEASURED_ROWS_MAX,
     Pending,
@@ -189,16 +189,16 @@ class Ledger:
                     continue
             else:
                 self._con.execute(_INSERT_RECORDED, (symbol, at_ms, at_ms))
-            since_ms = event.since_ms
-            begin_ms = since_ms if since_ms is not None else last_recv_ms
-            begin_ms = self._midnight_ms if begin_ms is None else max(begin_ms + offset_ms, self._midnight_ms)
+            begin_ms = event.since_ms if event.since_ms is not None else last_recv_ms
+            opens_ms = self._midnight_ms + PRE_OPENING_MS
+            begin_ms = opens_ms if begin_ms is None else max(begin_ms + offset_ms, opens_ms)
             if not may_trade_between(begin_ms, end_ms):
                 continue
             differences = self._all(_EXPLAINED, (symbol, at_ms))
             difference, compared_seq = differences[0] if differences else (0 if before_seq is None else None, None)
-            session = session_of(begin_ms if since_ms is not None or before_ts_ms is None else before_ts_ms)
+            session = session_of(begin_ms if event.since_ms is not None or before_ts_ms is None else before_ts_ms)
             bounds = (session, before_seq, before_ts_ms, difference, compared_seq)
-            self._doubt(Doubt(symbol, at_ms, str(event.cause), since_ms, *bounds))
+            self._doubt(Doubt(symbol, at_ms, str(event.cause), event.since_ms, *bounds))
 
     def _doubt(self, doubt: Doubt) -> None:
         """Keep a doubt. One that begins behind the same tick is the same outage, which goes on."""

@@ -10,7 +10,7 @@ import pytest
 from support.bench import faults_of
 from support.recorder_process import RecorderProcess, until
 from support.simulator_process import SimulatorProcess
-from support.trading_time import clock_of
+from support.trading_time import JumpingClock, clock_of
 from support.writer_process import WriterProcess
 
 from hk_tick_collector.journal import CURSOR, DIRECTORY
@@ -148,7 +148,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
         made.end()
 
 
-def check(stage: Stage, gaps: list[Gap], cause: str) -> None:
+def check(stage: Stage, gaps: list[Gap], cause: str, session: str = "morning") -> None:
     """Each gap has that cause, and those with a number have the right one."""
     lost = stage.lost()
     ledger = stage.sim.ledger()
@@ -156,7 +156,7 @@ def check(stage: Stage, gaps: list[Gap], cause: str) -> None:
         inside = [key for key in lost if gap.covers(key)]
         assert gap.cause == cause, gap
         assert gap.state == "open"
-        assert gap.session == "morning"
+        assert gap.session == session
         assert gap.missing in {None, len(inside)}, gap
         assert gap.missing_volume in {None, sum(ledger.ticks[key].volume for key in inside)}, gap
 
@@ -290,6 +290,27 @@ def test_a_gap_that_is_filled_later_says_so(stage: Stage) -> None:
     assert gaps
     assert set(stage.recorder.query("SELECT filled_by FROM gaps")) == {("backfill",)}
     assert all(ms is not None for (ms,) in stage.recorder.query("SELECT filled_ms FROM gaps"))
+
+
+def test_what_a_symbol_misses_before_it_is_subscribed_is_a_gap(stage: Stage, tmp_path: Path) -> None:
+    """There was no quota for it: what was traded until there was, and has left OpenD's memory, has that cause."""
+    clock = JumpingClock(tmp_path, "2026-11-20 08:00:00")
+    options = ("--now", "--hold", "--rate", "20", "--symbols", str(SYMBOLS), "--quota", str(SYMBOLS - 1))
+    stage.sim = SimulatorProcess(tmp_path, *options, "--no-rate-limits", env=clock.env).start()
+    stage.sim.command("pause")
+    settings = {**NEVER_AUDIT, **clock.env, "FUTU_TOTALS_INTERVAL_SEC": TOTALS_SEC}
+    stage.recorder = RecorderProcess(tmp_path, stage.sim.port, universe(SYMBOLS, 0), **settings).start()
+    stage.recorder.wait_for("backfill_done")
+    assert stage.recorder.log_lines("futu_subscribed")[0].fields["left_out"] == "1"
+    clock.jump_to("2026-11-20 10:00:00")
+    stage.sim.command("resume")
+    stage.sim.command("burst", ticks=1500, symbols=[universe(SYMBOLS, 0)[-1]])
+    stage.sim.command("quota", n=SYMBOLS)
+    stage.recorder.wait_for("backfill_done", 2)
+    gaps = stage.settle()
+    assert len(stage.lost()) >= 500
+    assert {gap.symbol for gap in gaps} == {universe(SYMBOLS, 0)[-1]}
+    check(stage, gaps, "not_subscribed", "pre-opening")
 
 
 def mixture(stage: Stage, random: Random) -> None:
