@@ -17,7 +17,8 @@ from hk_tick_collector.batch import Place
 from hk_tick_collector.errors import BadTickError, RemoteProtocolError
 from hk_tick_collector.hktime import DAY_MS, hk_day, parse_time
 from hk_tick_collector.opend.messages import RefusedError, day_totals, trade_dates
-from hk_tick_collector.quality.ledger import Ledger, Window
+from hk_tick_collector.quality.ledger import Ledger
+from hk_tick_collector.quality.rows import Window
 from hk_tick_collector.resumption import Resumption
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ the journal is judged once, so a replay changes nothing; all times are of the jo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from hk_tick_collector.batch import News
 from hk_tick_collector.hktime import DAY_MS, PRE_OPENING_MS, may_trade_between, parse_time, session_of
@@ -23,6 +23,7 @@ from hk_tick_collector.quality.continuity import (
 )
 from hk_tick_collector.quality.filling import MADE_GOOD, fill, how_it_came, mark_filled
 from hk_tick_collector.quality.recovery import close_bounds, first_difference, known_gaps, take_recovered
+from hk_tick_collector.quality.rows import Doubt, TotalsRow, Window
 from hk_tick_collector.resumption import Cause, Resumption, gravest
 
 if TYPE_CHECKING:
@@ -87,49 +88,6 @@ _OPEN_BY_TOTALS = (
 )
 _GAPS_END = "SELECT after_seq FROM gaps WHERE symbol = ? AND resumed_ms = ? AND evidence = 'ordinals'"
 _SEQ_MAX: Final = 2**63 - 1
-
-
-class Doubt(NamedTuple):
-    """A row of `doubts`. `compared_seq` is the last tick that the totals before the outage had counted."""
-
-    symbol: str
-    resumed_ms: int
-    cause: str
-    since_ms: int | None
-    session: str
-    before_seq: int | None
-    before_ts_ms: int | None
-    difference_before: int | None
-    compared_seq: int | None
-
-
-class TotalsRow(NamedTuple):
-    """A row of `exchange_totals`."""
-
-    symbol: str
-    at_ms: int
-    volume: int
-    turnover: float
-    our_volume: int
-    our_turnover: float
-    our_rows: int
-    our_last_seq: int | None
-    settled: int
-    settled_last_seq: int | None
-    until_ms: int
-
-    @property
-    def difference(self) -> int:
-        """The exchange's volume less ours, shares."""
-        return self.volume - self.our_volume
-
-
-class Window(NamedTuple):
-    """A GetTicker reply of one symbol: its least and greatest sequence, and when its earliest tick was traded."""
-
-    first_seq: int
-    last_seq: int
-    first_ts_ms: int
 
 
 class Ledger:
@@ -264,6 +222,13 @@ class Ledger:
         rows = self._all(_TS_MS, (symbol, seq))
         return rows[0][0] if rows else None
 
+    def _drop_if_begun(self, symbol: str) -> None:
+        """Nothing is missing before a day's first trade, if that one is stored."""
+        for doubt in self._doubts(symbol):
+            first = self._all(_FIRST_BEHIND, (symbol, 0)) if doubt.before_seq is None else []
+            if first and begins_the_day(first[0][0]):
+                self._drop(doubt)
+
     def _drop(self, doubt: Doubt) -> None:
         self._con.execute("DELETE FROM doubts WHERE symbol = ? AND resumed_ms = ?", (doubt.symbol, doubt.resumed_ms))
 
@@ -300,6 +265,7 @@ class Ledger:
         last = TotalsRow(*rows[0]) if rows else None
         difference = totals.volume - our_volume
         recovered = take_recovered(con, symbol, last.at_ms, last.difference - difference) if last else 0
+        self._drop_if_begun(symbol)
         doubts = {doubt.resumed_ms: doubt for doubt in self._doubts(symbol)}
         pending = [(doubt.resumed_ms, doubt.difference_before) for doubt in doubts.values()]
         pending += self._all(_GAPS_WITHOUT_VOLUME, (symbol,))

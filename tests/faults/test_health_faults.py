@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import apsw
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from support.ports import free_port
 from support.recorder_process import until
 
 from hk_tick_collector.simulator.universe import universe
@@ -76,9 +77,7 @@ def metrics(port: int, path: str = "/metrics") -> dict[str, float]:
 @pytest.fixture
 def port() -> int:
     """A port that is free now, for the metrics."""
-    with socket.socket() as sock:
-        sock.bind((LOOPBACK, 0))
-        return int(sock.getsockname()[1])
+    return free_port()
 
 
 def test_what_is_served_is_what_is_stored(port: int, bench: Bench) -> None:

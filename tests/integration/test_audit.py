@@ -13,6 +13,8 @@ import pytest
 from support.recorder_process import RecorderProcess, until
 from support.simulator_process import SimulatorProcess
 
+from hk_tick_collector.hktime import parse_time
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -23,6 +25,7 @@ SYMBOLS: Final = ("HK.00700", "HK.09988", "HK.00005")
 CLOSING: Final = ("--date", DAY, "--start", "15:50", "--speed", "150", "--ticks-per-day", "40000", "--hold")
 TOTALS: Final = {"FUTU_TOTALS_INTERVAL_SEC": "0.7"}  # 43 in 30 s, where 60 are allowed
 OVER: Final = "16:13:00"  # after the last print, and OpenD has been asked since whether it still has the exchange
+LAST_WORD_MS: Final = parse_time(f"{DAY}161200").ms  # two minutes after the latest closing auction
 
 
 class Place:
@@ -61,7 +64,7 @@ class Place:
 
         def is_final() -> bool:
             symbols = self.told()["symbols"]
-            return all(symbol["verdict"] != "UNPROVABLE" and not symbol["doubts"] for symbol in symbols)
+            return all((symbol["totals_ms"] or 0) >= LAST_WORD_MS and not symbol["doubts"] for symbol in symbols)
 
         until(is_final, lambda: f"nothing is in doubt: {self.told()}")
         assert self.recorder.stop() == 0

@@ -14,6 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from support.raw_client import RawClient
+from support.recorder_process import until
 from support.simulator_process import COMMAND, SimulatorProcess
 from support.trading_time import JumpingClock
 
@@ -405,6 +406,7 @@ def test_totals_begin_anew_at_midnight(tmp_path: Path) -> None:
         sim.command("pause")  # or the half day is made up for
         clock.jump_to("2026-12-25 00:40:00")
         sim.wait_for(lambda stats: stats["sim_time"].startswith("2026-12-25 00:40"))
+        until(lambda: _snapshots(client, TENCENT)[0].volume == 0, "the day has no volume yet")
         (after,) = _snapshots(client, TENCENT)
         sim.command("tick", symbol=TENCENT)
         (traded,) = _snapshots(client, TENCENT)

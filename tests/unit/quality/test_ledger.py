@@ -693,3 +693,16 @@ def test_a_journal_that_began_anew_is_judged(tale: Tale) -> None:
     later.write()
     later.journal.close(5)
     assert later.doubts() == []
+
+
+def test_the_first_ordinal_among_the_pushes_proves_the_days_beginning(tale: Tale) -> None:
+    """What the totals find later is another outage's, and no second gap before the first trade."""
+    tale.resume(Cause.RECORDER_DOWN, None)
+    tale.hear(pushes(TENCENT, range(1, 101)))
+    tale.resume(Cause.OPEND_DOWN, tale.now_ms)
+    tale.hear(reply(TENCENT, *(ticker(n) for n in range(141, 200))))
+    for _ in range(3):
+        tale.totals(tencent=volume_of(range(1, 200)))
+    tale.write()
+    assert tale.doubts() == []
+    assert tale.gaps("cause, missing, evidence") == [("opend_down", 40, "ordinals")]
