@@ -116,7 +116,7 @@ def looking(recorded: Recorded, wait_sec: float, meanwhile: Callable[[], None]) 
         slept.append(1)
         meanwhile()
 
-    verification = Verification(recorded.root, Log(str(recorded.log), ""), now_ms(), told=None, skew_sec=60)
+    verification = Verification(recorded.root, Log(str(recorded.log), ""), now_ms() - 60_000, told=None, skew_sec=60)
     return verification.run(wait_sec, sleep).accepted, len(slept)
 
 
