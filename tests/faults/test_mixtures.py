@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.faults
 
 SEEDS = 200
-IDLE_MAX = 4  # some 1,000 gaps are found
+IDLE_MAX = 4  # of all that the 200 mixtures bring
 LANES = 6  # they wait more than they work
 
 
