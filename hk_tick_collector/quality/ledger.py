@@ -222,12 +222,16 @@ class Ledger:
         rows = self._all(_TS_MS, (symbol, seq))
         return rows[0][0] if rows else None
 
-    def _drop_if_begun(self, symbol: str) -> None:
-        """Nothing is missing before a day's first trade, if that one is stored."""
+    def _undecided(self, symbol: str) -> list[Doubt]:
+        """The doubts, but for those before the day's first trade: nothing is missing there, if that one is stored."""
+        undecided = []
         for doubt in self._doubts(symbol):
             first = self._all(_FIRST_BEHIND, (symbol, 0)) if doubt.before_seq is None else []
             if first and begins_the_day(first[0][0]):
                 self._drop(doubt)
+            else:
+                undecided.append(doubt)
+        return undecided
 
     def _drop(self, doubt: Doubt) -> None:
         self._con.execute("DELETE FROM doubts WHERE symbol = ? AND resumed_ms = ?", (doubt.symbol, doubt.resumed_ms))
@@ -265,12 +269,12 @@ class Ledger:
         last = TotalsRow(*rows[0]) if rows else None
         difference = totals.volume - our_volume
         recovered = take_recovered(con, symbol, last.at_ms, last.difference - difference) if last else 0
-        self._drop_if_begun(symbol)
-        doubts = {doubt.resumed_ms: doubt for doubt in self._doubts(symbol)}
+        doubts = {doubt.resumed_ms: doubt for doubt in self._undecided(symbol)}
         pending = [(doubt.resumed_ms, doubt.difference_before) for doubt in doubts.values()]
         pending += self._all(_GAPS_WITHOUT_VOLUME, (symbol,))
+        settled = last.settled - recovered if last else None
         verdict = judge_totals(
-            last.settled - recovered if last else None,
+            settled,
             last.difference - recovered if last else None,
             difference,
             [Pending(resumed, low) for resumed, low in sorted(pending) if low is not None],
@@ -283,7 +287,7 @@ class Ledger:
         for rise in verdict.rises:
             assert last is not None
             self._judge_rise(rise, doubts, last, at_ms)
-        has_settled = last is None or difference <= last.settled - recovered or bool(verdict.rises)
+        has_settled = settled is None or difference <= settled or bool(verdict.rises)
         settled_last_seq = our_last_seq if has_settled or last is None else last.settled_last_seq
         found = TotalsRow(
             symbol, at_ms, totals.volume, totals.turnover, our_volume, our_turnover, our_rows, our_last_seq,

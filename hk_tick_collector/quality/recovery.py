@@ -67,10 +67,9 @@ def take_recovered(con: apsw.Connection, symbol: str, since_ms: int, fallen: int
         since_ms: when the last snapshot was received. What came at that same moment may have stood before it or behind.
         fallen: by how much the difference has fallen since; it tells which of the two was so.
     """
-    came = _came_since(con, symbol, since_ms)
-    at_once = _came_since(con, symbol, since_ms - 1)
-    if sum(at_once.values()) == fallen:
-        came = at_once
+    came = _came_since(con, symbol, since_ms - 1)
+    if sum(came.values()) != fallen:
+        came = came and _came_since(con, symbol, since_ms)
     for resumed_ms, volume in came.items():
         con.execute(_LOWER_GAPS, (volume, symbol, resumed_ms))
         con.execute(_LOWER_DOUBTS, (volume, symbol, resumed_ms))
