@@ -61,23 +61,30 @@ def hold_lock(data_root: Path, name: str, timeout_sec: float) -> int:
         AlreadyRunningError: another process holds it, and still does after `timeout_sec`.
     """
     file = os.open(data_root / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    deadline = time.monotonic() + timeout_sec
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                holder = os.pread(file, 32, 0).decode(errors="replace").strip() or "unknown"
-                os.close(file)
-                raise AlreadyRunningError(
-                    f"DATA_ROOT {data_root} is in use by process {holder}: stop that one, or use another DATA_ROOT"
-                ) from None
-            time.sleep(0.05)
+    if not wait_for_lock(file, timeout_sec, 0.05):
+        holder = os.pread(file, 32, 0).decode(errors="replace").strip() or "unknown"
+        os.close(file)
+        raise AlreadyRunningError(
+            f"DATA_ROOT {data_root} is in use by process {holder}: stop that one, or use another DATA_ROOT"
+        )
     with contextlib.suppress(OSError):  # a full disk: the lock is held all the same, only its holder has no name
         os.ftruncate(file, 0)
         os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
     return file
+
+
+def wait_for_lock(file: int, timeout_sec: float, look_every_sec: float) -> bool:
+    """Take an exclusive lock on an open file, or wait for it that long. False: another process still holds it."""
+    deadline = time.monotonic() + timeout_sec
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(look_every_sec)
+        else:
+            return True
 
 
 def is_locked(path: Path) -> bool:

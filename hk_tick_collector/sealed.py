@@ -10,15 +10,13 @@ from its certificate only by somebody else's hand, since the certificate goes, a
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import stat
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from hk_tick_collector.data_root import SEAL_LOCK, is_locked, sync
+from hk_tick_collector.data_root import SEAL_LOCK, is_locked, sync, wait_for_lock
 from hk_tick_collector.errors import DatabaseError
 
 if TYPE_CHECKING:
@@ -69,18 +67,11 @@ def opening(data_root: Path, timeout_sec: float = OPEN_SEC) -> Iterator[None]:
     # The directory itself: there is no file to be made on a full disk, or to belong to the wrong user.
     file = os.open(data_root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        deadline = time.monotonic() + timeout_sec
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    raise DatabaseError(
-                        f"{data_root} has been locked by another process for more than {timeout_sec:g} s, to seal "
-                        "a day or to open one: was that process stopped? `lslocks` shows which it is"
-                    ) from None
-                time.sleep(_LOOK_EVERY_SEC)
+        if not wait_for_lock(file, timeout_sec, _LOOK_EVERY_SEC):
+            raise DatabaseError(
+                f"{data_root} has been locked by another process for more than {timeout_sec:g} s, to seal "
+                "a day or to open one: was that process stopped? `lslocks` shows which it is"
+            )
         yield
     finally:
         os.close(file)
