@@ -27,7 +27,7 @@ from hk_tick_collector.schema import (
 from hk_tick_collector.wal import PACE_SEC_MAX, Wal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from hk_tick_collector.mapping import Correction, Row
@@ -280,20 +280,27 @@ def _turnover_sum(turnovers: tuple[float, ...]) -> float:
         return max(-FLOAT_MAX, min(FLOAT_MAX, sum(turnovers)))
 
 
-def migrate(con: apsw.Connection, path: Path) -> None:
-    """Bring a database to the current schema, one version a step, all or nothing."""
-    if con.pragma("user_version") == VERSION:
-        check_ours(con, path)
-        return
+@contextlib.contextmanager
+def transaction(con: apsw.Connection) -> Iterator[None]:
+    """All or nothing, with the write lock taken from the beginning."""
     con.execute("BEGIN IMMEDIATE")
     try:
-        check_ours(con, path)
-        for step in MIGRATIONS[con.pragma("user_version") :]:
-            con.execute(step.replace(DAY_OF_TS, day_of_ts(path)))
-        con.pragma("application_id", APPLICATION_ID)
-        con.pragma("user_version", VERSION)
+        yield
         con.execute("COMMIT")
     except BaseException:
         if con.in_transaction:  # a full disk has ended it already, and must be what is told
             con.execute("ROLLBACK")
         raise
+
+
+def migrate(con: apsw.Connection, path: Path) -> None:
+    """Bring a database to the current schema, one version a step, all or nothing."""
+    if con.pragma("user_version") == VERSION:
+        check_ours(con, path)
+        return
+    with transaction(con):
+        check_ours(con, path)
+        for step in MIGRATIONS[con.pragma("user_version") :]:
+            con.execute(step.replace(DAY_OF_TS, day_of_ts(path)))
+        con.pragma("application_id", APPLICATION_ID)
+        con.pragma("user_version", VERSION)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import apsw
 
 from hk_tick_collector.data_root import own_like
+from hk_tick_collector.db import transaction
 from hk_tick_collector.db_read import readonly_uri
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.look import look
@@ -186,19 +187,13 @@ class Catalog:
             self._progress("catalogue: days read", number, len(stale))
             read.append(_read(self._root, day, seen[day]))
         con = self._con
-        con.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(con):
             for day in (*gone, *stale):
                 con.execute("DELETE FROM days WHERE day = ?", (day,))
                 con.execute("DELETE FROM gaps WHERE day = ?", (day,))
             for row, gaps in read:
                 con.execute(_INSERT_DAY, row)
                 con.executemany(_INSERT_GAP, ((row.day, *gap) for gap in gaps))
-            con.execute("COMMIT")
-        except BaseException:
-            if con.in_transaction:
-                con.execute("ROLLBACK")
-            raise
 
 
 _INSERT_DAY: Final = f"INSERT INTO days VALUES ({', '.join('?' * len(DayRow._fields))})"  # noqa: S608
@@ -252,17 +247,11 @@ def _prepare(con: apsw.Connection) -> None:
         return
     if con.pragma("application_id") != APPLICATION_ID and con.execute("SELECT count(*) FROM sqlite_schema").get:
         raise apsw.MismatchError("a file of that name was made by another program")
-    con.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(con):
         con.execute("DROP TABLE IF EXISTS days; DROP TABLE IF EXISTS gaps")
         con.execute(_SCHEMA)
         con.pragma("application_id", APPLICATION_ID)
         con.pragma("user_version", VERSION)
-        con.execute("COMMIT")
-    except BaseException:
-        if con.in_transaction:
-            con.execute("ROLLBACK")
-        raise
 
 
 # ---- what it is made from
