@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -180,17 +181,26 @@ def test_the_recorder_has_a_process_seal_and_tells_it(tmp_path: Path, capfd: pyt
     assert all(event in line for event, line in zip(("day_sealed", "day_sealed", "seal_failed"), lines, strict=True))
 
 
-def test_a_recorder_that_stops_ends_the_sealing(tmp_path: Path) -> None:
+def test_a_recorder_that_stops_ends_the_sealing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The process is gone, and has left nothing false; the next one seals."""
     database = make_day(tmp_path)
     sealer = Sealer(Settings(seal_delay_min=0), tmp_path, ClientState())
+    begin = asyncio.create_subprocess_exec
 
-    async def run() -> None:
+    async def run() -> int | None:
+        begun: asyncio.Future[asyncio.subprocess.Process] = asyncio.get_running_loop().create_future()
+
+        async def note(*args: Any, **kwargs: Any) -> asyncio.subprocess.Process:  # noqa: ANN401
+            begun.set_result(await begin(*args, **kwargs))
+            return begun.result()
+
+        monkeypatch.setattr(asyncio, "create_subprocess_exec", note)
         task = asyncio.create_task(sealer._seal(NEXT_DAY, [DAY]))
-        await asyncio.sleep(0.2)
+        process = await begun
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+        return process.returncode
 
-    asyncio.run(run())
+    assert asyncio.run(run()) == -signal.SIGKILL
     assert seal_day(database).certificate["rows"] == 10
