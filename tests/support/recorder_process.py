@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import apsw
 
+from hk_tick_collector.schema import day_files
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -222,7 +224,7 @@ class RecorderProcess:
     def query(self, select: str) -> list[tuple[Any, ...]]:
         """What a query gives in each day database that is there, read as every reader does."""
         found: list[tuple[Any, ...]] = []
-        for path in sorted(self.data_root.glob("*.db")):
+        for path in day_files(self.data_root):
             flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
             con = apsw.Connection(f"file:{path}?mode=ro", flags=flags)
             try:

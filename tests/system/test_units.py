@@ -7,14 +7,19 @@ drop-in makes them seconds; what the unit says of them is tested by itself.
 from __future__ import annotations
 
 import re
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 from support.machine import APP, DATA_ROOT, ENV_FILE, PYTHON, ROOT, UNIT, Machine
 from support.machine_service import MachineRecorder, MachineSimulator
 from support.recorder_process import until
+from support.sealing import make_day
+from support.ticks import DAY
 
 from hk_tick_collector.config import Settings
+from hk_tick_collector.db_read import open_readonly
+from hk_tick_collector.sealed import certificate_of
 from hk_tick_collector.simulator.universe import universe
 
 if TYPE_CHECKING:
@@ -264,6 +269,39 @@ def test_no_number_of_failures_is_the_last(machine: Machine) -> None:
     said = machine.journal(UNIT)
     assert "start-limit-hit" not in said
     assert said.count("Main process exited, code=exited, status=1/FAILURE") >= 10
+
+
+# ---- a day that is over
+
+
+def test_a_past_day_is_sealed_within_what_the_unit_allows(machine: Machine) -> None:
+    """At the least priority: it is certified and read-only, both files are the service's own, and it records on."""
+    evening = ("--date", "20260803", "--start", "17:00", "--speed", "1", "--hold", "--symbols", "5")
+    with MachineSimulator(machine, *evening) as simulator:
+        recorder = MachineRecorder(machine, simulator.port, SYMBOLS, SEAL_ENABLED="true", SEAL_DELAY_MIN="0")
+        database = make_day(recorder.data_root)  # root's, until the first start gives its user what is there
+        database.chmod(0o640)  # as that one makes it
+        with closing(open_readonly(database)) as reader:  # which the sealing waits for, so that it can be looked at
+            assert reader.execute("SELECT count(*) FROM ticks").get == 10
+            recorder.start()
+            until(lambda: nice_of(machine, "hk_tick_collector.quality.due") == {19}, "it has the least priority")
+        (sealed,) = recorder.wait_for("day_sealed")
+        assert (sealed.fields["day"], sealed.fields["rows"]) == (DAY, "10")
+        files = (database.name, certificate_of(database).name)
+        told = machine.run("stat", "--format=%a %U:%G", *files, cwd=DATA_ROOT).stdout.splitlines()
+        assert told == ["440 hk-tick:hk-tick", "640 hk-tick:hk-tick"]
+        machine.run("hk-tick-collector", "verify", "--sealed", env={"DATA_ROOT": DATA_ROOT}, user="hk-tick")
+        simulator.command("burst", ticks=BURST)
+        recorder.wait_until_stored(simulator)
+    assert recorder.stop() == 0
+    assert not recorder.log_lines("seal_failed")
+    assert machine.show(UNIT, "NRestarts") == {"NRestarts": "0"}
+
+
+def nice_of(machine: Machine, module: str) -> set[int]:
+    """The niceness of each process that runs this module."""
+    told = machine.run("ps", "-eo", "ni=,args=").stdout
+    return {int(nice) for nice in re.findall(rf"^ *(-?\d+) \S+ -m {re.escape(module)} ", told, re.MULTILINE)}
 
 
 # ---- OpenD's unit
