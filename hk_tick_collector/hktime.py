@@ -175,6 +175,14 @@ def session_of(ts_ms: int) -> str:
     return next((name for until_ms, name in _PARTS if _clock_ms(ts_ms) < until_ms), "closed")
 
 
+def opens_ms(ts_ms: int) -> int:
+    """When the next pre-opening begins after a moment at which Hong Kong is closed; knows no holidays."""
+    opening_ms = hk_midnight_ms(ts_ms) + PRE_OPENING_MS
+    while opening_ms <= ts_ms or not _is_weekday(opening_ms):
+        opening_ms += DAY_MS
+    return opening_ms
+
+
 def _is_weekday(ts_ms: int) -> bool:
     return hk_date(ts_ms).weekday() < SATURDAY
 

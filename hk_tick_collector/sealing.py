@@ -16,7 +16,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from hk_tick_collector import logs
-from hk_tick_collector.hktime import hk_day, session_of
+from hk_tick_collector.hktime import hk_day, opens_ms, session_of
 from hk_tick_collector.quality.due import BUSY, due_days
 
 if TYPE_CHECKING:
@@ -75,7 +75,8 @@ class Sealer:
         before_day = hk_day(now_ms - round(self._delay_sec * 1000))
         try:
             due = await asyncio.to_thread(due_days, self._root, before_day, self._delay_sec)
-            if due and not await self._seal(before_day, due):
+            closed_sec = (opens_ms(now_ms) - now_ms) / 1000
+            if due and not await self._seal(before_day, due, closed_sec):
                 self._not_before = time.monotonic() + RETRY_SEC
         except (OSError, ValueError) as exc:  # no process to be had, a disk that fails, a line that was cut
             log.error("seal_failed", day=None, reason=exc)
@@ -93,8 +94,12 @@ class Sealer:
             return None
         return round(now * 1000) + min(0, session.clock_offset_ms or 0)
 
-    async def _seal(self, before_day: str, due: list[str]) -> bool:
-        """Have a process seal them. Whether none has failed; that another one is sealing just now is no failure."""
+    async def _seal(self, before_day: str, due: list[str], closed_sec: float) -> bool:
+        """Have a process seal them, for as long as Hong Kong is closed; what is left then is sealed after the close.
+
+        Returns:
+            Whether none has failed; that another one is sealing just now is no failure.
+        """
         asked = {
             "data_root": str(self._root),
             "before_day": before_day,
@@ -112,7 +117,7 @@ class Sealer:
         )
         told: list[dict[str, Any]] = []
         try:
-            async with asyncio.timeout(LONGEST_SEC):
+            async with asyncio.timeout(min(LONGEST_SEC, closed_sec)):
                 assert process.stdout is not None
                 while line := await process.stdout.readline():
                     told.append(json.loads(line))
@@ -127,8 +132,13 @@ class Sealer:
         if code == BUSY:
             return True
         if code != 0:
-            seen = "hung" if code is None else f"ended with {code}"
-            log.error("seal_failed", day=due[min(len(told), len(due) - 1)], reason=f"the sealing process {seen}")
+            if code is not None:
+                seen = f"the sealing process ended with {code}"
+            elif closed_sec < LONGEST_SEC:
+                seen = "Hong Kong opens; it is sealed after the close"
+            else:
+                seen = "the sealing process hung"
+            log.error("seal_failed", day=due[min(len(told), len(due) - 1)], reason=seen)
         return code == 0 and not any("error" in one for one in told)
 
 

@@ -37,9 +37,11 @@ class Place:
         self.sealer = Sealer(Settings(**settings), root, self.session, lambda: self.now)
         self.sealed: list[tuple[str, list[str]]] = []
         self.is_well = True
+        self.closed_sec = 0.0
         monkeypatch.setattr(self.sealer, "_seal", self._seal)
 
-    async def _seal(self, before_day: str, due: list[str]) -> bool:
+    async def _seal(self, before_day: str, due: list[str], closed_sec: float) -> bool:
+        self.closed_sec = closed_sec
         self.sealed.append((before_day, due))
         return self.is_well
 
@@ -81,6 +83,26 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Place
 def test_a_day_is_sealed_some_time_after_midnight(make: Callable[..., Place], when: str, due: list[str] | None) -> None:
     """Not before, and not while Hong Kong trades."""
     assert [days for _, days in make(seal_delay_min=30).look(when)] == ([due] if due else [])
+
+
+@pytest.mark.parametrize(
+    ("when", "hours"), [("2026-08-03 08:00:00", 1), ("2026-08-01 09:00:00", 48), ("2026-08-03 17:00:00", 16)]
+)
+def test_it_has_time_until_the_next_opening(make: Callable[..., Place], when: str, hours: int) -> None:
+    """On a weekend until Monday's."""
+    place = make()
+    assert place.look(when)
+    assert place.closed_sec == hours * 3600
+
+
+def test_what_is_not_sealed_when_hong_kong_opens_is_left(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The process is ended, and a line says so; the day is as it was."""
+    database = make_day(tmp_path)
+    sealer = Sealer(Settings(seal_delay_min=0), tmp_path, ClientState())
+    assert asyncio.run(sealer._seal(NEXT_DAY, [DAY], 0)) is False
+    said = capfd.readouterr()
+    assert "Hong Kong opens" in said.out + said.err
+    assert not is_sealed(database)
 
 
 def test_the_earlier_clock_decides(make: Callable[..., Place]) -> None:
@@ -172,7 +194,7 @@ def test_the_recorder_has_a_process_seal_and_tells_it(tmp_path: Path, capfd: pyt
     (tmp_path / f"{NEXT_DAY}.db").write_bytes(b"no database" * 1000)
     sealer = Sealer(Settings(seal_delay_min=0), tmp_path, ClientState())
     capfd.readouterr()
-    assert asyncio.run(sealer._seal("20260803", ["20260730", DAY, NEXT_DAY])) is False
+    assert asyncio.run(sealer._seal("20260803", ["20260730", DAY, NEXT_DAY], 3600)) is False
     said = capfd.readouterr()
     lines = [line for line in (said.out + said.err).splitlines() if "seal" in line]
     assert [("info" in line, "warning" in line, "error" in line.split("]")[0]) for line in lines] == [
@@ -195,7 +217,7 @@ def test_a_recorder_that_stops_ends_the_sealing(tmp_path: Path, monkeypatch: pyt
             return begun.result()
 
         monkeypatch.setattr(asyncio, "create_subprocess_exec", note)
-        task = asyncio.create_task(sealer._seal(NEXT_DAY, [DAY]))
+        task = asyncio.create_task(sealer._seal(NEXT_DAY, [DAY], 3600))
         process = await begun
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
