@@ -164,7 +164,7 @@ class FutuClient:
         opened = await link.open(settings.host, settings.port, settings.connect_timeout_sec)
         self._begin_session(opened)
         self._missed.set()
-        totals = Totals(link, settings.request_timeout_sec)
+        totals = Totals(link, settings.request_timeout_sec, settings.totals_interval_sec)
         keep_alive_sec = min(max(1.0, opened.keep_alive_interval_sec), KEEP_ALIVE_SEC_MAX)
         parts = [
             asyncio.create_task(part)
@@ -295,8 +295,9 @@ class FutuClient:
             Whether it is logged in again, after it was not.
         """
         before_ms = wall_ms()
-        timeout_sec = self._settings.request_timeout_sec
-        body = await link.call(ProtoId.GET_GLOBAL_STATE, messages.get_global_state(), timeout_sec)
+        body = await link.call(
+            ProtoId.GET_GLOBAL_STATE, messages.get_global_state(), self._settings.request_timeout_sec
+        )
         state = messages.global_state(body)
         was_logined, self.state.qot_logined = self.state.qot_logined, state.qot_logined
         self.state.market = MARKET_WORDS.get(state.market_hk, str(state.market_hk))
@@ -305,7 +306,8 @@ class FutuClient:
         self.state.clock_offset_ms = state.time_sec * 1000 + 500 - (before_ms + wall_ms()) // 2
         self._note(STATE_EVENT, **state._asdict(), clock_offset_ms=self.state.clock_offset_ms)
         if not state.qot_logined and was_logined is not False:
-            self._outages.went_away(Cause.EXCHANGE_LOST, self._looked_ms if was_logined else before_ms)
+            proven_ms = (self._looked_ms, self._last_push_ms(link) or 0) if was_logined else (before_ms,)
+            self._outages.went_away(Cause.EXCHANGE_LOST, max(proven_ms))
             log.warning("opend_not_logged_in", expected="qotLogined, without which no tick comes")
         self._looked_ms = before_ms
         last_push_ms = self._last_push_ms(link)

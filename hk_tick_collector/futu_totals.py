@@ -6,6 +6,7 @@ what is stored at the very place where they stand in it.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final
 
 from hk_tick_collector import logs
@@ -15,6 +16,7 @@ from hk_tick_collector.hktime import DAY_MS, HK_OFFSET_MS
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend.messages import ProtoId, RefusedError
 from hk_tick_collector.opend.purpose import Purpose
+from hk_tick_collector.quality.bounds import CALM_MS
 
 if TYPE_CHECKING:
     from hk_tick_collector.futu_link import Link
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 log = logs.get_logger()
 
 CODES_MAX: Final = 400  # in a call (published); and 60 calls in 30 s, which 24,000 symbols would need
-# A difference counts when two snapshots in a row have it; after the last push one more, for one that was refused.
+# Two in a calm moment tell how much is missing; after the last push one more, for one that was refused.
 ROUNDS_AFTER_PUSH: Final = 3
 # By Hong Kong's clock: a symbol's last tick may have come long before its close. The last closing prints come until
 # 12:10 on a half day and until 16:10 on a whole one; and once more when all else has long come to rest.
@@ -32,9 +34,11 @@ _CLOSED_MS: Final = tuple((hour * 60 + minute) * 60_000 for hour, minute in ((12
 class Totals:
     """Asks on one connection."""
 
-    def __init__(self, link: Link, timeout_sec: float) -> None:
+    def __init__(self, link: Link, timeout_sec: float, interval_sec: float) -> None:
         self._link = link
         self._timeout_sec = timeout_sec
+        self._apart_sec = min(CALM_MS / 1000, interval_sec)  # two that are nearer than that say nothing together
+        self._asked_at = -self._apart_sec
         self._limiter = logs.Limiter(600.0)
         self._pushes = -1
         self._rounds = 0  # since the last push was seen
@@ -51,7 +55,7 @@ class Totals:
             self._pushes = self._link.pushes
             self._rounds = 0
         self._closes = closes
-        return self._rounds < ROUNDS_AFTER_PUSH
+        return self._rounds < ROUNDS_AFTER_PUSH and time.monotonic() - self._asked_at >= self._apart_sec
 
     def begin_anew(self) -> None:
         """The stream has resumed."""
@@ -60,6 +64,7 @@ class Totals:
     async def ask(self, symbols: list[str]) -> None:
         """Ask for the totals of all. A refusal is logged, and harms nothing but the proof."""
         self._rounds += 1
+        self._asked_at = time.monotonic()
         for start in range(0, len(symbols), CODES_MAX):
             body = messages.get_security_snapshot(symbols[start : start + CODES_MAX])
             try:

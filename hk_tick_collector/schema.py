@@ -183,6 +183,7 @@ CREATE TABLE gaps ({_BOUNDS}
   missing_volume INTEGER,
   evidence TEXT NOT NULL,
   difference_before INTEGER,
+  shown_after_seq INTEGER,
   found_ms INTEGER NOT NULL,
   state TEXT NOT NULL CHECK (state IN ('open', 'filled')),
   filled_ms INTEGER,

@@ -6,8 +6,7 @@ Owns every conclusion, and no row: `ledger` reads and writes. Four witnesses, th
    before an outage, nothing is missing in between, provided that OpenD itself went on. Where OpenD had lost its own
    source it makes good the last 50 ticks of a symbol: fewer than 50 are all of them.
 2. **Ordinals**, where they were measured to count every tick of this symbol on this day. Then holes are numbers.
-3. **The exchange's totals** less ours at the same place in the stream. Two snapshots in a row must agree, since
-   a snapshot may be ahead of the ticks that it counts.
+3. **The exchange's totals** less ours at the same place in the stream, at least and at most (`bounds`).
 4. None of these: it stays a doubt. A doubt is never resolved by waiting.
 """
 
@@ -78,22 +77,30 @@ class Hole(NamedTuple):
     missing: int
 
 
-def hole_in(sequences: Sequence[int], known: Sequence[tuple[int, int]] = ()) -> Hole | None:
-    """The holes between these sequences, as one; None where each ordinal follows the one before.
+def holes_in(sequences: Sequence[int], known: Sequence[tuple[int, int]] = ()) -> list[Hole]:
+    """The holes between these sequences, where one ordinal does not follow the one before.
 
     Args:
         sequences: as stored, in order.
         known: bounds of gaps; a hole that is within one of these is none.
     """
-    around = [(a, b, (b & _ORDINAL) - (a & _ORDINAL) - 1) for a, b in pairwise(sequences)]
-    holes = [
-        (a, b, missing)
-        for a, b, missing in around
-        if missing > 0 and not any(before <= a and b <= after for before, after in known)
+    around = [Hole(a, b, (b & _ORDINAL) - (a & _ORDINAL) - 1) for a, b in pairwise(sequences)]
+    return [
+        hole
+        for hole in around
+        if hole.missing > 0
+        and not any(before <= hole.before_seq and hole.after_seq <= after for before, after in known)
     ]
-    if not holes:
-        return None
-    return Hole(holes[0][0], holes[-1][1], sum(missing for _, _, missing in holes))
+
+
+def hole_in(sequences: Sequence[int], known: Sequence[tuple[int, int]] = ()) -> Hole | None:
+    """The holes between these sequences, as one; None where there is none."""
+    return as_one(holes_in(sequences, known))
+
+
+def as_one(holes: Sequence[Hole]) -> Hole | None:
+    """Several holes, from the first on to the last, with all that is missing in them."""
+    return Hole(holes[0].before_seq, holes[-1].after_seq, sum(hole.missing for hole in holes)) if holes else None
 
 
 class Pending(NamedTuple):
@@ -136,25 +143,23 @@ class TotalsVerdict(NamedTuple):
     settled: int
 
 
-def judge_totals(settled: int | None, last: int | None, difference: int, pending: Sequence[Pending]) -> TotalsVerdict:
+def judge_totals(settled: int, least: int | None, most: int, pending: Sequence[Pending]) -> TotalsVerdict:
     """Judge a snapshot.
 
     Args:
-        settled: the difference that was explained so far; None: there was no snapshot yet.
-        last: that of the snapshot before this; None: there was none.
-        difference: this one's.
+        settled: the difference that was explained so far.
+        least: what is missing at least; None: this one can't say.
+        most: what is missing at most.
         pending: outages whose volume is not known, the earliest first.
     """
-    if settled is None:
-        settled = min((p.difference_before for p in pending), default=difference)
-    proven = tuple(p.resumed_ms for p in pending if difference <= p.difference_before)
-    if difference <= settled:
-        return TotalsVerdict(proven, (), difference)
-    if difference != last:
+    proven = tuple(p.resumed_ms for p in pending if most <= p.difference_before)
+    if most <= settled:
+        return TotalsVerdict(proven, (), most)
+    if most != least:
         return TotalsVerdict(proven, (), settled)
-    waiting = [p for p in pending if difference > p.difference_before]
-    # A difference that fell again before the next outage was a snapshot ahead of its ticks, or has been made good.
-    levels = [difference]
+    waiting = [p for p in pending if most > p.difference_before]
+    # A difference that fell again before the next outage has been made good.
+    levels = [most]
     for p in reversed(waiting):
         levels.append(max(settled, min(levels[-1], p.difference_before)))
     levels.reverse()
@@ -166,5 +171,5 @@ def judge_totals(settled: int | None, last: int | None, difference: int, pending
             rises.append(Rise(outages, low, level))
             low, outages = level, ()
         outages = (*outages, p.resumed_ms)
-    rises.append(Rise(outages, low, difference))
-    return TotalsVerdict(proven, tuple(rises), difference)
+    rises.append(Rise(outages, low, most))
+    return TotalsVerdict(proven, tuple(rises), most)

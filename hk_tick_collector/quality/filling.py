@@ -18,20 +18,28 @@ if TYPE_CHECKING:
 
 MADE_GOOD: Final = 2  # push_data_type of what OpenD made good
 
-_BETWEEN = "SELECT seq FROM ticks WHERE symbol = ? AND seq BETWEEN ? AND ? ORDER BY seq"
+SEQ_MAX: Final = 2**63 - 1
+
+BETWEEN = "SELECT seq FROM ticks WHERE symbol = ? AND seq BETWEEN ? AND ? ORDER BY seq"
 _HOW_IT_CAME = (
     "SELECT recv_ts_ms, push_type_id, push_data_type FROM ticks WHERE symbol = ? AND seq > ? AND seq < ? "
     "ORDER BY recv_ts_ms DESC, seq DESC LIMIT 1"
 )
 _OPEN_BY_ORDINALS = (
     "SELECT resumed_ms, cause, before_seq, after_seq FROM gaps WHERE symbol = ? AND state = 'open' "
-    "AND evidence = 'ordinals'"
+    "AND evidence = 'ordinals' AND after_seq IS NOT NULL"
+)
+# Where what comes late into a gap ends: with the last tick that was there when it was found. What is behind that may
+# have been traded since.
+END: Final = (
+    "min(ifnull(after_seq, 9223372036854775807), 1 + (SELECT our_last_seq FROM exchange_totals AS t "
+    "WHERE t.symbol = gaps.symbol AND t.at_ms <= found_ms ORDER BY t.at_ms DESC LIMIT 1))"
 )
 _OPEN = (
-    "SELECT resumed_ms, cause, ifnull(before_seq, 0), after_seq, missing_volume, evidence, found_ms FROM gaps "
-    "WHERE symbol = ? AND state = 'open' AND after_seq IS NOT NULL ORDER BY 3"
+    f"SELECT resumed_ms, cause, ifnull(before_seq, 0) AS begin, {END} AS end, missing_volume, evidence, found_ms "  # noqa: S608 - ours
+    "FROM gaps WHERE symbol = ? AND state = 'open' AND end IS NOT NULL ORDER BY begin"
 )
-_CAME = "SELECT ifnull(sum(volume), 0) FROM ticks WHERE symbol = ? AND seq > ? AND seq < ? AND recv_ts_ms > ?"
+_CAME = "SELECT seq, volume FROM ticks WHERE symbol = ? AND seq > ? AND seq < ? AND recv_ts_ms > ?"
 _FILL = (
     "UPDATE gaps SET state = 'filled', filled_ms = ?, filled_by = ? WHERE symbol = ? AND resumed_ms = ? AND cause = ? "
     "RETURNING symbol, cause, session, missing, missing_volume, evidence, filled_by"
@@ -63,10 +71,12 @@ def _fill_by_volume(con: apsw.Connection, day: str, symbol: str) -> list[News]:
         volumes = [volume for *_, volume, evidence, _ in group if evidence == "totals" and volume is not None]
         if len(volumes) < len(group):
             continue
-        begin, found_ms = group[0][2], min(gap[-1] for gap in group)
-        if con.execute(_CAME, (symbol, begin, end, found_ms)).get == sum(volumes):
+        came: set[tuple[Any, ...]] = set()
+        for _, _, begin, its_end, *_, found_ms in group:
+            came.update(con.execute(_CAME, (symbol, begin, its_end, found_ms)).fetchall())
+        if sum(volume for _, volume in came) == sum(volumes):
             for resumed_ms, cause, *_ in group:
-                came_ms, how = how_it_came(con, symbol, begin, end)
+                came_ms, how = how_it_came(con, symbol, group[0][2], end)
                 news.append(mark_filled(con, day, (symbol, resumed_ms, cause), came_ms, how))
     return news
 
@@ -76,7 +86,7 @@ def fill_by_ordinals(con: apsw.Connection, day: str, symbol: str) -> list[News]:
     news = []
     gaps: list[tuple[Any, ...]] = con.execute(_OPEN_BY_ORDINALS, (symbol,)).fetchall()
     for resumed_ms, cause, before_seq, after_seq in gaps:
-        between: list[tuple[Any, ...]] = con.execute(_BETWEEN, (symbol, before_seq, after_seq)).fetchall()
+        between: list[tuple[Any, ...]] = con.execute(BETWEEN, (symbol, before_seq, after_seq)).fetchall()
         if hole_in([seq for (seq,) in between]) is None:
             came_ms, how = how_it_came(con, symbol, before_seq, after_seq)
             news.append(mark_filled(con, day, (symbol, resumed_ms, cause), came_ms, how))

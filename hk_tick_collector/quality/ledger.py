@@ -7,22 +7,24 @@ the journal is judged once, so a replay changes nothing; all times are of the jo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from hk_tick_collector.batch import News
 from hk_tick_collector.hktime import DAY_MS, PRE_OPENING_MS, may_trade_between, parse_time, session_of
+from hk_tick_collector.quality.bounds import Loss, bounds, end_of_loss, last_seq_shown
 from hk_tick_collector.quality.continuity import (
     MEASURED_ROWS_MAX,
     Pending,
     Stored,
+    as_one,
     begins_the_day,
     hole_in,
     judge_totals,
     ordinals_count,
     window_proves,
 )
-from hk_tick_collector.quality.filling import MADE_GOOD, fill, how_it_came, mark_filled
-from hk_tick_collector.quality.recovery import close_bounds, first_difference, known_gaps, take_recovered
+from hk_tick_collector.quality.filling import BETWEEN, MADE_GOOD, SEQ_MAX, fill, how_it_came, mark_filled
+from hk_tick_collector.quality.recovery import close_bounds, close_by_ordinals, known_gaps, leave_open, take_recovered
 from hk_tick_collector.quality.rows import Doubt, TotalsRow, Window
 from hk_tick_collector.resumption import Cause, Resumption, gravest
 
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
     from hk_tick_collector.batch import Place
     from hk_tick_collector.opend.messages import DayTotals
-    from hk_tick_collector.quality.continuity import Rise
+    from hk_tick_collector.quality.continuity import Rise, TotalsVerdict
 
 _PUSHED = 0  # push_type_id of a push
 
@@ -41,12 +43,7 @@ _LAST_RECEIVED_BY = (
     "AND push_type_id <> 1 ORDER BY seq DESC LIMIT 1"
 )
 _FIRST_BEHIND = "SELECT seq, ts_ms FROM ticks WHERE symbol = ? AND seq > ? ORDER BY seq LIMIT 1"
-_FIRST_SINCE = (
-    "SELECT seq, ts_ms FROM ticks WHERE symbol = ? AND seq > ? AND recv_ts_ms >= ? AND push_type_id <> 1 "
-    "ORDER BY seq LIMIT 1"
-)
 _TS_MS = "SELECT ts_ms FROM ticks WHERE symbol = ? AND seq = ?"
-_BETWEEN = "SELECT seq FROM ticks WHERE symbol = ? AND seq BETWEEN ? AND ? ORDER BY seq"
 _MEASURED = (
     "SELECT seq, push_type_id, push_data_type FROM ticks WHERE symbol = ? AND seq BETWEEN 1 AND ? "
     "ORDER BY seq DESC LIMIT ?"
@@ -55,7 +52,8 @@ _MEASURED = (
 _COUNT_MADE_GOOD = (
     "SELECT count(*) FROM ticks WHERE symbol = ? AND seq > ? AND (push_data_type = ? OR push_type_id <> 0)"
 )
-# Not the last difference: a snapshot ahead of its ticks would take those for explained which then never came.
+# Not the last difference: a snapshot ahead of its ticks would take those for explained which then never came. Before
+# the first snapshot of a day nothing is missing, or an outage before that one waits for its volume too.
 _EXPLAINED = (
     "SELECT settled, settled_last_seq FROM exchange_totals WHERE symbol = ? AND at_ms <= ? ORDER BY at_ms DESC LIMIT 1"
 )
@@ -63,6 +61,7 @@ _LAST_TOTALS = "SELECT * FROM exchange_totals WHERE symbol = ? ORDER BY at_ms DE
 _INSERT_TOTALS = "INSERT INTO exchange_totals VALUES (?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING"
 _TOTALS_STAND = "UPDATE exchange_totals SET until_ms = max(until_ms, ?) WHERE symbol = ? AND at_ms = ?"
 _INSERT_RECORDED = "INSERT INTO recorded VALUES (?,?) ON CONFLICT (symbol) DO UPDATE SET since_ms = min(since_ms, ?)"
+_RESUMED_SINCE = "SELECT 1 FROM outages WHERE resumed_ms > ? LIMIT 1"
 _INSERT_OUTAGE = "INSERT INTO outages VALUES (?,?,?,?) ON CONFLICT DO NOTHING"
 _INSERT_TRADE_DATE = (
     "INSERT INTO trade_dates VALUES (?,?) ON CONFLICT (day) DO UPDATE SET date_type = excluded.date_type"
@@ -77,17 +76,20 @@ _TELL_VOLUME = (
     "UPDATE gaps SET missing_volume = ?, difference_before = NULL WHERE symbol = ? AND resumed_ms = ? "
     "AND evidence = 'ordinals'"
 )
-_INSERT_GAP = "INSERT INTO gaps VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,'open',NULL,NULL) ON CONFLICT DO NOTHING"
-# Where it overlaps another that is open, or was when this was found, nobody knows to which the volume belongs.
-_OPEN_BY_TOTALS = (
-    "SELECT resumed_ms, cause, before_seq, after_seq FROM gaps AS g WHERE symbol = ? AND state = 'open' "
-    "AND evidence = 'totals' AND difference_before >= ? AND NOT EXISTS (SELECT 1 FROM gaps AS o "
-    "WHERE o.symbol = g.symbol AND (o.resumed_ms, o.cause) <> (g.resumed_ms, g.cause) "
-    "AND (o.state = 'open' OR o.filled_ms > g.found_ms) AND (g.after_seq IS NULL OR ifnull(o.before_seq, 0) + 1 < "
-    "g.after_seq) AND (o.after_seq IS NULL OR ifnull(g.before_seq, 0) + 1 < o.after_seq))"
-)
-_GAPS_END = "SELECT after_seq FROM gaps WHERE symbol = ? AND resumed_ms = ? AND evidence = 'ordinals'"
-_SEQ_MAX: Final = 2**63 - 1
+_INSERT_GAP = "INSERT INTO gaps VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,'open',NULL,NULL) ON CONFLICT DO NOTHING"
+# No more is missing than before it. Where it overlaps another that is open, or was when this was found, nobody knows to
+# which the volume belongs, unless just so much was fetched inside of it.
+_OPEN_BY_TOTALS = f"""
+SELECT resumed_ms, cause, before_seq, after_seq FROM gaps AS g
+WHERE symbol = ? AND state = 'open' AND evidence = 'totals' AND difference_before >= ? AND (
+  missing_volume = (SELECT sum(volume) FROM ticks AS k WHERE k.symbol = g.symbol AND k.seq > ifnull(g.before_seq, 0)
+    AND k.seq < ifnull(g.after_seq, {SEQ_MAX}) AND k.recv_ts_ms > g.found_ms
+    AND (k.push_type_id <> 0 OR k.push_data_type = {MADE_GOOD}))
+  OR NOT EXISTS (SELECT 1 FROM gaps AS o
+    WHERE o.symbol = g.symbol AND (o.resumed_ms, o.cause) <> (g.resumed_ms, g.cause)
+    AND (o.state = 'open' OR o.filled_ms > g.found_ms)
+    AND (g.after_seq IS NULL OR ifnull(o.before_seq, 0) + 1 < g.after_seq)
+    AND (o.after_seq IS NULL OR ifnull(g.before_seq, 0) + 1 < o.after_seq)))"""  # noqa: S608 - numbers of ours
 
 
 class Ledger:
@@ -153,7 +155,7 @@ class Ledger:
             if not may_trade_between(begin_ms, end_ms):
                 continue
             differences = self._all(_EXPLAINED, (symbol, at_ms))
-            difference, compared_seq = differences[0] if differences else (0 if before_seq is None else None, None)
+            difference, compared_seq = differences[0] if differences else (0, None)
             session = session_of(begin_ms if event.since_ms is not None or before_ts_ms is None else before_ts_ms)
             bounds = (session, before_seq, before_ts_ms, difference, compared_seq)
             self._doubt(Doubt(symbol, at_ms, str(event.cause), event.since_ms, *bounds))
@@ -202,10 +204,12 @@ class Ledger:
             return
         # A push that was lost just before the outage would be in the same rise of the totals: it is looked for as well.
         first_seq = min(before_seq, doubt.compared_seq or before_seq)
-        sequences = [seq for (seq,) in self._all(_BETWEEN, (doubt.symbol, first_seq, last_seq))]
+        sequences = [seq for (seq,) in self._all(BETWEEN, (doubt.symbol, first_seq, last_seq))]
         if sequences[-1:] <= [before_seq]:
             return  # nothing of this day has come since: there is no other end
-        hole = hole_in(sequences, known_gaps(self._con, doubt.symbol))
+        # Of a hole over the outage itself no other gap can tell all, though its end may have come behind it.
+        known = [(begin, min(end, before_seq)) for begin, end in known_gaps(self._con, doubt.symbol)]
+        hole = hole_in(sequences, known)
         if hole is not None:
             after = (hole.after_seq, self._ts_ms(doubt.symbol, hole.after_seq))
             cause = doubt.cause if hole.after_seq > before_seq else str(Cause.UNKNOWN)
@@ -239,10 +243,10 @@ class Ledger:
     def _gap(
         self, doubt: Doubt, after: tuple[int | None, int | None], missing: int | None, volume: int | None, at_ms: int
     ) -> None:
-        evidence = "totals" if missing is None else "ordinals"
+        evidence, shown = ("totals", None) if missing is None else ("ordinals", after[0])
         self._con.execute(
             _INSERT_GAP,
-            (*doubt[:7], *after, missing, volume, evidence, doubt.difference_before, at_ms),
+            (*doubt[:7], *after, missing, volume, evidence, doubt.difference_before, shown, at_ms),
         )
         if self._con.changes():
             self._news.append(
@@ -267,104 +271,119 @@ class Ledger:
         our_turnover = round(our_turnover, 3)  # the sum's last digits depend on how ticks were cut into batches
         rows = self._all(_LAST_TOTALS, (symbol,))
         last = TotalsRow(*rows[0]) if rows else None
-        difference = totals.volume - our_volume
-        recovered = take_recovered(con, symbol, last.at_ms, last.difference - difference) if last else 0
+        now = TotalsRow(
+            symbol, at_ms, totals.volume, totals.turnover, our_volume, our_turnover, our_rows, our_last_seq,
+            0, None, opend_ms,
+        )  # fmt: skip
+        close_bounds(con, symbol)  # what has come into a gap is known by its bounds
+        recovered = take_recovered(con, symbol, last.at_ms, last.difference - now.difference) if last else 0
+        least, most, is_calm = bounds(con, last, now)
+        was_interrupted = last is None or bool(self._all(_RESUMED_SINCE, (last.at_ms,)))
+        verdict = self._judge_totals(last, now, recovered, None if was_interrupted else least, most)
+        if most <= verdict.settled and is_calm:
+            settled_last_seq = our_last_seq
+        else:
+            settled_last_seq = last_seq_shown(con, now._replace(settled=verdict.settled))
+        found = now._replace(settled=verdict.settled, settled_last_seq=settled_last_seq)
+        # What was judged before an outage is no second word behind it.
+        if last is None or found[2:-1] != last[2:-1] or (was_interrupted and most > verdict.settled):
+            con.execute(_INSERT_TOTALS, found)
+        else:
+            con.execute(_TOTALS_STAND, (opend_ms, symbol, last.at_ms))
+        self._fill_by_totals(symbol, most, at_ms)
+        close_bounds(con, symbol)
+
+    def _judge_totals(
+        self, last: TotalsRow | None, now: TotalsRow, recovered: int, least: int | None, most: int
+    ) -> TotalsVerdict:
+        symbol = now.symbol
         doubts = {doubt.resumed_ms: doubt for doubt in self._undecided(symbol)}
         pending = [(doubt.resumed_ms, doubt.difference_before) for doubt in doubts.values()]
         pending += self._all(_GAPS_WITHOUT_VOLUME, (symbol,))
-        settled = last.settled - recovered if last else None
         verdict = judge_totals(
-            settled,
-            last.difference - recovered if last else None,
-            difference,
+            last.settled - recovered if last else 0,
+            least,
+            most,
             [Pending(resumed, low) for resumed, low in sorted(pending) if low is not None],
         )
         for resumed in verdict.proven:
             if resumed in doubts:
                 self._drop(doubts[resumed])
             else:  # a gap that the totals know nothing of: what rises later is not its
-                con.execute(_TELL_VOLUME, (None, symbol, resumed))
+                self._tell(symbol, resumed, None)
         for rise in verdict.rises:
             assert last is not None
-            self._judge_rise(rise, doubts, last, at_ms)
-        has_settled = settled is None or difference <= settled or bool(verdict.rises)
-        settled_last_seq = our_last_seq if has_settled or last is None else last.settled_last_seq
-        found = TotalsRow(
-            symbol, at_ms, totals.volume, totals.turnover, our_volume, our_turnover, our_rows, our_last_seq,
-            verdict.settled, settled_last_seq, opend_ms,
-        )  # fmt: skip
-        if last is None or found[2:-1] != last[2:-1]:
-            con.execute(_INSERT_TOTALS, found)
-        else:
-            con.execute(_TOTALS_STAND, (opend_ms, symbol, last.at_ms))
-        self._fill_by_totals(symbol, difference, at_ms)
-        close_bounds(con, symbol)
+            if not self._judge_rise(rise, doubts, last, now):
+                return verdict._replace(settled=rise.low)
+        return verdict
 
-    def _judge_rise(self, rise: Rise, doubts: dict[int, Doubt], last: TotalsRow, at_ms: int) -> None:
-        """Turn doubts into a gap, tell a gap its volume, or, where there was no outage, find where ticks went."""
+    def _judge_rise(self, rise: Rise, doubts: dict[int, Doubt], last: TotalsRow, now: TotalsRow) -> bool:
+        """Turn doubts into a gap, tell a gap its volume, or, where there was no outage, find where ticks went.
+
+        Returns:
+            Whether the rise is explained now; False: not yet.
+        """
         volume = rise.high - rise.low
         doubted = [doubts[resumed] for resumed in rise.outages if resumed in doubts]
+        if rise.outages and not doubted:
+            return self._tell_volume(rise, last, now)
         if doubted:
             first = doubted[0]
             cause = gravest(*(Cause(doubt.cause) for doubt in doubted))
-            seq = max([doubt.before_seq for doubt in doubted if doubt.before_seq is not None], default=0)
-            # If more is missing than at the first snapshot, something may have gone missing behind that as well; what
-            # OpenD missed while it was there is a hole within the window.
-            at_first = first_difference(self._con, first.symbol, doubted[-1].resumed_ms)
-            if at_first != last.difference or cause in {Cause.EXCHANGE_LOST, Cause.KICKED_OUT}:
-                seq = max(seq, last.our_last_seq or 0)
-            after = self._all(_FIRST_SINCE, (first.symbol, seq, doubted[-1].resumed_ms))
             # What went missing since the totals before is in this, also before the outage itself.
             known = first.before_seq is not None and first.compared_seq is not None
             begin = min(first.before_seq or 0, first.compared_seq or 0) if known else None
             gap = self._from(first._replace(cause=str(cause), difference_before=rise.low), begin)
-            self._gap(gap, after[0] if after else (None, None), None, volume, at_ms)
-            for doubt in doubted:
-                self._drop(doubt)
-            for resumed in set(rise.outages) - doubts.keys():  # gaps by ordinals: their volume is in this
-                self._con.execute(_TELL_VOLUME, (None, last.symbol, resumed))
-        elif rise.outages:
-            is_shared = self._find_behind(rise.outages[-1], last, at_ms)
-            # Of several together, nobody knows which had how much.
-            told = volume if len(rise.outages) == 1 and not is_shared else None
-            for resumed in rise.outages:
-                self._con.execute(_TELL_VOLUME, (told, last.symbol, resumed))
+            loss = Loss(-1, doubted[-1].resumed_ms, rise.high)
         else:
-            # The rise was first seen by the snapshot before this one: what was lost is between the last that had
-            # nothing unexplained, and what came behind that one.
+            # Between the last snapshot that had nothing unexplained, and the first that had all of this.
             before_seq = last.settled_last_seq
             before_ts_ms = None if before_seq is None else self._ts_ms(last.symbol, before_seq)
-            doubt = Doubt(
-                last.symbol, last.at_ms, str(Cause.UNKNOWN), None, session_of(before_ts_ms or last.at_ms),
-                before_seq, before_ts_ms, rise.low, None,
-            )  # fmt: skip
-            after = self._all(_FIRST_BEHIND, (last.symbol, last.our_last_seq or 0))
-            self._gap(doubt, after[0] if after else (None, None), None, volume, at_ms)
+            session = session_of(before_ts_ms or last.at_ms)
+            bounded = (None, session, before_seq, before_ts_ms, rise.low, None)
+            gap = Doubt(last.symbol, last.at_ms, str(Cause.UNKNOWN), *bounded)
+            loss = Loss(gap.before_seq or 0, 0, rise.high)
+        after = end_of_loss(self._con, loss, last, now)
+        self._gap(gap, after, None, volume, now.at_ms)
+        for doubt in doubted:
+            self._drop(doubt)
+        for resumed in set(rise.outages) - doubts.keys():  # gaps by ordinals: their volume is in this
+            self._tell(last.symbol, resumed, None)
+        return True
 
-    def _find_behind(self, resumed_ms: int, last: TotalsRow, at_ms: int) -> bool:
-        """Look for ordinals that went missing between a gap that they have shown and the totals that tell its volume.
+    def _tell_volume(self, rise: Rise, last: TotalsRow, now: TotalsRow) -> bool:
+        """Tell gaps that only ordinals have shown their volume.
 
         Returns:
-            Whether there are any: then that volume is not the gap's alone.
+            Whether that could be: the last ticks may be missing as well, which ordinals tell when one has come behind.
         """
-        begins = self._all(_GAPS_END, (last.symbol, resumed_ms))
-        if not begins or last.our_last_seq is None:
+        symbol, volume = last.symbol, rise.high - rise.low
+        end_seq, _ = end_of_loss(self._con, Loss(-1, rise.outages[-1], rise.high), last, now)
+        if end_seq is None:
+            leave_open(self._con, symbol, rise.outages[-1])
             return False
-        sequences = [seq for (seq,) in self._all(_BETWEEN, (last.symbol, begins[0][0], last.our_last_seq))]
-        hole = hole_in(sequences, known_gaps(self._con, last.symbol))
-        if hole is None:
-            return False
-        before_ts_ms = self._ts_ms(last.symbol, hole.before_seq)
-        after = (hole.after_seq, self._ts_ms(last.symbol, hole.after_seq))
-        session = session_of(before_ts_ms or last.at_ms)
-        unknown = (str(Cause.UNKNOWN), None, session, hole.before_seq, before_ts_ms, None, None)
-        self._gap(Doubt(last.symbol, last.at_ms, *unknown), after, hole.missing, None, at_ms)
+        # Of several together nobody knows which had how much; nor where something else went missing behind them.
+        rest = [as_one(close_by_ordinals(self._con, symbol, resumed, end_seq)) for resumed in rise.outages][-1]
+        if rest is not None:
+            before_ts_ms = self._ts_ms(symbol, rest.before_seq)
+            session = session_of(before_ts_ms or last.at_ms)
+            unknown = (str(Cause.UNKNOWN), None, session, rest.before_seq, before_ts_ms, None, None)
+            after = (rest.after_seq, self._ts_ms(symbol, rest.after_seq))
+            self._gap(Doubt(symbol, last.at_ms, *unknown), after, rest.missing, None, now.at_ms)
+        told = volume if len(rise.outages) == 1 and rest is None else None
+        for resumed in rise.outages:
+            self._tell(symbol, resumed, told)
         return True
+
+    def _tell(self, symbol: str, resumed_ms: int, volume: int | None) -> None:
+        """Tell a gap that ordinals have shown its volume, or that nobody will tell it."""
+        close_by_ordinals(self._con, symbol, resumed_ms)
+        self._con.execute(_TELL_VOLUME, (volume, symbol, resumed_ms))
 
     # ---- what came late
 
     def _fill_by_totals(self, symbol: str, difference: int, at_ms: int) -> None:
         self._news += fill(self._con, self._day, [symbol])
         for resumed_ms, cause, before_seq, after_seq in self._all(_OPEN_BY_TOTALS, (symbol, difference)):
-            _, how = how_it_came(self._con, symbol, before_seq or 0, after_seq or _SEQ_MAX)
+            _, how = how_it_came(self._con, symbol, before_seq or 0, after_seq or SEQ_MAX)
             self._news.append(mark_filled(self._con, self._day, (symbol, resumed_ms, cause), at_ms, how))

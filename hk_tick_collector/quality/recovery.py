@@ -9,15 +9,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hk_tick_collector.quality.continuity import holes_in
+from hk_tick_collector.quality.filling import BETWEEN, END, SEQ_MAX
+
 if TYPE_CHECKING:
     import apsw
 
+    from hk_tick_collector.quality.continuity import Hole
+
 # A gap by ordinals with a difference still waits for its volume: no level has been raised for it yet.
-_KNOWN = """
-SELECT resumed_ms, ifnull(before_seq, 0), after_seq FROM gaps
-WHERE symbol = ? AND after_seq IS NOT NULL AND (state = 'open' OR filled_ms > ?)
+_KNOWN = f"""
+SELECT resumed_ms, ifnull(before_seq, 0), {END}, missing_volume FROM gaps
+WHERE symbol = ? AND (state = 'open' OR filled_ms > ?)
 AND NOT (evidence = 'ordinals' AND difference_before IS NOT NULL)
-ORDER BY before_seq, resumed_ms"""
+ORDER BY before_seq, resumed_ms"""  # noqa: S608 - an expression of ours
 _CAME = "SELECT ifnull(sum(volume), 0) FROM ticks WHERE symbol = ? AND seq > ? AND seq < ? AND recv_ts_ms > ?"
 _LOWER_GAPS = (
     "UPDATE gaps SET difference_before = difference_before - ? WHERE symbol = ? AND resumed_ms > ? "
@@ -27,18 +32,35 @@ _LOWER_DOUBTS = (
     "UPDATE doubts SET difference_before = difference_before - ? WHERE symbol = ? AND resumed_ms > ? "
     "AND difference_before IS NOT NULL"
 )
-_BOUNDS = "SELECT ifnull(before_seq, 0), after_seq FROM gaps WHERE symbol = ? AND after_seq IS NOT NULL"
-_FIRST_DIFFERENCE = (
-    "SELECT volume - our_volume FROM exchange_totals WHERE symbol = ? AND at_ms >= ? ORDER BY at_ms LIMIT 1"
+# What is behind the last tick that was there when totals told of a gap may be missing for another reason.
+_BOUNDS = (
+    f"SELECT ifnull(before_seq, 0), ifnull(shown_after_seq, {END}) AS end FROM gaps WHERE symbol = ? AND end NOT NULL"  # noqa: S608
 )
-
-_CLOSE_BOUNDS = """
+_BY_ORDINALS = (
+    "SELECT shown_after_seq FROM gaps WHERE symbol = ? AND resumed_ms = ? AND evidence = 'ordinals' "
+    "AND difference_before IS NOT NULL"
+)
+_LEAVE_OPEN = (
+    "UPDATE gaps SET after_seq = NULL, after_ts_ms = NULL WHERE symbol = ? AND resumed_ms = ? "
+    "AND evidence = 'ordinals' AND difference_before IS NOT NULL"
+)
+_CLOSE = (
+    "UPDATE gaps SET after_seq = shown_after_seq, after_ts_ms = (SELECT ts_ms FROM ticks "
+    "WHERE symbol = gaps.symbol AND seq = shown_after_seq) "
+    "WHERE symbol = ? AND resumed_ms = ? AND evidence = 'ordinals' AND after_seq IS NULL"
+)
+# A fetched tick may be one of those that are missing, unless it was traded later.
+_FOUND = (
+    "(SELECT {} FROM exchange_totals AS t WHERE t.symbol = gaps.symbol AND at_ms <= found_ms "
+    "ORDER BY at_ms DESC LIMIT 1)"
+)
+_CLOSE_BOUNDS = f"""
 UPDATE gaps SET (after_seq, after_ts_ms) = (
-  SELECT seq, ts_ms FROM ticks WHERE symbol = gaps.symbol AND seq > ifnull((
-    SELECT our_last_seq FROM exchange_totals t WHERE t.symbol = gaps.symbol AND at_ms <= found_ms
-    ORDER BY at_ms DESC LIMIT 1), ifnull(before_seq, 0))
+  SELECT seq, ts_ms FROM ticks AS k WHERE k.symbol = gaps.symbol
+  AND seq > max(ifnull({_FOUND.format("our_last_seq")}, 0), ifnull(before_seq, 0))
+  AND (push_type_id = 0 OR ts_ms > ifnull({_FOUND.format("until_ms")}, 0))
   ORDER BY seq LIMIT 1)
-WHERE symbol = ? AND after_seq IS NULL"""
+WHERE symbol = ? AND after_seq IS NULL AND evidence = 'totals'"""  # noqa: S608
 
 
 def close_bounds(con: apsw.Connection, symbol: str) -> None:
@@ -46,14 +68,28 @@ def close_bounds(con: apsw.Connection, symbol: str) -> None:
     con.execute(_CLOSE_BOUNDS, (symbol,))
 
 
-def first_difference(con: apsw.Connection, symbol: str, since_ms: int) -> int | None:
-    """The exchange's volume less ours at the first snapshot since then; None: none has brought anything new."""
-    rows: list[tuple[Any, ...]] = con.execute(_FIRST_DIFFERENCE, (symbol, since_ms)).fetchall()
-    return rows[0][0] if rows else None
+def leave_open(con: apsw.Connection, symbol: str, resumed_ms: int) -> None:
+    """A gap by ordinals may go on behind the last tick: nobody knows, until one has come behind that."""
+    con.execute(_LEAVE_OPEN, (symbol, resumed_ms))
+
+
+def close_by_ordinals(con: apsw.Connection, symbol: str, resumed_ms: int, end_seq: int = SEQ_MAX) -> list[Hole]:
+    """Give a gap by ordinals its end; all that can be missing in it is before `end_seq`.
+
+    Returns:
+        The holes behind the gap's own.
+    """
+    rows: list[tuple[Any, ...]] = con.execute(_BY_ORDINALS, (symbol, resumed_ms)).fetchall()
+    if not rows:
+        return []
+    (after_seq,) = rows[0]
+    con.execute(_CLOSE, (symbol, resumed_ms))
+    others = [gap for gap in known_gaps(con, symbol) if gap[0] >= after_seq]
+    return holes_in([seq for (seq,) in con.execute(BETWEEN, (symbol, after_seq, end_seq))], others)
 
 
 def known_gaps(con: apsw.Connection, symbol: str) -> list[tuple[int, int]]:
-    """Bounds within which it is known already that something is, or was, missing."""
+    """Bounds within which a hole is known already, whether it is filled meanwhile or not."""
     rows: list[tuple[Any, ...]] = con.execute(_BOUNDS, (symbol,)).fetchall()
     return [(before_seq, after_seq) for before_seq, after_seq in rows]
 
@@ -81,10 +117,13 @@ def _came_since(con: apsw.Connection, symbol: str, since_ms: int) -> dict[int, i
     found: dict[int, int] = {}
     begin = 0  # gaps may overlap; a tick counts once
     known: list[tuple[Any, ...]] = con.execute(_KNOWN, (symbol, since_ms)).fetchall()
-    for resumed_ms, before_seq, after_seq in known:
-        values = (symbol, max(before_seq, begin), after_seq, since_ms)
+    for resumed_ms, before_seq, end_seq, missing_volume in known:
+        if end_seq is None:
+            continue
+        values = (symbol, max(before_seq, begin), end_seq, since_ms)
         rows: list[tuple[Any, ...]] = con.execute(_CAME, values).fetchall()
-        begin = max(begin, after_seq - 1)
-        if rows[0][0]:
-            found[resumed_ms] = found.get(resumed_ms, 0) + rows[0][0]
+        begin = max(begin, end_seq - 1)
+        volume = rows[0][0] if missing_volume is None else min(rows[0][0], missing_volume)
+        if volume:
+            found[resumed_ms] = found.get(resumed_ms, 0) + volume
     return found

@@ -33,7 +33,7 @@ _FILL = (
 )
 _FILL_ALL = (
     "UPDATE main.gaps SET state = 'filled', filled_ms = ?, filled_by = ? "
-    "WHERE symbol = ? AND state = 'open' AND evidence = 'totals'"
+    "WHERE symbol = ? AND state = 'open' AND (evidence = 'totals' OR after_seq IS NULL)"
 )
 _LAST_WORD = """
 SELECT t.volume, t.until_ms, (SELECT ifnull(sum(volume), 0) FROM main.ticks WHERE symbol = t.symbol),

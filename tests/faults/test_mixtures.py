@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.faults
 
 SEEDS = 200
-IDLE_MAX = 4  # of all that the 200 mixtures bring
 LANES = 6  # they wait more than they work
 
 
@@ -41,15 +40,10 @@ def drive(directory: Path, number: int) -> tuple[list[str], list[str]]:
 
 @pytest.mark.timeout(900)
 def test_whatever_comes_together_nothing_is_lost_in_silence(tmp_path: Path) -> None:
-    """Each trade is stored or inside an open gap, by the cause that did it; no gap is told to be filled that is not.
-
-    A gap where nothing is missing is a false alarm of the two snapshots that must agree: a snapshot that is ahead of a
-    trade, and the next one, which lacks another of the same volume, agree by chance. Five snapshots a second, as here,
-    make that happen now and then; it must stay rare.
-    """
+    """Each trade is stored, or inside of an open gap by the cause that did it; and in each open gap one is missing."""
     with ThreadPoolExecutor(LANES) as lanes:
         told = list(lanes.map(drive, [tmp_path] * LANES, range(LANES)))
     wrong = [tale for tales, _ in told for tale in tales]
     assert not wrong, f"{len(wrong)} of {SEEDS} mixtures:\n" + "\n\n".join(wrong)
     idle = [tale for _, tales in told for tale in tales]
-    assert len(idle) <= IDLE_MAX, f"{len(idle)} gaps without a loss:\n" + "\n\n".join(idle)
+    assert not idle, f"{len(idle)} gaps in which nothing is missing:\n" + "\n\n".join(idle)

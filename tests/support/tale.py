@@ -75,7 +75,8 @@ class Tale:
         assert self.journal.flush(60)
 
     def totals(self, *, at_ms: int | None = None, **volumes: int) -> None:
-        """A snapshot; `at_ms` is when the symbols were traded last, by the exchange."""
+        """A snapshot, some seconds later; `at_ms` is when the symbols were traded last, by the exchange."""
+        self.now_ms += 4 * SEC
         self.hear(snapshot(self.now_ms if at_ms is None else at_ms, **volumes))
 
     def trade_dates(self, types: dict[str, int]) -> None:

@@ -17,6 +17,7 @@ from hk_tick_collector.futu_totals import CODES_MAX, ROUNDS_AFTER_PUSH, Totals
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.messages import ProtoId, day_totals
 from hk_tick_collector.opend.purpose import Purpose
+from hk_tick_collector.quality.bounds import CALM_MS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,10 +40,10 @@ class Link:
         return self._answer()
 
 
-def totals_on(link: Link) -> Totals:
+def totals_on(link: Link, interval_sec: float = 0.0) -> Totals:
     """On that link."""
     made: Any = link
-    return Totals(made, 1.0)
+    return Totals(made, 1.0, interval_sec)
 
 
 def test_all_are_asked_for_in_parts() -> None:
@@ -64,6 +65,21 @@ def test_a_quiet_night_is_not_asked_for_again_and_again() -> None:
             rounds += 1
         assert rounds == ROUNDS_AFTER_PUSH
     totals.begin_anew()
+    assert totals.is_due(OPEN_MS)
+
+
+@pytest.mark.parametrize(("interval_sec", "apart_sec"), [(60.0, CALM_MS / 1000), (0.5, 0.5)])
+def test_two_are_a_moment_apart(monkeypatch: pytest.MonkeyPatch, interval_sec: float, apart_sec: float) -> None:
+    """One after a resumption may come just before that of the clock: the two would say nothing together."""
+    now = 1000.0
+    monkeypatch.setattr(futu_totals.time, "monotonic", lambda: now)
+    totals = totals_on(Link(), interval_sec)
+    totals.begin_anew()
+    assert totals.is_due(OPEN_MS)
+    asyncio.run(totals.ask(["HK.00700"]))
+    now += apart_sec - 0.1
+    assert not totals.is_due(OPEN_MS)
+    now += 0.1
     assert totals.is_due(OPEN_MS)
 
 

@@ -188,7 +188,8 @@ def gap(resumed_ms: int, before: int, after: int, evidence: str = "ordinals", fi
     """One that lacks what is between these ordinals."""
     bounds = (TENCENT, resumed_ms, "opend_down", None, "morning", seq_at(before), OPEN_MS, seq_at(after), OPEN_MS)
     state = ("open", None, None) if filled_ms is None else ("filled", filled_ms, "poll")
-    return (*bounds, after - before - 1, None, evidence, None, resumed_ms, *state)
+    shown = seq_at(after) if evidence == "ordinals" else None
+    return (*bounds, after - before - 1, None, evidence, None, shown, resumed_ms, *state)
 
 
 def test_the_ones_gaps_are_filled_by_the_others_ticks(two: Two) -> None:

@@ -116,22 +116,19 @@ def pending(*lows: int) -> list[Pending]:
 
 
 @pytest.mark.parametrize(
-    ("settled", "last", "difference", "outages", "expected"),
+    ("settled", "least", "most", "outages", "expected"),
     [
-        # Nothing is known yet: the first difference is what it is, or what was before the first outage.
-        (None, None, 7, [], TotalsVerdict((), (), 7)),
-        (None, None, 7, pending(0), TotalsVerdict((), (), 0)),
-        (None, None, 0, pending(0), TotalsVerdict((1,), (), 0)),
         # No outage.
         (0, 0, 0, [], TotalsVerdict((), (), 0)),
+        (0, None, 5, [], TotalsVerdict((), (), 0)),
         (0, 0, 5, [], TotalsVerdict((), (), 0)),
         (0, 5, 5, [], TotalsVerdict((), (Rise((), 0, 5),), 5)),
         (0, 5, 9, [], TotalsVerdict((), (), 0)),
         (5, 5, 0, [], TotalsVerdict((), (), 0)),
-        (5, 5, -3, [], TotalsVerdict((), (), -3)),
-        # One outage: proven at once, or missing when two in a row say so.
-        (0, 0, 0, pending(0), TotalsVerdict((1,), (), 0)),
-        (0, 0, 5, pending(0), TotalsVerdict((), (), 0)),
+        (5, None, -3, [], TotalsVerdict((), (), -3)),
+        # One outage: proven at once, or missing when it is known how much.
+        (0, None, 0, pending(0), TotalsVerdict((1,), (), 0)),
+        (0, None, 5, pending(0), TotalsVerdict((), (), 0)),
         (0, 5, 5, pending(0), TotalsVerdict((), (Rise((1,), 0, 5),), 5)),
         # It rose before the outage already: that is another loss, and the outage's own is what came on top.
         (0, 3, 3, pending(3), TotalsVerdict((1,), (Rise((), 0, 3),), 3)),
@@ -140,12 +137,12 @@ def pending(*lows: int) -> list[Pending]:
         (0, 8, 8, pending(0, 3), TotalsVerdict((), (Rise((1,), 0, 3), Rise((2,), 3, 8)), 8)),
         (0, 8, 8, pending(0, 8), TotalsVerdict((2,), (Rise((1,), 0, 8),), 8)),
         (0, 8, 8, pending(0, 0), TotalsVerdict((), (Rise((1, 2), 0, 8),), 8)),
-        # A snapshot before the first was ahead of its ticks; the second tells.
+        # What was missing before the first has been made good before the second.
         (0, 8, 8, pending(6, 0), TotalsVerdict((), (Rise((1, 2), 0, 8),), 8)),
     ],
 )
 def test_totals_are_judged(
-    settled: int | None, last: int | None, difference: int, outages: list[Pending], expected: TotalsVerdict
+    settled: int, least: int | None, most: int, outages: list[Pending], expected: TotalsVerdict
 ) -> None:
-    """A difference counts when two snapshots in a row have it; one that is not above what was before proves at once."""
-    assert judge_totals(settled, last, difference, outages) == expected
+    """More is missing where it is known how much; what is not above what was before proves at once."""
+    assert judge_totals(settled, least, most, outages) == expected

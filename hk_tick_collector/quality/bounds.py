@@ -1,0 +1,124 @@
+"""How much is missing by the exchange's totals: at least, and at most.
+
+Totals and pushes reach us by two ways. Nobody knows which of them is ahead, but it is by less than a moment
+(`CALM_MS`, or what is between two snapshots): while ticks come, the exchange's volume less ours is off by what is under
+way. So it is read from two sides. What the exchange had counted has come a moment later, or is missing; and what had
+come a moment before is counted, so that no more than the rest is missing. Where the two agree, it is exactly so much.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from hk_tick_collector.quality.filling import MADE_GOOD
+from hk_tick_collector.quality.rows import TotalsRow
+
+if TYPE_CHECKING:
+    import apsw
+
+CALM_MS: Final = 3000
+SHOWN_MIN: Final = 3  # snapshots in a row with the same difference, which an exact one has as well: it is no chance
+LOOKS_MAX: Final = 20  # at what came behind a snapshot, for the end of one loss; behind the first that is much
+
+# What was fetched may have been missing for longer than a moment: it counts as under way whenever it came.
+_BEHIND = f"""
+SELECT count(*), ifnull(sum(volume), 0),
+  ifnull(sum(iif(recv_ts_ms <= ? OR push_type_id <> 0 OR push_data_type = {MADE_GOOD}, volume, 0)), 0),
+  ifnull(sum(iif(recv_ts_ms >= ?, volume, 0)), 0), ifnull(sum(recv_ts_ms >= ?), 0)
+FROM ticks WHERE symbol = ? AND seq > ?"""  # noqa: S608 - a number of ours
+_ROWS = (
+    "SELECT * FROM exchange_totals WHERE symbol = ? AND at_ms >= ? AND at_ms < ? AND our_last_seq > ? ORDER BY at_ms"
+)
+_LAST_ROWS = "SELECT * FROM exchange_totals WHERE symbol = ? ORDER BY at_ms DESC LIMIT ?"
+_FIRST_BEHIND = f"""
+SELECT seq, ts_ms FROM ticks WHERE symbol = ? AND seq > ? AND recv_ts_ms > ? AND push_type_id = 0
+AND push_data_type <> {MADE_GOOD} ORDER BY seq LIMIT 1"""  # noqa: S608 - likewise
+
+
+class Bounds(NamedTuple):
+    """What is missing at a snapshot, in shares.
+
+    Attributes:
+        least: what the snapshot before had counted, and what is not here.
+        most: what this one has counted and was not here a moment ago.
+        is_calm: nothing has come for a moment.
+    """
+
+    least: int
+    most: int
+    is_calm: bool
+
+
+def bounds(con: apsw.Connection, before: TotalsRow | None, now: TotalsRow) -> Bounds:
+    """What is missing at a snapshot, that is just being judged, by it and by one before; None: there is none."""
+    before = before or TotalsRow(now.symbol, 0, 0, 0.0, 0, 0.0, 0, None, 0, None, 0)
+    calm_ms = min(CALM_MS, now.at_ms - before.at_ms)
+    recent_ms = now.at_ms - calm_ms
+    values = (before.at_ms + calm_ms, recent_ms, recent_ms, now.symbol, before.our_last_seq or 0)
+    row: tuple[Any, ...] = con.execute(_BEHIND, values).fetchall()[0]
+    rows, volume, under_way, recent, recent_rows = row
+    # What came since and is not behind has come late: nobody looks when.
+    late = now.our_volume - before.our_volume - volume
+    is_calm = not recent_rows and now.our_rows - before.our_rows == rows
+    return Bounds(before.difference - under_way - late, now.difference + recent + late, is_calm)
+
+
+def last_seq_shown(con: apsw.Connection, now: TotalsRow) -> int | None:
+    """The last tick up to which nothing is unexplained, while ticks come: snapshots in a row show it.
+
+    Args:
+        con: the day's.
+        now: the snapshot that is being judged, and what is explained then; it is not stored yet.
+    """
+    found: list[tuple[Any, ...]] = con.execute(_LAST_ROWS, (now.symbol, SHOWN_MIN - 1)).fetchall()
+    rows = [*reversed([TotalsRow._make(row) for row in found]), now]
+    if len(rows) == SHOWN_MIN and all(row.difference == row.settled == now.settled for row in rows):
+        return rows[0].our_last_seq
+    return rows[-2].settled_last_seq if found else None
+
+
+class Loss(NamedTuple):
+    """What is known of a loss when its volume is.
+
+    Attributes:
+        behind_seq: the last tick before all that is missing.
+        since_ms: no snapshot before this one can have counted it.
+        missing: the exchange's volume less ours behind it, in shares.
+    """
+
+    behind_seq: int
+    since_ms: int
+    missing: int
+
+
+def end_of_loss(con: apsw.Connection, loss: Loss, last: TotalsRow, now: TotalsRow) -> tuple[int | None, int | None]:
+    """The first tick, by `seq` and `ts_ms`, that is surely behind a loss; None, None: none has come yet.
+
+    It came after a snapshot that had counted all that is missing. Some in a row that show the same difference as the
+    exact one are taken for that as well: else nobody would know before noon where a loss in a busy symbol has ended.
+
+    Args:
+        con: the day's.
+        loss: which.
+        last: the snapshot before, which has counted all of it.
+        now: the one that is being judged.
+    """
+    found: list[tuple[Any, ...]] = con.execute(
+        _ROWS, (now.symbol, loss.since_ms, last.at_ms, loss.behind_seq)
+    ).fetchall()
+    calm_ms = min(CALM_MS, now.at_ms - last.at_ms)
+    rows = [TotalsRow._make(row) for row in found]
+    dips = [n for n, row in enumerate(rows, 1) if row.difference < loss.missing]
+    shown = looked = 0
+    for row in rows[dips[-1] if dips else 0 :]:  # what was shown before was another loss, that has come since
+        shown = shown + 1 if row.difference == loss.missing else 0
+        if shown < SHOWN_MIN and looked < LOOKS_MAX:
+            looked += 1
+            shown = SHOWN_MIN if bounds(con, row, now).least >= loss.missing else shown
+        if shown >= SHOWN_MIN:
+            last = row
+            break
+    ends: list[tuple[Any, ...]] = con.execute(
+        _FIRST_BEHIND, (now.symbol, last.our_last_seq or 0, last.at_ms + calm_ms)
+    ).fetchall()
+    return ends[0] if ends else (None, None)
