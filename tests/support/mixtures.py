@@ -354,7 +354,7 @@ class Lane:
         return [gap for gap in self.gaps() if gap.key not in self._seen]
 
     def _wrongly_filled(self, gap: GapRow) -> int:
-        """How many of the ticks that an older gap lacked are still not there, though it says so; but for other gaps'."""
+        """How many of the ticks that an older gap lacked are still missing, and in no other, though it says so."""
         if gap.state != "filled" or gap.key not in self._open:
             return 0
         lacked = self._open.pop(gap.key)
