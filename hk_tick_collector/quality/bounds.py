@@ -42,11 +42,13 @@ class Bounds(NamedTuple):
         least: what the snapshot before had counted, and what is not here.
         most: what this one has counted and was not here a moment ago.
         is_calm: nothing has come for a moment.
+        has_late: something has come since that one before what had come then: only that can fill a gap.
     """
 
     least: int
     most: int
     is_calm: bool
+    has_late: bool
 
 
 def bounds(con: apsw.Connection, before: TotalsRow | None, now: TotalsRow) -> Bounds:
@@ -59,8 +61,9 @@ def bounds(con: apsw.Connection, before: TotalsRow | None, now: TotalsRow) -> Bo
     rows, volume, under_way, recent, recent_rows = row
     # What came since and is not behind has come late: nobody looks when.
     late = now.our_volume - before.our_volume - volume
-    is_calm = not recent_rows and now.our_rows - before.our_rows == rows
-    return Bounds(before.difference - under_way - late, now.difference + recent + late, is_calm)
+    has_late = now.our_rows - before.our_rows != rows
+    is_calm = not recent_rows and not has_late
+    return Bounds(before.difference - under_way - late, now.difference + recent + late, is_calm, has_late)
 
 
 def last_seq_shown(con: apsw.Connection, now: TotalsRow) -> int | None:

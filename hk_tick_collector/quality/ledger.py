@@ -276,8 +276,10 @@ class Ledger:
             0, None, opend_ms,
         )  # fmt: skip
         close_bounds(con, symbol)  # what has come into a gap is known by its bounds
-        recovered = take_recovered(con, symbol, last.at_ms, last.difference - now.difference) if last else 0
-        least, most, is_calm = bounds(con, last, now)
+        least, most, is_calm, has_late = bounds(con, last, now)
+        recovered = 0
+        if last is not None and has_late:
+            recovered = take_recovered(con, symbol, last.at_ms, last.difference - now.difference)
         was_interrupted = last is None or bool(self._all(_RESUMED_SINCE, (last.at_ms,)))
         verdict = self._judge_totals(last, now, recovered, None if was_interrupted else least, most)
         if most <= verdict.settled and is_calm:
@@ -290,6 +292,8 @@ class Ledger:
             con.execute(_INSERT_TOTALS, found)
         else:
             con.execute(_TOTALS_STAND, (opend_ms, symbol, last.at_ms))
+        if has_late or verdict.proven or verdict.rises:
+            self._news += fill(con, self._day, [symbol])
         self._fill_by_totals(symbol, most, at_ms)
         close_bounds(con, symbol)
 
@@ -383,7 +387,6 @@ class Ledger:
     # ---- what came late
 
     def _fill_by_totals(self, symbol: str, difference: int, at_ms: int) -> None:
-        self._news += fill(self._con, self._day, [symbol])
         for resumed_ms, cause, before_seq, after_seq in self._all(_OPEN_BY_TOTALS, (symbol, difference)):
             _, how = how_it_came(self._con, symbol, before_seq or 0, after_seq or SEQ_MAX)
             self._news.append(mark_filled(self._con, self._day, (symbol, resumed_ms, cause), at_ms, how))

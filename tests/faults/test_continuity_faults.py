@@ -88,13 +88,15 @@ class Stage:
         return self.recorder.query("SELECT * FROM doubts")
 
     def wait_until_decided(self) -> None:
-        """Until all symbols have totals, and there is no doubt."""
+        """Until all symbols have totals, and there is no doubt; nothing is traded, or totals could not tell so soon."""
 
         def decided() -> bool:
             rows = self.recorder.query("SELECT DISTINCT symbol FROM exchange_totals")
             return len(rows) == SYMBOLS and not self.doubts()
 
+        self.sim.command("pause")
         until(decided, lambda: f"no doubt is left: {self.doubts()} {self.gaps()}; {self._said()}")
+        self.sim.command("resume")
 
     def _said(self) -> str:
         return self.recorder.log_path.read_text()[-3000:]
@@ -271,6 +273,7 @@ def test_single_pushes_that_never_came_are_found_by_the_totals(stage: Stage, ord
     """With audits off and no outage, the exchange's volume goes ahead of ours, and stays there."""
     stage.begin("--ordinals", ordinals)
     assert stage.sim.command("lose", n=4)["n"] == 4
+    stage.sim.command("burst", ticks=30)  # where nothing is pushed the totals are not asked for
     gaps = stage.settle()
     assert len(stage.lost()) == 4
     assert {gap.evidence for gap in gaps} == {"totals"}
@@ -281,6 +284,7 @@ def test_a_gap_that_is_filled_later_says_so(stage: Stage) -> None:
     """The backfill after a cut brings what pushes had missed: the gap stays in the ledger, filled, and by what."""
     stage.begin()
     assert stage.sim.command("lose", n=4)["n"] == 4
+    stage.sim.command("pause")
     until(lambda: bool(stage.gaps()) and not stage.unexplained(), "the loss is in the ledger")
     assert stage.sim.command("cut")["n"] == 1
     stage.recorder.wait_for("backfill_done", 2)
