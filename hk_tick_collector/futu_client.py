@@ -295,10 +295,8 @@ class FutuClient:
             Whether it is logged in again, after it was not.
         """
         before_ms = wall_ms()
-        body = await link.call(
-            ProtoId.GET_GLOBAL_STATE, messages.get_global_state(), self._settings.request_timeout_sec
-        )
-        state = messages.global_state(body)
+        asked = link.call(ProtoId.GET_GLOBAL_STATE, messages.get_global_state(), self._settings.request_timeout_sec)
+        state = messages.global_state(await asked)
         was_logined, self.state.qot_logined = self.state.qot_logined, state.qot_logined
         self.state.market = MARKET_WORDS.get(state.market_hk, str(state.market_hk))
         self.state.market_at = time.monotonic()

@@ -379,7 +379,7 @@ class Lane:
             "SELECT symbol, volume, volume - our_volume - settled, max(at_ms) FROM exchange_totals GROUP BY symbol"
         )
         return all(
-            volume == self._volume[symbol] and (difference == 0 or symbol in pending)
+            volume == self._volume[symbol] and (difference <= 0 or symbol in pending)
             for symbol, volume, difference, _ in last
         )
 
