@@ -29,12 +29,17 @@ _OPEN_BY_ORDINALS = (
     "SELECT resumed_ms, cause, before_seq, after_seq FROM gaps WHERE symbol = ? AND state = 'open' "
     "AND evidence = 'ordinals' AND after_seq IS NOT NULL"
 )
-# Where what comes late into a gap ends: with the last tick that was there when it was found. What is behind that may
-# have been traded since.
-END: Final = (
-    "min(ifnull(after_seq, 9223372036854775807), 1 + (SELECT our_last_seq FROM exchange_totals AS t "
-    "WHERE t.symbol = gaps.symbol AND t.at_ms <= found_ms ORDER BY t.at_ms DESC LIMIT 1))"
+# Where what comes late into a gap ends: with the first tick behind the last that was there when it was found which has
+# come as it should, or which the exchange need not have counted by then, as it was traded less than a moment before.
+_UNCOUNTED_MS: Final = 4000  # that moment, and the second by which a published time may be too early
+_FOUND_BY = (
+    "FROM exchange_totals AS t WHERE t.symbol = gaps.symbol AND t.at_ms <= found_ms ORDER BY t.at_ms DESC LIMIT 1"
 )
+END: Final = f"""
+CASE WHEN (SELECT our_last_seq {_FOUND_BY}) NOT NULL THEN min(ifnull(after_seq, {SEQ_MAX}), ifnull(
+  (SELECT seq FROM ticks AS k WHERE k.symbol = gaps.symbol AND k.seq > (SELECT our_last_seq {_FOUND_BY})
+   AND (push_type_id = 0 AND push_data_type <> {MADE_GOOD} OR ts_ms > (SELECT until_ms {_FOUND_BY}) - {_UNCOUNTED_MS})
+   ORDER BY seq LIMIT 1), {SEQ_MAX})) END"""  # noqa: S608 - numbers of ours
 _OPEN = (
     f"SELECT resumed_ms, cause, ifnull(before_seq, 0) AS begin, {END} AS end, missing_volume, evidence, found_ms "  # noqa: S608 - ours
     "FROM gaps WHERE symbol = ? AND state = 'open' AND end IS NOT NULL ORDER BY begin"

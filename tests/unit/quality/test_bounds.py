@@ -214,3 +214,25 @@ def test_a_difference_that_has_come_down_again_ends_no_loss(tale: Tale) -> None:
     ((before_seq, after_seq, volume),) = tale.gaps("before_seq, after_seq, missing_volume")
     assert before_seq < seq_at(331) < (after_seq or seq_at(341))
     assert volume == volume_of([331])
+
+
+def test_a_tick_that_was_the_newest_when_it_was_missed_fills_its_gap(tale: Tale) -> None:
+    """It is behind all that was there then; what is lost when it has come is another."""
+    tale.hear(pushes(TENCENT, SPARSE))
+    tale.totals(tencent=volume_of(SPARSE))
+    for _ in range(2):
+        tale.totals(tencent=volume_of([*SPARSE, 201]))
+    late = tale.now_ms + SEC
+    come = [*SPARSE, 201, 203]
+    tale.hear(push(TENCENT, ticker(203, late)))
+    tale.hear(reply(TENCENT, ticker(201), ticker(203, late), purpose=Purpose.AUDIT))
+    tale.write()
+    assert tale.gaps("missing_volume, state, filled_by") == [(volume_of([201]), "filled", "poll")]
+    tale.hear(push(TENCENT, ticker(205, late)))
+    tale.hear(push(TENCENT, ticker(209, late)), snapshot(tale.now_ms, tencent=volume_of([*come, 205, 207, 209])))
+    for _ in range(2):
+        tale.totals(tencent=volume_of([*come, 205, 207, 209]))
+    tale.write()
+    ((before, after, volume),) = tale.gaps("before_seq, after_seq, missing_volume")[1:]
+    assert (before or 0) < seq_at(207, late) < (after or seq_at(300, late))
+    assert volume == volume_of([207])
