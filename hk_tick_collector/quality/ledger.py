@@ -42,7 +42,10 @@ _LAST_RECEIVED_BY = (
     "SELECT seq, ts_ms, recv_ts_ms FROM ticks WHERE symbol = ? AND seq > 0 AND recv_ts_ms <= ? "
     "AND push_type_id <> 1 ORDER BY seq DESC LIMIT 1"
 )
-_FIRST_BEHIND = "SELECT seq, ts_ms FROM ticks WHERE symbol = ? AND seq > ? ORDER BY seq LIMIT 1"
+# The day's first tick, unless it came within an outage: what went missing in that one may be behind it.
+_FIRST = """
+SELECT seq FROM (SELECT seq, recv_ts_ms FROM ticks WHERE symbol = ? AND seq > 0 ORDER BY seq LIMIT 1)
+WHERE NOT EXISTS (SELECT 1 FROM outages WHERE since_ms < recv_ts_ms AND resumed_ms >= recv_ts_ms)"""
 _TS_MS = "SELECT ts_ms FROM ticks WHERE symbol = ? AND seq = ?"
 _MEASURED = (
     "SELECT seq, push_type_id, push_data_type FROM ticks WHERE symbol = ? AND seq BETWEEN 1 AND ? "
@@ -230,7 +233,7 @@ class Ledger:
         """The doubts, but for those before the day's first trade: nothing is missing there, if that one is stored."""
         undecided = []
         for doubt in self._doubts(symbol):
-            first = self._all(_FIRST_BEHIND, (symbol, 0)) if doubt.before_seq is None else []
+            first = self._all(_FIRST, (symbol,)) if doubt.before_seq is None else []
             if first and begins_the_day(first[0][0]):
                 self._drop(doubt)
             else:

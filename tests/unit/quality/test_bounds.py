@@ -216,6 +216,21 @@ def test_a_difference_that_has_come_down_again_ends_no_loss(tale: Tale) -> None:
     assert volume == volume_of([331])
 
 
+def test_an_outage_around_the_days_first_tick_is_not_before_it(tale: Tale) -> None:
+    """It came after the stream was proven last, and before it went on: what is behind it may be missing."""
+    since_ms = tale.now_ms
+    tale.hear(alike(1), push(HSBC, ticker(1)))
+    tale.resume(Cause.EXCHANGE_LOST, since_ms)
+    tale.hear(reply(TENCENT, *(ticker(n, volume=100) for n in range(11, 21))))
+    tale.totals(tencent=2000)
+    tale.write()
+    assert tale.doubts() == [(TENCENT, "exchange_lost", None)]
+    for _ in range(2):
+        tale.totals(tencent=2000)
+    tale.write()
+    assert tale.gaps("cause, before_seq, missing_volume") == [("exchange_lost", None, 900)]
+
+
 def test_a_tick_that_was_the_newest_when_it_was_missed_fills_its_gap(tale: Tale) -> None:
     """It is behind all that was there then; what is lost when it has come is another."""
     tale.hear(pushes(TENCENT, SPARSE))
