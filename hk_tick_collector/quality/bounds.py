@@ -69,14 +69,18 @@ def bounds(con: apsw.Connection, before: TotalsRow | None, now: TotalsRow) -> Bo
 def last_seq_shown(con: apsw.Connection, now: TotalsRow) -> int | None:
     """The last tick up to which nothing is unexplained, while ticks come: snapshots in a row show it.
 
+    Only where none was behind the pushes lately: else what they had not counted yet may hide just as much that is lost.
+
     Args:
         con: the day's.
         now: the snapshot that is being judged, and what is explained then; it is not stored yet.
     """
-    found: list[tuple[Any, ...]] = con.execute(_LAST_ROWS, (now.symbol, SHOWN_MIN - 1)).fetchall()
+    found: list[tuple[Any, ...]] = con.execute(_LAST_ROWS, (now.symbol, LOOKS_MAX)).fetchall()
     rows = [*reversed([TotalsRow._make(row) for row in found]), now]
-    if len(rows) == SHOWN_MIN and all(row.difference == row.settled == now.settled for row in rows):
-        return rows[0].our_last_seq
+    shown = rows[-SHOWN_MIN:]
+    is_behind = any(row.difference < row.settled for row in rows)
+    if not is_behind and len(shown) == SHOWN_MIN and all(row.difference == row.settled == now.settled for row in shown):
+        return shown[0].our_last_seq
     return rows[-2].settled_last_seq if found else None
 
 

@@ -251,3 +251,22 @@ def test_a_tick_that_was_the_newest_when_it_was_missed_fills_its_gap(tale: Tale)
     ((before, after, volume),) = tale.gaps("before_seq, after_seq, missing_volume")[1:]
     assert (before or 0) < seq_at(207, late) < (after or seq_at(300, late))
     assert volume == volume_of([207])
+
+
+def test_snapshots_behind_the_pushes_do_not_hide_where_a_loss_begins(tale: Tale) -> None:
+    """Each has not counted the last tick yet, which is as much as is lost: three with no difference show nothing."""
+    for ordinal in range(1, 31):
+        if ordinal == 16:
+            tale.now_ms += SEC
+        else:
+            tale.hear(alike(ordinal))
+        tale.now_ms += SEC
+        tale.hear(snapshot(tale.now_ms, tencent=100 * (ordinal - 1)))
+        tale.now_ms += SEC
+    tale.now_ms += CALM_MS
+    for _ in range(2):
+        tale.totals(tencent=3000)
+    tale.write()
+    ((before_seq, after_seq, volume),) = tale.gaps("before_seq, after_seq, missing_volume")
+    assert (before_seq or 0) < seq_at(16) < (after_seq or seq_at(31))
+    assert volume == 100
