@@ -164,7 +164,7 @@ class FutuClient:
         opened = await link.open(settings.host, settings.port, settings.connect_timeout_sec)
         self._begin_session(opened)
         self._missed.set()
-        totals = Totals(link, settings.request_timeout_sec, settings.totals_interval_sec)
+        totals = Totals(link, settings.request_timeout_sec, settings.totals_interval_sec, self.state)
         keep_alive_sec = min(max(1.0, opened.keep_alive_interval_sec), KEEP_ALIVE_SEC_MAX)
         parts = [
             asyncio.create_task(part)
@@ -211,7 +211,7 @@ class FutuClient:
                 self._fetches += 1
                 self._outages.fetched()
                 totals.begin_anew()
-                if settings.totals_interval_sec:
+                if settings.totals_interval_sec and totals.is_apart:
                     await totals.ask(self.state.subscribed)
                 self._is_whole = True
                 retry_sec, retry_at = RETRY_SEC_MIN, time.monotonic() + RETRY_SEC_MIN

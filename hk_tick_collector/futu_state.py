@@ -80,4 +80,5 @@ class ClientState:
         self.market: str | None = None  # OpenD's word for the state of the Hong Kong market
         self.market_at: float | None = None  # monotonic: when it said so
         self.last_fetched_at: float | None = None  # monotonic: when a fetch brought a tick that was not known
+        self.totals_asked_at: float | None = None  # monotonic: on whichever connection
         self.rates = Rates()  # of the symbols, as they were stored while nothing was missed

@@ -20,6 +20,7 @@ from hk_tick_collector.quality.bounds import CALM_MS
 
 if TYPE_CHECKING:
     from hk_tick_collector.futu_link import Link
+    from hk_tick_collector.futu_state import ClientState
 
 log = logs.get_logger()
 
@@ -34,15 +35,22 @@ _CLOSED_MS: Final = tuple((hour * 60 + minute) * 60_000 for hour, minute in ((12
 class Totals:
     """Asks on one connection."""
 
-    def __init__(self, link: Link, timeout_sec: float, interval_sec: float) -> None:
+    def __init__(self, link: Link, timeout_sec: float, interval_sec: float, state: ClientState) -> None:
         self._link = link
         self._timeout_sec = timeout_sec
-        self._apart_sec = min(CALM_MS / 1000, interval_sec)  # two that are nearer than that say nothing together
-        self._asked_at = -self._apart_sec
+        self._state = state
+        # Two that are nearer than that say nothing together, whatever was between them.
+        self._apart_sec = min(CALM_MS / 1000, interval_sec)
         self._limiter = logs.Limiter(600.0)
         self._pushes = -1
         self._rounds = 0  # since the last push was seen
         self._closes: int | None = None  # that have passed
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether the last snapshot, on whichever connection, was long enough ago."""
+        asked_at = self._state.totals_asked_at
+        return asked_at is None or time.monotonic() - asked_at >= self._apart_sec
 
     def is_due(self, now_ms: int) -> bool:
         """Whether there can be news: something was pushed since, or a close has passed.
@@ -55,7 +63,7 @@ class Totals:
             self._pushes = self._link.pushes
             self._rounds = 0
         self._closes = closes
-        return self._rounds < ROUNDS_AFTER_PUSH and time.monotonic() - self._asked_at >= self._apart_sec
+        return self._rounds < ROUNDS_AFTER_PUSH and self.is_apart
 
     def begin_anew(self) -> None:
         """The stream has resumed."""
@@ -64,7 +72,7 @@ class Totals:
     async def ask(self, symbols: list[str]) -> None:
         """Ask for the totals of all. A refusal is logged, and harms nothing but the proof."""
         self._rounds += 1
-        self._asked_at = time.monotonic()
+        self._state.totals_asked_at = time.monotonic()
         for start in range(0, len(symbols), CODES_MAX):
             body = messages.get_security_snapshot(symbols[start : start + CODES_MAX])
             try:

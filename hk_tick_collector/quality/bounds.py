@@ -24,7 +24,8 @@ LOOKS_MAX: Final = 20  # at what came behind a snapshot, for the end of one loss
 _BEHIND = f"""
 SELECT count(*), ifnull(sum(volume), 0),
   ifnull(sum(iif(recv_ts_ms <= ? OR push_type_id <> 0 OR push_data_type = {MADE_GOOD}, volume, 0)), 0),
-  ifnull(sum(iif(recv_ts_ms >= ?, volume, 0)), 0), ifnull(sum(recv_ts_ms >= ?), 0)
+  ifnull(sum(iif(recv_ts_ms >= ?, volume, 0)), 0), ifnull(sum(recv_ts_ms >= ?), 0),
+  ifnull(sum(push_type_id <> 0 OR push_data_type = {MADE_GOOD}), 0)
 FROM ticks WHERE symbol = ? AND seq > ?"""  # noqa: S608 - a number of ours
 _ROWS = (
     "SELECT * FROM exchange_totals WHERE symbol = ? AND at_ms >= ? AND at_ms < ? AND our_last_seq > ? ORDER BY at_ms"
@@ -42,7 +43,7 @@ class Bounds(NamedTuple):
         least: what the snapshot before had counted, and what is not here.
         most: what this one has counted and was not here a moment ago.
         is_calm: nothing has come for a moment.
-        has_late: something has come since that one before what had come then: only that can fill a gap.
+        has_late: something was fetched since that one, or has come before what had come then: that may fill a gap.
     """
 
     least: int
@@ -58,11 +59,12 @@ def bounds(con: apsw.Connection, before: TotalsRow | None, now: TotalsRow) -> Bo
     recent_ms = now.at_ms - calm_ms
     values = (before.at_ms + calm_ms, recent_ms, recent_ms, now.symbol, before.our_last_seq or 0)
     row: tuple[Any, ...] = con.execute(_BEHIND, values).fetchall()[0]
-    rows, volume, under_way, recent, recent_rows = row
+    rows, volume, under_way, recent, recent_rows, fetched_rows = row
     # What came since and is not behind has come late: nobody looks when.
     late = now.our_volume - before.our_volume - volume
-    has_late = now.our_rows - before.our_rows != rows
-    is_calm = not recent_rows and not has_late
+    late_rows = now.our_rows - before.our_rows - rows
+    is_calm = not recent_rows and not late_rows
+    has_late = bool(late_rows or fetched_rows)
     return Bounds(before.difference - under_way - late, now.difference + recent + late, is_calm, has_late)
 
 
@@ -102,7 +104,8 @@ def end_of_loss(con: apsw.Connection, loss: Loss, last: TotalsRow, now: TotalsRo
     """The first tick, by `seq` and `ts_ms`, that is surely behind a loss; None, None: none has come yet.
 
     It came after a snapshot that had counted all that is missing. Some in a row that show the same difference as the
-    exact one are taken for that as well: else nobody would know before noon where a loss in a busy symbol has ended.
+    exact one are taken for that as well, where none was ahead of the pushes: else nobody would know before noon where a
+    loss in a busy symbol has ended.
 
     Args:
         con: the day's.
@@ -116,9 +119,11 @@ def end_of_loss(con: apsw.Connection, loss: Loss, last: TotalsRow, now: TotalsRo
     calm_ms = min(CALM_MS, now.at_ms - last.at_ms)
     rows = [TotalsRow._make(row) for row in found]
     dips = [n for n, row in enumerate(rows, 1) if row.difference < loss.missing]
+    rows = rows[dips[-1] if dips else 0 :]  # what was shown before was another loss, that has come since
+    is_ahead = any(row.difference > loss.missing for row in rows)  # then some may show what is only under way
     shown = looked = 0
-    for row in rows[dips[-1] if dips else 0 :]:  # what was shown before was another loss, that has come since
-        shown = shown + 1 if row.difference == loss.missing else 0
+    for row in rows:
+        shown = shown + 1 if row.difference == loss.missing and not is_ahead else 0
         if shown < SHOWN_MIN and looked < LOOKS_MAX:
             looked += 1
             shown = SHOWN_MIN if bounds(con, row, now).least >= loss.missing else shown

@@ -13,6 +13,7 @@ from support.ticks import OPEN_MS
 
 from hk_tick_collector import futu_totals
 from hk_tick_collector.futu_link import UnansweredError
+from hk_tick_collector.futu_state import ClientState
 from hk_tick_collector.futu_totals import CODES_MAX, ROUNDS_AFTER_PUSH, Totals
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.messages import ProtoId, day_totals
@@ -43,7 +44,7 @@ class Link:
 def totals_on(link: Link, interval_sec: float = 0.0) -> Totals:
     """On that link."""
     made: Any = link
-    return Totals(made, 1.0, interval_sec)
+    return Totals(made, 1.0, interval_sec, ClientState())
 
 
 def test_all_are_asked_for_in_parts() -> None:
@@ -73,14 +74,18 @@ def test_two_are_a_moment_apart(monkeypatch: pytest.MonkeyPatch, interval_sec: f
     """One after a resumption may come just before that of the clock: the two would say nothing together."""
     now = 1000.0
     monkeypatch.setattr(futu_totals.time, "monotonic", lambda: now)
-    totals = totals_on(Link(), interval_sec)
-    totals.begin_anew()
+    link: Any = Link()
+    state = ClientState()
+    totals = Totals(link, 1.0, interval_sec, state)
     assert totals.is_due(OPEN_MS)
     asyncio.run(totals.ask(["HK.00700"]))
     now += apart_sec - 0.1
     assert not totals.is_due(OPEN_MS)
+    another = Totals(link, 1.0, interval_sec, state)  # on another connection
+    assert not another.is_apart
     now += 0.1
     assert totals.is_due(OPEN_MS)
+    assert another.is_apart
 
 
 def rounds_at(totals: Totals, clock: str) -> int:
