@@ -79,7 +79,8 @@ _TELL_VOLUME = (
     "UPDATE gaps SET missing_volume = ?, difference_before = NULL WHERE symbol = ? AND resumed_ms = ? "
     "AND evidence = 'ordinals'"
 )
-_INSERT_GAP = "INSERT INTO gaps VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,'open',NULL,NULL) ON CONFLICT DO NOTHING"
+_IS_TOLD = "SELECT 1 FROM gaps WHERE symbol = ? AND resumed_ms = ? AND cause = ?"
+_INSERT_GAP = "INSERT INTO gaps VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,'open',NULL,NULL)"
 # No more is missing than before it. Where it overlaps another that is open, or was when this was found, nobody knows to
 # which the volume belongs, unless just so much was fetched inside of it.
 _OPEN_BY_TOTALS = f"""
@@ -247,14 +248,12 @@ class Ledger:
         self, doubt: Doubt, after: tuple[int | None, int | None], missing: int | None, volume: int | None, at_ms: int
     ) -> None:
         evidence, shown = ("totals", None) if missing is None else ("ordinals", after[0])
+        while self._all(_IS_TOLD, (doubt.symbol, doubt.resumed_ms, doubt.cause)):  # another, by the same snapshot
+            doubt = doubt._replace(resumed_ms=doubt.resumed_ms + 1)
         self._con.execute(
-            _INSERT_GAP,
-            (*doubt[:7], *after, missing, volume, evidence, doubt.difference_before, shown, at_ms),
+            _INSERT_GAP, (*doubt[:7], *after, missing, volume, evidence, doubt.difference_before, shown, at_ms)
         )
-        if self._con.changes():
-            self._news.append(
-                News(self._day, doubt.symbol, doubt.cause, doubt.session, missing, volume, evidence, None)
-            )
+        self._news.append(News(self._day, doubt.symbol, doubt.cause, doubt.session, missing, volume, evidence, None))
 
     # ---- the exchange's totals
 

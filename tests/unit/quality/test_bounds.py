@@ -5,18 +5,23 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING
 
+import apsw
 import pytest
 from support.tale import SEC, Tale, snapshot, volume_of
-from support.ticks import HSBC, OPEN_MS, TENCENT, push, pushes, reply, seq_at, ticker
+from support.ticks import DAY, HSBC, OPEN_MS, TENCENT, push, pushes, reply, seq_at, ticker
 
 from hk_tick_collector import writer as writer_module
 from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.quality.bounds import CALM_MS
+from hk_tick_collector.quality.ledger import Ledger
+from hk_tick_collector.quality.rows import Doubt
 from hk_tick_collector.resumption import Cause
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from hk_tick_collector.batch import News
 
 SPARSE = range(1, 201, 2)  # ordinals that count nothing
 
@@ -270,3 +275,21 @@ def test_snapshots_behind_the_pushes_do_not_hide_where_a_loss_begins(tale: Tale)
     ((before_seq, after_seq, volume),) = tale.gaps("before_seq, after_seq, missing_volume")
     assert (before_seq or 0) < seq_at(16) < (after_seq or seq_at(31))
     assert volume == 100
+
+
+def test_two_gaps_of_one_cause_that_one_snapshot_shows_are_both_kept(tale: Tale) -> None:
+    """The second has a moment of its own, a millisecond later: no gap takes another's place."""
+    tale.hear(pushes(TENCENT, [1]))
+    tale.write()
+    con = apsw.Connection(str(tale.root / f"{DAY}.db"))
+    news: list[News] = []
+    ledger = Ledger(con, DAY, news)
+    for before in (10, 20):
+        bounds = (None, "morning", seq_at(before), OPEN_MS, 0, None)
+        ledger._gap(Doubt(TENCENT, 500, "unknown", *bounds), (seq_at(before + 2), OPEN_MS), 1, None, 600)
+    con.close()
+    assert tale.gaps("resumed_ms, before_seq, after_seq") == [
+        (500, seq_at(10), seq_at(12)),
+        (501, seq_at(20), seq_at(22)),
+    ]
+    assert len(news) == 2
