@@ -4,7 +4,7 @@ A lane is one simulator and one recorder, which live on from mixture to mixture,
 most mixtures do. Several lanes run side by side, each with another kind of ordinals, with audits or without.
 
 After each mixture every trade is stored or inside an open gap, a gap's cause is that of the fault that did it, and no
-gap says that it was filled while it was not. An open gap has a trade in it that is not stored; where none is, that is
+gap says that it was filled while it was not. An open gap has a trade in it that was lost; where none was, that is
 kept. What OpenD itself misses may be missed while nobody is there to be told of it.
 """
 
@@ -417,9 +417,14 @@ class Lane:
         return gap.cause in doers | graver
 
     def _lacks(self, gap: GapRow) -> bool:
-        """Whether something is missing in a gap, that this mixture has lost or one before."""
+        """Whether something is missing in a gap, that this mixture has lost or one before.
+
+        Or was, by the simulator's own word: where gaps overlap, what has come late may have come into another one.
+        """
+        if self._lost_in(gap) or any(trade.why and gap.covers(key) for key, trade in self._made.items()):
+            return True
         older = {key for key in self._gone if gap.covers(key)}
-        return bool(self._lost_in(gap)) or len(self._stored_of(older)) < len(older)
+        return len(self._stored_of(older)) < len(older)
 
     def _lost_in(self, gap: GapRow) -> list[Key]:
         return [key for key in self._lost if gap.covers(key)]
