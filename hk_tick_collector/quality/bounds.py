@@ -25,7 +25,7 @@ _BEHIND = f"""
 SELECT count(*), ifnull(sum(volume), 0),
   ifnull(sum(iif(recv_ts_ms <= ? OR push_type_id <> 0 OR push_data_type = {MADE_GOOD}, volume, 0)), 0),
   ifnull(sum(iif(recv_ts_ms >= ?, volume, 0)), 0), ifnull(sum(recv_ts_ms >= ?), 0),
-  ifnull(sum(push_type_id <> 0 OR push_data_type = {MADE_GOOD}), 0)
+  ifnull(sum(iif(push_type_id <> 0 OR push_data_type = {MADE_GOOD}, volume, 0)), 0)
 FROM ticks WHERE symbol = ? AND seq > ?"""  # noqa: S608 - a number of ours
 _ROWS = (
     "SELECT * FROM exchange_totals WHERE symbol = ? AND at_ms >= ? AND at_ms < ? AND our_last_seq > ? ORDER BY at_ms"
@@ -43,13 +43,13 @@ class Bounds(NamedTuple):
         least: what the snapshot before had counted, and what is not here.
         most: what this one has counted and was not here a moment ago.
         is_calm: nothing has come for a moment.
-        has_late: something was fetched since that one, or has come before what had come then: that may fill a gap.
+        late: what was fetched since that one, or has come before what had come then: that may fill a gap.
     """
 
     least: int
     most: int
     is_calm: bool
-    has_late: bool
+    late: int
 
 
 def bounds(con: apsw.Connection, before: TotalsRow | None, now: TotalsRow) -> Bounds:
@@ -59,13 +59,12 @@ def bounds(con: apsw.Connection, before: TotalsRow | None, now: TotalsRow) -> Bo
     recent_ms = now.at_ms - calm_ms
     values = (before.at_ms + calm_ms, recent_ms, recent_ms, now.symbol, before.our_last_seq or 0)
     row: tuple[Any, ...] = con.execute(_BEHIND, values).fetchall()[0]
-    rows, volume, under_way, recent, recent_rows, fetched_rows = row
+    rows, volume, under_way, recent, recent_rows, fetched = row
     # What came since and is not behind has come late: nobody looks when.
     late = now.our_volume - before.our_volume - volume
     late_rows = now.our_rows - before.our_rows - rows
     is_calm = not recent_rows and not late_rows
-    has_late = bool(late_rows or fetched_rows)
-    return Bounds(before.difference - under_way - late, now.difference + recent + late, is_calm, has_late)
+    return Bounds(before.difference - under_way - late, now.difference + recent + late, is_calm, late + fetched)
 
 
 def last_seq_shown(con: apsw.Connection, now: TotalsRow) -> int | None:

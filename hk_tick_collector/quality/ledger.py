@@ -278,10 +278,8 @@ class Ledger:
             0, None, opend_ms,
         )  # fmt: skip
         close_bounds(con, symbol)  # what has come into a gap is known by its bounds
-        least, most, is_calm, has_late = bounds(con, last, now)
-        recovered = 0
-        if last is not None and has_late:
-            recovered = take_recovered(con, symbol, last.at_ms, last.difference - now.difference)
+        least, most, is_calm, late = bounds(con, last, now)
+        recovered = take_recovered(con, symbol, last.at_ms, late) if last is not None and late else 0
         was_interrupted = last is None or bool(self._all(_RESUMED_SINCE, (last.at_ms,)))
         verdict = self._judge_totals(last, now, recovered, None if was_interrupted else least, most)
         if most <= verdict.settled and is_calm:
@@ -294,7 +292,7 @@ class Ledger:
             con.execute(_INSERT_TOTALS, found)
         else:
             con.execute(_TOTALS_STAND, (opend_ms, symbol, last.at_ms))
-        if has_late or verdict.proven or verdict.rises:
+        if late or verdict.proven or verdict.rises:
             self._news += fill(con, self._day, [symbol])
         self._fill_by_totals(symbol, most, at_ms)
         close_bounds(con, symbol)

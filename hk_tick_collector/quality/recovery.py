@@ -94,17 +94,17 @@ def known_gaps(con: apsw.Connection, symbol: str) -> list[tuple[int, int]]:
     return [(before_seq, after_seq) for before_seq, after_seq in rows]
 
 
-def take_recovered(con: apsw.Connection, symbol: str, since_ms: int, fallen: int) -> int:
+def take_recovered(con: apsw.Connection, symbol: str, since_ms: int, late: int) -> int:
     """Lower all levels by what came into gaps since the last snapshot; how much that was, in shares.
 
     Args:
         con: the day's.
         symbol: whose.
         since_ms: when the last snapshot was received. What came at that same moment may have stood before it or behind.
-        fallen: by how much the difference has fallen since; it tells which of the two was so.
+        late: how much has come late since, in shares; it tells which of the two was so.
     """
     came = _came_since(con, symbol, since_ms - 1)
-    if sum(came.values()) != fallen:
+    if sum(came.values()) > late:
         came = came and _came_since(con, symbol, since_ms)
     for resumed_ms, volume in came.items():
         con.execute(_LOWER_GAPS, (volume, symbol, resumed_ms))
