@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import sys
 import time
@@ -185,7 +186,9 @@ class Collector:
                     return None
                 listener = asyncio.create_task(self._listen(process))
         with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGCONT)  # somebody may have stopped it
+            # Somebody may have stopped it. `process.send_signal` would reap one that has just been killed, and so
+            # take its exit code away from the one that waits for it.
+            os.kill(process.pid, signal.SIGCONT)
         assert process.stdin is not None
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             process.stdin.write(b"stop\n")
