@@ -8,9 +8,10 @@ come a moment before is counted, so that no more than the rest is missing. Where
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from hk_tick_collector.quality.filling import MADE_GOOD
+from hk_tick_collector.quality.filling import FETCHED
 from hk_tick_collector.quality.rows import TotalsRow
 
 if TYPE_CHECKING:
@@ -23,17 +24,21 @@ LOOKS_MAX: Final = 20  # at what came behind a snapshot, for the end of one loss
 # What was fetched may have been missing for longer than a moment: it counts as under way whenever it came.
 _BEHIND = f"""
 SELECT count(*), ifnull(sum(volume), 0),
-  ifnull(sum(iif(recv_ts_ms <= ? OR push_type_id <> 0 OR push_data_type = {MADE_GOOD}, volume, 0)), 0),
+  ifnull(sum(iif(recv_ts_ms <= ? OR {FETCHED}, volume, 0)), 0),
   ifnull(sum(iif(recv_ts_ms >= ?, volume, 0)), 0), ifnull(sum(recv_ts_ms >= ?), 0),
-  ifnull(sum(iif(push_type_id <> 0 OR push_data_type = {MADE_GOOD}, volume, 0)), 0)
-FROM ticks WHERE symbol = ? AND seq > ?"""  # noqa: S608 - a number of ours
+  ifnull(sum(iif({FETCHED}, volume, 0)), 0)
+FROM ticks WHERE symbol = ? AND seq > ?"""  # noqa: S608 - an expression of ours
 _ROWS = (
     "SELECT * FROM exchange_totals WHERE symbol = ? AND at_ms >= ? AND at_ms < ? AND our_last_seq > ? ORDER BY at_ms"
 )
 _LAST_ROWS = "SELECT * FROM exchange_totals WHERE symbol = ? ORDER BY at_ms DESC LIMIT ?"
+_ROWS_UP_TO = "SELECT * FROM exchange_totals WHERE symbol = ? AND our_last_seq <= ? ORDER BY at_ms DESC"
+_TICKS = f"SELECT volume, recv_ts_ms, {FETCHED} FROM ticks WHERE symbol = ? AND seq"  # noqa: S608 - likewise
+_TICKS_BEFORE = _TICKS + " <= ? ORDER BY seq DESC"
+_TICKS_BEHIND = _TICKS + " > ? ORDER BY seq"
 _FIRST_BEHIND = f"""
-SELECT seq, ts_ms FROM ticks WHERE symbol = ? AND seq > ? AND recv_ts_ms > ? AND push_type_id = 0
-AND push_data_type <> {MADE_GOOD} ORDER BY seq LIMIT 1"""  # noqa: S608 - likewise
+SELECT seq, ts_ms FROM ticks WHERE symbol = ? AND seq > ? AND recv_ts_ms > ? AND NOT {FETCHED}
+ORDER BY seq LIMIT 1"""  # noqa: S608 - likewise
 
 
 class Bounds(NamedTuple):
@@ -67,6 +72,11 @@ def bounds(con: apsw.Connection, before: TotalsRow | None, now: TotalsRow) -> Bo
     return Bounds(before.difference - under_way - late, now.difference + recent + late, is_calm, late + fetched)
 
 
+def last_rows(con: apsw.Connection, symbol: str, count: int) -> list[TotalsRow]:
+    """The last snapshots of a symbol that are stored, the latest first."""
+    return list(map(TotalsRow._make, con.execute(_LAST_ROWS, (symbol, count))))
+
+
 def last_seq_shown(con: apsw.Connection, now: TotalsRow) -> int | None:
     """The last tick up to which nothing is unexplained, while ticks come: snapshots in a row show it.
 
@@ -76,13 +86,12 @@ def last_seq_shown(con: apsw.Connection, now: TotalsRow) -> int | None:
         con: the day's.
         now: the snapshot that is being judged, and what is explained then; it is not stored yet.
     """
-    found: list[tuple[Any, ...]] = con.execute(_LAST_ROWS, (now.symbol, LOOKS_MAX)).fetchall()
-    rows = [*reversed([TotalsRow._make(row) for row in found]), now]
+    rows = [*reversed(last_rows(con, now.symbol, LOOKS_MAX)), now]
     shown = rows[-SHOWN_MIN:]
     is_behind = any(row.difference < row.settled for row in rows)
     if not is_behind and len(shown) == SHOWN_MIN and all(row.difference == row.settled == now.settled for row in shown):
         return shown[0].our_last_seq
-    return rows[-2].settled_last_seq if found else None
+    return rows[-2].settled_last_seq if len(rows) > 1 else None
 
 
 class Loss(NamedTuple):
@@ -92,19 +101,21 @@ class Loss(NamedTuple):
         behind_seq: the last tick before all that is missing.
         since_ms: no snapshot before this one can have counted it.
         missing: the exchange's volume less ours behind it, in shares.
+        volume: what of that is its own, in shares.
     """
 
     behind_seq: int
     since_ms: int
     missing: int
+    volume: int
 
 
 def end_of_loss(con: apsw.Connection, loss: Loss, last: TotalsRow, now: TotalsRow) -> tuple[int | None, int | None]:
     """The first tick, by `seq` and `ts_ms`, that is surely behind a loss; None, None: none has come yet.
 
     It came after a snapshot that had counted all that is missing. Some in a row that show the same difference as the
-    exact one are taken for that as well, where none was ahead of the pushes: else nobody would know before noon where a
-    loss in a busy symbol has ended.
+    exact one are taken for that as well, where none was ahead of the pushes, up to the first that can't have been ahead
+    by just as much: else nobody would know before noon where a loss in a busy symbol has ended.
 
     Args:
         con: the day's.
@@ -123,13 +134,56 @@ def end_of_loss(con: apsw.Connection, loss: Loss, last: TotalsRow, now: TotalsRo
     shown = looked = 0
     for row in rows:
         shown = shown + 1 if row.difference == loss.missing and not is_ahead else 0
-        if shown < SHOWN_MIN and looked < LOOKS_MAX:
-            looked += 1
-            shown = SHOWN_MIN if bounds(con, row, now).least >= loss.missing else shown
         if shown >= SHOWN_MIN:
+            ticks = con.execute(_TICKS_BEHIND, (row.symbol, row.our_last_seq or 0))
+            has_counted = not _adds_up(loss.volume, ticks, row.at_ms, row.at_ms + calm_ms)
+        else:
+            has_counted = False
+        if not has_counted and looked < LOOKS_MAX:
+            looked += 1
+            has_counted = bounds(con, row, now).least >= loss.missing
+        if has_counted:
             last = row
             break
     ends: list[tuple[Any, ...]] = con.execute(
         _FIRST_BEHIND, (now.symbol, last.our_last_seq or 0, last.at_ms + calm_ms)
     ).fetchall()
     return ends[0] if ends else (None, None)
+
+
+def begin_of_loss(con: apsw.Connection, symbol: str, seq: int | None, volume: int) -> int | None:
+    """The last tick before a loss: nothing was unexplained up to it, by a snapshot that can't have hidden the loss.
+
+    One that was behind the pushes by exactly the volume of the loss would have.
+
+    Args:
+        con: the day's.
+        symbol: whose.
+        seq: the last tick up to which nothing was unexplained, as it was taken before the loss was known.
+        volume: of the loss, in shares.
+    """
+    found: list[tuple[Any, ...]] = con.execute(_ROWS_UP_TO, (symbol, seq)).fetchall()
+    rows = [TotalsRow._make(row) for row in found]
+    for row, before in zip_longest(rows, rows[1:]):
+        if seq is None:
+            break
+        if row.our_last_seq != seq:
+            seq = row.settled_last_seq
+        elif row.difference == row.settled:
+            since_ms = row.at_ms - (CALM_MS if before is None else min(CALM_MS, row.at_ms - before.at_ms))
+            if not _adds_up(volume, con.execute(_TICKS_BEFORE, (symbol, seq)), since_ms, row.at_ms):
+                return seq
+    return None
+
+
+def _adds_up(volume: int, ticks: apsw.Cursor, since_ms: int, until_ms: int) -> bool:
+    """Whether the first of these, as far as they came within that moment, have exactly this volume."""
+    rest = volume
+    for its_volume, recv_ts_ms, is_fetched in ticks:  # a few: they are not read any further
+        if since_ms <= recv_ts_ms <= until_ms:
+            rest -= its_volume
+        elif not is_fetched:
+            break
+        if rest <= 0:
+            break
+    return not rest

@@ -12,6 +12,7 @@ from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.hktime import EPOCH_MS_MAX, EPOCH_MS_MIN, hk_day
 from hk_tick_collector.quality.continuity import CONTIGUOUS_PER_MILLE, PAIRS_MIN
 from hk_tick_collector.quality.counted import Sums
+from hk_tick_collector.quality.filling import FETCHED
 from hk_tick_collector.quality.schedule import Session, sessions_of
 from hk_tick_collector.schema import check_ours
 
@@ -135,7 +136,7 @@ FROM (
     is_live AND lag(is_live, 1, 0) OVER w AS pair,
     (seq & 4294967295) - (lag(seq) OVER w & 4294967295) AS step,
     (seq >> 32) BETWEEN {EPOCH_MS_MIN // 1000} AND {EPOCH_MS_MAX // 1000 - 1} AS plausible
-  FROM (SELECT symbol, seq, push_type_id = 0 AND push_data_type <> 2 AS is_live FROM ticks WHERE seq > 0)
+  FROM (SELECT symbol, seq, NOT {FETCHED} AS is_live FROM ticks WHERE seq > 0)
   WINDOW w AS (PARTITION BY symbol ORDER BY seq)
 ) GROUP BY symbol"""  # noqa: S608 - numbers
 

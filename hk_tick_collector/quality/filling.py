@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hk_tick_collector.batch import News
 from hk_tick_collector.quality.continuity import hole_in
-from hk_tick_collector.schema import PUSH_TYPES
+from hk_tick_collector.schema import INT64_MAX, PUSH_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import apsw
 
 MADE_GOOD: Final = 2  # push_data_type of what OpenD made good
-
-SEQ_MAX: Final = 2**63 - 1
+# It did not come as it was traded.
+FETCHED: Final = f"(push_type_id <> 0 OR push_data_type = {MADE_GOOD})"
 
 BETWEEN = "SELECT seq FROM ticks WHERE symbol = ? AND seq BETWEEN ? AND ? ORDER BY seq"
 _HOW_IT_CAME = (
@@ -29,17 +29,20 @@ _OPEN_BY_ORDINALS = (
     "SELECT resumed_ms, cause, before_seq, after_seq FROM gaps WHERE symbol = ? AND state = 'open' "
     "AND evidence = 'ordinals' AND after_seq IS NOT NULL"
 )
-# Where what comes late into a gap ends: with the first tick behind the last that was there when it was found which has
-# come as it should, or which the exchange need not have counted by then, as it was traded less than a moment before.
+# Where what comes late into a gap ends. By ordinals, where the gap does. By totals, with the first tick behind the last
+# that was there when it was found which has come as it should, or which the exchange need not have counted by then, as
+# it was traded less than a moment before.
 _UNCOUNTED_MS: Final = 4000  # that moment, and the second by which a published time may be too early
-_FOUND_BY = (
+# The snapshot by which a gap was found, within a statement on `gaps`.
+FOUND_BY: Final = (
     "FROM exchange_totals AS t WHERE t.symbol = gaps.symbol AND t.at_ms <= found_ms ORDER BY t.at_ms DESC LIMIT 1"
 )
 END: Final = f"""
-CASE WHEN (SELECT our_last_seq {_FOUND_BY}) NOT NULL THEN min(ifnull(after_seq, {SEQ_MAX}), ifnull(
-  (SELECT seq FROM ticks AS k WHERE k.symbol = gaps.symbol AND k.seq > (SELECT our_last_seq {_FOUND_BY})
-   AND (push_type_id = 0 AND push_data_type <> {MADE_GOOD} OR ts_ms > (SELECT until_ms {_FOUND_BY}) - {_UNCOUNTED_MS})
-   ORDER BY seq LIMIT 1), {SEQ_MAX})) END"""  # noqa: S608 - numbers of ours
+CASE WHEN evidence = 'ordinals' THEN ifnull(after_seq, {INT64_MAX})
+WHEN (SELECT our_last_seq {FOUND_BY}) NOT NULL THEN min(ifnull(after_seq, {INT64_MAX}), ifnull(
+  (SELECT seq FROM ticks AS k WHERE k.symbol = gaps.symbol AND k.seq > (SELECT our_last_seq {FOUND_BY})
+   AND (NOT {FETCHED} OR ts_ms > (SELECT until_ms {FOUND_BY}) - {_UNCOUNTED_MS})
+   ORDER BY seq LIMIT 1), {INT64_MAX})) END"""  # noqa: S608 - numbers of ours
 _OPEN = (
     f"SELECT resumed_ms, cause, ifnull(before_seq, 0) AS begin, {END} AS end, missing_volume, evidence, found_ms "  # noqa: S608 - ours
     "FROM gaps WHERE symbol = ? AND state = 'open' AND end IS NOT NULL ORDER BY begin"

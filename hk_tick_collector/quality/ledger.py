@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hk_tick_collector.batch import News
 from hk_tick_collector.hktime import DAY_MS, PRE_OPENING_MS, may_trade_between, parse_time, session_of
-from hk_tick_collector.quality.bounds import Loss, bounds, end_of_loss, last_seq_shown
+from hk_tick_collector.quality.bounds import Loss, begin_of_loss, bounds, end_of_loss, last_rows, last_seq_shown
 from hk_tick_collector.quality.continuity import (
     MEASURED_ROWS_MAX,
     Pending,
@@ -23,10 +23,11 @@ from hk_tick_collector.quality.continuity import (
     ordinals_count,
     window_proves,
 )
-from hk_tick_collector.quality.filling import BETWEEN, MADE_GOOD, SEQ_MAX, fill, how_it_came, mark_filled
-from hk_tick_collector.quality.recovery import close_bounds, close_by_ordinals, known_gaps, leave_open, take_recovered
+from hk_tick_collector.quality.filling import BETWEEN, FETCHED, MADE_GOOD, fill, how_it_came, mark_filled
+from hk_tick_collector.quality.recovery import close_bounds, holes_behind, known_gaps, leave_open, take_recovered
 from hk_tick_collector.quality.rows import Doubt, TotalsRow, Window
 from hk_tick_collector.resumption import Cause, Resumption, gravest
+from hk_tick_collector.schema import INT64_MAX
 
 if TYPE_CHECKING:
     import apsw
@@ -52,15 +53,12 @@ _MEASURED = (
     "ORDER BY seq DESC LIMIT ?"
 )
 # What was made good while nobody heard it is fetched, and then does not say what it is.
-_COUNT_MADE_GOOD = (
-    "SELECT count(*) FROM ticks WHERE symbol = ? AND seq > ? AND (push_data_type = ? OR push_type_id <> 0)"
-)
+_COUNT_MADE_GOOD = f"SELECT count(*) FROM ticks WHERE symbol = ? AND seq > ? AND {FETCHED}"  # noqa: S608 - ours
 # Not the last difference: a snapshot ahead of its ticks would take those for explained which then never came. Before
 # the first snapshot of a day nothing is missing, or an outage before that one waits for its volume too.
 _EXPLAINED = (
     "SELECT settled, settled_last_seq FROM exchange_totals WHERE symbol = ? AND at_ms <= ? ORDER BY at_ms DESC LIMIT 1"
 )
-_LAST_TOTALS = "SELECT * FROM exchange_totals WHERE symbol = ? ORDER BY at_ms DESC LIMIT 1"
 _INSERT_TOTALS = "INSERT INTO exchange_totals VALUES (?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING"
 _TOTALS_STAND = "UPDATE exchange_totals SET until_ms = max(until_ms, ?) WHERE symbol = ? AND at_ms = ?"
 _INSERT_RECORDED = "INSERT INTO recorded VALUES (?,?) ON CONFLICT (symbol) DO UPDATE SET since_ms = min(since_ms, ?)"
@@ -76,8 +74,9 @@ _GAPS_WITHOUT_VOLUME = (
     "AND evidence = 'ordinals' AND difference_before IS NOT NULL"
 )
 _TELL_VOLUME = (
-    "UPDATE gaps SET missing_volume = ?, difference_before = NULL WHERE symbol = ? AND resumed_ms = ? "
-    "AND evidence = 'ordinals'"
+    "UPDATE gaps SET missing_volume = ?, difference_before = NULL, after_seq = shown_after_seq, "
+    "after_ts_ms = (SELECT ts_ms FROM ticks AS t WHERE t.symbol = gaps.symbol AND seq = shown_after_seq) "
+    "WHERE symbol = ? AND resumed_ms = ? AND evidence = 'ordinals'"
 )
 _IS_TOLD = "SELECT 1 FROM gaps WHERE symbol = ? AND resumed_ms = ? AND cause = ?"
 _INSERT_GAP = "INSERT INTO gaps VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,'open',NULL,NULL)"
@@ -87,8 +86,8 @@ _OPEN_BY_TOTALS = f"""
 SELECT resumed_ms, cause, before_seq, after_seq FROM gaps AS g
 WHERE symbol = ? AND state = 'open' AND evidence = 'totals' AND difference_before >= ? AND (
   missing_volume = (SELECT sum(volume) FROM ticks AS k WHERE k.symbol = g.symbol AND k.seq > ifnull(g.before_seq, 0)
-    AND k.seq < ifnull(g.after_seq, {SEQ_MAX}) AND k.recv_ts_ms > g.found_ms
-    AND (k.push_type_id <> 0 OR k.push_data_type = {MADE_GOOD}))
+    AND k.seq < ifnull(g.after_seq, {INT64_MAX}) AND k.recv_ts_ms > g.found_ms
+    AND {FETCHED})
   OR NOT EXISTS (SELECT 1 FROM gaps AS o
     WHERE o.symbol = g.symbol AND (o.resumed_ms, o.cause) <> (g.resumed_ms, g.cause)
     AND (o.state = 'open' OR o.filled_ms > g.found_ms)
@@ -147,8 +146,8 @@ class Ledger:
             before = self._all(_LAST_RECEIVED_BY, (symbol, proven_ms))
             before_seq, before_ts_ms, last_recv_ms = before[0] if before else (None, None, None)
             if is_over:
-                last = self._all(_LAST_TOTALS, (symbol,))
-                seen_ms = TotalsRow(*last[0]).until_ms if last else self._midnight_ms
+                last = last_rows(self._con, symbol, 1)
+                seen_ms = last[0].until_ms if last else self._midnight_ms
                 if not may_trade_between(seen_ms, end_ms):
                     continue
             else:
@@ -189,14 +188,13 @@ class Ledger:
                 self._drop(doubt)
             elif doubt.before_seq is not None and window.last_seq > doubt.before_seq:
                 self._judge_by_ordinals(doubt, doubt.before_seq, window.last_seq, at_ms)
-        close_bounds(self._con, symbol)
 
     def _is_proven(self, doubt: Doubt, window: Window) -> bool:
         if doubt.before_seq is not None:
             reaches_back = window.first_seq <= doubt.before_seq
         else:
             reaches_back = window.first_ts_ms < self._midnight_ms or begins_the_day(window.first_seq)
-        ((made_good,),) = self._all(_COUNT_MADE_GOOD, (doubt.symbol, doubt.before_seq or 0, MADE_GOOD))
+        ((made_good,),) = self._all(_COUNT_MADE_GOOD, (doubt.symbol, doubt.before_seq or 0))
         return window_proves(Cause(doubt.cause), reaches_back=reaches_back, made_good=made_good)
 
     def _judge_by_ordinals(self, doubt: Doubt, before_seq: int, last_seq: int, at_ms: int) -> None:
@@ -223,10 +221,15 @@ class Ledger:
 
     def _from(self, doubt: Doubt, before_seq: int | None) -> Doubt:
         """The same with another beginning."""
-        before_ts_ms = None if before_seq is None else self._ts_ms(doubt.symbol, before_seq)
-        return doubt._replace(before_seq=before_seq, before_ts_ms=before_ts_ms)
+        return doubt._replace(before_seq=before_seq, before_ts_ms=self._ts_ms(doubt.symbol, before_seq))
 
-    def _ts_ms(self, symbol: str, seq: int) -> int | None:
+    def _unknown(self, last: TotalsRow, before_seq: int | None, difference_before: int | None) -> Doubt:
+        """What has gone missing without an outage."""
+        before_ts_ms = self._ts_ms(last.symbol, before_seq)
+        bounded = (session_of(before_ts_ms or last.at_ms), before_seq, before_ts_ms, difference_before, None)
+        return Doubt(last.symbol, last.at_ms, str(Cause.UNKNOWN), None, *bounded)
+
+    def _ts_ms(self, symbol: str, seq: int | None) -> int | None:
         rows = self._all(_TS_MS, (symbol, seq))
         return rows[0][0] if rows else None
 
@@ -271,8 +274,7 @@ class Ledger:
         )
         our_volume, our_turnover, our_rows, our_last_seq = ours[0] if ours else (0, 0.0, 0, None)
         our_turnover = round(our_turnover, 3)  # the sum's last digits depend on how ticks were cut into batches
-        rows = self._all(_LAST_TOTALS, (symbol,))
-        last = TotalsRow(*rows[0]) if rows else None
+        last = next(iter(last_rows(con, symbol, 1)), None)
         now = TotalsRow(
             symbol, at_ms, totals.volume, totals.turnover, our_volume, our_turnover, our_rows, our_last_seq,
             0, None, opend_ms,
@@ -295,7 +297,6 @@ class Ledger:
         if late or verdict.proven or verdict.rises:
             self._news += fill(con, self._day, [symbol])
         self._fill_by_totals(symbol, most, at_ms)
-        close_bounds(con, symbol)
 
     def _judge_totals(
         self, last: TotalsRow | None, now: TotalsRow, recovered: int, least: int | None, most: int
@@ -335,18 +336,16 @@ class Ledger:
             first = doubted[0]
             cause = gravest(*(Cause(doubt.cause) for doubt in doubted))
             # What went missing since the totals before is in this, also before the outage itself.
-            known = first.before_seq is not None and first.compared_seq is not None
-            begin = min(first.before_seq or 0, first.compared_seq or 0) if known else None
+            compared_seq = begin_of_loss(self._con, last.symbol, first.compared_seq, volume)
+            known = first.before_seq is not None and compared_seq is not None
+            begin = min(first.before_seq or 0, compared_seq or 0) if known else None
             gap = self._from(first._replace(cause=str(cause), difference_before=rise.low), begin)
-            loss = Loss(-1, doubted[-1].resumed_ms, rise.high)
+            loss = Loss(-1, doubted[-1].resumed_ms, rise.high, volume)
         else:
             # Between the last snapshot that had nothing unexplained, and the first that had all of this.
-            before_seq = last.settled_last_seq
-            before_ts_ms = None if before_seq is None else self._ts_ms(last.symbol, before_seq)
-            session = session_of(before_ts_ms or last.at_ms)
-            bounded = (None, session, before_seq, before_ts_ms, rise.low, None)
-            gap = Doubt(last.symbol, last.at_ms, str(Cause.UNKNOWN), *bounded)
-            loss = Loss(gap.before_seq or 0, 0, rise.high)
+            begin = begin_of_loss(self._con, last.symbol, last.settled_last_seq, volume)
+            gap = self._unknown(last, begin, rise.low)
+            loss = Loss(gap.before_seq or 0, 0, rise.high, volume)
         after = end_of_loss(self._con, loss, last, now)
         self._gap(gap, after, None, volume, now.at_ms)
         for doubt in doubted:
@@ -362,31 +361,27 @@ class Ledger:
             Whether that could be: the last ticks may be missing as well, which ordinals tell when one has come behind.
         """
         symbol, volume = last.symbol, rise.high - rise.low
-        end_seq, _ = end_of_loss(self._con, Loss(-1, rise.outages[-1], rise.high), last, now)
+        end_seq, _ = end_of_loss(self._con, Loss(-1, rise.outages[-1], rise.high, volume), last, now)
         if end_seq is None:
             leave_open(self._con, symbol, rise.outages[-1])
             return False
-        # Of several together nobody knows which had how much; nor where something else went missing behind them.
-        rest = [as_one(close_by_ordinals(self._con, symbol, resumed, end_seq)) for resumed in rise.outages][-1]
+        rest = as_one(holes_behind(self._con, symbol, rise.outages[-1], end_seq))
         if rest is not None:
-            before_ts_ms = self._ts_ms(symbol, rest.before_seq)
-            session = session_of(before_ts_ms or last.at_ms)
-            unknown = (str(Cause.UNKNOWN), None, session, rest.before_seq, before_ts_ms, None, None)
             after = (rest.after_seq, self._ts_ms(symbol, rest.after_seq))
-            self._gap(Doubt(symbol, last.at_ms, *unknown), after, rest.missing, None, now.at_ms)
+            self._gap(self._unknown(last, rest.before_seq, None), after, rest.missing, None, now.at_ms)
+        # Of several together nobody knows which had how much; nor where something else went missing behind them.
         told = volume if len(rise.outages) == 1 and rest is None else None
         for resumed in rise.outages:
             self._tell(symbol, resumed, told)
         return True
 
     def _tell(self, symbol: str, resumed_ms: int, volume: int | None) -> None:
-        """Tell a gap that ordinals have shown its volume, or that nobody will tell it."""
-        close_by_ordinals(self._con, symbol, resumed_ms)
+        """Tell a gap that ordinals have shown its volume, or that nobody will tell it: it ends where they say."""
         self._con.execute(_TELL_VOLUME, (volume, symbol, resumed_ms))
 
     # ---- what came late
 
     def _fill_by_totals(self, symbol: str, difference: int, at_ms: int) -> None:
         for resumed_ms, cause, before_seq, after_seq in self._all(_OPEN_BY_TOTALS, (symbol, difference)):
-            _, how = how_it_came(self._con, symbol, before_seq or 0, after_seq or SEQ_MAX)
+            _, how = how_it_came(self._con, symbol, before_seq or 0, after_seq or INT64_MAX)
             self._news.append(mark_filled(self._con, self._day, (symbol, resumed_ms, cause), at_ms, how))

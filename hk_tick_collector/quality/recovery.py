@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hk_tick_collector.quality.continuity import holes_in
-from hk_tick_collector.quality.filling import BETWEEN, END, SEQ_MAX
+from hk_tick_collector.quality.filling import BETWEEN, END, FOUND_BY
 
 if TYPE_CHECKING:
     import apsw
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 # A gap by ordinals with a difference still waits for its volume: no level has been raised for it yet.
 _KNOWN = f"""
-SELECT resumed_ms, ifnull(before_seq, 0), {END}, missing_volume FROM gaps
-WHERE symbol = ? AND (state = 'open' OR filled_ms > ?)
+SELECT resumed_ms, ifnull(before_seq, 0), {END} AS end, missing_volume FROM gaps
+WHERE symbol = ? AND end NOT NULL AND (state = 'open' OR filled_ms > ?)
 AND NOT (evidence = 'ordinals' AND difference_before IS NOT NULL)
 ORDER BY before_seq, resumed_ms"""  # noqa: S608 - an expression of ours
 _CAME = "SELECT ifnull(sum(volume), 0) FROM ticks WHERE symbol = ? AND seq > ? AND seq < ? AND recv_ts_ms > ?"
@@ -44,21 +44,12 @@ _LEAVE_OPEN = (
     "UPDATE gaps SET after_seq = NULL, after_ts_ms = NULL WHERE symbol = ? AND resumed_ms = ? "
     "AND evidence = 'ordinals' AND difference_before IS NOT NULL"
 )
-_CLOSE = (
-    "UPDATE gaps SET after_seq = shown_after_seq, after_ts_ms = (SELECT ts_ms FROM ticks "
-    "WHERE symbol = gaps.symbol AND seq = shown_after_seq) "
-    "WHERE symbol = ? AND resumed_ms = ? AND evidence = 'ordinals' AND after_seq IS NULL"
-)
 # A fetched tick may be one of those that are missing, unless it was traded later.
-_FOUND = (
-    "(SELECT {} FROM exchange_totals AS t WHERE t.symbol = gaps.symbol AND at_ms <= found_ms "
-    "ORDER BY at_ms DESC LIMIT 1)"
-)
 _CLOSE_BOUNDS = f"""
 UPDATE gaps SET (after_seq, after_ts_ms) = (
   SELECT seq, ts_ms FROM ticks AS k WHERE k.symbol = gaps.symbol
-  AND seq > max(ifnull({_FOUND.format("our_last_seq")}, 0), ifnull(before_seq, 0))
-  AND (push_type_id = 0 OR ts_ms > ifnull({_FOUND.format("until_ms")}, 0))
+  AND seq > max(ifnull((SELECT our_last_seq {FOUND_BY}), 0), ifnull(before_seq, 0))
+  AND (push_type_id = 0 OR ts_ms > ifnull((SELECT until_ms {FOUND_BY}), 0))
   ORDER BY seq LIMIT 1)
 WHERE symbol = ? AND after_seq IS NULL AND evidence = 'totals'"""  # noqa: S608
 
@@ -73,17 +64,12 @@ def leave_open(con: apsw.Connection, symbol: str, resumed_ms: int) -> None:
     con.execute(_LEAVE_OPEN, (symbol, resumed_ms))
 
 
-def close_by_ordinals(con: apsw.Connection, symbol: str, resumed_ms: int, end_seq: int = SEQ_MAX) -> list[Hole]:
-    """Give a gap by ordinals its end; all that can be missing in it is before `end_seq`.
-
-    Returns:
-        The holes behind the gap's own.
-    """
+def holes_behind(con: apsw.Connection, symbol: str, resumed_ms: int, end_seq: int) -> list[Hole]:
+    """The holes from what ordinals have shown of a gap up to `end_seq`, but for those of other gaps."""
     rows: list[tuple[Any, ...]] = con.execute(_BY_ORDINALS, (symbol, resumed_ms)).fetchall()
     if not rows:
         return []
     (after_seq,) = rows[0]
-    con.execute(_CLOSE, (symbol, resumed_ms))
     others = [gap for gap in known_gaps(con, symbol) if gap[0] >= after_seq]
     return holes_in([seq for (seq,) in con.execute(BETWEEN, (symbol, after_seq, end_seq))], others)
 
@@ -118,8 +104,6 @@ def _came_since(con: apsw.Connection, symbol: str, since_ms: int) -> dict[int, i
     begin = 0  # gaps may overlap; a tick counts once
     known: list[tuple[Any, ...]] = con.execute(_KNOWN, (symbol, since_ms)).fetchall()
     for resumed_ms, before_seq, end_seq, missing_volume in known:
-        if end_seq is None:
-            continue
         values = (symbol, max(before_seq, begin), end_seq, since_ms)
         rows: list[tuple[Any, ...]] = con.execute(_CAME, values).fetchall()
         begin = max(begin, end_seq - 1)

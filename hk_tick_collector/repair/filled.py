@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hk_tick_collector.quality.schedule import is_after_close, sessions_of
+from hk_tick_collector.schema import INT64_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     import apsw
 
 FILLED_BY = "merge"
-_SEQ_MAX = 2**63 - 1
 
 # What the other has inside of a gap's bounds, and the one with the gap lacks.
 _ADDED = """
@@ -48,7 +48,7 @@ def fill_from_other(con: apsw.Connection, side: str, other: str) -> None:
     for symbol, resumed_ms, cause, before_seq, after_seq, missing_volume in gaps:
         if con.execute(shared, (symbol, resumed_ms, cause)).get is not None:
             continue
-        bounds = (symbol, before_seq or 0, after_seq or _SEQ_MAX)
+        bounds = (symbol, before_seq or 0, after_seq or INT64_MAX)
         ((volume, recv_ts_ms),) = con.execute(_ADDED.format(side=side, other=other), bounds).fetchall()
         if volume == missing_volume:
             con.execute(_FILL, (recv_ts_ms, FILLED_BY, symbol, resumed_ms, cause))

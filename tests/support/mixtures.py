@@ -154,7 +154,7 @@ class Lane:
             self.sim.port,
             SYMBOLS,
             **self._clock,
-            FUTU_TOTALS_INTERVAL_SEC=0.2,
+            FUTU_TOTALS_INTERVAL_SEC=0.4,
             FUTU_POLL_ENABLED=str(self.has_audits).lower(),
             BACKFILL_N=self.depth,
             RECONNECT_MAX_DELAY=0.4,

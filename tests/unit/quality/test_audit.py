@@ -9,27 +9,16 @@ import pytest
 from support.tale import SEC, Tale, volume_of
 from support.ticks import DAY, DAY_MS, HSBC, OPEN_MS, TENCENT, push, pushes, reply, seq_at, ticker
 
-from hk_tick_collector import writer as writer_module
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.quality.audit import DayAudit, SymbolAudit, Verdict, audit_day
 from hk_tick_collector.resumption import Cause
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 CLOSED_MS = OPEN_MS + (6 * 60 + 12) * 60 * SEC
 ODD_LOT = 6
-
-
-@pytest.fixture
-def tale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tale]:
-    """In DATA_ROOT `tmp_path`; nobody listens to its writers."""
-    monkeypatch.setattr(writer_module, "send", lambda _message: None)
-    made = Tale(tmp_path)
-    yield made
-    made.journal.close(5)
 
 
 def close(tale: Tale, *, rounds: int = 2, **volumes: int) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 import apsw
 import pytest
 from support.tale import SEC, Tale, snapshot, volume_of
 from support.ticks import DAY, DAY_MS, HSBC, NEXT_DAY, OPEN_MS, TENCENT, push, pushes, reply, seq_at, ticker
 
-from hk_tick_collector import writer as writer_module
 from hk_tick_collector.day_databases import DayDatabases
 from hk_tick_collector.journal import CURSOR, DIRECTORY
 from hk_tick_collector.opend.purpose import Purpose
@@ -18,19 +16,6 @@ from hk_tick_collector.quality.bounds import CALM_MS
 from hk_tick_collector.quality.judge import FILE, PAST_SNAPSHOTS
 from hk_tick_collector.resumption import Cause
 from hk_tick_collector.writer import Writer, WriterSettings
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-
-@pytest.fixture
-def tale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tale]:
-    """In DATA_ROOT `tmp_path`; nobody listens to its writers."""
-    monkeypatch.setattr(writer_module, "send", lambda _message: None)
-    made = Tale(tmp_path)
-    yield made
-    made.journal.close(5)
 
 
 def outage(tale: Tale, cause: Cause = Cause.CONNECTION_LOST) -> None:
@@ -236,22 +221,44 @@ def test_a_gap_without_an_end_gets_one_when_a_tick_comes(tale: Tale) -> None:
     assert tale.gaps("before_seq, after_seq, state") == [(seq_at(10), seq_at(12), "open")]
 
 
-def test_the_volume_of_a_gap_that_ordinals_have_shown_is_told_to_it(tale: Tale) -> None:
-    """It is one loss and one gap, whoever speaks of it."""
+def gap_by_ordinals(tale: Tale, last: int, traded_ms: int = OPEN_MS) -> None:
+    """A cut has cost 101 and 102, the window ends with 149, and the exchange has counted up to `last`."""
     tale.hear(pushes(TENCENT, range(1, 101)))
     tale.totals(tencent=volume_of(range(1, 101)))
     tale.resume(Cause.CONNECTION_LOST, tale.now_ms)
-    tale.hear(reply(TENCENT, *(ticker(n) for n in range(103, 150))))
+    tale.hear(reply(TENCENT, *(ticker(n, traded_ms) for n in range(103, 150))))
     for _ in range(3):
-        tale.totals(tencent=volume_of(range(1, 150)))
+        tale.totals(tencent=volume_of(range(1, last + 1)))
     tale.write()
+
+
+def hear_one_more(tale: Tale, ordinal: int, traded_ms: int = OPEN_MS) -> None:
+    """The next tick, and what the exchange has counted with it."""
+    tale.hear(pushes(TENCENT, [ordinal], traded_ms))
+    for _ in range(2):
+        tale.totals(tencent=volume_of(range(1, ordinal + 1)))
+    tale.write()
+
+
+def test_the_volume_of_a_gap_that_ordinals_have_shown_is_told_to_it(tale: Tale) -> None:
+    """It is one loss and one gap, whoever speaks of it."""
+    gap_by_ordinals(tale, last=149)
     bounds = "missing, missing_volume, evidence, before_seq, after_seq"
     assert tale.gaps(bounds) == [(2, None, "ordinals", seq_at(100), None)], "the last ticks may be missing, too"
-    tale.hear(pushes(TENCENT, [150]))
-    for _ in range(2):
-        tale.totals(tencent=volume_of(range(1, 151)))
-    tale.write()
+    hear_one_more(tale, 150)
     assert tale.gaps(bounds) == [(2, volume_of([101, 102]), "ordinals", seq_at(100), seq_at(103))]
+
+
+def test_a_tail_that_is_lost_behind_a_gap_by_ordinals_is_inside_until_it_is_told(tale: Tale) -> None:
+    """Nothing has come behind it that ordinals could tell it by: then nobody knows where the gap ends."""
+    gap_by_ordinals(tale, last=150)
+    columns = "cause, before_seq, after_seq, missing, missing_volume"
+    assert tale.gaps(columns) == [("connection_lost", seq_at(100), None, 2, None)]
+    hear_one_more(tale, 151)
+    assert tale.gaps(columns) == [
+        ("connection_lost", seq_at(100), seq_at(103), 2, None),
+        ("unknown", seq_at(149), seq_at(151), 1, None),
+    ]
 
 
 def test_a_push_that_was_lost_just_before_an_outage_is_inside(tale: Tale) -> None:
@@ -338,6 +345,21 @@ def test_what_is_filled_while_more_is_lost_is_told_apart(tale: Tale) -> None:
     assert tale.gaps("cause, before_seq, after_seq, missing_volume, state") == [
         ("unknown", seq_at(199), seq_at(207), volume_of([203]), "filled"),
         ("opend_down", seq_at(205), None, 900, "open"),
+    ]
+
+
+def test_what_comes_late_into_a_gap_by_ordinals_hides_no_other_loss(tale: Tale) -> None:
+    """All in its bounds is its own, also what was traded after the snapshot that stood when it was found."""
+    later_ms = OPEN_MS + 60 * SEC
+    gap_by_ordinals(tale, 149, later_ms)
+    hear_one_more(tale, 150, later_ms)
+    tale.totals(tencent=volume_of(range(1, 152)))  # 151 has not come; nothing shows yet that it never will
+    tale.hear(reply(TENCENT, *(ticker(n, later_ms) for n in (101, 102)), purpose=Purpose.AUDIT))
+    hear_one_more(tale, 152, later_ms)
+    hear_one_more(tale, 153, later_ms)
+    assert tale.gaps("cause, before_seq, after_seq, missing_volume, state") == [
+        ("connection_lost", seq_at(100), seq_at(103, later_ms), volume_of([101, 102]), "filled"),
+        ("unknown", seq_at(150, later_ms), seq_at(153, later_ms), volume_of([151]), "open"),
     ]
 
 

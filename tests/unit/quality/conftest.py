@@ -1,0 +1,23 @@
+"""What the tests of a day's quality begin with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from support.tale import Tale
+
+from hk_tick_collector import writer as writer_module
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def tale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tale]:
+    """In DATA_ROOT `tmp_path`; nobody listens to its writers."""
+    monkeypatch.setattr(writer_module, "send", lambda _message: None)
+    made = Tale(tmp_path)
+    yield made
+    made.journal.close(5)
