@@ -32,7 +32,7 @@ _ROWS = (
     "SELECT * FROM exchange_totals WHERE symbol = ? AND at_ms >= ? AND at_ms < ? AND our_last_seq > ? ORDER BY at_ms"
 )
 _LAST_ROWS = "SELECT * FROM exchange_totals WHERE symbol = ? ORDER BY at_ms DESC LIMIT ?"
-_ROWS_UP_TO = "SELECT * FROM exchange_totals WHERE symbol = ? AND our_last_seq <= ? ORDER BY at_ms DESC"
+_ROWS_BACK = "SELECT * FROM exchange_totals WHERE symbol = ? ORDER BY at_ms DESC"
 _TICKS = f"SELECT volume, recv_ts_ms, {FETCHED} FROM ticks WHERE symbol = ? AND seq"  # noqa: S608 - likewise
 _TICKS_BEFORE = _TICKS + " <= ? ORDER BY seq DESC"
 _TICKS_BEHIND = _TICKS + " > ? ORDER BY seq"
@@ -114,8 +114,8 @@ def end_of_loss(con: apsw.Connection, loss: Loss, last: TotalsRow, now: TotalsRo
     """The first tick, by `seq` and `ts_ms`, that is surely behind a loss; None, None: none has come yet.
 
     It came after a snapshot that had counted all that is missing. Some in a row that show the same difference as the
-    exact one are taken for that as well, where none was ahead of the pushes, up to the first that can't have been ahead
-    by just as much: else nobody would know before noon where a loss in a busy symbol has ended.
+    exact one are taken for that as well, where none was ahead of the pushes, unless each may have been ahead by the
+    same part of the loss: else nobody would know before noon where a loss in a busy symbol has ended.
 
     Args:
         con: the day's.
@@ -131,14 +131,15 @@ def end_of_loss(con: apsw.Connection, loss: Loss, last: TotalsRow, now: TotalsRo
     dips = [n for n, row in enumerate(rows, 1) if row.difference < loss.missing]
     rows = rows[dips[-1] if dips else 0 :]  # what was shown before was another loss, that has come since
     is_ahead = any(row.difference > loss.missing for row in rows)  # then some may show what is only under way
-    shown = looked = 0
+    looked = 0
+    shown: list[set[int]] = []  # by what each that shows it may have been ahead
     for row in rows:
-        shown = shown + 1 if row.difference == loss.missing and not is_ahead else 0
-        if shown >= SHOWN_MIN:
+        if row.difference == loss.missing and not is_ahead:
             ticks = con.execute(_TICKS_BEHIND, (row.symbol, row.our_last_seq or 0))
-            has_counted = not _adds_up(loss.volume, ticks, row.at_ms, row.at_ms + calm_ms)
+            shown.append(_sums(ticks, row.at_ms, row.at_ms + calm_ms, loss.volume))
         else:
-            has_counted = False
+            shown = []
+        has_counted = len(shown) >= SHOWN_MIN and not set.intersection(*shown)
         if not has_counted and looked < LOOKS_MAX:
             looked += 1
             has_counted = bounds(con, row, now).least >= loss.missing
@@ -152,9 +153,9 @@ def end_of_loss(con: apsw.Connection, loss: Loss, last: TotalsRow, now: TotalsRo
 
 
 def begin_of_loss(con: apsw.Connection, symbol: str, seq: int | None, volume: int) -> int | None:
-    """The last tick before a loss: nothing was unexplained up to it, by a snapshot that can't have hidden the loss.
+    """The last tick before a loss: nothing was unexplained up to it, by snapshots that can't have hidden a part of it.
 
-    One that was behind the pushes by exactly the volume of the loss would have.
+    They would have if each was behind the pushes by the same, and just that was lost before.
 
     Args:
         con: the day's.
@@ -162,28 +163,36 @@ def begin_of_loss(con: apsw.Connection, symbol: str, seq: int | None, volume: in
         seq: the last tick up to which nothing was unexplained, as it was taken before the loss was known.
         volume: of the loss, in shares.
     """
-    found: list[tuple[Any, ...]] = con.execute(_ROWS_UP_TO, (symbol, seq)).fetchall()
+    found: list[tuple[Any, ...]] = con.execute(_ROWS_BACK, (symbol,)).fetchall()
     rows = [TotalsRow._make(row) for row in found]
+    shown: list[set[int]] = []  # by what each may have been behind, the latest first
     for row, before in zip_longest(rows, rows[1:]):
         if seq is None:
             break
-        if row.our_last_seq != seq:
-            seq = row.settled_last_seq
-        elif row.difference == row.settled:
+        if row.difference == row.settled:
             since_ms = row.at_ms - (CALM_MS if before is None else min(CALM_MS, row.at_ms - before.at_ms))
-            if not _adds_up(volume, con.execute(_TICKS_BEFORE, (symbol, seq)), since_ms, row.at_ms):
-                return seq
+            ticks = con.execute(_TICKS_BEFORE, (symbol, row.our_last_seq))
+            shown.append(_sums(ticks, since_ms, row.at_ms, volume))
+        else:
+            shown = []
+        if row.our_last_seq == seq and shown and not set.intersection(*shown[-SHOWN_MIN:]):
+            return seq
+        if row.our_last_seq is not None and row.our_last_seq < seq:
+            seq = row.settled_last_seq
     return None
 
 
-def _adds_up(volume: int, ticks: apsw.Cursor, since_ms: int, until_ms: int) -> bool:
-    """Whether the first of these, as far as they came within that moment, have exactly this volume."""
-    rest = volume
-    for its_volume, recv_ts_ms, is_fetched in ticks:  # a few: they are not read any further
+def _sums(ticks: apsw.Cursor, since_ms: int, until_ms: int, most: int) -> set[int]:
+    """The volumes of the first of these, of the first two, and so on, as far as they came within that moment."""
+    sums: set[int] = set()
+    sum_ = 0
+    for volume, recv_ts_ms, is_fetched in ticks:  # a few: they are not read any further
         if since_ms <= recv_ts_ms <= until_ms:
-            rest -= its_volume
+            sum_ += volume
         elif not is_fetched:
             break
-        if rest <= 0:
+        if sum_ > most:
             break
-    return not rest
+        if sum_:
+            sums.add(sum_)
+    return sums

@@ -205,7 +205,7 @@ class Ledger:
         if not ordinals_count(measured[::-1]):
             return
         # A push that was lost just before the outage would be in the same rise of the totals: it is looked for as well.
-        first_seq = min(before_seq, doubt.compared_seq or before_seq)
+        first_seq = min(before_seq, doubt.compared_seq or 0)
         sequences = [seq for (seq,) in self._all(BETWEEN, (doubt.symbol, first_seq, last_seq))]
         if sequences[-1:] <= [before_seq]:
             return  # nothing of this day has come since: there is no other end
