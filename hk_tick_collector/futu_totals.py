@@ -42,8 +42,8 @@ class Totals:
         # Two that are nearer than that say nothing together, whatever was between them.
         self._apart_sec = min(CALM_MS / 1000, interval_sec)
         self._limiter = logs.Limiter(600.0)
-        self._pushes = -1
-        self._rounds = 0  # since the last push was seen
+        self._news: tuple[int, float | None] | None = None  # how much was pushed, and when something new was fetched
+        self._rounds = 0  # since the last news
         self._closes: int | None = None  # that have passed
 
     @property
@@ -53,14 +53,15 @@ class Totals:
         return asked_at is None or time.monotonic() - asked_at >= self._apart_sec
 
     def is_due(self, now_ms: int) -> bool:
-        """Whether there can be news: something was pushed since, or a close has passed.
+        """Whether there can be news: something was pushed or fetched since, or a close has passed.
 
         Args:
             now_ms: OpenD's clock, UTC epoch ms.
         """
         closes = _closes_until(now_ms)
-        if self._link.pushes != self._pushes or (self._closes is not None and closes > self._closes):
-            self._pushes = self._link.pushes
+        news = (self._link.pushes, self._state.last_fetched_at)
+        if news != self._news or (self._closes is not None and closes > self._closes):
+            self._news = news
             self._rounds = 0
         self._closes = closes
         return self._rounds < ROUNDS_AFTER_PUSH and self.is_apart

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hk_tick_collector.quality.filling import FETCHED
 from hk_tick_collector.quality.rows import TotalsRow
+from hk_tick_collector.schema import INT64_MAX
 
 if TYPE_CHECKING:
     import apsw
@@ -34,6 +35,7 @@ _ROWS = (
 _LAST_ROWS = "SELECT * FROM exchange_totals WHERE symbol = ? ORDER BY at_ms DESC LIMIT ?"
 _ROWS_BACK = "SELECT * FROM exchange_totals WHERE symbol = ? ORDER BY at_ms DESC"
 _TICKS = f"SELECT volume, recv_ts_ms, {FETCHED} FROM ticks WHERE symbol = ? AND seq"  # noqa: S608 - likewise
+_VOLUME_BETWEEN = "SELECT ifnull(sum(volume), 0) FROM ticks WHERE symbol = ? AND seq > ? AND seq <= ?"
 _TICKS_BEFORE = _TICKS + " <= ? ORDER BY seq DESC"
 _TICKS_BEHIND = _TICKS + " > ? ORDER BY seq"
 _FIRST_BEHIND = f"""
@@ -48,28 +50,34 @@ class Bounds(NamedTuple):
         least: what the snapshot before had counted, and what is not here.
         most: what this one has counted and was not here a moment ago.
         is_calm: nothing has come for a moment.
-        late: what was fetched since that one, or has come before what had come then: that may fill a gap.
+        late: what has come since that one, and not behind what had come then: that may fill a gap.
+        fetched: what was fetched since that one, behind what had come then: likewise.
     """
 
     least: int
     most: int
     is_calm: bool
     late: int
+    fetched: int
+
+
+def calm_ms(before: TotalsRow | None, now: TotalsRow) -> int:
+    """By how much totals and pushes may be apart, between two snapshots."""
+    return CALM_MS if before is None else min(CALM_MS, now.at_ms - before.at_ms)
 
 
 def bounds(con: apsw.Connection, before: TotalsRow | None, now: TotalsRow) -> Bounds:
     """What is missing at a snapshot, that is just being judged, by it and by one before; None: there is none."""
     before = before or TotalsRow(now.symbol, 0, 0, 0.0, 0, 0.0, 0, None, 0, None, 0)
-    calm_ms = min(CALM_MS, now.at_ms - before.at_ms)
-    recent_ms = now.at_ms - calm_ms
-    values = (before.at_ms + calm_ms, recent_ms, recent_ms, now.symbol, before.our_last_seq or 0)
+    recent_ms = now.at_ms - calm_ms(before, now)
+    values = (before.at_ms + calm_ms(before, now), recent_ms, recent_ms, now.symbol, before.our_last_seq or 0)
     row: tuple[Any, ...] = con.execute(_BEHIND, values).fetchall()[0]
     rows, volume, under_way, recent, recent_rows, fetched = row
     # What came since and is not behind has come late: nobody looks when.
     late = now.our_volume - before.our_volume - volume
     late_rows = now.our_rows - before.our_rows - rows
     is_calm = not recent_rows and not late_rows
-    return Bounds(before.difference - under_way - late, now.difference + recent + late, is_calm, late + fetched)
+    return Bounds(before.difference - under_way - late, now.difference + recent + late, is_calm, late, fetched)
 
 
 def last_rows(con: apsw.Connection, symbol: str, count: int) -> list[TotalsRow]:
@@ -126,17 +134,17 @@ def end_of_loss(con: apsw.Connection, loss: Loss, last: TotalsRow, now: TotalsRo
     found: list[tuple[Any, ...]] = con.execute(
         _ROWS, (now.symbol, loss.since_ms, last.at_ms, loss.behind_seq)
     ).fetchall()
-    calm_ms = min(CALM_MS, now.at_ms - last.at_ms)
-    rows = [TotalsRow._make(row) for row in found]
-    dips = [n for n, row in enumerate(rows, 1) if row.difference < loss.missing]
+    moment_ms = calm_ms(last, now)
+    rows = _less_late(con, [TotalsRow._make(row) for row in found], now)
+    dips = [n for n, (_, shows) in enumerate(rows, 1) if shows < loss.missing]
     rows = rows[dips[-1] if dips else 0 :]  # what was shown before was another loss, that has come since
-    is_ahead = any(row.difference > loss.missing for row in rows)  # then some may show what is only under way
+    is_ahead = any(shows > loss.missing for _, shows in rows)  # then some may show what is only under way
     looked = 0
     shown: list[set[int]] = []  # by what each that shows it may have been ahead
-    for row in rows:
-        if row.difference == loss.missing and not is_ahead:
+    for row, shows in rows:
+        if shows == loss.missing and not is_ahead:
             ticks = con.execute(_TICKS_BEHIND, (row.symbol, row.our_last_seq or 0))
-            shown.append(_sums(ticks, row.at_ms, row.at_ms + calm_ms, loss.volume))
+            shown.append(_sums(ticks, row.at_ms, row.at_ms + moment_ms, loss.volume))
         else:
             shown = []
         has_counted = len(shown) >= SHOWN_MIN and not set.intersection(*shown)
@@ -147,9 +155,23 @@ def end_of_loss(con: apsw.Connection, loss: Loss, last: TotalsRow, now: TotalsRo
             last = row
             break
     ends: list[tuple[Any, ...]] = con.execute(
-        _FIRST_BEHIND, (now.symbol, last.our_last_seq or 0, last.at_ms + calm_ms)
+        _FIRST_BEHIND, (now.symbol, last.our_last_seq or 0, last.at_ms + moment_ms)
     ).fetchall()
     return ends[0] if ends else (None, None)
+
+
+def _less_late(con: apsw.Connection, rows: list[TotalsRow], now: TotalsRow) -> list[tuple[TotalsRow, int]]:
+    """Snapshots, the earliest first, with what was missing then and has not come late since, in shares."""
+    found: list[tuple[TotalsRow, int]] = []
+    behind = 0
+    until_seq = INT64_MAX
+    for row in reversed(rows):
+        last_seq = row.our_last_seq or 0
+        volumes: list[tuple[Any, ...]] = con.execute(_VOLUME_BETWEEN, (now.symbol, last_seq, until_seq)).fetchall()
+        behind += volumes[0][0]
+        until_seq = last_seq
+        found.append((row, row.difference - (now.our_volume - row.our_volume - behind)))
+    return found[::-1]
 
 
 def begin_of_loss(con: apsw.Connection, symbol: str, seq: int | None, volume: int) -> int | None:
@@ -170,9 +192,8 @@ def begin_of_loss(con: apsw.Connection, symbol: str, seq: int | None, volume: in
         if seq is None:
             break
         if row.difference == row.settled:
-            since_ms = row.at_ms - (CALM_MS if before is None else min(CALM_MS, row.at_ms - before.at_ms))
             ticks = con.execute(_TICKS_BEFORE, (symbol, row.our_last_seq))
-            shown.append(_sums(ticks, since_ms, row.at_ms, volume))
+            shown.append(_sums(ticks, row.at_ms - calm_ms(before, row), row.at_ms, volume))
         else:
             shown = []
         if row.our_last_seq == seq and shown and not set.intersection(*shown[-SHOWN_MIN:]):

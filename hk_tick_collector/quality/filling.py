@@ -43,10 +43,12 @@ WHEN (SELECT our_last_seq {FOUND_BY}) NOT NULL THEN min(ifnull(after_seq, {INT64
   (SELECT seq FROM ticks AS k WHERE k.symbol = gaps.symbol AND k.seq > (SELECT our_last_seq {FOUND_BY})
    AND (NOT {FETCHED} OR ts_ms > (SELECT until_ms {FOUND_BY}) - {_UNCOUNTED_MS})
    ORDER BY seq LIMIT 1), {INT64_MAX})) END"""  # noqa: S608 - numbers of ours
-_OPEN = (
-    f"SELECT resumed_ms, cause, ifnull(before_seq, 0) AS begin, {END} AS end, missing_volume, evidence, found_ms "  # noqa: S608 - ours
-    "FROM gaps WHERE symbol = ? AND state = 'open' AND end IS NOT NULL ORDER BY begin"
-)
+# With those by totals that were filled after the first of the open ones was found: what has come into them is theirs.
+_OPEN = f"""
+SELECT resumed_ms, cause, ifnull(before_seq, 0) AS begin, {END} AS end, missing_volume, evidence, found_ms, state
+FROM gaps WHERE symbol = :symbol AND end NOT NULL AND (state = 'open' OR evidence = 'totals' AND filled_ms >
+  (SELECT min(found_ms) FROM gaps WHERE symbol = :symbol AND state = 'open'))
+ORDER BY begin"""  # noqa: S608 - ours
 _CAME = "SELECT seq, volume FROM ticks WHERE symbol = ? AND seq > ? AND seq < ? AND recv_ts_ms > ?"
 _FILL = (
     "UPDATE gaps SET state = 'filled', filled_ms = ?, filled_by = ? WHERE symbol = ? AND resumed_ms = ? AND cause = ? "
@@ -69,21 +71,21 @@ def _fill_by_volume(con: apsw.Connection, day: str, symbol: str) -> list[News]:
     Where gaps overlap nobody knows into which of them a tick has come: then all of them are filled, or none.
     """
     news: list[News] = []
-    gaps: list[tuple[Any, ...]] = con.execute(_OPEN, (symbol,)).fetchall()
+    gaps: list[tuple[Any, ...]] = con.execute(_OPEN, {"symbol": symbol}).fetchall()
     while gaps:
         group = [gaps.pop(0)]
         end = group[0][3]
         while gaps and gaps[0][2] + 1 < end:  # there is a sequence that is in both
             group.append(gaps.pop(0))
             end = max(end, group[-1][3])
-        volumes = [volume for *_, volume, evidence, _ in group if evidence == "totals" and volume is not None]
+        volumes = [volume for *_, volume, evidence, _, _ in group if evidence == "totals" and volume is not None]
         if len(volumes) < len(group):
             continue
         came: set[tuple[Any, ...]] = set()
-        for _, _, begin, its_end, *_, found_ms in group:
+        for _, _, begin, its_end, *_, found_ms, _ in group:
             came.update(con.execute(_CAME, (symbol, begin, its_end, found_ms)).fetchall())
         if sum(volume for _, volume in came) == sum(volumes):
-            for resumed_ms, cause, *_ in group:
+            for resumed_ms, cause in [gap[:2] for gap in group if gap[-1] == "open"]:
                 came_ms, how = how_it_came(con, symbol, group[0][2], end)
                 news.append(mark_filled(con, day, (symbol, resumed_ms, cause), came_ms, how))
     return news

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from hk_tick_collector.batch import News
 from hk_tick_collector.hktime import DAY_MS, PRE_OPENING_MS, may_trade_between, parse_time, session_of
-from hk_tick_collector.quality.bounds import Loss, begin_of_loss, bounds, end_of_loss, last_rows, last_seq_shown
+from hk_tick_collector.quality.bounds import (
+    Loss,
+    begin_of_loss,
+    bounds,
+    calm_ms,
+    end_of_loss,
+    last_rows,
+    last_seq_shown,
+)
 from hk_tick_collector.quality.continuity import (
     MEASURED_ROWS_MAX,
     Pending,
@@ -280,8 +288,8 @@ class Ledger:
             0, None, opend_ms,
         )  # fmt: skip
         close_bounds(con, symbol)  # what has come into a gap is known by its bounds
-        least, most, is_calm, late = bounds(con, last, now)
-        recovered = take_recovered(con, symbol, last.at_ms, late) if last is not None and late else 0
+        least, most, is_calm, late, fetched = bounds(con, last, now)
+        recovered = take_recovered(con, last, late) if last is not None and (late or fetched) else 0
         was_interrupted = last is None or bool(self._all(_RESUMED_SINCE, (last.at_ms,)))
         verdict = self._judge_totals(last, now, recovered, None if was_interrupted else least, most)
         if most <= verdict.settled and is_calm:
@@ -294,7 +302,7 @@ class Ledger:
             con.execute(_INSERT_TOTALS, found)
         else:
             con.execute(_TOTALS_STAND, (opend_ms, symbol, last.at_ms))
-        if late or verdict.proven or verdict.rises:
+        if late or fetched or verdict.proven or verdict.rises:
             self._news += fill(con, self._day, [symbol])
         self._fill_by_totals(symbol, most, at_ms)
 
@@ -302,6 +310,7 @@ class Ledger:
         self, last: TotalsRow | None, now: TotalsRow, recovered: int, least: int | None, most: int
     ) -> TotalsVerdict:
         symbol = now.symbol
+        calm_since_ms = now.at_ms - calm_ms(last, now)
         doubts = {doubt.resumed_ms: doubt for doubt in self._undecided(symbol)}
         pending = [(doubt.resumed_ms, doubt.difference_before) for doubt in doubts.values()]
         pending += self._all(_GAPS_WITHOUT_VOLUME, (symbol,))
@@ -312,6 +321,8 @@ class Ledger:
             [Pending(resumed, low) for resumed, low in sorted(pending) if low is not None],
         )
         for resumed in verdict.proven:
+            if resumed > calm_since_ms:
+                continue  # this one may not have counted yet what that has lost
             if resumed in doubts:
                 self._drop(doubts[resumed])
             else:  # a gap that the totals know nothing of: what rises later is not its

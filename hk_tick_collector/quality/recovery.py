@@ -16,14 +16,19 @@ if TYPE_CHECKING:
     import apsw
 
     from hk_tick_collector.quality.continuity import Hole
+    from hk_tick_collector.quality.rows import TotalsRow
 
 # A gap by ordinals with a difference still waits for its volume: no level has been raised for it yet.
 _KNOWN = f"""
 SELECT resumed_ms, ifnull(before_seq, 0), {END} AS end, missing_volume FROM gaps
-WHERE symbol = ? AND end NOT NULL AND (state = 'open' OR filled_ms > ?)
+WHERE symbol = ? AND end NOT NULL AND (state = 'open' OR filled_ms >= ?)
 AND NOT (evidence = 'ordinals' AND difference_before IS NOT NULL)
 ORDER BY before_seq, resumed_ms"""  # noqa: S608 - an expression of ours
-_CAME = "SELECT ifnull(sum(volume), 0) FROM ticks WHERE symbol = ? AND seq > ? AND seq < ? AND recv_ts_ms > ?"
+# What came into a gap since a snapshot: before the last tick that was there then, and behind it.
+_CAME = (
+    "SELECT ifnull(sum(iif(seq <= :last, volume, 0)), 0), ifnull(sum(volume), 0) FROM ticks "
+    "WHERE symbol = :symbol AND seq > :begin AND seq < :end AND (seq > :last OR recv_ts_ms > :since)"
+)
 _LOWER_GAPS = (
     "UPDATE gaps SET difference_before = difference_before - ? WHERE symbol = ? AND resumed_ms > ? "
     "AND difference_before IS NOT NULL"
@@ -34,7 +39,8 @@ _LOWER_DOUBTS = (
 )
 # What is behind the last tick that was there when totals told of a gap may be missing for another reason.
 _BOUNDS = (
-    f"SELECT ifnull(before_seq, 0), ifnull(shown_after_seq, {END}) AS end FROM gaps WHERE symbol = ? AND end NOT NULL"  # noqa: S608
+    f"SELECT ifnull(before_seq, 0), ifnull(shown_after_seq, {END}) AS end FROM gaps "  # noqa: S608
+    "WHERE symbol = ? AND end NOT NULL AND state = 'open'"
 )
 _BY_ORDINALS = (
     "SELECT shown_after_seq FROM gaps WHERE symbol = ? AND resumed_ms = ? AND evidence = 'ordinals' "
@@ -75,39 +81,42 @@ def holes_behind(con: apsw.Connection, symbol: str, resumed_ms: int, end_seq: in
 
 
 def known_gaps(con: apsw.Connection, symbol: str) -> list[tuple[int, int]]:
-    """Bounds within which a hole is known already, whether it is filled meanwhile or not."""
+    """Bounds within which a hole is known already; one within a gap that is filled is another's."""
     rows: list[tuple[Any, ...]] = con.execute(_BOUNDS, (symbol,)).fetchall()
     return [(before_seq, after_seq) for before_seq, after_seq in rows]
 
 
-def take_recovered(con: apsw.Connection, symbol: str, since_ms: int, late: int) -> int:
+def take_recovered(con: apsw.Connection, last: TotalsRow, late: int) -> int:
     """Lower all levels by what came into gaps since the last snapshot; how much that was, in shares.
 
     Args:
         con: the day's.
-        symbol: whose.
-        since_ms: when the last snapshot was received. What came at that same moment may have stood before it or behind.
-        late: how much has come late since, in shares; it tells which of the two was so.
+        last: that snapshot. What came at that same moment may have stood before it or behind.
+        late: how much has come since that is not behind the last tick that was there then, in shares; it tells which
+            of the two was so.
     """
-    came = _came_since(con, symbol, since_ms - 1)
-    if sum(came.values()) > late:
-        came = came and _came_since(con, symbol, since_ms)
-    for resumed_ms, volume in came.items():
-        con.execute(_LOWER_GAPS, (volume, symbol, resumed_ms))
-        con.execute(_LOWER_DOUBTS, (volume, symbol, resumed_ms))
-    return sum(came.values())
+    came = _came_since(con, last, last.at_ms - 1)
+    if sum(before for before, _ in came.values()) > late:
+        came = _came_since(con, last, last.at_ms)
+    for resumed_ms, (_, volume) in came.items():
+        con.execute(_LOWER_GAPS, (volume, last.symbol, resumed_ms))
+        con.execute(_LOWER_DOUBTS, (volume, last.symbol, resumed_ms))
+    return sum(volume for _, volume in came.values())
 
 
-def _came_since(con: apsw.Connection, symbol: str, since_ms: int) -> dict[int, int]:
-    """The volume that came into gaps, by their `resumed_ms`."""
-    found: dict[int, int] = {}
+def _came_since(con: apsw.Connection, last: TotalsRow, since_ms: int) -> dict[int, tuple[int, int]]:
+    """The volume that came into gaps, by their `resumed_ms`: what is not behind the last tick, and all."""
+    found: dict[int, tuple[int, int]] = {}
     begin = 0  # gaps may overlap; a tick counts once
-    known: list[tuple[Any, ...]] = con.execute(_KNOWN, (symbol, since_ms)).fetchall()
+    known: list[tuple[Any, ...]] = con.execute(_KNOWN, (last.symbol, last.at_ms)).fetchall()
     for resumed_ms, before_seq, end_seq, missing_volume in known:
-        values = (symbol, max(before_seq, begin), end_seq, since_ms)
-        rows: list[tuple[Any, ...]] = con.execute(_CAME, values).fetchall()
+        values = {"symbol": last.symbol, "begin": max(before_seq, begin), "end": end_seq}
+        rows: list[tuple[Any, ...]] = con.execute(
+            _CAME, {**values, "last": last.our_last_seq or 0, "since": since_ms}
+        ).fetchall()
         begin = max(begin, end_seq - 1)
-        volume = rows[0][0] if missing_volume is None else min(rows[0][0], missing_volume)
+        before, volume = (its if missing_volume is None else min(its, missing_volume) for its in rows[0])
         if volume:
-            found[resumed_ms] = found.get(resumed_ms, 0) + volume
+            others = found.get(resumed_ms, (0, 0))
+            found[resumed_ms] = others[0] + before, others[1] + volume
     return found
