@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SEEDS: Final = range(2670, 2970)
+# Losses have been hidden in the first four: behind one that had come late, within a gap that was filled, by a tick that
+# counted for two gaps, and by a snapshot right behind an outage.
+SEEDS: Final = (2635, 314, 597, 4728, *range(2674, 2970))
 CHUNK: Final = 50
 CHUNKS: Final = range(len(SEEDS) // CHUNK)
 

@@ -69,6 +69,17 @@ def test_a_quiet_night_is_not_asked_for_again_and_again() -> None:
     assert totals.is_due(OPEN_MS)
 
 
+def test_what_an_audit_brings_is_compared() -> None:
+    """The last push was long ago, and then something is fetched that never came: it may have filled a gap."""
+    link: Any = Link()
+    state = ClientState()
+    totals = Totals(link, 1.0, 0.0, state)
+    assert rounds_at(totals, f"{FRIDAY} 11:00:00") == ROUNDS_AFTER_PUSH
+    state.last_fetched_at = 1.0
+    assert rounds_at(totals, f"{FRIDAY} 11:00:30") == ROUNDS_AFTER_PUSH
+    assert rounds_at(totals, f"{FRIDAY} 11:01:00") == 0
+
+
 @pytest.mark.parametrize(("interval_sec", "apart_sec"), [(60.0, CALM_MS / 1000), (0.5, 0.5)])
 def test_two_are_a_moment_apart(monkeypatch: pytest.MonkeyPatch, interval_sec: float, apart_sec: float) -> None:
     """One after a resumption may come just before that of the clock: the two would say nothing together."""

@@ -141,6 +141,25 @@ def test_snapshots_that_are_off_by_as_much_as_is_lost_later_bound_no_loss(tale: 
     assert before_seq < seq_at(lost) < after_seq
 
 
+def test_what_has_come_late_counts_once(tale: Tale) -> None:
+    """A window stands before a snapshot in the same record; behind that snapshot something else is fetched."""
+    tale.hear(*(alike(ordinal) for ordinal in range(1, 101, 2)))
+    for _ in range(2):
+        tale.totals(tencent=100 * 51)  # one has never come
+    tale.hear(alike(103))
+    tale.totals(tencent=100 * 52)
+    late, news = (ticker(ordinal, volume=100) for ordinal in (101, 105))
+    tale.now_ms += 4 * SEC
+    tale.hear(reply(TENCENT, late, purpose=Purpose.AUDIT) + snapshot(tale.now_ms, tencent=100 * 52))
+    tale.now_ms += 4 * SEC
+    tale.hear(reply(TENCENT, news, purpose=Purpose.AUDIT))
+    for _ in range(3):
+        tale.totals(tencent=100 * 53)
+    tale.write()
+    assert tale.gaps("missing_volume, state") == [(100, "filled")]
+    assert tale.query("SELECT settled FROM exchange_totals ORDER BY at_ms DESC LIMIT 1") == [(0,)]
+
+
 def test_a_tick_that_an_audit_brings_was_under_way(tale: Tale) -> None:
     """It was counted, and came later than a moment: nothing else is missing."""
     tale.hear(pushes(TENCENT, SPARSE))
