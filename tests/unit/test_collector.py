@@ -160,14 +160,15 @@ def test_a_writer_that_can_not_be_killed_is_a_failed_recovery(
         process = collector._process
         assert process is not None
         assert pid is not None
-        for way in ("kill", "send_signal"):
-            monkeypatch.setattr(type(process), way, lambda *_args: None)
-        os.kill(pid, signal.SIGSTOP)
+        kill = os.kill
+        for owner in (type(process), collector_module.os):
+            monkeypatch.setattr(owner, "kill", lambda *_args: None)
+        kill(pid, signal.SIGSTOP)
         assert not await collector.request_writer_recovery("it hangs")
         assert collector.living_pid == collector.state.writer_pid == pid
         assert not await collector.stop(0.2), "a stop does not wait for it either"
         assert collector.living_pid == pid
-        os.kill(pid, signal.SIGKILL)
+        kill(pid, signal.SIGKILL)
         async with asyncio.timeout(WAIT_SEC):
             await task
 
