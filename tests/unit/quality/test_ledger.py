@@ -296,6 +296,15 @@ def test_ordinals_tell_a_loss_before_an_outage_from_its_own(
     assert tale.doubts() == []
 
 
+def test_a_push_that_was_lost_before_any_snapshot_is_inside(tale: Tale) -> None:
+    """Nothing has shown yet that the day was whole before the outage: its gap begins with the first hole."""
+    tale.hear(pushes(TENCENT, range(1, 54)), pushes(TENCENT, range(55, 1301)))
+    tale.resume(Cause.CONNECTION_LOST, tale.now_ms)
+    tale.hear(reply(TENCENT, *(ticker(n) for n in range(1303, 1310))))
+    tale.write()
+    assert tale.gaps("cause, before_seq, after_seq, missing") == [("connection_lost", seq_at(53), seq_at(1303), 3)]
+
+
 def test_a_hole_that_is_known_is_not_told_twice(tale: Tale) -> None:
     """The outage behind it looks back to the last totals, and finds there what another one has lost."""
     tale.hear(pushes(TENCENT, range(1, 101)))
