@@ -69,8 +69,9 @@ def calm_ms(before: TotalsRow | None, now: TotalsRow) -> int:
 def bounds(con: apsw.Connection, before: TotalsRow | None, now: TotalsRow) -> Bounds:
     """What is missing at a snapshot, that is just being judged, by it and by one before; None: there is none."""
     before = before or TotalsRow(now.symbol, 0, 0, 0.0, 0, 0.0, 0, None, 0, None, 0)
-    recent_ms = now.at_ms - calm_ms(before, now)
-    values = (before.at_ms + calm_ms(before, now), recent_ms, recent_ms, now.symbol, before.our_last_seq or 0)
+    moment_ms = calm_ms(before, now)
+    recent_ms = now.at_ms - moment_ms
+    values = (before.at_ms + moment_ms, recent_ms, recent_ms, now.symbol, before.our_last_seq or 0)
     row: tuple[Any, ...] = con.execute(_BEHIND, values).fetchall()[0]
     rows, volume, under_way, recent, recent_rows, fetched = row
     # What came since and is not behind has come late: nobody looks when.

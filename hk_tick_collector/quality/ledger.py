@@ -31,7 +31,7 @@ from hk_tick_collector.quality.continuity import (
     ordinals_count,
     window_proves,
 )
-from hk_tick_collector.quality.filling import BETWEEN, FETCHED, MADE_GOOD, fill, how_it_came, mark_filled
+from hk_tick_collector.quality.filling import BETWEEN, FETCHED, fill, how_it_came, mark_filled
 from hk_tick_collector.quality.recovery import close_bounds, holes_behind, known_gaps, leave_open, take_recovered
 from hk_tick_collector.quality.rows import Doubt, TotalsRow, Window
 from hk_tick_collector.resumption import Cause, Resumption, gravest
@@ -44,8 +44,6 @@ if TYPE_CHECKING:
     from hk_tick_collector.opend.messages import DayTotals
     from hk_tick_collector.quality.continuity import Rise, TotalsVerdict
 
-_PUSHED = 0  # push_type_id of a push
-
 # But for polls: they may have overtaken pushes that then never came.
 _LAST_RECEIVED_BY = (
     "SELECT seq, ts_ms, recv_ts_ms FROM ticks WHERE symbol = ? AND seq > 0 AND recv_ts_ms <= ? "
@@ -57,7 +55,7 @@ SELECT seq FROM (SELECT seq, recv_ts_ms FROM ticks WHERE symbol = ? AND seq > 0 
 WHERE NOT EXISTS (SELECT 1 FROM outages WHERE since_ms < recv_ts_ms AND resumed_ms >= recv_ts_ms)"""
 _TS_MS = "SELECT ts_ms FROM ticks WHERE symbol = ? AND seq = ?"
 _MEASURED = (
-    "SELECT seq, push_type_id, push_data_type FROM ticks WHERE symbol = ? AND seq BETWEEN 1 AND ? "
+    f"SELECT seq, NOT {FETCHED} FROM ticks WHERE symbol = ? AND seq BETWEEN 1 AND ? "  # noqa: S608 - ours
     "ORDER BY seq DESC LIMIT ?"
 )
 # What was made good while nobody heard it is fetched, and then does not say what it is.
@@ -207,8 +205,8 @@ class Ledger:
 
     def _judge_by_ordinals(self, doubt: Doubt, before_seq: int, last_seq: int, at_ms: int) -> None:
         measured = [
-            Stored(seq, push_type == _PUSHED and data_type != MADE_GOOD)
-            for seq, push_type, data_type in self._all(_MEASURED, (doubt.symbol, before_seq, MEASURED_ROWS_MAX))
+            Stored(seq, bool(is_live))
+            for seq, is_live in self._all(_MEASURED, (doubt.symbol, before_seq, MEASURED_ROWS_MAX))
         ]
         if not ordinals_count(measured[::-1]):
             return

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from random import Random
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.bench import faults_of
+from support.gap_row import GapRow
 from support.recorder_process import RecorderProcess, until
 from support.simulator_process import SimulatorProcess
 from support.trading_time import JumpingClock, clock_of
@@ -30,25 +31,6 @@ SYMBOLS = 3
 ORDINALS = ["contiguous", "sparse", "none"]
 TOTALS_SEC = 0.7  # 43 in 30 s, where 60 are allowed
 NEVER_AUDIT: dict[str, Any] = {"FUTU_POLL_ENABLED": "false"}
-
-
-class Gap(NamedTuple):
-    """A row of `gaps`."""
-
-    symbol: str
-    cause: str
-    before_seq: int | None
-    after_seq: int | None
-    missing: int | None
-    missing_volume: int | None
-    evidence: str
-    state: str
-    session: str
-
-    def covers(self, key: Key) -> bool:
-        """Whether a tick is inside its bounds."""
-        symbol, seq = key
-        return symbol == self.symbol and (self.before_seq or 0) < seq < (self.after_seq or 2**63)
 
 
 class Stage:
@@ -78,10 +60,10 @@ class Stage:
         self.sim.command("burst", ticks=300)  # enough for ordinals to be measured
         self.wait_until_decided()
 
-    def gaps(self) -> list[Gap]:
+    def gaps(self) -> list[GapRow]:
         """The ledger."""
-        columns = ", ".join(Gap._fields)
-        return [Gap(*row) for row in self.recorder.query(f"SELECT {columns} FROM gaps ORDER BY symbol, resumed_ms")]  # noqa: S608
+        columns = ", ".join(GapRow._fields)
+        return [GapRow(*row) for row in self.recorder.query(f"SELECT {columns} FROM gaps ORDER BY symbol, resumed_ms")]  # noqa: S608
 
     def doubts(self) -> list[tuple[Any, ...]]:
         """What is not decided."""
@@ -110,7 +92,7 @@ class Stage:
         gaps = self.gaps()
         return {key for key in self.lost() if not any(gap.covers(key) for gap in gaps)}
 
-    def settle(self) -> list[Gap]:
+    def settle(self) -> list[GapRow]:
         """Make no more ticks, wait until each is stored or explained, and stop; the gaps, each with a loss in it."""
         self.sim.command("pause")
         until(
@@ -150,7 +132,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
         made.end()
 
 
-def check(stage: Stage, gaps: list[Gap], cause: str, session: str = "morning") -> None:
+def check(stage: Stage, gaps: list[GapRow], cause: str, session: str = "morning") -> None:
     """Each gap has that cause, and those with a number have the right one."""
     lost = stage.lost()
     ledger = stage.sim.ledger()

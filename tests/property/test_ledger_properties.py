@@ -92,14 +92,14 @@ def false_fillings(outcome: Outcome) -> Iterator[str]:
     for gap in outcome.gaps:
         if gap.state == "filled":
             for trade in outcome.story.missing:
-                if gap.covers(trade) and not outcome.is_told(trade):
+                if gap.covers(trade.key) and not outcome.is_told(trade):
                     yield f"{trade.ordinal} is missing in gap {gap}"
 
 
 def stale_gaps(outcome: Outcome) -> Iterator[str]:
     """Open gaps in which nothing is missing any more."""
     for gap in outcome.gaps:
-        if gap.state == "open" and not any(gap.covers(trade) for trade in outcome.story.missing):
+        if gap.state == "open" and not any(gap.covers(trade.key) for trade in outcome.story.missing):
             yield f"nothing is missing any more in gap {gap}"
 
 

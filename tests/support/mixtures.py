@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hk_tick_collector.resumption import Cause, gravest
 from hk_tick_collector.simulator.universe import universe
+from support.gap_row import GapRow
 from support.recorder_process import RecorderProcess, until
 from support.simulator_process import SimulatorProcess
 from support.trading_time import clock_of
@@ -52,31 +53,6 @@ _NEVER_HEARD = {"upstream", "down", "withheld"}
 _NOT_CONNECTED = {
     *("cut", "garbage", "bad_hash", "oversize"), *("refuse", "down", "restart", "recorder_down", "journal_full")
 }  # fmt: skip
-
-
-class GapRow(NamedTuple):
-    """A row of `gaps`."""
-
-    symbol: str
-    cause: str
-    since_ms: int | None
-    resumed_ms: int
-    before_seq: int | None
-    after_seq: int | None
-    missing: int | None
-    missing_volume: int | None
-    evidence: str
-    state: str
-
-    @property
-    def key(self) -> tuple[str, int, str]:
-        """What tells it from all others."""
-        return self.symbol, self.resumed_ms, self.cause
-
-    def covers(self, key: Key) -> bool:
-        """Whether a tick is inside its bounds."""
-        symbol, seq = key
-        return symbol == self.symbol and (self.before_seq or 0) < seq < (self.after_seq or 2**63)
 
 
 class Trade(NamedTuple):

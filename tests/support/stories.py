@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hk_tick_collector.quality.continuity import MADE_GOOD_MAX
 from hk_tick_collector.resumption import Cause
-from support.ticks import OPEN_MS, seq_at, ticker
+from support.gap_row import GapRow
+from support.ticks import OPEN_MS, TENCENT, seq_at, ticker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from hk_tick_collector.opend import opend_pb2 as pb
+    from hk_tick_collector.simulator.ledger import Key
 
 MOMENT_MS: Final = 3000
 INTERVALS_MS: Final = (4000, 4000, 5000, 5000, 10_000, 30_000, 60_000)
@@ -79,6 +81,11 @@ class Trade:
         """Its sequence."""
         return seq_at(self.ordinal, self.traded_ms)
 
+    @property
+    def key(self) -> Key:
+        """What tells it from all others."""
+        return TENCENT, self.seq
+
     def ticker(self, **fields: int) -> pb.Ticker:
         """As OpenD tells it."""
         return ticker(self.ordinal, self.traded_ms, volume=self.volume, turnover=300.0 * self.volume, **fields)
@@ -112,22 +119,10 @@ class Record(NamedTuple):
         return f"{told} {self.volume}" if self.kind is Kind.SNAPSHOT else f"{told} {_ordinals(self.trades)}"
 
 
-class Gap(NamedTuple):
+class Gap(GapRow):
     """Of the ledger."""
 
-    resumed_ms: int
-    cause: str
-    before_seq: int | None
-    after_seq: int | None
-    missing: int | None
-    missing_volume: int | None
-    evidence: str
-    state: str
-    found_ms: int
-
-    def covers(self, trade: Trade) -> bool:
-        """Whether it is inside the bounds."""
-        return (self.before_seq or 0) < trade.seq < (self.after_seq or 1 << 63)
+    __slots__ = ()
 
     def __str__(self) -> str:
         bounds = [None if seq is None else seq & 0xFFFFFFFF for seq in (self.before_seq, self.after_seq)]
@@ -174,7 +169,7 @@ class Story:
         kinds = (Kind.SNAPSHOT,) if gap.evidence == "totals" else (Kind.SNAPSHOT, Kind.BACKFILL)
         found = max(n for n, record in enumerate(self.records) if record[0] == gap.found_ms and record.kind in kinds)
         never = len(self.records)
-        return [t for t in self.trades if gap.covers(t) and t.is_lost and self.came.get(t.seq, never) > found]
+        return [t for t in self.trades if gap.covers(t.key) and t.is_lost and self.came.get(t.seq, never) > found]
 
     def lines(self) -> Iterator[str]:
         """It, for people: times from 10:00 on, in ms."""

@@ -25,7 +25,7 @@ class Outcome(NamedTuple):
 
     def is_told(self, trade: Trade) -> bool:
         """Whether an open gap covers it."""
-        return any(gap.state == "open" and gap.covers(trade) for gap in self.gaps)
+        return any(gap.state == "open" and gap.covers(trade.key) for gap in self.gaps)
 
     def __str__(self) -> str:
         gaps = [f"gap {gap}" for gap in self.gaps]
