@@ -14,7 +14,7 @@ from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.mapping import Mapped, PushType
 from hk_tick_collector.opend.messages import ProtoId
 from hk_tick_collector.opend.purpose import Purpose, purpose_of
-from hk_tick_collector.resumption import read_clock_offset_ms, read_resumption
+from hk_tick_collector.resumption import read_event
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hk_tick_collector.journal import Position, Record
     from hk_tick_collector.mapping import BadTick, Correction, Row
     from hk_tick_collector.opend.frames import Frame, SplitRun
-    from hk_tick_collector.resumption import Resumption
+    from hk_tick_collector.resumption import Event
 
 TS_MS: Final = 2  # the place of `ts_ms` in a row
 
@@ -42,21 +42,21 @@ class Mark(NamedTuple):
 
     Attributes:
         place: where it stands.
-        recv_ts_ms: when it was received.
-        resumption: the stream has resumed; or None.
+        recv_ts_ms: when it was received, by the host's clock.
+        event: what the session said there; or None.
         totals: the body of a GetSecuritySnapshot reply; or None.
         trade_dates: the body of a RequestTradeDate reply; or None.
-        clock_offset_ms: OpenD's clock less the host's, as measured there; or None.
+        serial_no: of the reply.
 
     If it is none of these, it is the end of a backfill's reply.
     """
 
     place: Place
     recv_ts_ms: int
-    resumption: Resumption | None = None
+    event: Event | None = None
     totals: bytes | None = None
     trade_dates: bytes | None = None
-    clock_offset_ms: int | None = None
+    serial_no: int = 0
 
 
 class Part:
@@ -111,23 +111,22 @@ class Batch:
 def _mark_of(frame: Frame, number: int, record: Record) -> Mark | None:
     """The mark that a frame is, if it is one."""
     purpose = purpose_of(frame.serial_no)
-    place = Place(record.start.segment, record.start.offset, number)
+    mark = Mark(Place(record.start.segment, record.start.offset, number), record.recv_ts_ms, serial_no=frame.serial_no)
     if frame.proto_id == ProtoId.QOT_GET_TICKER and purpose is Purpose.BACKFILL:
-        return Mark(place, record.recv_ts_ms)
+        return mark
     if frame.proto_id == ProtoId.QOT_GET_SECURITY_SNAPSHOT and purpose is Purpose.TOTALS:
-        return Mark(place, record.recv_ts_ms, totals=frame.body)
+        return mark._replace(totals=frame.body)
     if frame.proto_id == ProtoId.QOT_REQUEST_TRADE_DATE:
-        return Mark(place, record.recv_ts_ms, trade_dates=frame.body)
+        return mark._replace(trade_dates=frame.body)
     return None
 
 
 def mark_of_event(record: Record) -> Mark | None:
     """The mark that an event is, if it is one."""
-    resumption, offset_ms = read_resumption(record.payload), read_clock_offset_ms(record.payload)
-    if resumption is None and offset_ms is None:
+    event = read_event(record.payload)
+    if event is None:
         return None
-    place = Place(record.start.segment, record.start.offset, 0)
-    return Mark(place, record.recv_ts_ms, resumption, clock_offset_ms=offset_ms)
+    return Mark(Place(record.start.segment, record.start.offset, 0), record.recv_ts_ms, event)
 
 
 class News(NamedTuple):
@@ -143,6 +142,15 @@ class News(NamedTuple):
     filled_by: str | None
 
 
+class Failure(NamedTuple):
+    """A premise was seen to fail for the first time: of which day and symbol, and what was seen."""
+
+    day: str
+    symbol: str
+    premise: str
+    seen: str
+
+
 class Outcome:
     """What became of a batch."""
 
@@ -156,6 +164,7 @@ class Outcome:
         self.bad: list[BadRow] = []
         self.drifted: Row | None = None
         self.news: list[News] = []
+        self.failures: list[Failure] = []
 
     @property
     def gaps_found(self) -> list[News]:
@@ -183,6 +192,7 @@ class Counters:
         self.damages = 0
         self.gaps = 0  # found
         self.gaps_filled = 0
+        self.premises_failed = 0  # of symbols
 
     def add(self, outcome: Outcome) -> None:
         """Add what became of a batch."""
@@ -195,6 +205,7 @@ class Counters:
         self.commits += outcome.rows > 0
         self.gaps += len(outcome.gaps_found)
         self.gaps_filled += len(outcome.gaps_filled)
+        self.premises_failed += len(outcome.failures)
 
 
 class Chunk:

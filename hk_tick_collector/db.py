@@ -62,6 +62,7 @@ INSERT INTO symbol_stats VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (symbol) DO UPDA
   last_ts_ms = max(last_ts_ms, excluded.last_ts_ms),
   last_recv_ts_ms = max(last_recv_ts_ms, excluded.last_recv_ts_ms)
 """
+_INSERT_TYPES = "INSERT INTO symbol_types VALUES (?, ?, 0) ON CONFLICT DO NOTHING"
 _INSERT_CORRECTION = "INSERT INTO time_corrections VALUES (?,?,?,?,?,?) ON CONFLICT DO NOTHING"
 _INSERT_BAD = "INSERT INTO bad_ticks VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING"
 
@@ -98,6 +99,7 @@ class DayDatabase:
         self._pragmas = pragmas
         self._con = apsw.Connection(str(path))
         self.wal = Wal(self._con, path, pragmas.wal_autocheckpoint_pages, pace_sec_max=pragmas.pace_sec_max)
+        self.types: dict[str, set[int]] = {}  # by symbol, the types of ticks that it has had
         try:
             self._prepare()
         except BaseException:
@@ -112,6 +114,8 @@ class DayDatabase:
         con.pragma("synchronous", self._pragmas.synchronous)
         con.pragma("cache_size", -CACHE_KIB)
         migrate(con, self.path)
+        for symbol, tick_type in con.execute("SELECT symbol, tick_type_id FROM symbol_types"):
+            self.types.setdefault(symbol, set()).add(tick_type)
 
     @property
     def connection(self) -> apsw.Connection:
@@ -257,7 +261,9 @@ class DayDatabase:
         """Add new rows to `symbol_stats`."""
         stats = []
         for symbol, rows in rows_by_symbol.items():
-            _, seqs, times, _, volumes, turnovers, *_, recvs, _ = zip(*rows, strict=True)
+            _, seqs, times, _, volumes, turnovers, _, types, *_, recvs, _ = zip(*rows, strict=True)
+            if not self.types.get(symbol, set()).issuperset(types):
+                self._add_types(symbol, set(types))
             last = max(seqs)
             first = min(seqs)
             if first <= 0:  # made-up sequences say nothing of an order
@@ -267,6 +273,11 @@ class DayDatabase:
                  min(times), max(times), max(recvs))
             )  # fmt: skip
         self._con.executemany(_ADD_STATS, stats)
+
+    def _add_types(self, symbol: str, types: set[int]) -> None:
+        """A symbol has ticks of a type that it had not."""
+        self.types.setdefault(symbol, set()).update(types)
+        self._con.executemany(_INSERT_TYPES, ((symbol, tick_type) for tick_type in sorted(types)))
 
 
 def _volume_sum(volumes: Iterable[int]) -> int:

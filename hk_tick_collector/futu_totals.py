@@ -16,7 +16,6 @@ from hk_tick_collector.hktime import DAY_MS, HK_OFFSET_MS
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend.messages import ProtoId, RefusedError
 from hk_tick_collector.opend.purpose import Purpose
-from hk_tick_collector.quality.bounds import CALM_MS
 
 if TYPE_CHECKING:
     from hk_tick_collector.futu_link import Link
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
 log = logs.get_logger()
 
+APART_SEC: Final = 3.0  # two that are nearer than that say nothing together
 CODES_MAX: Final = 400  # in a call (published); and 60 calls in 30 s, which 24,000 symbols would need
 # Two in a calm moment tell how much is missing; after the last push one more, for one that was refused.
 ROUNDS_AFTER_PUSH: Final = 3
@@ -39,8 +39,7 @@ class Totals:
         self._link = link
         self._timeout_sec = timeout_sec
         self._state = state
-        # Two that are nearer than that say nothing together, whatever was between them.
-        self._apart_sec = min(CALM_MS / 1000, interval_sec)
+        self._apart_sec = min(APART_SEC, interval_sec)
         self._limiter = logs.Limiter(600.0)
         self._news: tuple[int, float | None] | None = None  # how much was pushed, and when something new was fetched
         self._rounds = 0  # since the last news

@@ -18,6 +18,8 @@ from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.look import look
 from hk_tick_collector.quality.audit import audit_day
 from hk_tick_collector.quality.due import next_day_ms, now_ms, seal_days
+from hk_tick_collector.quality.verdict import Verdict
+from hk_tick_collector.repair.filled import fill_by_last_word
 from hk_tick_collector.repair.scratch import scratch_place
 from hk_tick_collector.repair.union import unite
 from hk_tick_collector.schema import check_ours, day_files
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from hk_tick_collector.quality.audit import DayAudit
+    from hk_tick_collector.quality.verdict import DayAudit
     from hk_tick_collector.repair.union import Progress, Union
 
 
@@ -122,6 +124,9 @@ def _make(pair: Pair, made: Path, out: Path, progress: Progress) -> MergedDay:
     try:
         done = unite(pair.sides, made, progress)
         audit = audit_day(made)
+        whole = [symbol.symbol for symbol in audit.symbols if symbol.verdict is Verdict.COMPLETE]
+        if fill_by_last_word(made, whole):
+            audit = audit_day(made)
     except (apsw.Error, DatabaseError) as exc:
         raise ConfigError(f"not merged, and no {out} was made: {_why(exc, pair.sides.values())}") from exc
     own_like(made, out.parent)

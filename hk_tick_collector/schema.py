@@ -239,7 +239,90 @@ CREATE TABLE judged (
 ) STRICT;
 """
 
-MIGRATIONS = (_VERSION_1, _VERSION_2)
+# What a conclusion rests on: a snapshot's own time, the exchange's time when it came, and what is missing at least and at
+# most; types of ticks that the totals were seen to count; premises as they held and failed; clocks.
+# `exchange_totals` is made again, since the place in the journal, and no clock, tells one snapshot from the next.
+_VERSION_3 = """
+ALTER TABLE gaps DROP COLUMN difference_before;
+ALTER TABLE gaps DROP COLUMN shown_after_seq;
+ALTER TABLE gaps ADD COLUMN end_ms INTEGER;
+ALTER TABLE gaps ADD COLUMN merged_volume INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE doubts DROP COLUMN difference_before;
+ALTER TABLE doubts DROP COLUMN compared_seq;
+ALTER TABLE recorded ADD COLUMN without TEXT;
+
+ALTER TABLE exchange_totals RENAME TO exchange_totals_2;
+CREATE TABLE exchange_totals (
+  symbol TEXT NOT NULL,
+  at_ms INTEGER NOT NULL,
+  segment INTEGER NOT NULL,
+  offset INTEGER NOT NULL,
+  volume INTEGER NOT NULL,
+  turnover REAL NOT NULL,
+  own_ms INTEGER,
+  asked_ms INTEGER,
+  exchange_ms INTEGER,
+  our_volume INTEGER NOT NULL,
+  our_turnover REAL NOT NULL,
+  our_rows INTEGER NOT NULL,
+  our_last_seq INTEGER,
+  least INTEGER,
+  most INTEGER,
+  exact INTEGER,
+  until_ms INTEGER,
+  confirmed_ms INTEGER,
+  market_ms INTEGER,
+  PRIMARY KEY (symbol, at_ms, segment, offset)
+) WITHOUT ROWID, STRICT;
+INSERT INTO exchange_totals
+SELECT symbol, at_ms, 0, 0, volume, turnover, NULL, NULL, NULL, our_volume, our_turnover, our_rows, our_last_seq,
+  NULL, NULL, NULL, until_ms, NULL, NULL FROM exchange_totals_2;
+DROP TABLE exchange_totals_2;
+
+CREATE TABLE symbol_types (
+  symbol TEXT NOT NULL,
+  tick_type_id INTEGER NOT NULL,
+  agreed INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (symbol, tick_type_id)
+) WITHOUT ROWID, STRICT;
+INSERT INTO symbol_types SELECT DISTINCT symbol, tick_type_id, 0 FROM ticks;
+
+CREATE TABLE ordinals (
+  symbol TEXT NOT NULL PRIMARY KEY,
+  measured_seq INTEGER NOT NULL,
+  pairs INTEGER NOT NULL,
+  contiguous INTEGER NOT NULL,
+  searched_seq INTEGER
+) WITHOUT ROWID, STRICT;
+
+CREATE TABLE decided (
+  symbol TEXT NOT NULL,
+  resumed_ms INTEGER NOT NULL,
+  cause TEXT NOT NULL,
+  decided_by TEXT NOT NULL,
+  decided_ms INTEGER NOT NULL,
+  PRIMARY KEY (symbol, resumed_ms, cause)
+) WITHOUT ROWID, STRICT;
+
+CREATE TABLE premises (
+  symbol TEXT NOT NULL,
+  name TEXT NOT NULL,
+  held INTEGER NOT NULL,
+  failed INTEGER NOT NULL,
+  failed_ms INTEGER,
+  seen TEXT,
+  PRIMARY KEY (symbol, name)
+) WITHOUT ROWID, STRICT;
+
+CREATE TABLE clocks (
+  name TEXT NOT NULL PRIMARY KEY,
+  readings INTEGER NOT NULL,
+  least_ms INTEGER NOT NULL,
+  most_ms INTEGER NOT NULL
+) WITHOUT ROWID, STRICT;
+"""
+
+MIGRATIONS = (_VERSION_1, _VERSION_2, _VERSION_3)
 VERSION = len(MIGRATIONS)
 
 

@@ -36,8 +36,10 @@ from hk_tick_collector.intake import Intake
 from hk_tick_collector.journal import DIRECTORY, save_cursor
 from hk_tick_collector.mapping import Mapper, PushType
 from hk_tick_collector.quality.filling import MADE_GOOD, fill
+from hk_tick_collector.quality.identity import sift
 from hk_tick_collector.quality.judge import Judge
 from hk_tick_collector.quality.late import found_at_rest
+from hk_tick_collector.quality.premises import Premise
 from hk_tick_collector.recorder_pipe import Parent, send
 from hk_tick_collector.wal import PACE_SEC_MAX
 
@@ -189,20 +191,34 @@ class Writer:
             self._insert(chunk, begun, outcome)
         self._commit(begun)
         outcome.news += self._judge.news
+        outcome.failures += self._judge.failures
         self._judge.news.clear()
+        self._judge.failures.clear()
         return outcome
 
     def _insert(self, chunk: Chunk, begun: dict[str, DayDatabase], outcome: Outcome) -> None:
+        self._judge.heard(chunk.mapped.pushed)
         for day, share in sorted(share_by_day(chunk).items()):
             done = None if day in begun else found_at_rest(self._root / f"{day}.db", share)
             if done is None:
-                done = self._begin(day, begun).insert(share.pushed, share.fetched, share.corrections, share.bad)
+                database = self._begin(day, begun)
+                self._sift(day, database, share)
+                done = database.insert(share.pushed, share.fetched, share.corrections, share.bad)
             outcome.inserted += done.new
             outcome.duplicates += done.duplicates
             outcome.revisions += done.revisions
             if done.new and (late := _came_late(share)):
                 outcome.news += fill(begun[day].connection, day, sorted(late))
         self._note(chunk, outcome)
+
+    def _sift(self, day: str, database: DayDatabase, share: DayShare) -> None:
+        """Hold what was fetched against what is stored: it may come under other sequences."""
+        for symbol, rows in share.fetched.items():
+            recv_ts_ms = max(row[10] for row in rows)
+            sifted = sift(database.connection, symbol, rows, self._judge.exchange_ms(recv_ts_ms))
+            share.fetched[symbol] = sifted.rows
+            if sifted.failed is not None:
+                self._judge.ledger(day, database).note_failure(symbol, Premise.SAME_SEQUENCE, recv_ts_ms, sifted.failed)
 
     def _commit(self, begun: dict[str, DayDatabase]) -> None:
         for database in begun.values():
@@ -258,6 +274,8 @@ class Writer:
             self._warn("ts_drift_warn", symbol=symbol, seq=seq, drift_sec=drift_sec, ts_ms=ts_ms)
         if outcome.revisions:
             self._warn("tick_revised", revisions=counters.revisions, in_batch=outcome.revisions)
+        for failure in outcome.failures[:1]:
+            self._warn("premise_failed", **failure._asdict(), in_batch=len(outcome.failures))
         for gap in outcome.gaps_found[:1]:
             self._warn("gap_found", **gap._asdict(), in_batch=len(outcome.gaps_found))
         for gap in outcome.gaps_filled[:1]:

@@ -14,7 +14,7 @@ from hk_tick_collector.cli.console import wide_console
 from hk_tick_collector.cli.listing import VERDICT_COLOURS
 from hk_tick_collector.cli.progress import Progress
 from hk_tick_collector.merge import MergedDay, certify, merge
-from hk_tick_collector.quality.audit import WORST_FIRST
+from hk_tick_collector.quality.verdict import WORST_FIRST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

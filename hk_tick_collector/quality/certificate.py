@@ -23,7 +23,7 @@ from hk_tick_collector import __version__
 from hk_tick_collector.db_read import SymbolStats, read_stats
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.hktime import hk_text
-from hk_tick_collector.quality.audit import Verdict
+from hk_tick_collector.quality.verdict import Verdict
 from hk_tick_collector.schema import VERSION as SCHEMA_VERSION
 from hk_tick_collector.sealed import superseded
 
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
     import apsw
 
-    from hk_tick_collector.quality.audit import DayAudit, Gap, SymbolAudit
+    from hk_tick_collector.quality.figures import Gap
+    from hk_tick_collector.quality.verdict import DayAudit, SymbolAudit
 
     # What is being done, how far it is, and of how much.
     Progress = Callable[[str, int, int], None]

@@ -1,6 +1,7 @@
-"""What an audit reads of a day database: counts and sums by symbol, ledgers, the exchange's last word.
+"""What an audit reads of a day database: counts and sums by symbol, ledgers, the exchange's totals, premises, clocks.
 
-Owns the statements, each of which reads a table once. Concludes nothing.
+Owns the statements, each of which reads a table once. Concludes nothing. Reads databases of older schemas as far as they
+tell: what they lack is None or empty.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hk_tick_collector.errors import DatabaseError
-from hk_tick_collector.hktime import EPOCH_MS_MAX, EPOCH_MS_MIN, hk_day
-from hk_tick_collector.quality.continuity import CONTIGUOUS_PER_MILLE, PAIRS_MIN
+from hk_tick_collector.hktime import DAY_MS, EPOCH_MS_MAX, EPOCH_MS_MIN, hk_day, parse_time
+from hk_tick_collector.quality.continuity import do_count
 from hk_tick_collector.quality.counted import Sums
-from hk_tick_collector.quality.filling import FETCHED
-from hk_tick_collector.quality.schedule import Session, sessions_of
+from hk_tick_collector.quality.filling import FETCHED, open_groups
+from hk_tick_collector.quality.schedule import Session, after_close_ms, sessions_of, traded_type
 from hk_tick_collector.schema import check_ours
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import apsw
 
 LEDGER_VERSION: Final = 2  # the schema's version from which on there is a ledger
+PREMISES_VERSION: Final = 3  # from which on a snapshot's own time, premises and clocks are kept
 
 
 class Gap(NamedTuple):
@@ -62,20 +64,45 @@ class Ordinals(NamedTuple):
         contiguous: of these, whose ordinals are one apart.
         counts: whether that is enough for ordinals to be evidence.
         missing: ordinals missing between the first and the last tick; 0 where they don't count.
+        first: the ordinal of the first tick; None: there is none.
     """
 
     pairs: int
     contiguous: int
     counts: bool
     missing: int
+    first: int | None = None
 
 
-class LastTotals(NamedTuple):
-    """The exchange's last word on a symbol, and until when (OpenD's clock) it was so."""
+class Words(NamedTuple):
+    """What the exchange told of a symbol, and how well it is known when; times in UTC epoch ms.
+
+    Attributes:
+        volume: of the day so far, in shares.
+        turnover: likewise, in the counter's currency.
+        own_ms: its own update time; None: it has none.
+        received_ms: when it first came, by the host's clock.
+        until_ms: the exchange's time when it was told last, on the word of two clocks; None: no two agreed.
+        confirmed_ms: the same of the time before.
+        market_ms: the newest update time of any symbol by then.
+    """
 
     volume: int
     turnover: float
-    until_ms: int
+    own_ms: int | None
+    received_ms: int
+    until_ms: int | None
+    confirmed_ms: int | None
+    market_ms: int | None
+
+
+class Revised(NamedTuple):
+    """A tick that came with several contents: its type, and what the first and the last of them say."""
+
+    tick_type: int
+    first: Sums
+    last: Sums
+    volume_max: int
 
 
 class Figures(NamedTuple):
@@ -83,56 +110,89 @@ class Figures(NamedTuple):
 
     Attributes:
         symbol: which.
-        by_type: sums by type of tick.
+        by_type: sums by type of tick, each tick as it came first.
+        last_ms_by_type: when the last tick of each type was traded.
         by_session: ticks by session.
         rows: ticks.
+        agreed: by type, how often its totals were exact in calm moments with such ticks since the one before.
+        made_up: of these, with a sequence that OpenD did not give.
+        of_other_days: of these, traded on another day.
+        fractions: of these, whose time has a fraction of a second.
         first_ts_ms: of the first tick; None: there is none.
         last_ts_ms: of the last.
         ordinals: what they say.
-        totals: the last snapshot's.
-        rose_ms: the last two snapshots between which the difference to ours rose; None: it never did.
+        words: the exchange's, told last first.
+        low: how often two snapshots in a row told less than had been stored for long.
         gaps: of it.
-        doubts: how many.
-        revisions: ticks that came with another content.
+        rest: shares that are missing in open gaps by totals still, after what was fetched into them.
+        doubts: how many; those that the exchange's totals decided alone are in `decided`.
+        last_doubt_ms: when the last of them ended, by the host's clock; None: there is none.
+        decided: doubts that nothing but totals has decided.
+        revised: ticks that came with several contents.
         bad: ticks kept aside.
+        recorded: it was to be recorded.
+        without: why OpenD did not give it; None: it did.
+        premises: how often each was seen to hold, and to fail.
     """
 
     symbol: str
     by_type: dict[int, Sums]
+    last_ms_by_type: dict[int, int]
     by_session: dict[str, int]
     rows: int
+    agreed: dict[int, int]
+    made_up: int
+    of_other_days: int
+    fractions: int
     first_ts_ms: int | None
     last_ts_ms: int | None
     ordinals: Ordinals
-    totals: LastTotals | None
-    rose_ms: tuple[int, int] | None
+    words: tuple[Words, ...]
+    low: int
     gaps: tuple[Gap, ...]
+    rest: int
     doubts: int
-    revisions: int
+    last_doubt_ms: int | None
+    decided: int
+    revised: tuple[Revised, ...]
     bad: int
+    recorded: bool
+    without: str | None
+    premises: dict[str, tuple[int, int]]
+
+
+class Clock(NamedTuple):
+    """How a clock was seen: how often, and by how much it was apart at least and at most, in ms."""
+
+    readings: int
+    least_ms: int
+    most_ms: int
 
 
 class DayFigures(NamedTuple):
     """What was read of a day."""
 
     day: str
+    version: int
     trade_date: str | None
     sessions: tuple[Session, ...]
     outages: tuple[Outage, ...]
     symbols: tuple[Figures, ...]
+    clocks: dict[str, Clock]
 
 
 # The volume in two halves: one sum of numbers that make no sense would be refused as an overflow.
 _BY_TYPE = """
-SELECT symbol, tick_type_id, count(*), sum(volume >> 32), sum(volume & 4294967295), sum(turnover),
-  min(ts_ms), max(ts_ms)
+SELECT symbol, tick_type_id, count(*), sum(volume >> 32), sum(volume & 4294967295), sum(turnover), min(ts_ms), max(ts_ms),
+  sum(seq <= 0), sum(ts_ms NOT BETWEEN ?1 AND ?2), sum(ts_ms % 1000 <> 0)
 FROM ticks GROUP BY symbol, tick_type_id"""
 
 # In the order of the primary key, so that nothing is sorted. A pair is two live pushes, one behind the other.
 _ORDINALS = f"""
-SELECT symbol, sum(pair), sum(pair AND step = 1), sum(pair AND NOT plausible), sum(max(step - 1, 0))
+SELECT symbol, sum(pair), sum(pair AND step = 1), sum(pair AND NOT plausible), sum(max(step - 1, 0)),
+  min(seq) & 4294967295
 FROM (
-  SELECT symbol,
+  SELECT symbol, seq,
     is_live AND lag(is_live, 1, 0) OVER w AS pair,
     (seq & 4294967295) - (lag(seq) OVER w & 4294967295) AS step,
     (seq >> 32) BETWEEN {EPOCH_MS_MIN // 1000} AND {EPOCH_MS_MAX // 1000 - 1} AS plausible
@@ -140,16 +200,26 @@ FROM (
   WINDOW w AS (PARTITION BY symbol ORDER BY seq)
 ) GROUP BY symbol"""  # noqa: S608 - numbers
 
-_LAST_TOTALS = """
-SELECT symbol, volume, turnover, until_ms FROM exchange_totals AS t
+# The last word of each symbol, and all that were told after the close.
+_WORDS = """
+SELECT symbol, volume, turnover, own_ms, at_ms, until_ms, confirmed_ms, market_ms FROM (
+  SELECT *, row_number() OVER (PARTITION BY symbol ORDER BY segment DESC, offset DESC, at_ms DESC) AS place
+  FROM exchange_totals
+) WHERE place = 1 OR until_ms >= ?1 ORDER BY symbol, place"""
+_WORDS_2 = """
+SELECT symbol, volume, turnover, NULL, at_ms, until_ms, NULL, NULL FROM exchange_totals AS t
 WHERE at_ms = (SELECT max(at_ms) FROM exchange_totals WHERE symbol = t.symbol)"""
 
-_ROSE = """
-SELECT symbol, from_ms, max(at_ms) FROM (
-  SELECT symbol, at_ms, volume - our_volume AS difference,
-    lag(at_ms) OVER w AS from_ms, lag(volume - our_volume) OVER w AS before
-  FROM exchange_totals WINDOW w AS (PARTITION BY symbol ORDER BY at_ms)
-) WHERE difference > before GROUP BY symbol"""
+_LOW = """
+SELECT symbol, sum(most < 0 AND before < 0) FROM (
+  SELECT symbol, most, lag(most) OVER (PARTITION BY symbol ORDER BY segment, offset, at_ms) AS before FROM exchange_totals
+) GROUP BY symbol"""
+
+_REVISED = """
+SELECT symbol, t.tick_type_id, t.volume, t.turnover, r.volume, r.turnover, max(r.recv_ts_ms), max(r.volume, t.volume)
+FROM tick_revisions AS r JOIN ticks AS t USING (symbol, seq) GROUP BY symbol, seq"""
+
+_DOUBTS = "SELECT symbol, count(*), max(resumed_ms) FROM doubts GROUP BY symbol"
 
 _SYMBOLS = """
 SELECT symbol FROM symbol_stats UNION SELECT symbol FROM recorded UNION SELECT symbol FROM exchange_totals
@@ -185,54 +255,114 @@ def _day_of(con: apsw.Connection, path: Path) -> str:
 
 
 def _read(con: apsw.Connection, day: str) -> DayFigures:
+    version = int(con.pragma("user_version"))
+    has_premises = version >= PREMISES_VERSION
     trade_date = con.execute("SELECT date_type FROM trade_dates WHERE day = ?", (day,)).get
-    sessions = sessions_of(day, trade_date)
-    sums = _sums(con)
+    sums = _sums(con, day)
+    traded_ms = max((one.last_ms for one in sums.values()), default=None)
+    sessions = sessions_of(day, traded_type(day, None if trade_date is None else str(trade_date), traded_ms))
     by_session = _by_session(con, sessions)
     ordinals = {symbol: _ordinals(*row) for symbol, *row in con.execute(_ORDINALS)}
-    totals = {symbol: LastTotals(*row) for symbol, *row in con.execute(_LAST_TOTALS)}
-    rose = {symbol: (begin, end) for symbol, begin, end in con.execute(_ROSE)}
+    words: dict[str, list[Words]] = defaultdict(list)
+    for symbol, *word in con.execute(_WORDS, (after_close_ms(sessions),)) if has_premises else con.execute(_WORDS_2):
+        words[symbol].append(Words(*word))
     gaps: dict[str, list[Gap]] = defaultdict(list)
     for row in con.execute(f"SELECT {', '.join(Gap._fields)} FROM gaps ORDER BY symbol, resumed_ms"):  # noqa: S608
         gaps[row[0]].append(Gap(*row))
-    doubts, revisions, bad = (_counts(con, name) for name in ("doubts", "tick_revisions", "bad_ticks"))
+    doubts = {symbol: (count, last_ms) for symbol, count, last_ms in con.execute(_DOUBTS)}
+    bad = _counts(con, "bad_ticks")
+    revised: dict[str, list[Revised]] = defaultdict(list)
+    for symbol, tick_type, volume, turnover, last_volume, last_turnover, _, most in con.execute(_REVISED):
+        first, last = Sums(volume, turnover), Sums(last_volume, last_turnover)
+        revised[symbol].append(Revised(tick_type, first, last, most))
+    more = _Premises(con) if has_premises else None
     symbols = []
     named: list[tuple[Any, ...]] = con.execute(_SYMBOLS).fetchall()
     for (symbol,) in named:
-        rows, first_ms, last_ms, by_type = sums.get(symbol, (0, None, None, {}))
+        own = sums.get(symbol) or _Sums()
         symbols.append(
             Figures(
-                symbol,
-                by_type,
-                by_session.get(symbol, {}),
-                rows,
-                first_ms,
-                last_ms,
-                ordinals.get(symbol, Ordinals(0, 0, counts=False, missing=0)),
-                totals.get(symbol),
-                rose.get(symbol),
-                tuple(gaps.get(symbol, ())),
-                doubts.get(symbol, 0),
-                revisions.get(symbol, 0),
-                bad.get(symbol, 0),
+                symbol=symbol,
+                by_type=own.by_type,
+                last_ms_by_type=own.last_ms_by_type,
+                by_session=by_session.get(symbol, {}),
+                rows=own.rows,
+                agreed=more.agreed.get(symbol, {}) if more else {},
+                made_up=own.made_up,
+                of_other_days=own.of_other_days,
+                fractions=own.fractions,
+                first_ts_ms=own.first_ms if own.rows else None,
+                last_ts_ms=own.last_ms if own.rows else None,
+                ordinals=ordinals.get(symbol, Ordinals(0, 0, counts=False, missing=0)),
+                words=tuple(words.get(symbol, ())),
+                low=more.low.get(symbol, 0) if more else 0,
+                gaps=tuple(gaps.get(symbol, ())),
+                rest=_rest(con, gaps.get(symbol, [])) if more else 0,
+                doubts=doubts.get(symbol, (0, None))[0],
+                last_doubt_ms=doubts.get(symbol, (0, None))[1],
+                decided=more.decided.get(symbol, 0) if more else 0,
+                revised=tuple(revised.get(symbol, ())),
+                bad=bad.get(symbol, 0),
+                recorded=more is None or symbol in more.recorded,
+                without=more.recorded.get(symbol) if more else None,
+                premises=more.premises.get(symbol, {}) if more else {},
             )
         )
     columns = ", ".join(Outage._fields)
     outages = tuple(Outage(*row) for row in con.execute(f"SELECT {columns} FROM outages ORDER BY resumed_ms"))  # noqa: S608
-    return DayFigures(day, trade_date, sessions, outages, tuple(symbols))
+    clocks = more.clocks if more else {}
+    date_type = None if trade_date is None else str(trade_date)
+    return DayFigures(day, version, date_type, sessions, outages, tuple(symbols), clocks)
 
 
-_Sums = tuple[int, int | None, int | None, dict[int, Sums]]
+class _Premises:
+    """What databases tell since they have premises."""
+
+    def __init__(self, con: apsw.Connection) -> None:
+        self.low: dict[str, int] = {symbol: low or 0 for symbol, low in con.execute(_LOW)}
+        self.decided = _counts(con, "decided")
+        recorded: list[Any] = con.execute("SELECT symbol, without FROM recorded").fetchall()
+        self.recorded: dict[str, str | None] = dict(recorded)
+        self.agreed: dict[str, dict[int, int]] = defaultdict(dict)
+        for symbol, tick_type, agreed in con.execute("SELECT symbol, tick_type_id, agreed FROM symbol_types"):
+            self.agreed[symbol][tick_type] = agreed
+        self.premises: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
+        for symbol, name, held, failed in con.execute("SELECT symbol, name, held, failed FROM premises"):
+            self.premises[symbol][name] = (held, failed)
+        self.clocks = {name: Clock(*row) for name, *row in con.execute("SELECT * FROM clocks")}
 
 
-def _sums(con: apsw.Connection) -> dict[str, _Sums]:
-    """By symbol: rows, first and last time, sums by type."""
-    found: dict[str, _Sums] = {}
-    for symbol, tick_type, rows, high, low, turnover, first_ms, last_ms in con.execute(_BY_TYPE):
-        so_far, least, most, by_type = found.get(symbol, (0, first_ms, last_ms, {}))
-        by_type[tick_type] = Sums((high << 32) + low, turnover)
-        found[symbol] = (so_far + rows, min(least, first_ms), max(most, last_ms), by_type)
-    return found
+def _rest(con: apsw.Connection, gaps: list[Gap]) -> int:
+    """The shares that are still missing in open gaps by totals."""
+    if not any(gap.state == "open" and gap.evidence == "totals" for gap in gaps):
+        return 0
+    return sum(group.rest for group in open_groups(con, gaps[0].symbol))
+
+
+class _Sums:
+    """What the ticks of a symbol come to."""
+
+    def __init__(self) -> None:
+        self.rows = self.made_up = self.of_other_days = self.fractions = 0
+        self.first_ms, self.last_ms = EPOCH_MS_MAX, 0
+        self.by_type: dict[int, Sums] = {}
+        self.last_ms_by_type: dict[int, int] = {}
+
+
+def _sums(con: apsw.Connection, day: str) -> dict[str, _Sums]:
+    begin_ms = parse_time(day + "000000").ms
+    found: dict[str, _Sums] = defaultdict(_Sums)
+    for row in con.execute(_BY_TYPE, (begin_ms, begin_ms + DAY_MS - 1)):
+        symbol, tick_type, rows, high, low, turnover, first_ms, last_ms, made_up, of_other_days, fractions = row
+        own = found[symbol]
+        own.by_type[tick_type] = Sums((high << 32) + low, turnover, rows)
+        own.last_ms_by_type[tick_type] = last_ms
+        own.rows += rows
+        own.made_up += made_up
+        own.of_other_days += of_other_days
+        own.fractions += fractions
+        own.first_ms, own.last_ms = min(own.first_ms, first_ms), max(own.last_ms, last_ms)
+    return dict(found)
 
 
 def _by_session(con: apsw.Connection, sessions: tuple[Session, ...]) -> dict[str, dict[str, int]]:
@@ -248,9 +378,9 @@ def _by_session(con: apsw.Connection, sessions: tuple[Session, ...]) -> dict[str
     return found
 
 
-def _ordinals(pairs: int, contiguous: int, implausible: int, missing: int) -> Ordinals:
-    counts = pairs >= PAIRS_MIN and not implausible and contiguous * 1000 >= pairs * CONTIGUOUS_PER_MILLE
-    return Ordinals(pairs, contiguous, counts, missing if counts else 0)
+def _ordinals(pairs: int, contiguous: int, implausible: int, missing: int, first: int) -> Ordinals:
+    counts = not implausible and do_count(pairs, contiguous)
+    return Ordinals(pairs, contiguous, counts, missing if counts else 0, first)
 
 
 def _counts(con: apsw.Connection, table: str) -> dict[str, int]:

@@ -1,18 +1,20 @@
-"""Gaps that are filled by what came late: when, and by what.
+"""Gaps that are filled by ticks that came into their bounds: when, and by what.
 
-Owns the mark on a gap, which is all that is ever changed of one. Never decides that ticks are missing, never commits.
+Owns the mark on a gap, which is all that is ever changed of one. A gap by ordinals is filled when no ordinal in it is
+missing any more. One by totals is filled when as much has been fetched into it as is missing, and two snapshots in a row
+show besides that no more is. Never decides that ticks are missing, never commits.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hk_tick_collector.batch import News
-from hk_tick_collector.quality.continuity import hole_in
+from hk_tick_collector.quality.continuity import holes_in
 from hk_tick_collector.schema import INT64_MAX, PUSH_TYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     import apsw
 
@@ -20,7 +22,7 @@ MADE_GOOD: Final = 2  # push_data_type of what OpenD made good
 # It did not come as it was traded.
 FETCHED: Final = f"(push_type_id <> 0 OR push_data_type = {MADE_GOOD})"
 
-BETWEEN = "SELECT seq FROM ticks WHERE symbol = ? AND seq BETWEEN ? AND ? ORDER BY seq"
+_BETWEEN = "SELECT seq FROM ticks WHERE symbol = ? AND seq BETWEEN ? AND ? ORDER BY seq"
 _HOW_IT_CAME = (
     "SELECT recv_ts_ms, push_type_id, push_data_type FROM ticks WHERE symbol = ? AND seq > ? AND seq < ? "
     "ORDER BY recv_ts_ms DESC, seq DESC LIMIT 1"
@@ -29,66 +31,80 @@ _OPEN_BY_ORDINALS = (
     "SELECT resumed_ms, cause, before_seq, after_seq FROM gaps WHERE symbol = ? AND state = 'open' "
     "AND evidence = 'ordinals' AND after_seq IS NOT NULL"
 )
-# Where what comes late into a gap ends. By ordinals, where the gap does. By totals, with the first tick behind the last
-# that was there when it was found which has come as it should, or which the exchange need not have counted by then, as
-# it was traded less than a moment before.
-_UNCOUNTED_MS: Final = 4000  # that moment, and the second by which a published time may be too early
-# The snapshot by which a gap was found, within a statement on `gaps`.
-FOUND_BY: Final = (
-    "FROM exchange_totals AS t WHERE t.symbol = gaps.symbol AND t.at_ms <= found_ms ORDER BY t.at_ms DESC LIMIT 1"
+_OPEN_BY_TOTALS = (
+    "SELECT resumed_ms, cause, ifnull(before_seq, 0), ifnull(after_seq, (end_ms / 1000 + 1) << 32), missing_volume, "
+    "found_ms, ifnull(end_ms, found_ms), merged_volume FROM gaps WHERE symbol = ? AND state = 'open' AND evidence = 'totals' "
+    "AND missing_volume NOT NULL ORDER BY 3, 1"
 )
-END: Final = f"""
-CASE WHEN evidence = 'ordinals' THEN ifnull(after_seq, {INT64_MAX})
-WHEN (SELECT our_last_seq {FOUND_BY}) NOT NULL THEN min(ifnull(after_seq, {INT64_MAX}), ifnull(
-  (SELECT seq FROM ticks AS k WHERE k.symbol = gaps.symbol AND k.seq > (SELECT our_last_seq {FOUND_BY})
-   AND (NOT {FETCHED} OR ts_ms > (SELECT until_ms {FOUND_BY}) - {_UNCOUNTED_MS})
-   ORDER BY seq LIMIT 1), {INT64_MAX})) END"""  # noqa: S608 - numbers of ours
-# With those by totals that were filled after the first of the open ones was found: what has come into them is theirs.
-_OPEN = f"""
-SELECT resumed_ms, cause, ifnull(before_seq, 0) AS begin, {END} AS end, missing_volume, evidence, found_ms, state
-FROM gaps WHERE symbol = :symbol AND end NOT NULL AND (state = 'open' OR evidence = 'totals' AND filled_ms >
-  (SELECT min(found_ms) FROM gaps WHERE symbol = :symbol AND state = 'open'))
-ORDER BY begin"""  # noqa: S608 - ours
-_CAME = "SELECT seq, volume FROM ticks WHERE symbol = ? AND seq > ? AND seq < ? AND recv_ts_ms > ?"
+# Fetched, or sent again with more: a revision that came since adds what it has more than the tick that stands.
+_CAME = f"""
+SELECT seq, volume FROM ticks
+WHERE symbol = :symbol AND seq > :begin AND seq < :end AND recv_ts_ms > :found AND {FETCHED}
+UNION ALL
+SELECT -r.seq, max(r.volume) - t.volume FROM tick_revisions AS r JOIN ticks AS t USING (symbol, seq)
+WHERE r.symbol = :symbol AND r.seq > :begin AND r.seq < :end AND r.recv_ts_ms > :found
+GROUP BY r.seq HAVING max(r.volume) > t.volume"""  # noqa: S608 - an expression of ours
 _FILL = (
     "UPDATE gaps SET state = 'filled', filled_ms = ?, filled_by = ? WHERE symbol = ? AND resumed_ms = ? AND cause = ? "
     "RETURNING symbol, cause, session, missing, missing_volume, evidence, filled_by"
 )
+REVISED: Final = "revision"
+
+
+class OpenGap(NamedTuple):
+    """An open gap by totals; its end is not in it."""
+
+    resumed_ms: int
+    cause: str
+    begin: int
+    end: int
+    missing_volume: int
+    found_ms: int
+    end_ms: int
+    merged_volume: int
+
+
+class Group(NamedTuple):
+    """Open gaps by totals that overlap: nobody knows into which of them a tick has come.
+
+    Attributes:
+        gaps: these.
+        missing: in them when they were found, in shares.
+        came: into them since, in shares, or was in another recorder's database.
+    """
+
+    gaps: tuple[OpenGap, ...]
+    missing: int
+    came: int
+
+    @property
+    def rest(self) -> int:
+        """What is missing still, in shares."""
+        return max(0, self.missing - self.came)
+
+
+def open_groups(con: apsw.Connection, symbol: str) -> list[Group]:
+    """The open gaps by totals of a symbol, by whether they overlap."""
+    gaps = [OpenGap(*row) for row in con.execute(_OPEN_BY_TOTALS, (symbol,))]
+    groups: list[Group] = []
+    while gaps:
+        some = [gaps.pop(0)]
+        while gaps and gaps[0].begin + 1 < max(gap.end for gap in some):  # there is a sequence that is in both
+            some.append(gaps.pop(0))
+        came: dict[int, int] = {}
+        rows: Any
+        for gap in some:
+            bounds = {"symbol": symbol, "begin": gap.begin, "end": gap.end, "found": gap.found_ms}
+            rows = con.execute(_CAME, bounds)
+            came.update(rows)
+        merged = sum(gap.merged_volume for gap in some)
+        groups.append(Group(tuple(some), sum(gap.missing_volume for gap in some), sum(came.values()) + merged))
+    return groups
 
 
 def fill(con: apsw.Connection, day: str, symbols: Iterable[str]) -> list[News]:
-    """After ticks of these came late: mark the gaps in whose ordinals, or of whose volume, none is missing any more."""
-    news = []
-    for symbol in symbols:
-        news += fill_by_ordinals(con, day, symbol)
-        news += _fill_by_volume(con, day, symbol)
-    return news
-
-
-def _fill_by_volume(con: apsw.Connection, day: str, symbol: str) -> list[News]:
-    """Mark the gaps into which exactly the volume has come that is missing in them.
-
-    Where gaps overlap nobody knows into which of them a tick has come: then all of them are filled, or none.
-    """
-    news: list[News] = []
-    gaps: list[tuple[Any, ...]] = con.execute(_OPEN, {"symbol": symbol}).fetchall()
-    while gaps:
-        group = [gaps.pop(0)]
-        end = group[0][3]
-        while gaps and gaps[0][2] + 1 < end:  # there is a sequence that is in both
-            group.append(gaps.pop(0))
-            end = max(end, group[-1][3])
-        volumes = [volume for *_, volume, evidence, _, _ in group if evidence == "totals" and volume is not None]
-        if len(volumes) < len(group):
-            continue
-        came: set[tuple[Any, ...]] = set()
-        for _, _, begin, its_end, *_, found_ms, _ in group:
-            came.update(con.execute(_CAME, (symbol, begin, its_end, found_ms)).fetchall())
-        if sum(volume for _, volume in came) == sum(volumes):
-            for resumed_ms, cause in [gap[:2] for gap in group if gap[-1] == "open"]:
-                came_ms, how = how_it_came(con, symbol, group[0][2], end)
-                news.append(mark_filled(con, day, (symbol, resumed_ms, cause), came_ms, how))
-    return news
+    """After ticks of these came late: mark the gaps in whose ordinals none is missing any more."""
+    return [news for symbol in symbols for news in fill_by_ordinals(con, day, symbol)]
 
 
 def fill_by_ordinals(con: apsw.Connection, day: str, symbol: str) -> list[News]:
@@ -96,10 +112,37 @@ def fill_by_ordinals(con: apsw.Connection, day: str, symbol: str) -> list[News]:
     news = []
     gaps: list[tuple[Any, ...]] = con.execute(_OPEN_BY_ORDINALS, (symbol,)).fetchall()
     for resumed_ms, cause, before_seq, after_seq in gaps:
-        between: list[tuple[Any, ...]] = con.execute(BETWEEN, (symbol, before_seq, after_seq)).fetchall()
-        if hole_in([seq for (seq,) in between]) is None:
+        between: list[tuple[Any, ...]] = con.execute(_BETWEEN, (symbol, before_seq, after_seq)).fetchall()
+        if not holes_in([seq for (seq,) in between]):
             came_ms, how = how_it_came(con, symbol, before_seq, after_seq)
             news.append(mark_filled(con, day, (symbol, resumed_ms, cause), came_ms, how))
+    return news
+
+
+def fill_by_totals(
+    con: apsw.Connection, day: str, symbol: str, groups: Sequence[Group], most: int, seen_ms: int
+) -> list[News]:
+    """Mark the gaps into which as much has come as is missing, where no more than the rest of them lacks is missing.
+
+    Args:
+        con: the day's.
+        day: YYYYMMDD.
+        symbol: whose.
+        groups: its open gaps by totals.
+        most: what is missing at most, in shares.
+        seen_ms: by the exchange's time, all that was traded before this is in that.
+    """
+    news = []
+    for group in groups:
+        others = sum(other.rest for other in groups if other is not group)
+        if group.came < group.missing or most > others or any(gap.end_ms >= seen_ms for gap in group.gaps):
+            continue
+        begin, end = group.gaps[0].begin, max(gap.end for gap in group.gaps)
+        came_ms, how = how_it_came(con, symbol, begin, end)
+        for gap in group.gaps:
+            if came_ms is None or came_ms <= gap.found_ms:
+                came_ms, how = gap.found_ms, REVISED
+            news.append(mark_filled(con, day, (symbol, gap.resumed_ms, gap.cause), came_ms, how))
     return news
 
 
@@ -111,7 +154,7 @@ def mark_filled(con: apsw.Connection, day: str, key: tuple[str, int, str], at_ms
 
 def how_it_came(con: apsw.Connection, symbol: str, before_seq: int, after_seq: int) -> tuple[int | None, str | None]:
     """When and by what the last of the ticks between these came."""
-    rows: list[tuple[Any, ...]] = con.execute(_HOW_IT_CAME, (symbol, before_seq, after_seq)).fetchall()
+    rows: list[tuple[Any, ...]] = con.execute(_HOW_IT_CAME, (symbol, before_seq, min(after_seq, INT64_MAX))).fetchall()
     if not rows:
         return None, None
     came_ms, push_type, data_type = rows[0]

@@ -1,8 +1,9 @@
 """What stands in the journal between the ticks, brought to the ledgers of the days that it concerns.
 
-Owns which day a resumption, a window or a snapshot belongs to, and the resumptions of days that have no database yet:
-a day's database is made by its first tick, never by an event, so that a holiday has none. What waits, and what else
-later marks are judged by, stands in `journal/judge.json`, which is put down before the cursor passes it.
+Owns which day a resumption, a window or a snapshot belongs to, the clocks, what is to be recorded, and the resumptions of
+days that have no database yet: a day's database is made by its first tick, never by an event, so that a holiday has none.
+What waits, and what else later marks are judged by, stands in `journal/judge.json`, which is put down before the cursor
+passes it.
 """
 
 from __future__ import annotations
@@ -10,22 +11,26 @@ from __future__ import annotations
 import json
 from collections import Counter
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from math import isfinite
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hk_tick_collector import logs
 from hk_tick_collector.batch import Place
 from hk_tick_collector.errors import BadTickError, RemoteProtocolError
-from hk_tick_collector.hktime import DAY_MS, hk_day, parse_time
+from hk_tick_collector.hktime import DAY_MS, PRE_OPENING_MS, hk_day, parse_time
 from hk_tick_collector.opend.messages import RefusedError, day_totals, trade_dates
+from hk_tick_collector.quality.clocks import Clocks
 from hk_tick_collector.quality.ledger import Ledger
+from hk_tick_collector.quality.past import LastWords
+from hk_tick_collector.quality.reckoning import Word
 from hk_tick_collector.quality.rows import Window
-from hk_tick_collector.resumption import Resumption
+from hk_tick_collector.resumption import Cause, ClockStepped, OpendState, Recording, Resumption, TotalsAsked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-    from hk_tick_collector.batch import Mark, News
+    from hk_tick_collector.batch import Failure, Mark, News
     from hk_tick_collector.db import DayDatabase
     from hk_tick_collector.mapping import Row
     from hk_tick_collector.opend.messages import DayTotals
@@ -38,10 +43,35 @@ log = logs.get_logger()
 FILE = "judge.json"
 WAITING_MAX = 64  # reconnects before the first tick of a day; more than that tell nothing new
 TRADE_DATES_MAX = 64
+ASKED_MAX = 16  # snapshots under way
 LOOK_BACK_DAYS = 12  # the longest time between two trading days, Lunar New Year's, and some
-# Of a symbol that has not traded today, so many snapshots after a resumption are brought to its last day as well: its
+# Of a symbol that has not traded today, this many snapshots after a resumption are brought to its last day as well: its
 # totals there are the last word, and two in a row are needed.
 PAST_SNAPSHOTS = 3
+VOLUME_MAX = 1 << 62  # shares; more than that is no number of shares
+OPEN_STATES = frozenset({1, 2, 3, 5, 19})  # OpenD's states of the Hong Kong market in which there are trades
+
+_TS_MS, _PUSH_DATA_TYPE, _RECV_TS_MS = 2, 9, 10  # places in a row
+_REALTIME = 1  # OpenD's own word for a tick that it had just got
+
+
+class Told(NamedTuple):
+    """Of a security, what a snapshot tells: the day that it is of (None: no day can be read), and its own time."""
+
+    day: str | None
+    own_ms: int | None
+    totals: DayTotals
+
+
+class _Waiting(NamedTuple):
+    """A resumption of a day that has no database yet."""
+
+    day: str
+    event: Resumption
+    place: Place
+    recv_ts_ms: int
+    exchange_ms: int
+    is_open: bool
 
 
 class Judge:
@@ -50,15 +80,32 @@ class Judge:
     def __init__(self, journal: Path) -> None:
         """Take up what was put down in `DATA_ROOT/journal`."""
         self._path = journal / FILE
-        self._waiting: list[tuple[str, Resumption, Place, int]] = []
+        self._words = LastWords(journal.parent)
+        self._waiting: list[_Waiting] = []
         self._resumed_day = ""
-        self._offset_ms = 0  # OpenD's clock less the host's
+        self._clocks = Clocks()
+        self._market: int | None = None  # OpenD's state of the Hong Kong market
+        self._market_ms: int | None = None  # the newest update time of any symbol
+        self._recording, self._recording_ms = Recording((), {}), 0
+        self._asked: dict[int, int] = {}  # when snapshots were asked for, by serial number
         self._trade_dates: dict[str, str] = {}
         self._dated: set[str] = set()  # days that know theirs
+        self._recorded: set[str] = set()  # days that know what was to be recorded
         self._past: Counter[str] = Counter()  # snapshots since the resumption that were brought to a day before
+        self._ledgers: dict[str, tuple[DayDatabase, Ledger]] = {}
         self._is_saved = True
         self.news: list[News] = []  # since somebody took them
+        self.failures: list[Failure] = []  # likewise, of premises
         self._load()
+
+    def heard(self, pushed: Mapping[str, list[Row]]) -> None:
+        """Ticks were pushed: by how much the newest of each symbol is apart from the host's clock."""
+        newest: list[Any] = [rows[-1] for rows in pushed.values()]
+        self._clocks.traded(row[_TS_MS] - row[_RECV_TS_MS] for row in newest if row[_PUSH_DATA_TYPE] == _REALTIME)
+
+    def exchange_ms(self, recv_ts_ms: int) -> int:
+        """The exchange's time when something was received, as far as it is known; else the host's."""
+        return self._clocks.candidates(recv_ts_ms)[-1]
 
     def judge(self, mark: Mark, fetched: Mapping[str, list[Row]], databases: Databases) -> None:
         """Draw the conclusions from a mark.
@@ -68,34 +115,40 @@ class Judge:
             fetched: for a window, its rows; all that stands before it is inserted.
             databases: where to.
         """
-        if mark.resumption is not None:
-            self._resume(mark.resumption, mark.place, mark.recv_ts_ms, databases)
-        elif mark.clock_offset_ms is not None:
-            self._offset_ms = mark.clock_offset_ms
-            self._is_saved = False
+        if mark.event is not None:
+            self._take_event(mark, databases)
         elif mark.totals is not None:
             self._total(mark, _read_totals(mark.totals), databases)
         elif mark.trade_dates is not None:
             self._date(mark.trade_dates)
-            today = hk_day(mark.recv_ts_ms + self._offset_ms)
-            if (database := databases(today)) is not None:
-                self.begin(today, database)
+            self._begin_today(mark.recv_ts_ms, databases)
         else:
             self._window(mark, fetched, databases)
+
+    def ledger(self, day: str, database: DayDatabase) -> Ledger:
+        """The ledger of a day's database, which remembers as long as that is open."""
+        held = self._ledgers.get(day)
+        if held is None or held[0] is not database:
+            held = self._ledgers[day] = (database, Ledger(database, self.news, self.failures))
+        return held[1]
 
     def begin(self, day: str, database: DayDatabase) -> None:
         """A day's database is in a transaction: what waited for it goes in."""
         if day in self._trade_dates and day not in self._dated:
-            Ledger(database.connection, day, self.news).note_trade_date(self._trade_dates[day])
+            self.ledger(day, database).note_trade_date(self._trade_dates[day])
             self._dated.add(day)
-        for its_day, event, place, recv_ts_ms in self._waiting:
-            if its_day == day:
-                _resume(Ledger(database.connection, day, self.news), event, place, recv_ts_ms)
+        for waiting in self._waiting:
+            if waiting.day == day:
+                self._resume_in(day, database, waiting)
+        if self._recording.symbols and day not in self._recorded and day >= self._resumed_day:
+            self._recorded.add(day)
+            since_ms = max(parse_time(day + "000000").ms, self._recording_ms)
+            self.ledger(day, database).note_recording(*self._recording, since_ms)
 
     def committed(self, days: Iterable[str]) -> None:
         """These days' transactions are committed: nothing waits for them any more."""
         gone = set(days)
-        kept = [waiting for waiting in self._waiting if waiting[0] not in gone]
+        kept = [waiting for waiting in self._waiting if waiting.day not in gone]
         if len(kept) < len(self._waiting):
             self._waiting = kept
             self._is_saved = False
@@ -105,9 +158,13 @@ class Judge:
         if self._is_saved:
             return
         told = {
-            "waiting": [(day, event.fields(), place, recv_ms) for day, event, place, recv_ms in self._waiting],
+            "waiting": [w._replace(event=w.event.fields()) for w in self._waiting],  # type: ignore[arg-type]
             "resumed_day": self._resumed_day,
-            "clock_offset_ms": self._offset_ms,
+            "clocks": self._clocks.fields(),
+            "market": self._market,
+            "market_ms": self._market_ms,
+            "recording": [*self._recording, self._recording_ms],
+            "asked": list(self._asked.items()),
             "trade_dates": self._trade_dates,
         }
         temporary = self._path.with_name(FILE + ".tmp")
@@ -118,37 +175,101 @@ class Judge:
     def _load(self) -> None:
         try:
             told: dict[str, Any] = json.loads(self._path.read_text())
-            waiting = [(day, Resumption.of(fields), Place(*place), at) for day, fields, place, at in told["waiting"]]
-            resumed_day, offset_ms = str(told["resumed_day"]), int(told["clock_offset_ms"])
+            waiting = [
+                _Waiting(day, Resumption.of(fields), Place(*place), int(at), int(exchange_ms), bool(is_open))
+                for day, fields, place, at, exchange_ms, is_open in told["waiting"]
+            ]
+            resumed_day, clocks = str(told["resumed_day"]), Clocks.of(told["clocks"])
+            symbols, without, recording_ms = told["recording"]
+            recording = Recording(tuple(map(str, symbols)), {str(k): str(v) for k, v in without.items()})
+            asked = {int(serial_no): int(at_ms) for serial_no, at_ms in told["asked"]}
+            market, market_ms = (None if told[name] is None else int(told[name]) for name in ("market", "market_ms"))
             dates = {str(day): str(date_type) for day, date_type in told["trade_dates"].items()}
         except FileNotFoundError:
             return
-        except (ValueError, KeyError, TypeError, AttributeError) as exc:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as exc:
             log.error("resumptions_unreadable", path=self._path, error=exc)
             return
-        self._waiting, self._resumed_day, self._offset_ms, self._trade_dates = waiting, resumed_day, offset_ms, dates
+        self._waiting, self._resumed_day, self._clocks, self._trade_dates = waiting, resumed_day, clocks, dates
+        self._recording, self._recording_ms = recording, int(recording_ms)
+        self._asked, self._market, self._market_ms = asked, market, market_ms
 
-    def _resume(self, event: Resumption, place: Place, recv_ts_ms: int, databases: Databases) -> None:
-        day = hk_day(recv_ts_ms + event.clock_offset_ms)
-        self._resumed_day, self._offset_ms = day, event.clock_offset_ms
-        self._past.clear()
+    # ---- events
+
+    def _take_event(self, mark: Mark, databases: Databases) -> None:
+        event = mark.event
         self._is_saved = False
-        database = databases(day)
-        if database is not None:
-            _resume(Ledger(database.connection, day, self.news), event, place, recv_ts_ms)
-        elif (waiting := (day, event, place, recv_ts_ms)) not in self._waiting:
-            newer = [other for other in self._waiting if other[0] >= day]  # no tick came: that was a holiday
-            self._waiting = [*newer, waiting][-WAITING_MAX:]
-        # Of that day nothing more will come; what it lacks at its end is known now, if at all.
-        before = None if event.since_ms is None else hk_day(event.since_ms + event.clock_offset_ms)
-        for earlier in _days_before(day):
+        if isinstance(event, Resumption):
+            self._resume(event, mark, databases)
+        elif isinstance(event, OpendState):
+            self._market = event.market
+            self._clocks.told(event.clock_offset_ms)
+            self._note_clock("opend_offset", event.clock_offset_ms, mark.recv_ts_ms, databases)
+        elif isinstance(event, ClockStepped):
+            self._clocks.stepped(event.step_ms)
+            self._note_clock("host_step", event.step_ms, mark.recv_ts_ms, databases)
+        elif isinstance(event, TotalsAsked):
+            self._asked[event.serial_no] = event.asked_ms
+            while len(self._asked) > ASKED_MAX:
+                del self._asked[next(iter(self._asked))]
+        elif isinstance(event, Recording):
+            self._record(event, mark.recv_ts_ms)
+            self._begin_today(mark.recv_ts_ms, databases)
+
+    def _record(self, recording: Recording, at_ms: int) -> None:
+        """From now on these are to be recorded."""
+        self._recording, self._recording_ms = recording, at_ms
+        self._recorded.clear()
+
+    def _begin_today(self, recv_ts_ms: int, databases: Databases) -> None:
+        """What is known now of a day goes into its database, if there is one."""
+        today = hk_day(self.exchange_ms(recv_ts_ms))
+        if (database := databases(today)) is not None:
+            self.begin(today, database)
+
+    def _note_clock(self, name: str, value_ms: int | None, recv_ts_ms: int, databases: Databases) -> None:
+        today = hk_day(self.exchange_ms(recv_ts_ms))
+        if value_ms is not None and (database := databases(today)) is not None:
+            self.ledger(today, database).note_clock(name, value_ms)
+
+    def _resume(self, event: Resumption, mark: Mark, databases: Databases) -> None:
+        if event.cause is not Cause.NOT_SUBSCRIBED or not self._recording.symbols:
+            self._record(Recording(event.symbols, {}), mark.recv_ts_ms)
+        candidates = self._clocks.candidates(mark.recv_ts_ms)
+        if self._clocks.opend_offset_ms is None:
+            candidates = [mark.recv_ts_ms + event.clock_offset_ms]
+        self._past.clear()
+        is_open = self._market in OPEN_STATES
+        # Where clocks disagree by a day, nobody knows which day this is: a doubt too many does less harm than none.
+        days = {hk_day(ms): ms for ms in reversed(candidates)}
+        self._resumed_day = min(days)
+        for day, exchange_ms in days.items():
+            waiting = _Waiting(day, event, mark.place, mark.recv_ts_ms, exchange_ms, is_open)
+            database = databases(day)
+            if database is not None:
+                self._resume_in(day, database, waiting)
+            elif waiting not in self._waiting:
+                newer = [other for other in self._waiting if other.day >= self._resumed_day]  # that was a holiday
+                self._waiting = [*newer, waiting][-WAITING_MAX:]
+        # Of a day before nothing more will come; what it lacks at its end is known now, if at all.
+        waiting = _Waiting(self._resumed_day, event, mark.place, mark.recv_ts_ms, min(candidates), is_open)
+        before = None if event.since_ms is None else hk_day(event.since_ms + waiting.exchange_ms - waiting.recv_ts_ms)
+        for earlier in _days_before(self._resumed_day):
             if before is not None and earlier < before:
                 break
             database = databases(earlier)
             if database is not None:
-                _resume(Ledger(database.connection, earlier, self.news), event, place, recv_ts_ms)
+                self._resume_in(earlier, database, waiting)
             if (self._path.parent.parent / f"{earlier}.db").exists():
                 break  # also if it is sealed: nothing is said of days before that one
+
+    def _resume_in(self, day: str, database: DayDatabase, waiting: _Waiting) -> None:
+        ledger = self.ledger(day, database)
+        if not ledger.is_judged(waiting.place, waiting.recv_ts_ms):
+            ledger.resumed(waiting.event, waiting.recv_ts_ms, waiting.exchange_ms, is_open=waiting.is_open)
+            ledger.note_judged(waiting.place, waiting.recv_ts_ms)
+
+    # ---- windows
 
     def _window(self, mark: Mark, fetched: Mapping[str, list[Row]], databases: Databases) -> None:
         for symbol, rows in fetched.items():
@@ -156,42 +277,62 @@ class Judge:
             if not real:
                 continue
             (first_seq, first_ts_ms), (last_seq, last_ts_ms) = min(real), max(real)
-            window = Window(first_seq, last_seq, first_ts_ms)
             # Of a symbol that has not traded today all is of days before: that too says something of today.
-            its_days = {hk_day(first_ts_ms), hk_day(last_ts_ms), hk_day(mark.recv_ts_ms), self._resumed_day}
+            its_days = {hk_day(first_ts_ms), hk_day(last_ts_ms), self._resumed_day}
+            its_days |= {hk_day(ms) for ms in self._clocks.candidates(mark.recv_ts_ms)}
             for day in sorted(its_days - {""}):
                 database = databases(day)
                 if database is None:
                     continue
-                ledger = Ledger(database.connection, day, self.news)
+                ledger = self.ledger(day, database)
                 if not ledger.is_judged(mark.place, mark.recv_ts_ms):
+                    of_day = {seq for seq, ts_ms in real if hk_day(ts_ms) == day}
+                    window = Window(first_seq, last_seq, first_ts_ms, len(of_day))
                     ledger.windowed(symbol, window, mark.recv_ts_ms)
                     ledger.note_judged(mark.place, mark.recv_ts_ms)
 
-    def _total(self, mark: Mark, totals: list[tuple[str, DayTotals]], databases: Databases) -> None:
-        opend_ms = mark.recv_ts_ms + self._offset_ms
-        for day, its_totals in sorted(self._by_day(totals, opend_ms).items()):
+    # ---- totals
+
+    def _total(self, mark: Mark, told: list[Told], databases: Databases) -> None:
+        asked_ms = self._asked.pop(mark.serial_no, None)
+        agreed_ms = self._clocks.exchange_ms(mark.recv_ts_ms)
+        own_times = [one.own_ms for one in told if one.own_ms is not None]
+        limit_ms = max(self._clocks.candidates(mark.recv_ts_ms)) + DAY_MS
+        newest_ms = max((ms for ms in own_times if ms <= limit_ms), default=None)
+        if newest_ms is not None and newest_ms > (self._market_ms or 0):
+            self._market_ms = newest_ms
+        self._is_saved = False
+        for day, its_totals in sorted(self._by_day(told, mark.recv_ts_ms).items()):
             database = databases(day)
             if database is None:
                 continue
-            ledger = Ledger(database.connection, day, self.news)
+            ledger = self.ledger(day, database)
             if ledger.is_judged(mark.place, mark.recv_ts_ms):
                 continue
-            for symbol_totals in its_totals:
-                ledger.totalled(symbol_totals, mark.recv_ts_ms, opend_ms)
+            ledger.totalled(its_totals, Word(mark.place, mark.recv_ts_ms, asked_ms, agreed_ms, self._market_ms))
             ledger.note_judged(mark.place, mark.recv_ts_ms)
 
-    def _by_day(self, totals: list[tuple[str, DayTotals]], opend_ms: int) -> dict[str, list[DayTotals]]:
-        """Totals by the day that they are of. Those of a day before say that nothing was traded today, too."""
-        today, oldest = hk_day(opend_ms), hk_day(opend_ms - LOOK_BACK_DAYS * DAY_MS)
-        days: dict[str, list[DayTotals]] = {}
-        for day, symbol_totals in totals:
-            if day < today:
-                days.setdefault(today, []).append(symbol_totals._replace(volume=0, turnover=0.0))
-                self._past[symbol_totals.symbol] += 1
-                if day < oldest or self._past[symbol_totals.symbol] > PAST_SNAPSHOTS:
+    def _by_day(self, told: list[Told], recv_ts_ms: int) -> dict[str, list[tuple[DayTotals, int | None]]]:
+        """Totals by the day that they are of. Those that are a day's last word say that nothing was traded since."""
+        # Where clocks disagree about the day, "nothing today" is said of none.
+        candidates = {hk_day(ms) for ms in self._clocks.candidates(recv_ts_ms)}
+        today = min(candidates)
+        opens_ms = parse_time(today + "000000").ms + PRE_OPENING_MS
+        oldest = (date.fromisoformat(today) - timedelta(days=LOOK_BACK_DAYS)).strftime("%Y%m%d")
+        days: dict[str, list[tuple[DayTotals, int | None]]] = {}
+        for day, own_ms, totals in told:
+            if day is not None and day not in candidates and day > max(candidates):
+                continue  # of a day that no clock knows yet
+            if day is None or day < today:
+                is_last = day is not None and self._words.is_last(day, totals, recv_ts_ms, opens_ms)
+                if len(candidates) == 1 and (is_last or (day is None and not totals.volume)):
+                    days.setdefault(today, []).append((totals._replace(volume=0, turnover=0.0), None))
+                if day is None or day < oldest:
                     continue
-            days.setdefault(day, []).append(symbol_totals)
+                self._past[totals.symbol] += 1
+                if self._past[totals.symbol] > PAST_SNAPSHOTS:
+                    continue
+            days.setdefault(day, []).append((totals, own_ms))
         return days
 
     def _date(self, body: bytes) -> None:
@@ -204,7 +345,9 @@ class Judge:
             return
         day, last = (date.fromisoformat(text) for text in (min(told), max(told)))
         dates = dict(self._trade_dates)
-        while day <= last:
+        for _ in range(TRADE_DATES_MAX):
+            if day > last:
+                break
             name = day.strftime("%Y%m%d")
             dates[name] = told.get(name, "none")
             day += timedelta(days=1)
@@ -215,28 +358,25 @@ class Judge:
             self._is_saved = False
 
 
-def _resume(ledger: Ledger, event: Resumption, place: Place, recv_ts_ms: int) -> None:
-    if not ledger.is_judged(place, recv_ts_ms):
-        ledger.resumed(event, recv_ts_ms)
-        ledger.note_judged(place, recv_ts_ms)
-
-
 def _days_before(day: str) -> list[str]:
     """The days before this one, the newest first, as far back as there can be a trading day."""
     last = date.fromisoformat(day)
     return [(last - timedelta(days=n)).strftime("%Y%m%d") for n in range(1, LOOK_BACK_DAYS + 1)]
 
 
-def _read_totals(body: bytes) -> list[tuple[str, DayTotals]]:
+def _read_totals(body: bytes) -> list[Told]:
     """A snapshot's totals, each with the day that it is of: before the opening that may be the day before."""
     try:
         found = day_totals(body)
-    except (RefusedError, RemoteProtocolError):  # told by the session
+    except (RefusedError, RemoteProtocolError, BadTickError):  # told by the session
         return []
-    totals = []
-    for symbol_totals in found:
+    told = []
+    for totals in found:
+        if not isfinite(totals.turnover) or not 0 <= totals.volume < VOLUME_MAX:
+            continue  # no numbers of shares and money
         try:
-            totals.append((hk_day(parse_time(symbol_totals.time).ms), symbol_totals))
-        except BadTickError:
-            continue  # a security that was never traded has no time; it has no totals either
-    return totals
+            own_ms = parse_time(totals.time).ms
+            told.append(Told(hk_day(own_ms), own_ms, totals))
+        except (BadTickError, OverflowError, ValueError):
+            told.append(Told(None, None, totals))  # a security that was never traded has no time
+    return told

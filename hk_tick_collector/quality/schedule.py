@@ -35,6 +35,8 @@ _SESSIONS: Final = {
 # The last print comes some seconds after the auction's end, and OpenD is asked once a minute whether it still has the
 # exchange: what it says of the day later than this is the last word.
 AFTER_CLOSE_MS: Final = 2 * MINUTE_MS
+# The auction ends at a random moment within its last two minutes.
+CLOSING_SPAN_MS: Final = 2 * MINUTE_MS
 
 
 class Session(NamedTuple):
@@ -59,6 +61,25 @@ def sessions_of(day: str, date_type: str | None) -> tuple[Session, ...]:
     )
 
 
-def is_after_close(ms: int, sessions: tuple[Session, ...]) -> bool:
-    """Whether nothing more can come of these sessions at that moment, by OpenD's clock."""
-    return ms >= sessions[-1].end_ms + AFTER_CLOSE_MS
+def after_close_ms(sessions: tuple[Session, ...]) -> int:
+    """From when on nothing more can come of these sessions, by the exchange's time."""
+    return sessions[-1].end_ms + AFTER_CLOSE_MS
+
+
+def closing_print_ms(sessions: tuple[Session, ...]) -> int:
+    """The earliest moment of the closing auction's prints: what the market shows later is of after the close."""
+    return sessions[-1].end_ms - CLOSING_SPAN_MS
+
+
+def traded_type(day: str, date_type: str | None, last_ms: int | None) -> str | None:
+    """Which sessions a day really had: a half day on which there are trades in the afternoon was none.
+
+    Args:
+        day: YYYYMMDD.
+        date_type: as OpenD's calendar says.
+        last_ms: of the last trade; None: there is none.
+    """
+    afternoon_ms = parse_time(day + "000000").ms + AFTERNOON_MS
+    if date_type == "morning" and last_ms is not None and last_ms >= afternoon_ms:
+        return "whole"
+    return date_type

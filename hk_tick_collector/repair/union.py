@@ -24,7 +24,7 @@ from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.look import at_rest, immutable_uri
 from hk_tick_collector.quality.filling import fill_by_ordinals
 from hk_tick_collector.repair.compare import CONTENT, Common, common, differs, symbols_of
-from hk_tick_collector.repair.filled import fill_by_last_word, fill_from_other
+from hk_tick_collector.repair.filled import count_from_other
 from hk_tick_collector.repair.stats import refresh_stats
 
 if TYPE_CHECKING:
@@ -83,13 +83,20 @@ OTHERS = (
     Table("gaps", "s.state = 'filled'"),
     Table("doubts", "ifnull(s.before_seq, 0)"),
     Table("exchange_totals", "-s.our_rows"),
-    Table("recorded", "s.since_ms"),
+    Table("symbol_types", "-s.agreed"),
+    Table("decided", "s.decided_ms"),
+    Table("premises", "-s.failed"),
+    Table("clocks", "-s.readings"),
+    Table("recorded", "s.without IS NOT NULL"),
     Table("outages", "-s.symbols"),
-    Table("trade_dates", "s.date_type"),
+    # The later close counts: what came until then has to be proven.
+    Table("trade_dates", "CASE s.date_type WHEN 'none' THEN 2 WHEN 'morning' THEN 1 ELSE 0 END", ("date_type",)),
 )
 COUNTED_ANEW = ("symbol_stats",)
-# A place in one recorder's journal, which is not merged: in another's it would pass over what nobody has judged.
-LEFT_OUT = ("judged",)
+# Of one recorder's journal, which is not merged: in another's they would pass over what nobody has judged.
+LEFT_OUT = ("judged", "ordinals")
+# What a column stands for that a database of an older schema lacks.
+ABSENT = {"segment": "0", "offset": "0", "merged_volume": "0"}
 
 
 class TableCounts(NamedTuple):
@@ -179,7 +186,7 @@ def _unite(uris: Mapping[str, str], made: Path, progress: Progress) -> Union:
         work = _Work(con, made.name, progress)
         done = Union(work.ticks(), work.count("main.ticks"), work.others(), work.disagreements())
         refresh_stats(con, done.symbols)
-        _fill_gaps(con, done.symbols, work.sides_with("gaps"))
+        _fill_gaps(con, done.symbols, work)
         con.execute("COMMIT")
         _check(con, done, made, progress)
     finally:
@@ -187,18 +194,17 @@ def _unite(uris: Mapping[str, str], made: Path, progress: Progress) -> Union:
     return done
 
 
-def _fill_gaps(con: apsw.Connection, symbols: Iterable[str], sides: list[str]) -> None:
-    """Mark the one's gaps that the other's ticks fill."""
+def _fill_gaps(con: apsw.Connection, symbols: Iterable[str], work: _Work) -> None:
+    """Mark the one's gaps that the other's ticks fill, and count towards the others what it has of them."""
     last_ms = con.execute("SELECT max(last_ts_ms) FROM main.symbol_stats").get
     if last_ms is None:
         return
     day = hk_day(int(last_ms))
     for symbol in symbols:
         fill_by_ordinals(con, day, symbol)
-    if len(sides) == len(SIDES):
+    if len(work.sides_with("gaps")) == len(SIDES):
         for side, other in (SIDES, SIDES[::-1]):
-            fill_from_other(con, side, other)
-    fill_by_last_word(con, day, symbols)
+            count_from_other(con, side, other, has_end=work.has_column(side, "gaps", "end_ms"))
 
 
 def _check(con: apsw.Connection, done: Union, made: Path, progress: Progress) -> None:
@@ -323,13 +329,24 @@ class _Work:
         columns, key = self._columns(table.name), self._key(table.name)
         unless = f" AND NOT {table.unless}" if table.unless else ""
         selects = " UNION ALL ".join(
-            f"SELECT {columns}, {table.rank} AS rank FROM {source} AS s WHERE {where}{unless}"  # noqa: S608
+            f"SELECT {columns}, {table.rank} AS rank FROM ({self._as_now(source, columns)}) AS s WHERE {where}{unless}"  # noqa: S608
             for source in sources
         )
         return (
             f"INSERT INTO main.{table.name} ({columns}) SELECT {columns} FROM "  # noqa: S608
             f"({selects} ORDER BY {', '.join(key)}, rank, {columns}) WHERE true ON CONFLICT DO NOTHING"
         )
+
+    def _as_now(self, source: str, columns: str) -> str:
+        """A table with today's columns; those that an older schema lacks are given a value."""
+        schema, _, table = source.partition(".")
+        there = {row[1] for row in self._con.execute(f"PRAGMA {schema}.table_info({table})")}
+        named = (name if name in there else f"{ABSENT.get(name, 'NULL')} AS {name}" for name in columns.split(", "))
+        return f"SELECT {', '.join(named)} FROM {source}"  # noqa: S608 - names of ours
+
+    def has_column(self, side: str, table: str, column: str) -> bool:
+        """Whether a table of a side has a column."""
+        return any(row[1] == column for row in self._con.execute(f"PRAGMA {side}.table_info({table})"))
 
     def sides_with(self, table: str) -> list[str]:
         """The sides that have a table."""

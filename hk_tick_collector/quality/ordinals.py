@@ -1,0 +1,141 @@
+"""Ordinals of a symbol's day: whether they count every tick, measured as ticks come, and where one is missing.
+
+Owns the table `ordinals`. What is behind by more than a moment has come, so only ticks up to a given sequence are looked
+at, and each once: the cost of a look is that of what has come since the last one.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from hk_tick_collector.mapping import seq_time_ms
+from hk_tick_collector.quality.book import Loss
+from hk_tick_collector.quality.continuity import as_one, begins_the_day, do_count, holes_in, ordinal_of
+from hk_tick_collector.quality.filling import FETCHED
+from hk_tick_collector.quality.rows import Doubt
+from hk_tick_collector.resumption import Cause
+
+if TYPE_CHECKING:
+    import apsw
+
+    from hk_tick_collector.quality.book import Book
+    from hk_tick_collector.quality.continuity import Hole
+
+ROWS_MAX: Final = 20_000  # looked at one by one, in one go
+
+_READ = "SELECT measured_seq, pairs, contiguous, searched_seq FROM ordinals WHERE symbol = ?"
+_SAVE = (
+    "INSERT INTO ordinals VALUES (?,?,?,?,?) ON CONFLICT (symbol) DO UPDATE SET measured_seq = excluded.measured_seq, "
+    "pairs = excluded.pairs, contiguous = excluded.contiguous, searched_seq = excluded.searched_seq"
+)
+_COUNT = f"SELECT count(*), total({FETCHED}), max(seq) FROM ticks WHERE symbol = ? AND seq > ? AND seq <= ?"  # noqa: S608
+_SOME = (
+    f"SELECT seq, NOT {FETCHED} FROM ticks WHERE symbol = ? AND seq >= ? AND seq <= ? "  # noqa: S608 - ours
+    "ORDER BY seq LIMIT ?"
+)
+_SEQUENCES = "SELECT seq FROM ticks WHERE symbol = ? AND seq >= ? AND seq <= ? ORDER BY seq"
+# Within these a hole is told already. One within a gap that is filled is another loss.
+_KNOWN = (
+    "SELECT ifnull(before_seq, 0), ifnull(after_seq, (end_ms / 1000 + 1) << 32) FROM gaps "
+    "WHERE symbol = ? AND state = 'open'"
+)
+# The day's first tick, unless it came within an outage: what went missing in that one may be before it.
+_FIRST = """
+SELECT seq FROM (SELECT seq, recv_ts_ms FROM ticks WHERE symbol = ? AND seq > 0 ORDER BY seq LIMIT 1)
+WHERE NOT EXISTS (SELECT 1 FROM outages WHERE since_ms < recv_ts_ms AND resumed_ms >= recv_ts_ms)"""
+
+
+class Measured(NamedTuple):
+    """What was measured of a symbol: up to which sequence, how many pairs, and up to where holes were looked for."""
+
+    measured_seq: int = 0
+    pairs: int = 0
+    contiguous: int = 0
+    searched_seq: int | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Whether ordinals count every tick."""
+        return do_count(self.pairs, self.contiguous)
+
+
+def measure(con: apsw.Connection, symbol: str, until_seq: int) -> Measured:
+    """Go on measuring, up to that sequence; what comes later from before it is not looked at."""
+    row: Any = con.execute(_READ, (symbol,)).fetchone()
+    so_far = Measured(*row) if row is not None else Measured()
+    begin = so_far.measured_seq
+    if until_seq <= begin:
+        return so_far
+    counts: Any = con.execute(_COUNT, (symbol, begin, until_seq)).fetchall()[0]
+    count, fetched, last = counts
+    if not count:
+        return so_far
+    steps = ordinal_of(last) - ordinal_of(begin)
+    if begin and not fetched and steps == count and seq_time_ms(last) is not None:
+        pairs = contiguous = count
+    else:
+        rows: list[Any] = con.execute(_SOME, (symbol, max(1, begin), until_seq, ROWS_MAX)).fetchall()
+        live = [(a, b) for (a, is_live), (b, is_also) in pairwise(rows) if is_live and is_also]
+        pairs = len(live)
+        contiguous = sum(ordinal_of(b) == ordinal_of(a) + 1 and seq_time_ms(b) is not None for a, b in live)
+        last = rows[-1][0]
+    found = Measured(last, so_far.pairs + pairs, so_far.contiguous + contiguous, so_far.searched_seq)
+    con.execute(_SAVE, (symbol, *found))
+    return found
+
+
+def new_holes(con: apsw.Connection, symbol: str, measured: Measured, until_seq: int) -> list[Hole]:
+    """The holes that nobody has looked for yet, up to that sequence; none where ordinals do not count."""
+    begin = measured.searched_seq or 0
+    if not measured.counts or until_seq <= begin:
+        return []
+    counts: Any = con.execute(_COUNT, (symbol, begin, until_seq)).fetchall()[0]
+    count, _, last = counts
+    if not count:
+        return []
+    con.execute(_SAVE, (symbol, *measured[:3], last))
+    if begin and ordinal_of(last) - ordinal_of(begin) == count:
+        return []
+    sequences = [seq for (seq,) in con.execute(_SEQUENCES, (symbol, max(1, begin), last))]
+    known: list[Any] = con.execute(_KNOWN, (symbol,)).fetchall()
+    return holes_in(sequences, known)
+
+
+def search(book: Book, symbol: str, until_seq: int, before_ms: int, at_ms: int) -> None:
+    """Where ordinals count: gaps from the holes among what was stored, and the doubts that they decide.
+
+    Args:
+        book: the day's.
+        symbol: whose.
+        until_seq: holes after this one may be filled by what is under way.
+        before_ms: outages that were over by then are decided.
+        at_ms: now, by the host's clock.
+    """
+    measured = measure(book.con, symbol, until_seq)
+    if not measured.counts:
+        return
+    holes = new_holes(book.con, symbol, measured, until_seq)
+    for doubt in book.doubts(symbol):
+        begin = doubt.before_seq
+        if doubt.resumed_ms > before_ms or (begin is not None and until_seq <= begin):
+            continue
+        if begin is None:
+            first = book.all(_FIRST, (symbol,))
+            if not first or not begins_the_day(first[0][0]):
+                continue
+        its = [hole for hole in holes if begin is not None and hole.after_seq > begin]
+        if its:
+            _tell(book, doubt, its, at_ms)
+            holes = [hole for hole in holes if hole not in its]
+        book.drop(doubt)
+    if holes:
+        _tell(book, Doubt(symbol, at_ms, str(Cause.UNKNOWN), None, "", None, None), holes, at_ms)
+
+
+def _tell(book: Book, doubt: Doubt, holes: list[Hole], at_ms: int) -> None:
+    hole = as_one(holes)
+    assert hole is not None
+    begun = doubt._replace(before_seq=hole.before_seq, before_ts_ms=book.ts_ms(doubt.symbol, hole.before_seq))
+    end_ms = book.ts_ms(doubt.symbol, hole.after_seq)
+    book.gap(begun, Loss(hole.after_seq, end_ms, hole.missing, None, at_ms))

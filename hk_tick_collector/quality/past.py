@@ -1,0 +1,84 @@
+"""What other days tell: the exchange's last word on them, and which types of ticks it counted.
+
+A snapshot that is dated a day before today says that nothing was traded today, but only if it is that day's last word: with
+other totals it may count a trade of today under an old date. Reads day databases and certificates, and changes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import apsw
+
+from hk_tick_collector.errors import DatabaseError
+from hk_tick_collector.look import look
+from hk_tick_collector.quality import certificate as certificates
+from hk_tick_collector.quality.counted import Votes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hk_tick_collector.opend.messages import DayTotals
+
+CATALOG = "catalog.db"
+DAYS_MAX = 12
+
+READ_AGAIN_MS = 600_000
+
+_LAST = "SELECT symbol, max(volume) FROM exchange_totals WHERE ifnull(exchange_ms, until_ms) < ? GROUP BY symbol"
+
+
+class _Day(NamedTuple):
+    read_ms: int
+    volumes: dict[str, int]
+
+
+class LastWords:
+    """What is known of past days: by day and symbol, the volume that the exchange told last."""
+
+    def __init__(self, data_root: Path) -> None:
+        self._root = data_root
+        self._days: dict[str, _Day] = {}
+
+    def is_last(self, day: str, totals: DayTotals, recv_ts_ms: int, opens_ms: int) -> bool:
+        """Whether totals of a past day are its last word.
+
+        Args:
+            day: which.
+            totals: of one symbol, as just told.
+            recv_ts_ms: when that was.
+            opens_ms: what was told of that day before this, by the exchange's time, counts nothing of today.
+        """
+        known = self._days.get(day)
+        is_old = known is not None and abs(recv_ts_ms - known.read_ms) >= READ_AGAIN_MS
+        if known is None or (is_old and totals.symbol not in known.volumes):  # it may have been told since
+            while len(self._days) >= DAYS_MAX:
+                del self._days[next(iter(self._days))]
+            known = self._days[day] = _Day(recv_ts_ms, self._read(day, opens_ms))
+        return known.volumes.get(totals.symbol) == totals.volume
+
+    def _read(self, day: str, opens_ms: int) -> dict[str, int]:
+        path = self._root / f"{day}.db"
+        try:
+            if path.exists():
+                rows: list[tuple[Any, ...]] = look(path, lambda con: con.execute(_LAST, (opens_ms,)).fetchall())
+                return dict(rows)
+            told = certificates.read(self._root / f"{day}.certificate.json")
+            return {one["symbol"]: one["exchange_volume"] for one in told["symbols"]}
+        except (apsw.Error, DatabaseError, OSError, KeyError, TypeError, UnicodeError):
+            return {}
+
+
+_TYPES = "SELECT tick_type_id, sum(counted), sum(not_counted) FROM types WHERE day <> ? GROUP BY tick_type_id"
+
+
+def type_history(data_root: Path, day: str) -> dict[int, Votes]:
+    """What symbols of other days have shown of each type of tick, by the catalogue of sealed days; empty: none is there."""
+    path = data_root / CATALOG
+    if not path.exists():
+        return {}
+    try:
+        rows: list[tuple[Any, ...]] = look(path, lambda con: con.execute(_TYPES, (day,)).fetchall())
+    except (apsw.Error, OSError):  # another version's, or nobody may read it: it is only less evidence
+        return {}
+    return {tick_type: Votes(counted, not_counted) for tick_type, counted, not_counted in rows}

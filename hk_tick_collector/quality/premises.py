@@ -1,0 +1,52 @@
+"""What conclusions rest on and nobody has promised: how often each was seen to hold, and to fail, by symbol and day.
+
+Owns the table `premises`. A premise that has failed for a symbol is not relied on for that symbol any more; its users ask
+`has_failed`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import apsw
+
+SEEN_MAX = 300
+
+_HELD = (
+    "INSERT INTO premises VALUES (?, ?, ?, 0, NULL, NULL) "
+    "ON CONFLICT (symbol, name) DO UPDATE SET held = held + excluded.held"
+)
+_FAILED = (
+    "INSERT INTO premises VALUES (?, ?, 0, 1, ?, ?) ON CONFLICT (symbol, name) DO UPDATE SET failed = failed + 1, "
+    "failed_ms = ifnull(failed_ms, excluded.failed_ms), seen = ifnull(seen, excluded.seen)"
+)
+_HAS_FAILED = "SELECT failed FROM premises WHERE symbol = ? AND name = ?"
+
+
+class Premise(StrEnum):
+    """What is taken for true until it is seen to be false."""
+
+    SAME_SEQUENCE = "same_sequence"  # a fetched tick has the sequence under which it was pushed
+    WHOLE_WINDOW = "whole_window"  # a reply of GetTicker lacks no tick between its first and its last
+    FRESH_SNAPSHOT = "fresh_snapshot"  # a snapshot counts all that was traded 15 s before its own time
+    MADE_GOOD_JOINS = "made_good_joins"  # what OpenD makes good begins right after what it had before
+    WHOLE_SECONDS = "whole_seconds"  # a trade's time has no fraction of a second
+
+
+def note_held(con: apsw.Connection, symbol: str, premise: Premise, times: int = 1) -> None:
+    """It was seen to hold."""
+    con.execute(_HELD, (symbol, premise, times))
+
+
+def note_failed(con: apsw.Connection, symbol: str, premise: Premise, at_ms: int, seen: str) -> bool:
+    """It was seen to fail. Returns whether that was the first time."""
+    is_first = not has_failed(con, symbol, premise)
+    con.execute(_FAILED, (symbol, premise, at_ms, seen[:SEEN_MAX]))
+    return is_first
+
+
+def has_failed(con: apsw.Connection, symbol: str, premise: Premise) -> bool:
+    """Whether it was seen to fail for this symbol, on this day."""
+    return bool(con.execute(_HAS_FAILED, (symbol, premise)).get)

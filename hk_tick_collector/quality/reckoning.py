@@ -1,0 +1,252 @@
+"""What the exchange's totals show, as they come: what is missing at least and at most, and so gaps, fillings, decided doubts.
+
+Owns the table `exchange_totals`. How a snapshot is read stands in `totals`. What it remembers between two snapshots is
+nothing that the rows would not tell again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from hk_tick_collector.quality.book import Loss
+from hk_tick_collector.quality.counting import Counting, tolerance
+from hk_tick_collector.quality.filling import fill_by_ordinals, fill_by_totals, open_groups
+from hk_tick_collector.quality.ordinals import search
+from hk_tick_collector.quality.premises import Premise
+from hk_tick_collector.quality.rows import Doubt, TotalsRow
+from hk_tick_collector.quality.totals import (
+    LATE_MS,
+    SECOND_MS,
+    counts_from_ms,
+    counts_until_ms,
+    holding_of,
+    key_at,
+    last_word,
+    least_missing,
+    most_missing,
+    tail,
+    ticks_between,
+)
+from hk_tick_collector.resumption import Cause, gravest
+from hk_tick_collector.schema import INT64_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hk_tick_collector.batch import Place
+    from hk_tick_collector.opend.messages import DayTotals
+    from hk_tick_collector.quality.book import Book
+    from hk_tick_collector.quality.filling import Group
+    from hk_tick_collector.quality.totals import Holding
+
+PENDING_MAX: Final = 30  # snapshots of a symbol whose lower bound is still to be taken
+
+_STATS = "SELECT volume_sum, turnover_sum, rows, last_seq FROM symbol_stats WHERE symbol = ?"
+_REVISED_SYMBOLS = "SELECT DISTINCT symbol FROM tick_revisions"
+_LAST_BEFORE = "SELECT max(seq) FROM ticks WHERE symbol = ? AND seq > 0 AND seq < ?"
+_TOLD_BY_ORDINALS = (
+    "SELECT 1 FROM gaps WHERE symbol = ? AND state = 'open' AND evidence = 'ordinals' AND after_seq > ? LIMIT 1"
+)
+_COLUMNS = ", ".join(TotalsRow._fields)
+_INSERT = (
+    f"INSERT INTO exchange_totals ({_COLUMNS}) VALUES ({','.join('?' * len(TotalsRow._fields))}) ON CONFLICT DO NOTHING"  # noqa: S608
+)
+_STILL = (
+    "UPDATE exchange_totals SET until_ms = ?, confirmed_ms = ?, market_ms = ?, most = ? "
+    "WHERE symbol = ? AND at_ms = ? AND segment = ? AND offset = ?"
+)
+_LEAST = "UPDATE exchange_totals SET least = ?, exact = ? WHERE symbol = ? AND at_ms = ? AND segment = ? AND offset = ?"
+_NEWEST = (
+    f"SELECT {_COLUMNS} FROM exchange_totals WHERE symbol = ? "  # noqa: S608 - our own names
+    "ORDER BY segment DESC, offset DESC LIMIT ?"
+)
+_GREATEST = "SELECT ifnull(max(volume), 0) FROM exchange_totals WHERE symbol = ?"
+# The last snapshot before a loss by which no more was missing than was told then.
+_SETTLED = (
+    f"SELECT {_COLUMNS} FROM exchange_totals WHERE symbol = ? AND most BETWEEN 0 AND ? "  # noqa: S608
+    "AND (segment, offset) < (?, ?) ORDER BY segment DESC, offset DESC LIMIT 1"
+)
+
+
+class Word(NamedTuple):
+    """Where and when a snapshot of many symbols came.
+
+    Attributes:
+        place: in the journal.
+        at_ms: by the host's clock.
+        asked_ms: when it was asked for, by the same; None: not known.
+        exchange_ms: the exchange's time, where two clocks agree on it; else None.
+        market_ms: the newest update time of any symbol by then; None: none had one.
+    """
+
+    place: Place
+    at_ms: int
+    asked_ms: int | None
+    exchange_ms: int | None
+    market_ms: int | None
+
+
+class _Watched:
+    """What is remembered of a symbol between two snapshots: nothing that its rows would not tell again."""
+
+    def __init__(self, newest: list[TotalsRow], volume_max: int) -> None:
+        self.last = newest[0] if newest else None
+        self.pending = [row for row in reversed(newest) if row.least is None]
+        self.volume_max = volume_max
+
+
+class Reckoning:
+    """What the totals of one day show, for as long as its database is open."""
+
+    def __init__(self, book: Book, types: Mapping[str, set[int]]) -> None:
+        """Write into a day's book; `types`: by symbol, the types of ticks that it has had by now."""
+        self._book = book
+        self._con = book.con
+        self._watched: dict[str, _Watched] = {}
+        self._counting = Counting(book.con, types)
+
+    def last(self, symbol: str) -> TotalsRow | None:
+        """The last snapshot of a symbol."""
+        return self._watch(symbol).last
+
+    def totalled(self, snapshot: list[tuple[DayTotals, int | None]], word: Word) -> None:
+        """A snapshot of many symbols, each with its own update time: what it proves, and what it shows to be missing."""
+        revised = {symbol for (symbol,) in self._book.all(_REVISED_SYMBOLS)}
+        for totals, own_ms in snapshot:
+            self._total(totals, own_ms, word, is_revised=totals.symbol in revised)
+
+    def _watch(self, symbol: str) -> _Watched:
+        watched = self._watched.get(symbol)
+        if watched is None:
+            newest = [TotalsRow(*row) for row in self._book.all(_NEWEST, (symbol, PENDING_MAX))]
+            watched = self._watched[symbol] = _Watched(newest, self._book.all(_GREATEST, (symbol,))[0][0])
+        return watched
+
+    def _total(self, totals: DayTotals, own_ms: int | None, word: Word, *, is_revised: bool) -> None:
+        con, symbol = self._con, totals.symbol
+        ours = self._book.all(_STATS, (symbol,))
+        our_volume, our_turnover, our_rows, our_last_seq = ours[0] if ours else (0, 0.0, 0, None)
+        now = TotalsRow(
+            symbol, word.at_ms, word.place.segment, word.place.offset, totals.volume, totals.turnover, own_ms,
+            word.asked_ms, word.exchange_ms, our_volume, round(our_turnover, 3), our_rows, our_last_seq,
+            until_ms=word.exchange_ms, market_ms=word.market_ms,
+        )  # fmt: skip
+        watched = self._watch(symbol)
+        last, aged = watched.last, self._aged(watched, now)
+        holding = holding_of(con, symbol, our_volume, our_rows, is_revised=is_revised)
+        groups = open_groups(con, symbol)
+        now = now._replace(most=self._most(now, watched, holding, sum(group.rest for group in groups)))
+        if aged and aged[-1].our_last_seq is not None and holding.is_timely:
+            search(self._book, symbol, aged[-1].our_last_seq, aged[-1].at_ms, now.at_ms)
+        for news in fill_by_ordinals(con, self._book.day, symbol):
+            self._book.news.append(news)
+        self._book.close_bounds(symbol)
+        for row in aged:
+            groups = self._take_least(row, holding, groups, now)
+        if last is not None and last.most is not None and now.most is not None and min(last.most, now.most) >= 0:
+            self._take_most(now, max(last.most, now.most), counts_from_ms(last_word(last)), groups)
+        self._keep(now, watched)
+
+    def _aged(self, watched: _Watched, now: TotalsRow) -> list[TotalsRow]:
+        """The snapshots after which all that was under way has come by now, and takes them from those that wait."""
+        aged = [row for row in watched.pending if not 0 <= now.at_ms - row.at_ms < LATE_MS]
+        watched.pending = [row for row in watched.pending if row not in aged]
+        return aged
+
+    def _most(self, now: TotalsRow, watched: _Watched, holding: Holding, level: int) -> int | None:
+        """The upper bound by a snapshot; None: it gives none, since it is late, or can't be held against the ticks."""
+        from_ms, last = counts_from_ms(now), watched.last
+        if from_ms is None or not self._counting.counts_all(now.symbol):
+            return None
+        if holding.is_timely:
+            from_shares, _ = tail(self._con, now.symbol, key_at(from_ms), key_at(from_ms))
+        elif last is not None and last.our_rows == now.our_rows and (last.until_ms or from_ms) < from_ms:
+            from_shares = 0  # nothing has come since the last one: all was traded before it
+        else:
+            return None
+        most = most_missing(now, holding, from_shares)
+        if now.volume < watched.volume_max or most < level:
+            seen = f"{now.volume} shares were told; at least {now.volume - most + level} had been traded 15 s before"
+            self._book.fail(now.symbol, Premise.FRESH_SNAPSHOT, now.at_ms, seen)
+            return most if most < 0 else None  # below 0 it is kept, and bounds nothing
+        return most
+
+    def _take_least(self, row: TotalsRow, holding: Holding, groups: list[Group], now: TotalsRow) -> list[Group]:
+        """Take a snapshot's lower bound, now that all before it has come; the open gaps after that."""
+        until_ms = counts_until_ms(row)
+        if holding.is_timely and until_ms is not None:
+            after_key = key_at(until_ms + SECOND_MS)
+            after_shares, _ = tail(self._con, row.symbol, after_key, after_key)
+        elif row.our_rows == holding.rows:
+            after_shares = 0
+        else:
+            return groups
+        least = least_missing(row, holding, after_shares)
+        is_exact = not least and self._is_exact(row, holding, until_ms)
+        self._con.execute(_LEAST, (least, int(is_exact), row.symbol, row.at_ms, row.segment, row.offset))
+        if is_exact and self._counting.can_learn(row.symbol):
+            self._counting.saw(row)
+        level = sum(group.rest for group in groups)
+        if least > level and self._lose(row, least - level, level, until_ms, now):
+            return open_groups(self._con, row.symbol)
+        return groups
+
+    def _is_exact(self, row: TotalsRow, holding: Holding, until_ms: int | None) -> bool:
+        """Whether a snapshot is what was stored then, while nothing was traded that it may or may not have counted."""
+        from_ms = counts_from_ms(row)
+        if until_ms is None or from_ms is None or not holding.is_timely or row.volume != row.our_volume:
+            return False
+        if abs(row.turnover - row.our_turnover) > tolerance(row.our_rows):
+            return False
+        return not ticks_between(self._con, row.symbol, key_at(from_ms), key_at(until_ms + SECOND_MS))
+
+    def _lose(self, row: TotalsRow, volume: int, level: int, until_ms: int | None, now: TotalsRow) -> bool:
+        """More is missing than gaps tell: another gap, from where no more was, to where this was. Whether it was told."""
+        symbol = row.symbol
+        settled = self._book.all(_SETTLED, (symbol, level, row.segment, row.offset))
+        begin_ms = counts_from_ms(TotalsRow(*settled[0])) if settled else None
+        begin = None if begin_ms is None else self._book.all(_LAST_BEFORE, (symbol, key_at(begin_ms)))[0][0]
+        if self._book.all(_TOLD_BY_ORDINALS, (symbol, begin or 0)):
+            return False
+        doubts = [doubt for doubt in self._book.doubts(symbol) if doubt.resumed_ms <= row.at_ms]
+        cause = gravest(*(Cause(doubt.cause) for doubt in doubts)) if doubts else Cause.UNKNOWN
+        first = doubts[0] if doubts else Doubt(symbol, row.at_ms, str(cause), None, "", None, None)
+        gap = first._replace(cause=str(cause), before_seq=begin, before_ts_ms=self._book.ts_ms(symbol, begin))
+        end_ms = until_ms if until_ms is not None else row.at_ms
+        self._book.gap(gap, Loss(None, end_ms, None, min(volume, INT64_MAX), now.at_ms))
+        self._book.close_bounds(symbol)
+        for doubt in doubts:
+            self._book.drop(doubt)
+        return True
+
+    def _take_most(self, now: TotalsRow, most: int, seen_ms: int | None, groups: list[Group]) -> None:
+        """Two snapshots in a row bound from above what is missing: gaps may be filled, doubts dropped."""
+        symbol = now.symbol
+        if seen_ms is None or now.exchange_ms is None:
+            return
+        if groups:
+            self._book.news += fill_by_totals(self._con, self._book.day, symbol, groups, most, seen_ms)
+            groups = open_groups(self._con, symbol)
+        if most > sum(group.rest for group in groups):
+            return
+        offset_ms = now.exchange_ms - now.at_ms
+        for doubt in self._book.doubts(symbol):
+            if doubt.resumed_ms + offset_ms <= seen_ms:
+                self._book.drop_by_totals(doubt, now.at_ms)
+
+    def _keep(self, now: TotalsRow, watched: _Watched) -> None:
+        """Keep a snapshot; one that says nothing new prolongs the one before."""
+        last = watched.last
+        if last is not None and now[4:7] == last[4:7] and now[9:13] == last[9:13]:
+            still = last._replace(
+                until_ms=now.until_ms, confirmed_ms=last.until_ms, market_ms=now.market_ms, most=now.most
+            )
+            values = (still.until_ms, still.confirmed_ms, still.market_ms, still.most)
+            self._con.execute(_STILL, (*values, still.symbol, still.at_ms, still.segment, still.offset))
+            watched.last = still
+            watched.pending = [still if row[:4] == still[:4] else row for row in watched.pending]
+            return
+        self._con.execute(_INSERT, now)
+        watched.last = now
+        watched.volume_max = max(watched.volume_max, now.volume)
+        watched.pending = [*watched.pending, now][-PENDING_MAX:]

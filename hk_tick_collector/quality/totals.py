@@ -1,0 +1,145 @@
+"""How much is missing by the exchange's totals: at least, and at most.
+
+A snapshot tells how many shares were traded until some moment, which nobody knows exactly: it is asked for, answered from a
+cache, and comes by another way than the pushes. So each one gives two bounds, and each bound assumes only what makes it
+weaker when it is wrong:
+
+- **At least** its volume less all that we hold of what it *may* have counted. It can't have counted a trade that was made
+  after it came. A snapshot that is late only counts less, so it can never make a loss out of nothing. What was under way
+  has to come first, so this bound is taken some seconds later.
+- **At most** its volume less all that we hold of what it *must* have counted: what was traded well before its own time.
+  Of types of ticks that are not known to be counted nothing must be. A snapshot that has counted less than one before it,
+  or less than is known to be missing, is provably late, and bounds nothing from above.
+
+What is missing never falls by itself, only by ticks that come. `docs/proof.md` has the theory. Reads ticks by the key of the
+table: sequences hold the second of the trade. Where they don't, bounds are taken in calm moments alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from hk_tick_collector.hktime import EPOCH_MS_MIN
+
+if TYPE_CHECKING:
+    import apsw
+
+    from hk_tick_collector.quality.rows import TotalsRow
+
+# By so much a snapshot may be late against its own time, and a push against its trade. Seen are a few seconds.
+LATE_MS: Final = 15_000
+# A published time is cut to its second, and clocks that agree may differ: by so much a trade may seem later than it was.
+ROUNDED_MS: Final = 2_000
+SECOND_MS: Final = 1000
+
+_TAIL = """
+SELECT count(*), total(volume), total(iif(seq >= ?3, volume, 0)) FROM ticks WHERE symbol = ?1 AND seq >= ?2"""
+# Sent again with another volume: what the exchange may count more, and less, than the tick that stands.
+_REVISED = """
+SELECT t.seq, max(0, max(r.volume) - t.volume), min(0, min(r.volume) - t.volume)
+FROM tick_revisions AS r JOIN ticks AS t USING (symbol, seq) WHERE r.symbol = ? GROUP BY t.seq"""
+_OF_NO_TIME = f"SELECT 1 FROM ticks WHERE symbol = ? AND seq < {EPOCH_MS_MIN // 1000 << 32} LIMIT 1"  # noqa: S608
+_ROWS_TOGETHER = "SELECT count(*) FROM ticks WHERE symbol = ? AND seq >= ? AND seq < ?"
+
+
+def key_at(ms: int) -> int:
+    """The least sequence that a tick of this second can have."""
+    return max(0, ms // SECOND_MS) << 32
+
+
+def counts_from_ms(row: TotalsRow) -> int | None:
+    """A snapshot must have counted what was traded before this, by the exchange's time; None: it can't be told.
+
+    By its own time; or, where the symbol has not traded lately, by that of any other in the same answers: then these are
+    not frozen, and it has counted all until it was asked for.
+    """
+    if row.exchange_ms is None:
+        return None
+    asked_ms = row.exchange_ms if row.asked_ms is None else row.exchange_ms - max(0, row.at_ms - row.asked_ms)
+    told = [] if row.market_ms is None else [min(asked_ms, row.market_ms)]
+    if row.own_ms is not None and row.own_ms <= row.exchange_ms + ROUNDED_MS:  # else it is no time of a trade
+        told.append(row.own_ms)
+    return max(told) - LATE_MS if told else None
+
+
+def counts_until_ms(row: TotalsRow) -> int | None:
+    """A snapshot can't have counted what was traded after this, by the exchange's time; None: it can't be told."""
+    told = [ms for ms in (row.own_ms, row.exchange_ms, row.market_ms) if ms is not None]
+    return max(told) + ROUNDED_MS if row.exchange_ms is not None else None
+
+
+def last_word(row: TotalsRow) -> TotalsRow:
+    """A snapshot as of the last time that it was told so."""
+    return row._replace(exchange_ms=row.until_ms)
+
+
+class Holding(NamedTuple):
+    """What is stored of a symbol now.
+
+    Attributes:
+        volume: in shares, each tick as it came first.
+        rows: ticks.
+        more: by which revisions make it more, at most, in shares; by sequence.
+        less: by which they make it less, at most, as numbers below 0.
+        is_timely: all its sequences hold the second of the trade.
+    """
+
+    volume: int
+    rows: int
+    more: dict[int, int]
+    less: dict[int, int]
+    is_timely: bool
+
+
+def holding_of(con: apsw.Connection, symbol: str, volume: int, rows: int, *, is_revised: bool) -> Holding:
+    """What is stored, from its sums; `is_revised`: it has revisions."""
+    revised: list[tuple[Any, ...]] = con.execute(_REVISED, (symbol,)).fetchall() if is_revised else []
+    is_timely = con.execute(_OF_NO_TIME, (symbol,)).get is None
+    return Holding(
+        volume,
+        rows,
+        {seq: more for seq, more, _ in revised if more},
+        {seq: less for seq, _, less in revised if less},
+        is_timely,
+    )
+
+
+def tail(con: apsw.Connection, symbol: str, first_key: int, second_key: int) -> tuple[int, int]:
+    """The shares at or after each of two sequences."""
+    begin = min(first_key, second_key)
+    other = max(first_key, second_key)
+    rows: list[Any] = con.execute(_TAIL, (symbol, begin, other)).fetchall()
+    ((_, total, part),) = rows
+    return (int(total), int(part)) if first_key <= second_key else (int(part), int(total))
+
+
+def ticks_between(con: apsw.Connection, symbol: str, begin_key: int, end_key: int) -> int:
+    """How many ticks are stored between these sequences, the second not included."""
+    rows: list[Any] = con.execute(_ROWS_TOGETHER, (symbol, begin_key, end_key)).fetchall()
+    return int(rows[0][0])
+
+
+def least_missing(row: TotalsRow, holding: Holding, after_shares: int) -> int:
+    """What is missing at least by a snapshot.
+
+    Args:
+        row: the snapshot.
+        holding: what is stored by now.
+        after_shares: of that, what was traded after `counts_until_ms`.
+    """
+    end_key = key_at((counts_until_ms(row) or 0) + SECOND_MS)
+    more = sum(volume for seq, volume in holding.more.items() if seq < end_key)
+    return row.volume - (holding.volume - after_shares + more)
+
+
+def most_missing(row: TotalsRow, holding: Holding, from_shares: int) -> int:
+    """What is missing at most by a snapshot.
+
+    Args:
+        row: the snapshot.
+        holding: what is stored by now; all of its types are counted.
+        from_shares: of that, what was traded at or after `counts_from_ms`.
+    """
+    begin_key = key_at(counts_from_ms(row) or 0)
+    less = sum(volume for seq, volume in holding.less.items() if seq < begin_key)
+    return row.volume - (holding.volume - from_shares + less)

@@ -1,0 +1,267 @@
+"""The verdict on one symbol's day: the exchange's last word against the stored ticks, and all that speaks against it. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hk_tick_collector.hktime import hk_text
+from hk_tick_collector.quality.counted import Sums, without
+from hk_tick_collector.quality.counting import tolerance
+from hk_tick_collector.quality.last_word import final_word
+from hk_tick_collector.quality.schedule import after_close_ms
+from hk_tick_collector.quality.verdict import SymbolAudit, Verdict
+from hk_tick_collector.resumption import Cause
+from hk_tick_collector.schema import TICK_TYPES
+from hk_tick_collector.words import counted as numbered
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hk_tick_collector.quality.counted import Types
+    from hk_tick_collector.quality.figures import DayFigures, Figures, Gap, Words
+
+
+class _Finding:
+    """What is missing, what stands in the way of a proof, and what speaks against totals that agree."""
+
+    def __init__(self) -> None:
+        self.lost: list[str] = []
+        self.unproven: list[str] = []
+        self.contradictions: list[str] = []
+        self.would_prove: list[str] = []
+        self.missing: int | None = None
+        self.missing_volume: int | None = None
+        self.by_totals = False  # the exchange's last word was held against the ticks
+
+    @property
+    def verdict(self) -> Verdict:
+        """The conclusion."""
+        if self.lost:
+            return Verdict.INCOMPLETE
+        return Verdict.UNPROVABLE if self.unproven or self.contradictions else Verdict.COMPLETE
+
+
+def judge_symbol(f: Figures, day: DayFigures, types: Types) -> SymbolAudit:
+    """Judge a symbol's day."""
+    known = {t: types.is_counted(t, f.symbol) for t in f.by_type}
+    not_counted = frozenset(t for t, is_counted in known.items() if is_counted is False)
+    last = final_word(f, day, not_counted)
+    found = _Finding()
+    if last.word is not None:
+        found.by_totals = True
+        _compare(f, last.word, found, known)
+    else:
+        found.unproven.append(last.why_not)
+        found.would_prove.append(last.would_prove)
+        _without_last_word(f, found)
+    shown = last.word or (f.words[0] if f.words else None)
+    ours = without(f.by_type, ())
+    covered = not found.lost and last.word is not None
+    is_seamless = last.word is not None and _is_seamless(f, last.word)
+    return SymbolAudit(
+        symbol=f.symbol,
+        verdict=found.verdict,
+        evidence=_evidence(f, found),
+        missing=found.missing,
+        missing_volume=found.missing_volume,
+        reasons=(*found.lost, *found.contradictions, *found.unproven),
+        contradictions=tuple(found.contradictions),
+        would_prove=tuple(found.would_prove) if found.verdict is Verdict.UNPROVABLE else (),
+        so_far=_so_far(f, day),
+        rows=f.rows,
+        volume=ours.volume,
+        turnover=round(ours.turnover, 3),
+        exchange_volume=shown.volume if shown else None,
+        exchange_turnover=shown.turnover if shown else None,
+        turnover_tolerance=tolerance(f.rows),
+        totals_own_ms=shown.own_ms if shown else None,
+        totals_received_ms=shown.received_ms if shown else None,
+        totals_ms=shown.until_ms if shown else None,
+        market_ms=shown.market_ms if shown else None,
+        covered=_names(t for t in f.by_type if known[t] or (is_seamless and known[t] is None)) if covered else (),
+        not_covered=_names(t for t in f.by_type if known[t] is False or (known[t] is None and not is_seamless)),
+        revisions=(len(f.revised), sum(r.first.volume != r.last.volume for r in f.revised)),
+        revised_volume=sum(r.last.volume - r.first.volume for r in f.revised),
+        ordinals=f.ordinals,
+        first_ts_ms=f.first_ts_ms,
+        last_ts_ms=f.last_ts_ms,
+        sessions=f.by_session,
+        gaps=f.gaps,
+        doubts=f.doubts,
+        doubts_by_totals=f.decided + (f.doubts if found.by_totals and found.verdict is Verdict.COMPLETE else 0),
+        premises=f.premises,
+        recorded=f.recorded,
+        without=f.without,
+    )
+
+
+# ---- with the exchange's last word
+
+
+def _compare(f: Figures, word: Words, found: _Finding, known: dict[int, bool | None]) -> None:
+    left_out = [t for t, is_counted in known.items() if is_counted is False]
+    first = without(f.by_type, left_out)
+    revised = [r for r in f.revised if r.tick_type not in left_out]
+    last = Sums(
+        first.volume + sum(r.last.volume - r.first.volume for r in revised),
+        first.turnover + sum(r.last.turnover - r.first.turnover for r in revised),
+        first.rows,
+    )
+    most = first.volume + sum(r.volume_max - r.first.volume for r in revised)
+    if _agrees(word, last):
+        _contradict(f, word, found, known)
+    elif _agrees(word, first):
+        count = sum(r.first.volume != r.last.volume for r in revised)
+        found.contradictions.append(
+            f"the totals agree with the first contents of {numbered(count, 'tick')} that came again with another volume, "
+            "and not with the last"
+        )
+    elif word.volume > most:
+        _lose(f, found, word.volume - most)
+    elif word.volume < min(first.volume, last.volume):
+        surplus = min(first.volume, last.volume) - word.volume
+        found.unproven.append(f"{surplus:,} shares more than the exchange counts")
+        found.would_prove.append("totals that agree, or a second symbol or day that shows which types are not counted")
+    elif word.volume == last.volume:
+        apart = last.turnover - word.turnover
+        found.unproven.append(
+            f"volume matches the exchange; turnover differs by {apart:+,.2f}, allowed is {tolerance(first.rows):,.2f}"
+        )
+    else:
+        found.unproven.append(f"{numbered(len(revised), 'tick')} came with several contents; no choice of them agrees")
+
+
+def _agrees(word: Words, ours: Sums) -> bool:
+    return word.volume == ours.volume and abs(word.turnover - ours.turnover) <= tolerance(ours.rows)
+
+
+def _contradict(f: Figures, word: Words, found: _Finding, known: dict[int, bool | None]) -> None:
+    """What speaks against totals that agree: a loss may hide behind something else of the same size."""
+    unknown = _names(t for t, is_counted in known.items() if is_counted is None and f.by_type[t].volume)
+    if unknown and not _is_seamless(f, word):
+        found.unproven.append(f"not proven yet that the exchange counts {', '.join(unknown)}")
+        found.would_prove.append("two other symbols or days with such ticks whose totals agree")
+    if f.ordinals.missing:
+        found.contradictions.append(f"{numbered(f.ordinals.missing, 'ordinal')} missing, though the totals agree")
+    if f.rest:
+        found.contradictions.append(f"ledger and totals disagree: gaps tell of {f.rest:,} shares, the totals of none")
+    by_ordinals = len(_open(f, "ordinals"))
+    if by_ordinals and not f.ordinals.missing:
+        found.contradictions.append(f"ledger and totals disagree: {numbered(by_ordinals, 'gap')} by ordinals open")
+    if f.made_up and f.made_up < f.rows:
+        found.contradictions.append(f"{f.made_up:,} ticks without a sequence of OpenD's beside others that have one")
+    if f.last_doubt_ms is not None and f.last_doubt_ms > word.received_ms and f.last_doubt_ms > _host_until_ms(word):
+        found.contradictions.append("an interruption after the exchange's last word is undecided")
+    if f.low:
+        found.contradictions.append("the exchange's totals were below the stored ticks for two snapshots in a row")
+    if f.of_other_days:
+        found.contradictions.append(f"{numbered(f.of_other_days, 'tick')} of another day")
+    if f.bad:
+        found.contradictions.append(f"{f.bad} kept aside in bad_ticks, which could not be stored as ticks")
+
+
+def _is_seamless(f: Figures, word: Words) -> bool:
+    """Whether ordinals show by themselves that no tick is missing: from the day's first to the last that was counted."""
+    if not f.ordinals.counts or f.ordinals.missing or f.ordinals.first != 1 or f.last_ts_ms is None:
+        return False
+    return word.own_ms is not None and word.own_ms // 1000 == f.last_ts_ms // 1000
+
+
+def _host_until_ms(word: Words) -> int:
+    """When the last word was told last, by the host's clock, as far as that is known."""
+    return word.received_ms if word.until_ms is None else max(word.received_ms, word.until_ms)
+
+
+def _lose(f: Figures, found: _Finding, difference: int) -> None:
+    """The exchange counts more than is stored, by whatever contents."""
+    gaps = [gap for gap in f.gaps if gap.state == "open"]
+    found.missing_volume = difference
+    found.missing = _sum_known([gap.missing for gap in gaps]) or f.ordinals.missing or None
+    found.lost += [_lost_in(gap) for gap in gaps]
+    if not gaps:
+        where = "" if f.last_ts_ms is None else f", perhaps after the last tick of {hk_text(f.last_ts_ms)[11:19]}"
+        found.lost.append(f"{difference:,} shares by the exchange's count, not located{where}")
+    elif f.rest > difference:
+        found.lost.append(f"ledger and totals disagree: gaps tell of {f.rest:,} shares, the totals of {difference:,}")
+    elif not _open(f, "ordinals") and f.rest < difference:
+        found.lost.append(f"{difference - f.rest:,} more shares by the exchange's count, not located")
+
+
+# ---- without it
+
+
+def _without_last_word(f: Figures, found: _Finding) -> None:
+    """What can be said all the same: what is missing for sure, and what is not decided."""
+    gaps = [gap for gap in f.gaps if gap.state == "open"]
+    sure = [gap for gap in gaps if (f.rest if gap.evidence == "totals" else gap.cause != str(Cause.UNKNOWN))]
+    found.lost += [_lost_in(gap) for gap in sure]
+    others = [gap for gap in gaps if gap not in sure]
+    found.unproven += [f"perhaps missing: {_lost_in(gap)}" for gap in others]
+    if sure:
+        found.missing = _sum_known([gap.missing for gap in gaps])
+        found.missing_volume = f.rest or None
+    elif f.ordinals.missing and not gaps:
+        found.unproven.append(f"perhaps missing: {numbered(f.ordinals.missing, 'tick')}, whose ordinals are")
+    if f.doubts:
+        found.unproven.append(f"{numbered(f.doubts, 'interruption')} in which something may be missing")
+    if f.revised:
+        found.unproven.append(f"{numbered(len(f.revised), 'tick')} came with several contents")
+    if f.bad:
+        found.unproven.append(f"{f.bad} kept aside in bad_ticks, which could not be stored as ticks")
+
+
+def _so_far(f: Figures, day: DayFigures) -> str:
+    """What can be said before the close."""
+    told = [word.until_ms for word in f.words if word.until_ms is not None]
+    after_ms = after_close_ms(day.sessions)
+    if told and max(told) >= after_ms:
+        return ""
+    gaps = [gap for gap in f.gaps if gap.state == "open"]
+    later = f"proof after {hk_text(after_ms)[11:16]}"
+    if gaps:
+        ticks, shares = _sum_known([gap.missing for gap in gaps]), sum(gap.missing_volume or 0 for gap in gaps)
+        amount = (
+            numbered(ticks, "tick") if ticks else f"at least {numbered(shares, 'share')}" if shares else "some ticks"
+        )
+        return f"{amount} missing so far; {later}"
+    if f.without is not None:
+        return f"can't tell: OpenD does not give it: {f.without}"
+    if f.doubts:
+        return f"can't tell: {numbered(f.doubts, 'interruption')} undecided; {later}"
+    return f"nothing missing so far; {later}"
+
+
+# ----
+
+
+def _evidence(f: Figures, found: _Finding) -> str:
+    by_ordinals = f.ordinals.counts and f.ordinals.missing == 0 and not _open(f, "ordinals")
+    if found.verdict is Verdict.INCOMPLETE:
+        by_ordinals = f.ordinals.counts and bool(f.ordinals.missing or _open(f, "ordinals"))
+    if found.by_totals:
+        return "both" if by_ordinals else "totals"
+    return "ordinals" if by_ordinals else "none"
+
+
+def _open(f: Figures, evidence: str) -> list[Gap]:
+    return [gap for gap in f.gaps if gap.state == "open" and gap.evidence == evidence]
+
+
+def _lost_in(gap: Gap) -> str:
+    if gap.missing is not None:
+        what = numbered(gap.missing, "tick")
+    else:
+        what = "ticks" if gap.missing_volume is None else numbered(gap.missing_volume, "share")
+    begin = "the day's beginning" if gap.before_ts_ms is None else hk_text(gap.before_ts_ms)[11:19]
+    end = "the day's end" if gap.after_ts_ms is None else hk_text(gap.after_ts_ms)[11:19]
+    return f"{what} between {begin} and {end} ({gap.cause}, by {gap.evidence})"
+
+
+def _sum_known(values: list[int | None]) -> int | None:
+    """The sum, if there are any and all are known."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known and len(known) == len(values) else None
+
+
+def _names(types: Iterable[int]) -> tuple[str, ...]:
+    return tuple(sorted(TICK_TYPES.get(t, str(t)) for t in types))
