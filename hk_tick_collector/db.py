@@ -62,6 +62,19 @@ INSERT INTO symbol_stats VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (symbol) DO UPDA
   last_ts_ms = max(last_ts_ms, excluded.last_ts_ms),
   last_recv_ts_ms = max(last_recv_ts_ms, excluded.last_recv_ts_ms)
 """
+# So long a push may come after a reply that has told its tick.
+UNDER_WAY_MS = 15_000
+_RENUMBERED = "SELECT symbol FROM premises WHERE name = 'same_sequence' AND failed > 0"
+_MADE_UP = (
+    "SELECT seq FROM ticks WHERE symbol = ? AND seq < 0 AND ts_ms = ? AND price = ? AND volume = ? AND turnover = ? "
+    "AND direction_id = ? AND tick_type_id = ? AND push_type_id <> 0 AND recv_ts_ms >= ? LIMIT 1"
+)
+_IS_THERE = "SELECT 1 FROM ticks WHERE symbol = ? AND seq = ?"
+_DELETE_MADE_UP = "DELETE FROM ticks WHERE symbol = ? AND seq = ?"
+_SUBTRACT_STATS = (
+    "UPDATE symbol_stats SET rows = rows - 1, volume_sum = volume_sum - ?, turnover_sum = turnover_sum - ? "
+    "WHERE symbol = ?"
+)
 _INSERT_TYPES = "INSERT INTO symbol_types VALUES (?, ?, 0) ON CONFLICT DO NOTHING"
 _INSERT_CORRECTION = "INSERT INTO time_corrections VALUES (?,?,?,?,?,?) ON CONFLICT DO NOTHING"
 _INSERT_BAD = "INSERT INTO bad_ticks VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING"
@@ -100,6 +113,7 @@ class DayDatabase:
         self._con = apsw.Connection(str(path))
         self.wal = Wal(self._con, path, pragmas.wal_autocheckpoint_pages, pace_sec_max=pragmas.pace_sec_max)
         self.types: dict[str, set[int]] = {}  # by symbol, the types of ticks that it has had
+        self.renumbered: set[str] = set()  # symbols whose fetched ticks have other sequences than their pushes
         try:
             self._prepare()
         except BaseException:
@@ -116,6 +130,7 @@ class DayDatabase:
         migrate(con, self.path)
         for symbol, tick_type in con.execute("SELECT symbol, tick_type_id FROM symbol_types"):
             self.types.setdefault(symbol, set()).add(tick_type)
+        self.renumbered = {symbol for (symbol,) in con.execute(_RENUMBERED)}
 
     @property
     def connection(self) -> apsw.Connection:
@@ -190,6 +205,9 @@ class DayDatabase:
         Raises:
             apsw.Error: close this database, which takes all back since `begin`, and open it again.
         """
+        for symbol in self.renumbered & pushed.keys() if self.renumbered else ():
+            for row in pushed[symbol]:
+                self._take_place(row)
         done = self._insert_pushed(pushed)
         if fetched:
             also = self._insert_singly(chain.from_iterable(fetched.values()))
@@ -197,6 +215,17 @@ class DayDatabase:
         self._con.executemany(_INSERT_CORRECTION, corrections)
         self._con.executemany(_INSERT_BAD, bad)
         return done
+
+    def _take_place(self, row: Row) -> None:
+        """A push takes the place of the same tick that was fetched before it, under a sequence that was made up."""
+        symbol, seq = row[:2]
+        if seq <= 0 or self._con.execute(_IS_THERE, (symbol, seq)).get is not None:
+            return
+        content: Any = row[CONTENT]
+        rows: list[Any] = self._con.execute(_MADE_UP, (symbol, *content, row[10] - UNDER_WAY_MS)).fetchall()
+        for (made_up,) in rows:
+            self._con.execute(_DELETE_MADE_UP, (symbol, made_up))
+            self._con.execute(_SUBTRACT_STATS, (row[4], row[5], symbol))
 
     def _insert_pushed(self, rows_by_symbol: Mapping[str, list[Row]]) -> Inserted:
         """Insert rows of which nearly all are new; go on behind each that is there already."""

@@ -214,10 +214,11 @@ class Writer:
     def _sift(self, day: str, database: DayDatabase, share: DayShare) -> None:
         """Hold what was fetched against what is stored: it may come under other sequences."""
         for symbol, rows in share.fetched.items():
-            recv_ts_ms = max(row[10] for row in rows)
-            sifted = sift(database.connection, symbol, rows, self._judge.exchange_ms(recv_ts_ms))
+            sifted = sift(database, symbol, rows)
             share.fetched[symbol] = sifted.rows
             if sifted.failed is not None:
+                database.renumbered.add(symbol)
+                recv_ts_ms = max(row[10] for row in rows)
                 self._judge.ledger(day, database).note_failure(symbol, Premise.SAME_SEQUENCE, recv_ts_ms, sifted.failed)
 
     def _commit(self, begun: dict[str, DayDatabase]) -> None:

@@ -1,9 +1,9 @@
 """Whether a fetched tick carries the sequence under which it was pushed: measured on each reply, never assumed.
 
 All that removes duplicates rests on it. One public recorder says that sequences stay the same, another that they are made
-for each request. So a reply is held against what is stored of the same time. Where its sequences are others and its trades
-are the same, its ticks are told apart by their content: none is stored twice, and what is really new gets a made-up
-sequence, as a tick without one does.
+for each request. So a reply is held against what is stored. Where its sequences are others and its trades are the same, its
+ticks are told apart by their content: none is stored twice, and what is really new gets a made-up sequence, as a tick without
+one does. When such a tick is pushed after all, the push takes its place (`DayDatabase.renumbered`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hk_tick_collector.db import CONTENT
-from hk_tick_collector.quality.premises import Premise, has_failed
+from hk_tick_collector.quality.premises import Premise, has_held, note_held
 from hk_tick_collector.schema import INT64_MAX
 
 if TYPE_CHECKING:
@@ -21,18 +21,17 @@ if TYPE_CHECKING:
 
     import apsw
 
+    from hk_tick_collector.db import DayDatabase
     from hk_tick_collector.mapping import Row
 
-# A push of a tick that a reply has already told may still be under way: such a tick is left for the next reply.
-UNDER_WAY_MS: Final = 15_000
 _PROBES: Final = 3
+_KNOWN_MIN: Final = 2
 _TS_MS: Final = 2  # the place in a row
 _SEQ: Final = 1
 
-_STORED = (
-    "SELECT seq, ts_ms, price, volume, turnover, direction_id, tick_type_id FROM ticks WHERE symbol = ? "
-    "AND ts_ms BETWEEN ? AND ?"
-)
+_CONTENT = "seq, ts_ms, price, volume, turnover, direction_id, tick_type_id"
+_BY_TIME = f"SELECT {_CONTENT} FROM ticks WHERE symbol = ? AND ts_ms BETWEEN ? AND ?"  # noqa: S608 - columns of ours
+_BY_SEQ = f"SELECT {_CONTENT} FROM ticks WHERE symbol = ? AND seq BETWEEN ? AND ?"  # noqa: S608 - likewise
 _PROBE = "SELECT ts_ms, price, volume, turnover, direction_id, tick_type_id FROM ticks WHERE symbol = ? AND seq = ?"
 
 
@@ -41,68 +40,62 @@ class Sifted(NamedTuple):
 
     Attributes:
         rows: these; a sequence below 0 is made up.
-        known: ticks of it that are stored already under another sequence.
-        failed: what was seen, where the premise has failed; None: it holds, or can't be told.
+        failed: what was seen, where the premise has failed just now; None: it holds, or that is known.
     """
 
     rows: list[Row]
-    known: int
     failed: str | None
 
 
-def sift(con: apsw.Connection, symbol: str, rows: list[Row], exchange_ms: int) -> Sifted:
-    """Hold a reply's rows of one symbol against what is stored.
-
-    Args:
-        con: the day's.
-        symbol: whose.
-        rows: of one reply, of this day.
-        exchange_ms: the exchange's time when it was received.
-    """
-    if has_failed(con, symbol, Premise.SAME_SEQUENCE):
-        return _by_content(con, symbol, rows, exchange_ms, None)
-    if any(row[_SEQ] <= 0 for row in rows) or _is_known(con, symbol, rows):
-        return Sifted(rows, 0, None)
-    first_ms, last_ms = min(row[_TS_MS] for row in rows), max(row[_TS_MS] for row in rows)
-    # Of the reply's first and last second it may have a part only.
-    stored: list[tuple[Any, ...]] = con.execute(_STORED, (symbol, first_ms + 1, last_ms - 1)).fetchall()
-    theirs: dict[Any, Any] = {row[_SEQ]: _content(row) for row in rows}
+def sift(database: DayDatabase, symbol: str, rows: list[Row]) -> Sifted:
+    """Hold a reply's rows of one symbol and day against what is stored."""
+    con = database.connection
+    if symbol in database.renumbered:
+        return Sifted(_by_content(con, symbol, rows), None)
+    if any(row[_SEQ] <= 0 for row in rows):
+        return Sifted(rows, None)
+    if _is_known(con, symbol, rows):
+        if not has_held(con, symbol, Premise.SAME_SEQUENCE):
+            note_held(con, symbol, Premise.SAME_SEQUENCE)
+        return Sifted(rows, None)
+    # A reply is one piece: what is stored between its first and its last has to be in it, under the same sequence. Only
+    # of its last second a push may have come that it does not know yet.
+    theirs: dict[int, Any] = {row[_SEQ]: _content(row) for row in rows}
+    end = ((max(theirs) >> 32) + 1) << 32
+    stored: list[tuple[Any, ...]] = con.execute(_BY_SEQ, (symbol, min(theirs), end)).fetchall()
     same = sum(theirs.get(seq) == tuple(content) for seq, *content in stored)
-    contents = Counter(tuple(content) for _, *content in stored)
-    alike = (contents & Counter(map(_content, rows))).total()
-    if not stored or same * 2 >= len(stored) or alike * 2 < len(stored):
-        return Sifted(rows, 0, None)
+    alike = (Counter(tuple(content) for _, *content in stored) & Counter(theirs.values())).total()
+    expected = min(len(stored), len(theirs))
+    if same * 2 >= expected or alike * 2 < expected:
+        return Sifted(rows, None)
     seen = (
-        f"of {len(stored)} stored ticks of that time the reply has {alike} by content and {same} by sequence; "
-        f"its first sequence is {rows[0][_SEQ]}"
+        f"of {len(stored)} stored ticks of its time a reply has {alike} by their content, and {same} by their sequence; "
+        f"its first is {min(theirs)}, the first of those {stored[0][0]}"
     )
-    return _by_content(con, symbol, rows, exchange_ms, seen)
+    return Sifted(_by_content(con, symbol, rows), seen)
 
 
 def _is_known(con: apsw.Connection, symbol: str, rows: Sequence[Row]) -> bool:
-    """Whether one of some rows is stored under its sequence, which shows that sequences are kept."""
-    for number in range(_PROBES):
+    """Whether two of some rows are stored under their sequences: one may be so by chance."""
+    known = 0
+    for number in range(_PROBES if len(rows) >= _PROBES else 0):
         row = rows[number * (len(rows) - 1) // (_PROBES - 1)]
-        if con.execute(_PROBE, (symbol, row[_SEQ])).fetchone() == _content(row):
-            return True
-    return False
+        known += con.execute(_PROBE, (symbol, row[_SEQ])).fetchone() == _content(row)
+    return known >= _KNOWN_MIN
 
 
-def _by_content(con: apsw.Connection, symbol: str, rows: list[Row], exchange_ms: int, failed: str | None) -> Sifted:
+def _by_content(con: apsw.Connection, symbol: str, rows: list[Row]) -> list[Row]:
     """The rows of which more are told than are stored."""
     span = (symbol, min(row[_TS_MS] for row in rows), max(row[_TS_MS] for row in rows))
-    held: Counter[tuple[Any, ...]] = Counter(tuple(content) for _, *content in con.execute(_STORED, span))
+    held: Counter[tuple[Any, ...]] = Counter(tuple(content) for _, *content in con.execute(_BY_TIME, span))
     told: Counter[tuple[Any, ...]] = Counter()
     new: list[Row] = []
-    known = 0
     for row in rows:
         content = _content(row)
         told[content] += 1
-        if told[content] <= held[content]:
-            known += 1
-        elif row[_TS_MS] <= exchange_ms - UNDER_WAY_MS:
+        if told[content] > held[content]:
             new.append((symbol, _made_up(content, told[content]), *row[_TS_MS:]))
-    return Sifted(new, known, failed)
+    return new
 
 
 def _content(row: Row) -> tuple[Any, ...]:

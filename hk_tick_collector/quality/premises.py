@@ -22,6 +22,7 @@ _FAILED = (
     "INSERT INTO premises VALUES (?, ?, 0, 1, ?, ?) ON CONFLICT (symbol, name) DO UPDATE SET failed = failed + 1, "
     "failed_ms = ifnull(failed_ms, excluded.failed_ms), seen = ifnull(seen, excluded.seen)"
 )
+_HAS_HELD = "SELECT held FROM premises WHERE symbol = ? AND name = ?"
 _HAS_FAILED = "SELECT failed FROM premises WHERE symbol = ? AND name = ?"
 
 
@@ -50,3 +51,8 @@ def note_failed(con: apsw.Connection, symbol: str, premise: Premise, at_ms: int,
 def has_failed(con: apsw.Connection, symbol: str, premise: Premise) -> bool:
     """Whether it was seen to fail for this symbol, on this day."""
     return bool(con.execute(_HAS_FAILED, (symbol, premise)).get)
+
+
+def has_held(con: apsw.Connection, symbol: str, premise: Premise) -> bool:
+    """Whether it was seen to hold for this symbol, on this day."""
+    return bool(con.execute(_HAS_HELD, (symbol, premise)).get)
