@@ -159,6 +159,7 @@ class Outcome:
         self.inserted = 0
         self.duplicates = 0
         self.revisions = 0
+        self.extra = 0
         self.ts_ms_max: int | None = None
         self.corrections: list[Correction] = []
         self.bad: list[BadRow] = []
@@ -185,6 +186,7 @@ class Counters:
         self.inserted = 0
         self.duplicates = 0
         self.revisions = 0
+        self.extra = 0  # of sealed days on which their symbol was not to be recorded
         self.bad = 0
         self.corrected = 0
         self.commits = 0
@@ -200,6 +202,7 @@ class Counters:
         self.inserted += outcome.inserted
         self.duplicates += outcome.duplicates
         self.revisions += outcome.revisions
+        self.extra += outcome.extra
         self.bad += len(outcome.bad)
         self.corrected += len(outcome.corrections)
         self.commits += outcome.rows > 0

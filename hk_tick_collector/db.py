@@ -90,11 +90,19 @@ class Pragmas(NamedTuple):
 
 
 class Inserted(NamedTuple):
-    """What became of rows: new ones, ones that were there already, and ones that were there with other content."""
+    """What became of rows.
+
+    Attributes:
+        new: these are stored now.
+        duplicates: were there already.
+        revisions: were there with other content.
+        extra: of a sealed day on which their symbol was not to be recorded; they are not stored.
+    """
 
     new: int
     duplicates: int
     revisions: int
+    extra: int = 0
 
 
 class DayDatabase:

@@ -207,6 +207,7 @@ class Writer:
             outcome.inserted += done.new
             outcome.duplicates += done.duplicates
             outcome.revisions += done.revisions
+            outcome.extra += done.extra
             if done.new and (late := _came_late(share)):
                 outcome.news += fill(begun[day].connection, day, sorted(late))
         self._note(chunk, outcome)
@@ -275,6 +276,8 @@ class Writer:
             self._warn("ts_drift_warn", symbol=symbol, seq=seq, drift_sec=drift_sec, ts_ms=ts_ms)
         if outcome.revisions:
             self._warn("tick_revised", revisions=counters.revisions, in_batch=outcome.revisions)
+        if outcome.extra and (held := self.limiter.allow("ticks_extra")) is not None:
+            log.info("ticks_extra", extra=counters.extra, in_batch=outcome.extra, repeated=held)
         for failure in outcome.failures[:1]:
             self._warn("premise_failed", **failure._asdict(), in_batch=len(outcome.failures))
         for gap in outcome.gaps_found[:1]:

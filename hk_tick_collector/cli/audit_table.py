@@ -89,5 +89,5 @@ def _cells(symbol: SymbolAudit, audit: DayAudit, *, is_wide: bool) -> list[Text]
         Text(wording.missing_text(symbol)),
         *map(Text, middle),
         Text(wording.gaps_text(symbol)),
-        Text("; ".join(symbol.reasons)),
+        Text(wording.why_text(symbol)),
     ]

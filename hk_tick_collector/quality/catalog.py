@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 FILE: Final = "catalog.db"
 APPLICATION_ID: Final = 0x484B5458  # "HKTX": the index of what "HKTC" files hold
-VERSION: Final = 1
+VERSION: Final = 2
 BUSY_TIMEOUT_MS: Final = 2000
 
 _DAY_FILE: Final = re.compile(r"(\d{8})\.(db|db-wal|certificate\.json)")
@@ -81,6 +81,14 @@ CREATE TABLE gaps (
   filled_ms INTEGER,
   filled_by TEXT,
   PRIMARY KEY (day, symbol, resumed_ms, cause)
+) WITHOUT ROWID, STRICT;
+
+CREATE TABLE types (
+  day TEXT NOT NULL,
+  tick_type_id INTEGER NOT NULL,
+  counted INTEGER NOT NULL,
+  not_counted INTEGER NOT NULL,
+  PRIMARY KEY (day, tick_type_id)
 ) WITHOUT ROWID, STRICT;
 """
 _GAP_COLUMNS: Final = ", ".join(Gap._fields)
@@ -191,13 +199,19 @@ class Catalog:
             for day in (*gone, *stale):
                 con.execute("DELETE FROM days WHERE day = ?", (day,))
                 con.execute("DELETE FROM gaps WHERE day = ?", (day,))
-            for row, gaps in read:
+                con.execute("DELETE FROM types WHERE day = ?", (day,))
+            for row, gaps, types in read:
                 con.execute(_INSERT_DAY, row)
                 con.executemany(_INSERT_GAP, ((row.day, *gap) for gap in gaps))
+                con.executemany(_INSERT_TYPE, ((row.day, *votes) for votes in types))
 
 
 _INSERT_DAY: Final = f"INSERT INTO days VALUES ({', '.join('?' * len(DayRow._fields))})"  # noqa: S608
 _INSERT_GAP: Final = f"INSERT OR IGNORE INTO gaps VALUES (?, {', '.join('?' * len(Gap._fields))})"  # noqa: S608
+_INSERT_TYPE: Final = "INSERT OR IGNORE INTO types VALUES (?, ?, ?, ?)"
+
+# What stands in a day's files: its row, its gaps, and what its symbols have shown of types of ticks.
+_Read = tuple["DayRow", "Iterable[Gap]", "Iterable[tuple[int, int, int]]"]
 
 
 # ---- the file
@@ -248,7 +262,7 @@ def _prepare(con: apsw.Connection) -> None:
     if con.pragma("application_id") != APPLICATION_ID and con.execute("SELECT count(*) FROM sqlite_schema").get:
         raise apsw.MismatchError("a file of that name was made by another program")
     with transaction(con):
-        con.execute("DROP TABLE IF EXISTS days; DROP TABLE IF EXISTS gaps")
+        con.execute("DROP TABLE IF EXISTS days; DROP TABLE IF EXISTS gaps; DROP TABLE IF EXISTS types")
         con.execute(_SCHEMA)
         con.pragma("application_id", APPLICATION_ID)
         con.pragma("user_version", VERSION)
@@ -273,16 +287,16 @@ def _files_by_day(data_root: Path) -> dict[str, str]:
     return states
 
 
-def _read(data_root: Path, day: str, files: str) -> tuple[DayRow, Iterable[Gap]]:
+def _read(data_root: Path, day: str, files: str) -> _Read:
     try:
         if files.startswith("certificate"):
             return _of_certificate(certificates.read(data_root / f"{day}.certificate.json"), files)
         return _of_database(data_root / f"{day}.db", files)
     except (DatabaseError, apsw.Error, OSError, KeyError, TypeError) as exc:
-        return DayRow(day, fault=str(exc), files=files), ()
+        return DayRow(day, fault=str(exc), files=files), (), ()
 
 
-def _of_certificate(told: Certificate, files: str) -> tuple[DayRow, Iterable[Gap]]:
+def _of_certificate(told: Certificate, files: str) -> _Read:
     verdicts, gaps, database = told["symbols_by_verdict"], told["gaps"], told["database"]
     row = DayRow(
         day=told["day"],
@@ -305,10 +319,11 @@ def _of_certificate(told: Certificate, files: str) -> tuple[DayRow, Iterable[Gap
         supersedes=told["supersedes"],
         files=files,
     )
-    return row, [Gap(**gap) for gap in told["ledger"]]
+    types = [(one["tick_type_id"], one["counted"], one["not_counted"]) for one in told.get("types", ())]
+    return row, [Gap(**gap) for gap in told["ledger"]], types
 
 
-def _of_database(path: Path, files: str) -> tuple[DayRow, Iterable[Gap]]:
+def _of_database(path: Path, files: str) -> _Read:
     """A day that is not sealed: what its own statistics and its ledger tell, and no verdict."""
     (symbols, rows, volume, turnover), gaps = look(path, _counted)
     still_open = [gap for gap in gaps if gap.state == "open"]
@@ -325,7 +340,7 @@ def _of_database(path: Path, files: str) -> tuple[DayRow, Iterable[Gap]]:
         bytes=path.stat().st_size,
         files=files,
     )
-    return row, gaps
+    return row, gaps, ()
 
 
 def _counted(con: apsw.Connection) -> tuple[Any, list[Gap]]:

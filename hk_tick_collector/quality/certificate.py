@@ -23,7 +23,9 @@ from hk_tick_collector import __version__
 from hk_tick_collector.db_read import SymbolStats, read_stats
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.hktime import hk_text
+from hk_tick_collector.quality.counted import Votes
 from hk_tick_collector.quality.verdict import Verdict
+from hk_tick_collector.schema import TICK_TYPES
 from hk_tick_collector.schema import VERSION as SCHEMA_VERSION
 from hk_tick_collector.sealed import superseded
 
@@ -40,7 +42,17 @@ if TYPE_CHECKING:
     Progress = Callable[[str, int, int], None]
     Certificate = dict[str, Any]
 
-VERSION: Final = 1
+VERSION: Final = 2
+READABLE: Final = (1, 2)
+
+# What a verdict takes for true, and what was seen of it stands beside: `premises`, `clocks`, `types`.
+ASSUMPTIONS: Final = (
+    "the exchange's volume and turnover of a symbol's day are the sums of its trades, but for types named as not covered",
+    "a snapshot counts no trade that was made after it was received, and all that were made 15 s before its own time",
+    "what was received after the close, twice, with a sign of life of the market from after it, is the whole day",
+    "a fetched tick has the sequence under which it was pushed, and a reply of GetTicker has no hole",
+    "ordinals count every tick where 50 or more pairs of live pushes were measured, and 99.9 % of them were one apart",
+)
 CHUNK_BYTES: Final = 1 << 20
 HASH_MODULUS: Final = 1 << 256
 
@@ -133,6 +145,17 @@ def make(
         "turnover": fsum(symbol.turnover for symbol in audit.symbols),
         "gaps": _summary_of(gaps, audit.symbols),
         "trade_date": audit.trade_date,
+        "assumptions": list(ASSUMPTIONS),
+        "types": [
+            {
+                "tick_type": TICK_TYPES.get(t, str(t)),
+                "tick_type_id": t,
+                **votes._asdict(),
+                "other_days": audit.history.get(t, Votes())._asdict(),
+            }
+            for t, votes in audit.types.items()
+        ],
+        "clocks": [{"clock": name, **clock._asdict()} for name, clock in audit.clocks.items()],
         "supersedes": max(superseded(database), default=None),
         "ledger": [gap._asdict() for gap in gaps],
         "symbols": [_symbol(symbol, stats.get(symbol.symbol), hashes) for symbol in audit.symbols],
@@ -162,6 +185,29 @@ def _symbol(audit: SymbolAudit, stats: SymbolStats | None, hashes: dict[str, tup
         "turnover": audit.turnover,
         "exchange_volume": audit.exchange_volume,
         "exchange_turnover": audit.exchange_turnover,
+        "turnover_tolerance": round(audit.turnover_tolerance, 4),
+        "totals": {
+            "own_ms": audit.totals_own_ms,
+            "received_ms": audit.totals_received_ms,
+            "exchange_ms": audit.totals_ms,
+            "market_ms": audit.market_ms,
+        },
+        "evidence": audit.evidence,
+        "covered": list(audit.covered),
+        "not_covered": list(audit.not_covered),
+        "contradictions": list(audit.contradictions),
+        "would_prove": list(audit.would_prove),
+        "revisions": {
+            "ticks": audit.revisions[0],
+            "volume_differs": audit.revisions[1],
+            "volume": audit.revised_volume,
+        },
+        "ordinals": audit.ordinals._asdict(),
+        "doubts": audit.doubts,
+        "doubts_by_totals": audit.doubts_by_totals,
+        "premises": {name: {"held": held, "failed": failed} for name, (held, failed) in audit.premises.items()},
+        "recorded": audit.recorded,
+        "without": audit.without,
         "first_seq": stats.first_seq if stats else None,
         "last_seq": stats.last_seq if stats else None,
         "hash": hashes.get(audit.symbol, (0, f"{0:064x}"))[1],
@@ -206,7 +252,7 @@ def read(path: Path) -> Certificate:
         is_whole = False
     if not is_whole:
         raise DatabaseError(f"{path} was changed: it is not what its own hash says")
-    if found.get("version") != VERSION:
-        raise DatabaseError(f"{path} has version {found.get('version')}, this program knows {VERSION}")
+    if found.get("version") not in READABLE:
+        raise DatabaseError(f"{path} has version {found.get('version')}, this program knows up to {VERSION}")
     certificate: Certificate = found
     return certificate

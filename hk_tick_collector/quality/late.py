@@ -1,13 +1,14 @@
 """What comes for a day that is sealed, or just being so: whether there is anything new in it.
 
 OpenD is asked again and again for its last ticks, also at night and after a weekend, and a journal can be stored again
-from its beginning. None of that may open a sealed day. So what comes for one is looked up first, by reading alone.
+from its beginning. None of that may open a sealed day. So what comes for one is looked up first, by reading alone. Ticks of
+a symbol that was not to be recorded on that day are extra: its certificate stands without them, and the day stays sealed.
 """
 
 from __future__ import annotations
 
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hk_tick_collector.day_databases import rests
 from hk_tick_collector.db import CONTENT, Inserted
@@ -27,6 +28,8 @@ _REVISED = (
 )
 _CORRECTED = "SELECT 1 FROM time_corrections WHERE symbol = ? AND seq = ?"
 _BAD = "SELECT 1 FROM bad_ticks WHERE digest = ?"
+_RECORDED = "SELECT symbol FROM recorded"
+_LEDGER_VERSION = 2  # the schema's version since which a day knows what was to be recorded
 
 
 def found_at_rest(database: Path, share: DayShare) -> Inserted | None:
@@ -48,21 +51,32 @@ def found_at_rest(database: Path, share: DayShare) -> Inserted | None:
 
 
 def _look_up(con: apsw.Connection, share: DayShare) -> Inserted | None:
-    duplicates = revisions = 0
-    for row in chain(*share.pushed.values(), *share.fetched.values()):
-        stored = con.execute(_STORED, row[:2]).fetchone()
-        if stored is None:
-            return None
-        if stored == row[CONTENT]:
-            duplicates += 1
-        elif con.execute(_REVISED, row[: CONTENT.stop]).fetchone():
-            revisions += 1
-        else:
-            return None
+    recorded: set[Any] = set()
+    if con.pragma("user_version") >= _LEDGER_VERSION:
+        recorded = {symbol for (symbol,) in con.execute(_RECORDED)}
+    duplicates = revisions = extra = 0
+    for symbol, rows in chain(share.pushed.items(), share.fetched.items()):
+        if recorded and symbol not in recorded:
+            extra += len(rows)
+            continue
+        for row in rows:
+            stored = con.execute(_STORED, row[:2]).fetchone()
+            if stored is None:
+                return None
+            if stored == row[CONTENT]:
+                duplicates += 1
+            elif con.execute(_REVISED, row[: CONTENT.stop]).fetchone():
+                revisions += 1
+            else:
+                return None
     others = chain(
-        ((_CORRECTED, (correction.symbol, correction.seq)) for correction in share.corrections),
+        (
+            (_CORRECTED, (correction.symbol, correction.seq))
+            for correction in share.corrections
+            if not recorded or correction.symbol in recorded
+        ),
         ((_BAD, (bad.digest,)) for bad in share.bad),
     )
     if any(con.execute(select, values).fetchone() is None for select, values in others):
         return None
-    return Inserted(0, duplicates, revisions)
+    return Inserted(0, duplicates, revisions, extra)

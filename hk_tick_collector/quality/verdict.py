@@ -105,7 +105,8 @@ class DayAudit(NamedTuple):
         trade_date: 'whole', 'morning', 'afternoon' or 'none', as OpenD said; None: it did not.
         sessions: of the day, as it was traded; those of a whole day where it is not known.
         not_counted: types of ticks that were measured not to be in the exchange's totals.
-        types: for each type, how often it was shown on this day to be counted, and not to be.
+        types: for each type, OpenD's number, how often it was shown on this day to be counted, and not to be.
+        history: the same of other days.
         outages: interruptions of the stream, harmful or not.
         clocks: how the clocks were seen, by name.
         schema_version: of the database.
@@ -119,7 +120,8 @@ class DayAudit(NamedTuple):
     trade_date: str | None
     sessions: tuple[Session, ...]
     not_counted: tuple[str, ...]
-    types: dict[str, Votes]
+    types: dict[int, Votes]
+    history: dict[int, Votes]
     outages: tuple[Outage, ...]
     clocks: dict[str, Clock]
     schema_version: int

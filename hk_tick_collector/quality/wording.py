@@ -6,13 +6,14 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hk_tick_collector.hktime import hk_day, hk_text
-from hk_tick_collector.quality.audit import Verdict
+from hk_tick_collector.quality.verdict import Verdict
 from hk_tick_collector.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from hk_tick_collector.quality.audit import DayAudit, Gap, Ordinals, SymbolAudit
+    from hk_tick_collector.quality.figures import Clock, Gap, Ordinals
+    from hk_tick_collector.quality.verdict import DayAudit, SymbolAudit
 
 OUTAGES_SHOWN: Final = 3
 NONE: Final = "-"
@@ -67,7 +68,15 @@ def missing_text(symbol: SymbolAudit) -> str:
         return "none"
     if symbol.missing or symbol.missing_volume or symbol.verdict is Verdict.INCOMPLETE:
         return loss_text(symbol.missing, symbol.missing_volume)
-    return "unknown"
+    return "none so far" if symbol.so_far.startswith("nothing") else "unknown"
+
+
+def why_text(symbol: SymbolAudit) -> str:
+    """Before the close, what can be said so far; after it, the reasons, and what would have proved the day."""
+    if symbol.verdict is Verdict.UNPROVABLE and symbol.so_far:
+        return symbol.so_far
+    would = f" (would prove it: {'; '.join(symbol.would_prove)})" if symbol.would_prove else ""
+    return "; ".join(symbol.reasons) + would
 
 
 def gap_text(gap: Gap, day: str) -> str:
@@ -133,7 +142,7 @@ def headline(audit: DayAudit) -> str:
     """The day in one line: how many symbols of each verdict, rows, and what is missing."""
     verdicts = Counter(symbol.verdict for symbol in audit.symbols)
     parts = [
-        ", ".join(f"{verdicts[verdict]:,} {verdict}" for verdict in Verdict if verdicts[verdict]) or "no symbol",
+        _verdicts_text(audit, verdicts),
         counted(sum(symbol.rows for symbol in audit.symbols), "row"),
         _missing(audit),
     ]
@@ -143,18 +152,48 @@ def headline(audit: DayAudit) -> str:
     return "; ".join(parts)
 
 
+def _verdicts_text(audit: DayAudit, verdicts: Counter[Verdict]) -> str:
+    """How many symbols have each verdict; before the close, of how many nothing is missing so far."""
+    if not audit.is_over and not verdicts[Verdict.INCOMPLETE]:
+        fine = sum(symbol.so_far.startswith("nothing") for symbol in audit.symbols)
+        later = next((symbol.so_far.rpartition("; ")[2] for symbol in audit.symbols if "; " in symbol.so_far), "")
+        return f"nothing missing so far for {fine:,} of {counted(len(audit.symbols), 'symbol')}; {later}".rstrip("; ")
+    return ", ".join(f"{verdicts[verdict]:,} {verdict}" for verdict in Verdict if verdicts[verdict]) or "no symbol"
+
+
 def notes(audit: DayAudit) -> list[str]:
-    """What a reader must know of the evidence: the trade date, the exchange's totals, ordinals."""
+    """What a reader must know of the evidence: trade date, totals, types of ticks, ordinals, clocks, premises."""
+    recorded = [symbol for symbol in audit.symbols if symbol.recorded]
     with_totals = sum(symbol.exchange_volume is not None for symbol in audit.symbols)
     with_ordinals = sum(symbol.ordinals.counts for symbol in audit.symbols)
-    types = ", ".join(audit.not_counted)
-    left_out = f"measured not to be in them: {types}" if types else "no type of tick was measured not to be in them"
-    of_all = f"of {counted(len(audit.symbols), 'symbol')}"
-    return [
+    of_all = f"{len(audit.symbols):,} symbols" if len(audit.symbols) != 1 else "1 symbol"
+    lines = [
         f"trade date: {_TRADE_DATES.get(audit.trade_date or '', 'not told by OpenD, so a half day is not known')}",
-        f"the exchange's totals: of {with_totals:,} {of_all}; {left_out}",
-        f"ordinals: evidence for {with_ordinals:,} {of_all}",
+        f"exchange totals: received for {with_totals:,} of {of_all}; {_types_text(audit)}",
+        f"sequence numbers: they count every tick for {with_ordinals:,} of {of_all}, so missing ones can be counted",
     ]
+    extra = len(audit.symbols) - len(recorded)
+    if extra:
+        lines.append(f"extra: {counted(extra, 'symbol')} that was not to be recorded on this day; the verdict is without")
+    failed = Counter(name for symbol in audit.symbols for name, (_, times) in symbol.premises.items() if times)
+    if failed:
+        named = ", ".join(f"{name} for {counted(count, 'symbol')}" for name, count in sorted(failed.items()))
+        lines.append(f"premises that failed: {named}")
+    steps = audit.clocks.get("host_step")
+    if steps is not None:
+        lines.append(f"the host's clock was set {counted(steps.readings, 'time')}, by up to {_step_text(steps)}")
+    return lines
+
+
+def _types_text(audit: DayAudit) -> str:
+    """Which types of ticks the totals include, as far as that was measured."""
+    not_covered = sorted({name for symbol in audit.symbols for name in symbol.not_covered})
+    return f"not proven to be in them: {', '.join(not_covered)}" if not_covered else "all types of ticks are in them"
+
+
+def _step_text(steps: Clock) -> str:
+    most = max(abs(steps.least_ms), abs(steps.most_ms)) / 1000
+    return f"{most:,.0f} s"
 
 
 def outages_text(audit: DayAudit) -> str:
