@@ -717,6 +717,7 @@ def test_it_stops_cleanly(start: StartSimulator, how: str) -> None:
         (("--now", "--symbols", "US.AAPL"), "--symbols has 'US.AAPL', expected"),
         (("--now", "--symbols", "0"), "0 symbols asked for"),
         (("--now", "--totals-without", "ODD"), "--totals-without has 'ODD', expected types of ticks"),
+        (("--journal", "/nowhere", "--time-form", "colon"), "--time-form is for a made market"),
         (("--now", "--rsa-key", "/nowhere"), "can't read --rsa-key /nowhere: No such file"),
         (("--now", "--ledger", "/nowhere/x"), "can't write the ledger /nowhere/x: No such file"),
     ],
