@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from hk_tick_collector.simulator.market import Market
     from hk_tick_collector.simulator.tape import Totals
 
-REACHES_SEC: Final = 300
+REACHES_SEC: Final = 120
 _GRAIN_MS: Final = 500
 _GRAINS: Final = REACHES_SEC * 1000 // _GRAIN_MS
 
 
 class TotalsHistory:
-    """The last five minutes of every symbol's totals."""
+    """The last two minutes of every symbol's totals."""
 
     def __init__(self, market: Market) -> None:
         self._market = market

@@ -87,7 +87,9 @@ class PremiseFaults:
         fields.finish()
         self._lasting.begin("snapshot_late", for_sec, self._end_snapshot_late)
         self._premises.late = Late(sec, share, symbols, hides)
-        return self._lasting.applied("snapshot_late", self._concerned(symbols), sec=sec, for_sec=for_sec)
+        return self._lasting.applied(
+            "snapshot_late", self._concerned(symbols), sec=sec, for_sec=for_sec, share=share, hides=hides
+        )
 
     async def _end_snapshot_late(self) -> int:
         late, self._premises.late = self._premises.late, None

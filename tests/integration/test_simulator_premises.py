@@ -28,6 +28,9 @@ TENCENT, HSBC = "HK.00700", "HK.00005"
 # Ticks come only from commands, but for one in a thousand seconds.
 QUIET = ("--now", "--rate", "0.001", "--symbols", "10", "--no-rate-limits")
 
+SECURITY = pb.Security(market=1, code="00700")
+BASIC = pb.Qot_Sub.C2S(securityList=[SECURITY], subTypeList=[1], isSubOrUnSub=True)
+
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[StartSimulator]:
@@ -68,6 +71,13 @@ def rows(client: RawClient, *symbols: str) -> list[Row]:
 def row(client: RawClient, symbol: str = TENCENT) -> Row:
     """One symbol's row."""
     return rows(client, symbol)[0]
+
+
+def quoted_volume(client: RawClient) -> int:
+    """What OpenD's cache says of the day's volume."""
+    body = pb.Qot_GetBasicQot.Request(c2s=pb.Qot_GetBasicQot.C2S(securityList=[SECURITY])).SerializeToString()
+    reply = cast("pb.Qot_GetBasicQot.Response", client.call(ProtoId.QOT_GET_BASIC_QOT, body))
+    return reply.s2c.basicQotList[0].volume
 
 
 def trade(sim: SimulatorProcess, symbol: str = TENCENT, **fields: object) -> int:
@@ -216,6 +226,7 @@ def test_snapshots_can_be_refused_for_one_code(sim: SimulatorProcess, client: Ra
 
 def test_the_exchange_can_be_lost_without_a_word(sim: SimulatorProcess, client: RawClient) -> None:
     """No pushes, no new ticks, no notice, old totals, logged in all the while; what was traded is lost for good."""
+    client.call(ProtoId.QOT_SUB, pb.Qot_Sub.Request(c2s=BASIC).SerializeToString())
     before = trade(sim, volume=700)
     client.until(lambda: len(client.ticks) == 1)
     old = row(client)
@@ -225,13 +236,14 @@ def test_the_exchange_can_be_lost_without_a_word(sim: SimulatorProcess, client: 
     missed = [trade(sim, volume=300) for _ in range(2)]
     assert [tick.seq for tick in client.get_ticker(TENCENT)] == [before]
     assert (row(client).volume, row(client).updateTime) == (700, old.updateTime)
+    assert quoted_volume(client) == 700
     assert global_state(client).qot_logined
     sim.wait_for(lambda stats: not stats["faults"])
     after = trade(sim, volume=100)
     client.until(lambda: len(client.ticks) == 2)
     assert [tick.seq for tick in client.ticks] == [tick.seq for tick in client.get_ticker(TENCENT)] == [before, after]
     assert client.notices == []
-    assert row(client).volume == 1400
+    assert row(client).volume == quoted_volume(client) == 1400
     assert sim.ledger().unreachable == {(TENCENT, seq): "frozen" for seq in missed}
     assert [line["n"] for line in lines(sim, "exchange_frozen_over")] == [2]
 
@@ -425,7 +437,7 @@ def test_the_market_state_can_be_wrong(sim: SimulatorProcess, client: RawClient)
     """Both calls say the state of the command, though trades go on, until it is null."""
 
     def states() -> tuple[int, int]:
-        c2s = pb.Qot_GetMarketState.C2S(securityList=[pb.Security(market=1, code="00700")])
+        c2s = pb.Qot_GetMarketState.C2S(securityList=[SECURITY])
         body = pb.Qot_GetMarketState.Request(c2s=c2s).SerializeToString()
         reply = cast("pb.Qot_GetMarketState.Response", client.call(ProtoId.QOT_GET_MARKET_STATE, body))
         return global_state(client).market_hk, reply.s2c.marketInfoList[0].marketState

@@ -33,7 +33,7 @@ def test_totals_are_those_of_the_half_second_before() -> None:
 
 
 def test_it_reaches_as_far_as_it_says_and_is_bounded() -> None:
-    """Five minutes, also for a symbol that trades all the time; nothing older is kept but the one before."""
+    """Two minutes, also for a symbol that trades all the time; nothing older is kept but the one before."""
     market = _market()
     history = TotalsHistory(market)
     for sec in range(2 * REACHES_SEC):
