@@ -690,7 +690,7 @@ def test_a_fault_of_connections_needs_one(start: StartSimulator, fault: str) -> 
 @pytest.mark.parametrize("how", ["stop", "SIGTERM", "SIGINT"])
 def test_it_stops_cleanly(start: StartSimulator, how: str) -> None:
     """`stop`, SIGTERM and SIGINT end it with exit 0, a whole ledger and closed connections."""
-    sim = start(*FLAT)
+    sim = start(*FLAT, "--hold")  # no trade may be made before somebody hears of it
     with RawClient(sim.port) as client:
         client.subscribe([TENCENT])
         client.until(lambda: len(client.ticks) >= 10)

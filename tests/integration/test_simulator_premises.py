@@ -9,6 +9,7 @@ import pytest
 from support.raw_client import RawClient
 from support.recorder_process import until
 from support.simulator_process import SimulatorProcess
+from support.trading_time import JumpingClock
 
 from hk_tick_collector.hktime import HK
 from hk_tick_collector.opend import messages
@@ -389,6 +390,22 @@ def test_a_trade_that_nobody_heard_of_can_be_cancelled_without_a_word(sim: Simul
         assert row(client).volume == 0
 
 
+def test_a_trade_of_yesterday_leaves_the_totals_of_today_alone(tmp_path: Path) -> None:
+    """It is still in OpenD's cache, and can be sent again, but it can't be taken out of totals that have begun anew."""
+    clock = JumpingClock(tmp_path, "2026-12-24 11:59:00")
+    with SimulatorProcess(tmp_path, *QUIET, env=clock.env) as sim, RawClient(sim.port) as client:
+        client.subscribe([TENCENT])
+        trade(sim)
+        client.until(lambda: len(client.ticks) == 1)
+        sim.command("pause")  # or the half day is made up for
+        clock.jump_to("2026-12-25 00:40:00")
+        until(lambda: row(client).volume == 0, "the day has no volume yet")
+        assert "only 0 recent ones" in sim.try_command("cancel", told=False)["error"]
+        assert "only 0 recent ones" in sim.try_command("revise", counted="last")["error"]
+        assert sim.command("revise")["n"] == 1
+        assert row(client).volume == 0
+
+
 # ---- the clock, the calendar, the state
 
 
@@ -424,7 +441,7 @@ def test_the_calendar_can_be_wrong(sim: SimulatorProcess, client: RawClient) -> 
     assert dates() == right
     assert "said to be whole already" in sim.try_command("calendar", date="2026-11-20", kind="whole")["error"]
     assert "expected YYYY-MM-DD" in sim.try_command("calendar", date="today", kind="whole")["error"]
-    for date, kind in (("19", "none"), ("20", "morning"), ("21", "whole"), ("23", "afternoon")):
+    for date, kind in (("23", "afternoon"), ("21", "whole"), ("20", "morning"), ("19", "none")):
         assert sim.command("calendar", date=f"2026-11-{date}", kind=kind)["n"] == 1
     assert list(dates().items()) == [("2026-11-20", 1), ("2026-11-21", 0), ("2026-11-23", 2)]
     for date, kind in (("19", "whole"), ("20", "whole"), ("21", "none"), ("23", "whole")):
