@@ -58,6 +58,10 @@ _TotalsWithout = Annotated[
     str,
     typer.Option(metavar="TYPES", help="Not in the exchange's totals: ODD_LOT,OVERSEAS.", rich_help_panel=_MARKET),
 ]
+_TimeForm = Annotated[
+    Literal["seconds", "fraction", "colon"],
+    typer.Option(help="How a tick's time ends: :05, :05.123 or :05:123.", rich_help_panel=_MARKET),
+]
 _Hold = Annotated[
     bool, typer.Option("--hold", help="Make no trade until somebody has subscribed.", rich_help_panel=_MARKET)
 ]
@@ -93,6 +97,13 @@ _WriteLimitMb = Annotated[
     int, typer.Option(min=1, help="A client that is further behind loses its connection.", rich_help_panel=_OPEND)
 ]
 _RateLimits = Annotated[bool, typer.Option(help="Refuse calls beyond the published limits.", rich_help_panel=_OPEND)]
+_UpdateTimeOfUntraded = Annotated[
+    Literal["before", "empty", "impossible"],
+    typer.Option(
+        help="Update time of a snapshot where there was no trade: of a day before, none, or 0000-00-00.",
+        rich_help_panel=_OPEND,
+    ),
+]
 _RsaKey = Annotated[
     Path | None,
     typer.Option(metavar="PATH", help="PEM that both sides hold: InitConnect is encrypted.", rich_help_panel=_OPEND),
@@ -112,6 +123,7 @@ def simulate_command(  # noqa: PLR0913 - each is an option
     seed: _Seed = 0,
     ordinals: _Ordinals = "contiguous",
     totals_without: _TotalsWithout = "",
+    time_form: _TimeForm = "seconds",
     hold: _Hold = False,
     ledger: _Ledger = Path("simulator.ledger.jsonl"),
     host: _Host = "127.0.0.1",
@@ -126,6 +138,7 @@ def simulate_command(  # noqa: PLR0913 - each is an option
     pump_ms: _PumpMs = 20,
     write_limit_mb: _WriteLimitMb = 64,
     rate_limits: _RateLimits = True,
+    update_time_of_untraded: _UpdateTimeOfUntraded = "before",
     rsa_key: _RsaKey = None,
 ) -> None:
     """Run an OpenD that is none: the real protocol, a Hong Kong day from a seed, faults on command.
@@ -133,8 +146,7 @@ def simulate_command(  # noqa: PLR0913 - each is an option
     Prints one line of JSON with its ports, then serves until it is stopped. What it made is in the ledger;
     `verdict` compares it with what a recorder stored.
     """
-    if (date is not None) + now + (journal is not None) != 1:
-        raise ConfigError("one of --date YYYYMMDD, --now and --journal DIR is needed, and not two of them")
+    _expect_one(date is not None, now, journal is not None)
     settings = SimulatorSettings(
         symbols=_symbols(symbols, seed),
         ledger=ledger,
@@ -147,6 +159,7 @@ def simulate_command(  # noqa: PLR0913 - each is an option
         rate=rate,
         ordinals=ordinals,
         uncounted=_types(totals_without),
+        time_form=time_form,
         hold=hold,
         pump_ms=pump_ms,
         host=host,
@@ -161,13 +174,23 @@ def simulate_command(  # noqa: PLR0913 - each is an option
             warmup_sec=warmup_sec,
             write_buffer_max_bytes=write_limit_mb * _MIB,
             rate_limits=rate_limits,
+            update_time_of_untraded=update_time_of_untraded,
             rsa=_rsa_key(rsa_key),
         ),
     )
+    _run(settings)
+
+
+def _run(settings: SimulatorSettings) -> None:
     import uvloop  # noqa: PLC0415 - the other commands don't need it
 
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     uvloop.run(serve(settings, _announce))
+
+
+def _expect_one(*kinds_of_market: bool) -> None:
+    if sum(kinds_of_market) != 1:
+        raise ConfigError("one of --date YYYYMMDD, --now and --journal DIR is needed, and not two of them")
 
 
 def _announce(where: dict[str, Any]) -> None:

@@ -31,6 +31,7 @@ class DayKind(IntEnum):
 
     WHOLE = 0
     MORNING = 1
+    AFTERNOON = 2  # Hong Kong has none such; OpenD can be made to say so
 
 
 def _table(days_of: dict[int, str]) -> frozenset[dt.date]:

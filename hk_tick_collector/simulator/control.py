@@ -13,13 +13,16 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from hk_tick_collector.simulator import reference
+from hk_tick_collector.simulator.amendments import Amendments
+from hk_tick_collector.simulator.faults import Faults
 from hk_tick_collector.simulator.fields import CommandError, Fields
+from hk_tick_collector.simulator.premise_faults import PremiseFaults
 from hk_tick_collector.simulator.tape import TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from hk_tick_collector.simulator.faults import Faults
+    from hk_tick_collector.simulator.lasting import Lasting
     from hk_tick_collector.simulator.server import Connection, Server
     from hk_tick_collector.simulator.wire import PushFrame
 
@@ -36,13 +39,16 @@ _BURST_CHUNK_FRAMES: Final = 500  # about 60 KB a write
 class Control:
     """The control port of one simulator."""
 
-    def __init__(self, server: Server, faults: Faults, stop: Callable[[], None]) -> None:
+    def __init__(self, server: Server, lasting: Lasting, stop: Callable[[], None]) -> None:
         self._server = server
         self._opend = server.opend
         self._stop = stop
-        self._faults = faults
+        self._lasting = lasting
         self._listener: asyncio.Server | None = None
         self._serving: set[asyncio.Task[None]] = set()
+        faults = Faults(server, lasting)
+        amendments = Amendments(server, lasting)
+        premises = PremiseFaults(server, lasting)
         self._commands: dict[str, Callable[[Fields], Awaitable[dict[str, Any]]]] = {
             "stats": self.stats,
             "sync": self.sync,
@@ -63,11 +69,23 @@ class Control:
             "withhold": faults.withhold,
             "duplicate": faults.duplicate,
             "reorder": faults.reorder,
-            "revise": faults.revise,
+            "revise": amendments.revise,
+            "cancel": amendments.cancel,
             "refuse": faults.refuse,
             "restart": faults.restart,
             "outage": faults.outage,
             "kick": faults.kick,
+            "exchange_frozen": premises.exchange_frozen,
+            "made_good": premises.made_good,
+            "snapshot_late": premises.snapshot_late,
+            "snapshot_frozen": premises.snapshot_frozen,
+            "snapshot_low": premises.snapshot_low,
+            "snapshot_refuse": premises.snapshot_refuse,
+            "renumber": premises.renumber,
+            "window_holes": premises.window_holes,
+            "opend_clock": premises.opend_clock,
+            "calendar": premises.calendar,
+            "market_state": premises.market_state,
         }
 
     async def listen(self, port: int) -> int:
@@ -128,7 +146,7 @@ class Control:
             "done": opend.market.done,
             "upstream": opend.upstream.name.lower(),
             "listening": self._server.is_listening,
-            "faults": self._faults.active(),
+            "faults": self._lasting.active(),
         }
 
     async def sync(self, fields: Fields) -> dict[str, Any]:

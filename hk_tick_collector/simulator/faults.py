@@ -4,14 +4,12 @@ Each fault answers once it *is applied*, with `n`, how much it touched: connecti
 line in the ledger, written when it is applied; one that lasts has a second line, named …_over, when it ends. A fault of
 connections or pushes that finds none is refused, so that no test passes because its fault never happened.
 
-Faults that would take the same thing from each other (the port, the writes, the exchange) exclude each other; all
-others may overlap. Owns what is active; `server` and `opend` own the means.
+`lasting` owns what is active, `server` and `opend` own the means; `premise_faults` has what OpenD says that is not so.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from random import Random
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
@@ -19,61 +17,32 @@ from typing import TYPE_CHECKING, Any, Final
 from hk_tick_collector.opend import frames
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.messages import GtwEvent, NotifyType, ProtoId, RetType
-from hk_tick_collector.simulator import wire
 from hk_tick_collector.simulator.fields import CommandError
+from hk_tick_collector.simulator.lasting import Arming, seconds
 from hk_tick_collector.simulator.opend import Upstream
 from hk_tick_collector.simulator.shaping import Armed
 from hk_tick_collector.simulator.tape import TYPES
-from hk_tick_collector.simulator.wire import PushDataType
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from hk_tick_collector.simulator.fields import Fields
+    from hk_tick_collector.simulator.lasting import Lasting
     from hk_tick_collector.simulator.opend import SimulatedOpenD
     from hk_tick_collector.simulator.server import Connection, Server
 
-_log = logging.getLogger(__name__)
-
-SEC_MAX: Final = 3600.0
-_COUNT_MAX: Final = 1_000_000
 _GARBAGE_BYTES_MAX: Final = 1_000_000
 _DIGEST_AT: Final = 16  # where the SHA-1 begins in a header
 _OVERSIZE: Final = 0x7FFFFFFF
 _THROTTLE_STEP_SEC: Final = 0.02
-_REVISE_NEWEST: Final = 50  # of each symbol's cache, where revisions are taken from
-
-# What each lasting fault takes for itself.
-_TAKES: Final[dict[str, frozenset[str]]] = {
-    "refuse": frozenset({"port", "exchange"}),
-    "restart": frozenset({"port", "exchange", "right"}),
-    "outage": frozenset({"exchange"}),
-    "kick": frozenset({"right"}),
-    "freeze": frozenset({"writes"}),
-    "slow": frozenset({"writes"}),
-    "silent": frozenset({"answers"}),
-}
 
 
 class Faults:
     """The faults of one simulator."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, lasting: Lasting) -> None:
         self._server = server
         self._opend: SimulatedOpenD = server.opend
+        self._lasting = lasting
         self._random = Random(0)
-        self._until: dict[str, float] = {}  # lasting fault → monotonic end
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def active(self) -> dict[str, float]:
-        """The lasting faults and the seconds that they have left."""
-        now = monotonic()
-        return {name: round(max(0.0, until - now), 3) for name, until in self._until.items()}
-
-    def cancel(self) -> None:
-        """The simulator stops: no fault ends any more."""
-        for task in self._tasks:
-            task.cancel()
 
     # ---- faults of a connection
 
@@ -91,7 +60,7 @@ class Faults:
         else:
             for conn in conns:
                 conn.abort()
-        return self._applied("cut", len(conns), mid_frame=mid_frame)
+        return self._lasting.applied("cut", len(conns), mid_frame=mid_frame)
 
     async def garbage(self, fields: Fields) -> dict[str, Any]:
         """Put `bytes` random bytes into every stream, between two frames."""
@@ -103,7 +72,7 @@ class Faults:
             junk = b"\x00" + junk[1:]
         for conn in conns:
             conn.send(junk)
-        return self._applied("garbage", len(conns), bytes=size)
+        return self._lasting.applied("garbage", len(conns), bytes=size)
 
     async def bad_hash(self, fields: Fields) -> dict[str, Any]:
         """Send every connection a push whose SHA-1 is not its body's. The tick itself is in the cache."""
@@ -114,7 +83,7 @@ class Faults:
             broken = bytearray(frames.encode(proto_id, self._opend.next_serial(), body, conn.cipher))
             broken[_DIGEST_AT] ^= 0xFF
             conn.send(bytes(broken))
-        return self._applied("bad_hash", len(conns))
+        return self._lasting.applied("bad_hash", len(conns))
 
     async def oversize(self, fields: Fields) -> dict[str, Any]:
         """Send every connection a header that claims a body of 2 GiB."""
@@ -125,34 +94,37 @@ class Faults:
             conn.send(
                 frames.HEADER.pack(b"F", b"T", frames.TICKER_PUSH, 0, 0, serial_no, _OVERSIZE, bytes(20), bytes(8))
             )
-        return self._applied("oversize", len(conns))
+        return self._lasting.applied("oversize", len(conns))
 
     async def silent(self, fields: Fields) -> dict[str, Any]:
         """For `sec`, accept connections and calls and answer none; ticks go only into the cache."""
-        sec = self._seconds(fields)
-        self._begin("silent", sec, self._end_silent)
+        sec = seconds(fields)
+        fields.finish()
+        self._lasting.begin("silent", sec, self._end_silent)
         self._opend.silent = True
-        return self._applied("silent", len(self._server.connections), sec=sec)
+        return self._lasting.applied("silent", len(self._server.connections), sec=sec)
 
     async def freeze(self, fields: Fields) -> dict[str, Any]:
         """For `sec`, read nothing and write nothing and close nothing; then write what was kept back."""
-        sec = self._seconds(fields)
-        self._begin("freeze", sec, self._end_freeze)
+        sec = seconds(fields)
+        fields.finish()
+        self._lasting.begin("freeze", sec, self._end_freeze)
         self._server.frozen = True
         for conn in self._server.connections.values():
             conn.freeze()
-        return self._applied("freeze", len(self._server.connections), sec=sec)
+        return self._lasting.applied("freeze", len(self._server.connections), sec=sec)
 
     async def slow(self, fields: Fields) -> dict[str, Any]:
         """For `sec`, write at most `bytes_per_sec` to each connection."""
         rate = fields.number("bytes_per_sec", low=1, high=1e9)
-        sec = self._seconds(fields)
-        self._begin("slow", sec, self._end_slow)
+        sec = seconds(fields)
+        fields.finish()
+        self._lasting.begin("slow", sec, self._end_slow)
         self._server.throttled = True
         for conn in self._server.connections.values():
             conn.hold()
-        self._start(self._throttle(rate))
-        return self._applied("slow", len(self._server.connections), sec=sec, bytes_per_sec=rate)
+        self._lasting.start(self._throttle(rate))
+        return self._lasting.applied("slow", len(self._server.connections), sec=sec, bytes_per_sec=rate)
 
     # ---- faults of the stream of pushes
 
@@ -174,73 +146,51 @@ class Faults:
         """The next `n` pushes are collected and sent in another order."""
         return await self._arm("reorder", fields, low=2)
 
-    async def revise(self, fields: Fields) -> dict[str, Any]:
-        """Send `n` ticks that were pushed before again: same sequence, other price and volume."""
-        count = fields.integer("n", 1, low=1, high=_COUNT_MAX)
-        fields.finish()
-        pushed = [
-            (symbol, entry)
-            for symbol in self._opend.watched()
-            for entry in list(self._opend.caches[symbol])[-_REVISE_NEWEST:]
-            if wire.kind_of(entry) is not PushDataType.CACHE
-        ]
-        if len(pushed) < count:
-            raise CommandError(f"{count} ticks to revise, but only {len(pushed)} recent ones were pushed to anybody")
-        revised = []
-        for symbol, entry in self._random.sample(pushed, count):
-            ticker = wire.ticker_of(entry)
-            ticker.price = round(ticker.price * 1.01 + 0.01, 3)
-            ticker.volume += 100
-            ticker.turnover = round(ticker.price * ticker.volume, 3)
-            self._opend.ledger.note(
-                "r", s=symbol, q=ticker.sequence, p=ticker.price, v=ticker.volume, o=ticker.turnover
-            )
-            revised.append((symbol, wire.entry_of_ticker(ticker, PushDataType.REALTIME)))
-        self._opend.ledger.flush()
-        self._opend.tell(self._opend.pushes_of(revised))
-        return self._applied("revise", count)
-
     # ---- faults of OpenD itself
 
     async def refuse(self, fields: Fields) -> dict[str, Any]:
         """For `sec`, no port and no connections; with `keep_cache`, OpenD still hears the exchange."""
         keep_cache = fields.flag("keep_cache", default=True)
-        sec = self._seconds(fields)
-        self._begin("refuse", sec, self._end_refuse)
+        sec = seconds(fields)
+        fields.finish()
+        self._lasting.begin("refuse", sec, self._end_refuse)
         if not keep_cache:
             self._opend.upstream = Upstream.DOWN
         self._server.refuse()
         conns = list(self._server.connections.values())
         for conn in conns:
             conn.abort()
-        return self._applied("refuse", len(conns), sec=sec, keep_cache=keep_cache)
+        return self._lasting.applied("refuse", len(conns), sec=sec, keep_cache=keep_cache)
 
     async def restart(self, fields: Fields) -> dict[str, Any]:
         """For `sec`, OpenD is gone; afterwards it remembers nothing of before (unless `keep_cache`)."""
         keep_cache = fields.flag("keep_cache", default=False)
-        sec = self._seconds(fields)
-        self._begin("restart", sec, self._end_restart)
+        sec = seconds(fields)
+        fields.finish()
+        self._lasting.begin("restart", sec, self._end_restart)
         self._opend.upstream = Upstream.RESTARTING
         self._server.refuse()
         conns = list(self._server.connections.values())
         for conn in conns:
             conn.close_flushed()
         forgotten = 0 if keep_cache else self._opend.forget()
-        return self._applied("restart", len(conns), sec=sec, keep_cache=keep_cache, forgotten=forgotten)
+        return self._lasting.applied("restart", len(conns), sec=sec, keep_cache=keep_cache, forgotten=forgotten)
 
     async def outage(self, fields: Fields) -> dict[str, Any]:
         """For `sec`, OpenD does not hear the exchange; then it makes good at most the last 50 ticks of each symbol."""
-        sec = self._seconds(fields)
-        self._begin("outage", sec, self._end_outage)
+        sec = seconds(fields)
+        fields.finish()
+        self._lasting.begin("outage", sec, self._end_outage)
         self._opend.upstream = Upstream.LOST
-        return self._applied("outage", self._opend.notify(_connect_status(logined=False)), sec=sec)
+        return self._lasting.applied("outage", self._opend.notify(_connect_status(logined=False)), sec=sec)
 
     async def kick(self, fields: Fields) -> dict[str, Any]:
         """For `sec`, another login has the quote right: no pushes, and GetTicker tells only what was there before."""
-        sec = self._seconds(fields)
-        self._begin("kick", sec, self._end_kick)
+        sec = seconds(fields)
+        fields.finish()
+        self._lasting.begin("kick", sec, self._end_kick)
         self._opend.stale = {symbol: tuple(cache) for symbol, cache in self._opend.caches.items()}
-        return self._applied("kick", self._opend.notify(_kicked_out()), sec=sec)
+        return self._lasting.applied("kick", self._opend.notify(_kicked_out()), sec=sec)
 
     # ---- the ends
 
@@ -284,27 +234,6 @@ class Faults:
 
     # ---- the means
 
-    def _seconds(self, fields: Fields) -> float:
-        """Read the last field of a lasting fault."""
-        sec = fields.number("sec", low=0.01, high=SEC_MAX)
-        fields.finish()
-        return sec
-
-    def _begin(self, name: str, sec: float, end: Callable[[], Awaitable[int]]) -> None:
-        """Enter a lasting fault, if nothing that it needs is taken, and see to its end."""
-        for other in self._until:
-            if _TAKES[other] & _TAKES[name]:
-                left = self.active()[other]
-                raise CommandError(f"{name} can't be while {other} is, which lasts another {left:.1f} s")
-        self._until[name] = monotonic() + sec
-        self._start(self._end_after(name, sec, end))
-
-    async def _end_after(self, name: str, sec: float, end: Callable[[], Awaitable[int]]) -> None:
-        await asyncio.sleep(sec)
-        touched = await end()
-        self._server.note_fault(f"{name}_over", n=touched)
-        del self._until[name]
-
     async def _throttle(self, bytes_per_sec: float) -> None:
         """Let each connection have its share, a little at a time."""
         began = monotonic()
@@ -320,37 +249,17 @@ class Faults:
             await asyncio.sleep(_THROTTLE_STEP_SEC)
 
     async def _arm(self, name: str, fields: Fields, *, low: int = 1, **only: frozenset[Any]) -> dict[str, Any]:
-        """Arm a fault of the next pushes; answer when it has touched them all, or at once if not to `wait`."""
-        count = fields.integer("n", low, low=low, high=_COUNT_MAX)
-        wait = fields.flag("wait", default=True)
-        timeout_sec = fields.number("timeout_sec", 30.0, low=0.01, high=SEC_MAX)
+        """Arm a fault of the next pushes."""
+        arming = Arming.of(fields, low=low)
         fields.finish()
         shaper = self._opend.shaper
         if getattr(shaper, name) is not None:
             raise CommandError(f"{name} is armed already")
-        armed = Armed(count, **only)
+        armed = Armed(arming.wanted, **only)
         setattr(shaper, name, armed)
-        ending = self._start(self._finish_armed(name, armed, timeout_sec))
-        if not wait:
-            return {"n": 0, "armed": count}
-        await ending
-        if armed.left > 0:
-            raise CommandError(f"only {armed.touched} of {count} pushes came within {timeout_sec:g} s")
-        return {"n": armed.touched}
-
-    async def _finish_armed(self, name: str, armed: Armed, timeout_sec: float) -> None:
-        try:
-            await asyncio.wait_for(armed.done.wait(), timeout_sec)
-        except TimeoutError:
-            self._opend.tell(self._opend.shaper.disarm(name))
-        if armed.touched:
-            self._server.note_fault(name, n=armed.touched)
-            self._opend.ledger.flush()
-
-    def _applied(self, fault: str, n: int, **details: object) -> dict[str, Any]:
-        self._server.note_fault(fault, n=n, **details)
-        self._opend.ledger.flush()
-        return {"n": n, **details}
+        return await self._lasting.arm(
+            name, armed, arming, "pushes", lambda: self._opend.tell(self._opend.shaper.disarm(name))
+        )
 
     def _connections(self) -> list[Connection]:
         conns = self._server.ready
@@ -367,17 +276,6 @@ class Faults:
             if pushes:
                 return pushes[0].body, frames.TICKER_PUSH
         return _connect_status(logined=True), ProtoId.NOTIFY
-
-    def _start(self, coroutine: Any) -> asyncio.Task[None]:  # noqa: ANN401 - Coroutine[Any, Any, None]
-        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-        return task
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            _log.error("a fault could not be ended", exc_info=task.exception())
 
 
 def _connect_status(*, logined: bool) -> bytes:

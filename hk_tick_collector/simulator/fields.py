@@ -36,6 +36,13 @@ class Fields:
             raise CommandError(f"{name} is {value!r}, expected a whole number from {low} to {high}")
         return value
 
+    def text(self, name: str) -> str:
+        """Any text."""
+        value = self._take(name, MISSING)
+        if not isinstance(value, str):
+            raise CommandError(f"{name} is {value!r}, expected a text")
+        return value
+
     def flag(self, name: str, *, default: bool) -> bool:
         """True or false."""
         value = self._take(name, default)
@@ -63,16 +70,19 @@ class Fields:
         """One known symbol."""
         return self.choice(name, known, "symbol of this market")
 
-    def choice(self, name: str, known: Container[str], what: str) -> str:
+    def choice(self, name: str, known: Container[str], what: str, default: str = MISSING) -> str:
         """One known word, a `what`."""
-        value = self._take(name, MISSING)
+        value = self._take(name, default)
         if not isinstance(value, str) or value not in known:
             raise CommandError(f"{name} is {value!r}, which is no {what}")
         return value
 
     def has(self, name: str) -> bool:
-        """Whether a field was given, and not as null."""
-        return self._fields.get(name) is not None
+        """Whether a field was given, and not as null, which is taken away as if it had not been given."""
+        if self._fields.get(name) is not None:
+            return True
+        self._fields.pop(name, None)
+        return False
 
     def finish(self) -> None:
         """CommandError if a field was given that the command does not have."""

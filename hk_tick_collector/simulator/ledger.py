@@ -8,8 +8,9 @@ heard of.
 
     {"k":"day","date":…,"symbols":n,"seed":…}          a market begins
     {"k":"t","s":symbol,"q":seq,"ts":ms,"p":price,"v":volume,"o":turnover,"d":direction,"y":type}    a trade was made
-    {"k":"u","s":…,"q":…,"why":"upstream"|"down"|"restart"|"withheld"}    OpenD never got it, or has it no more
+    {"k":"u","s":…,"q":…,"why":"upstream"|"frozen"|"down"|"restart"|"withheld"}    OpenD never got it, or has it no more
     {"k":"r","s":…,"q":…,"p":…,"v":…,"o":…}            the same sequence was sent again, with this content
+    {"k":"c","s":…,"q":…,"v":…,"o":…}                  the exchange's totals count the trade with that from now on
     {"k":"l","s":…,"q":…}                              its push was dropped on purpose
     {"k":"f","fault":…,"at":epoch s,"n":…,…}           a fault, and how much it touched
     {"k":"g","s":…,"n":…,"first":seq,"last":seq,"conn":id}    a GetTicker was answered
@@ -39,6 +40,7 @@ _FIELDS: dict[str, frozenset[str]] = {
     "t": frozenset({"ts", *"sqpvody"}),
     "u": frozenset({"s", "q", "why"}),
     "r": frozenset("sqpvo"),
+    "c": frozenset("sqvo"),
     "l": frozenset("sq"),
     "f": frozenset({"fault"}),
     "g": frozenset({"s", "n"}),
@@ -78,6 +80,7 @@ class Ledger:
         ticks: what was made.
         unreachable: why OpenD has it not.
         revisions: in the order in which they were sent.
+        counted: (volume, turnover) with which a trade is in the totals now, if that is not what was made.
         lost: pushes dropped on purpose.
         faults: as written.
         gets: GetTicker replies, as written.
@@ -87,6 +90,7 @@ class Ledger:
     ticks: dict[Key, Content] = field(default_factory=dict)
     unreachable: dict[Key, str] = field(default_factory=dict)
     revisions: list[Revision] = field(default_factory=list)
+    counted: dict[Key, tuple[int, float]] = field(default_factory=dict)
     lost: set[Key] = field(default_factory=set)
     faults: list[dict[str, Any]] = field(default_factory=list)
     gets: list[dict[str, Any]] = field(default_factory=list)
@@ -203,6 +207,7 @@ def read_ledger(path: Path) -> Ledger:
         ConfigError: as `iter_ledger`, or a trade was made twice.
     """
     ledger = Ledger()
+    as_written = {"f": ledger.faults, "g": ledger.gets, "day": ledger.days}
     for entry in iter_ledger(path):
         match entry["k"]:
             case "t":
@@ -214,12 +219,10 @@ def read_ledger(path: Path) -> Ledger:
                 ledger.unreachable[entry["s"], entry["q"]] = entry["why"]
             case "r":
                 ledger.revisions.append(revision_of(entry))
+            case "c":
+                ledger.counted[entry["s"], entry["q"]] = (entry["v"], entry["o"])
             case "l":
                 ledger.lost.add((entry["s"], entry["q"]))
-            case "f":
-                ledger.faults.append(entry)
-            case "g":
-                ledger.gets.append(entry)
-            case "day":
-                ledger.days.append(entry)
+            case kind:
+                as_written[kind].append(entry)
     return ledger

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.simulator import sessions
 from hk_tick_collector.simulator.calendar import DayKind, day_kind
-from hk_tick_collector.simulator.tape import Book, MadeTick, Ordinals, Tape, Totals
+from hk_tick_collector.simulator.tape import Book, MadeTick, Ordinals, Tape, TimeForm, Totals
 from hk_tick_collector.simulator.universe import universe
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class DayPlan:
         ticks_per_day: of all symbols, auctions included; a half day makes as many, in less time.
         ordinals: what the sequences' low halves look like; see `tape`.
         uncounted: types of ticks that are not in the totals.
+        time_form: how ticks' times are written.
     """
 
     date: dt.date
@@ -54,6 +55,7 @@ class DayPlan:
     ticks_per_day: int
     ordinals: Ordinals = "contiguous"
     uncounted: frozenset[int] = frozenset()
+    time_form: TimeForm = "seconds"
 
 
 def day_plan(
@@ -64,6 +66,7 @@ def day_plan(
     ticks_per_day: int,
     ordinals: Ordinals = "contiguous",
     uncounted: frozenset[int] = frozenset(),
+    time_form: TimeForm = "seconds",
 ) -> DayPlan:
     """A plan whose length is the calendar's.
 
@@ -75,7 +78,7 @@ def day_plan(
         raise ConfigError(f"{date} is no trade date in Hong Kong")
     if ticks_per_day < 1:
         raise ConfigError(f"{ticks_per_day} ticks a day, expected at least 1")
-    return DayPlan(date, kind is DayKind.MORNING, tuple(symbols), seed, ticks_per_day, ordinals, uncounted)
+    return DayPlan(date, kind is DayKind.MORNING, tuple(symbols), seed, ticks_per_day, ordinals, uncounted, time_form)
 
 
 class Market(Tape, ABC):
@@ -90,7 +93,7 @@ class Market(Tape, ABC):
     def ticks_until(self, ts_ms: int) -> list[MadeTick]:
         """All ticks since the last call up to simulated epoch milliseconds `ts_ms`, in time order.
 
-        The ticks of one second have one `ts_ms`, but they come one after the other, spread over it.
+        The ticks of one second come one after the other, spread over it, though they may have one `ts_ms`.
         """
 
     @abstractmethod
@@ -125,7 +128,13 @@ class MarketDay(Market):
 
     def __init__(self, plan: DayPlan, *, start_ts_ms: int | None = None) -> None:
         """`start_ts_ms`: UTC epoch milliseconds; the day's 09:00 if not given."""
-        super().__init__(plan.symbols, seed=plan.seed, ordinals=plan.ordinals, uncounted=plan.uncounted)
+        super().__init__(
+            plan.symbols,
+            seed=plan.seed,
+            ordinals=plan.ordinals,
+            uncounted=plan.uncounted,
+            time_form=plan.time_form,
+        )
         self.plan = plan
         self._midnight_sec = sessions.midnight_sec(plan.date)
         self._close_sec = sessions.close_sec(half_day=plan.half_day)
@@ -239,9 +248,10 @@ class FlatMarket(Market):
         start_ts_ms: int,
         ordinals: Ordinals = "contiguous",
         uncounted: frozenset[int] = frozenset(),
+        time_form: TimeForm = "seconds",
     ) -> None:
         """`rate`: ticks a second over all symbols; ConfigError unless it is above zero."""
-        super().__init__(symbols, seed=seed, ordinals=ordinals, uncounted=uncounted)
+        super().__init__(symbols, seed=seed, ordinals=ordinals, uncounted=uncounted, time_form=time_form)
         if not rate > 0:
             raise ConfigError(f"rate of {rate} ticks a second, expected more than 0")
         self.rate = rate

@@ -13,11 +13,12 @@ from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from hk_tick_collector.opend import frames
 from hk_tick_collector.opend.messages import TICKER_REPLY_MAX, ProtoId
 from hk_tick_collector.simulator import wire
+from hk_tick_collector.simulator.premises import Premises
 from hk_tick_collector.simulator.rates import RateLimits
 from hk_tick_collector.simulator.shaping import PushShaper
 from hk_tick_collector.simulator.subscriptions import Subscriptions
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from hk_tick_collector.simulator.market import Market
     from hk_tick_collector.simulator.tape import MadeTick
 
+UpdateTimeOfUntraded = Literal["before", "empty", "impossible"]
+
 # After it has lost the exchange OpenD makes good at most so many ticks a symbol (published).
 MADE_GOOD_MAX = 50
 
@@ -44,6 +47,7 @@ class Upstream(Enum):
 
     UP = "up"
     LOST = "upstream"  # the link is down: the last 50 a symbol are made good afterwards
+    FROZEN = "frozen"  # the link is down, and OpenD has not noticed
     DOWN = "down"  # OpenD itself is down
     RESTARTING = "restart"  # it is down and will have forgotten everything
 
@@ -62,6 +66,7 @@ class OpenDOptions:
     write_buffer_max_bytes: int = 64 * 1024 * 1024
     rate_limits: bool = True
     rsa: RsaKey | None = None
+    update_time_of_untraded: UpdateTimeOfUntraded = "before"
 
 
 @dataclass(slots=True)
@@ -95,7 +100,7 @@ class Receiver(Protocol):
 
 @dataclass(slots=True)
 class _Outage:
-    """What was made while the exchange was lost: the last ticks of each symbol."""
+    """What was made while the exchange was lost: the last ticks of each symbol, which may be made good."""
 
     missed: dict[str, deque[MadeTick]] = field(default_factory=dict)
 
@@ -117,6 +122,8 @@ class SimulatedOpenD:
         self.rate_limits = RateLimits()
         self.counters = Counters()
         self.upstream = Upstream.UP
+        self.made_good_max = MADE_GOOD_MAX
+        self.premises = Premises(market)
         self.silent = False  # nobody is told or answered anything
         self.stale: dict[str, tuple[bytes, ...]] | None = None  # another login has the quote right: the caches then
         self.held = 0  # how many want no ticks to be made just now (a burst being written)
@@ -130,7 +137,7 @@ class SimulatedOpenD:
     @property
     def is_logged_in(self) -> bool:
         """Whether OpenD says that it reaches the quote server."""
-        return self.upstream is Upstream.UP and self.stale is None
+        return self.upstream in {Upstream.UP, Upstream.FROZEN} and self.stale is None
 
     # ---- the market's side
 
@@ -142,6 +149,7 @@ class SimulatedOpenD:
             if ticks:
                 self.tell(self.make_known(ticks))
         self.market.come_to(now_ms)
+        self.premises.history.come_to(now_ms)
         self.ledger.flush_due()
 
     def pause(self) -> None:
@@ -159,6 +167,7 @@ class SimulatedOpenD:
         """Write ticks of the exchange down, receive them (or not), and give the pushes that they are worth."""
         self.counters.made += len(ticks)
         self.ledger.ticks(ticks)
+        self.premises.history.changed({tick.symbol for tick in ticks}, self.clock.now_ms)
         if self.shaper.withhold is not None:
             ticks = self._not_withheld(ticks)
         self.ledger.flush()  # before anybody hears of them
@@ -168,9 +177,9 @@ class SimulatedOpenD:
             for tick in ticks:
                 missed = self._outage.missed.setdefault(tick.symbol, deque())
                 missed.append(tick)
-                if len(missed) > MADE_GOOD_MAX:
-                    self.unreachable(missed.popleft(), Upstream.LOST.value)
+                self._give_up(missed, but=self.made_good_max)
         else:
+            self.premises.missed(len(ticks))
             for tick in ticks:
                 self.unreachable(tick, self.upstream.value)
         return []
@@ -267,9 +276,10 @@ class SimulatedOpenD:
         cache: Sequence[bytes] = self.caches[symbol] if self.stale is None else self.stale[symbol]
         entries = [wire.as_kind(e, PushDataType.CACHE) for e in cache][-count:] if count > 0 else []
         bounds = {"first": wire.sequence_of(entries[0]), "last": wire.sequence_of(entries[-1])} if entries else {}
-        self.ledger.note("g", s=symbol, n=len(entries), conn=conn_id, **bounds)
+        told = self.premises.window(symbol, entries)
+        self.ledger.note("g", s=symbol, n=len(told), conn=conn_id, **bounds)
         self.counters.get_ticker += 1
-        return self._bodies.body(symbol, entries)
+        return self._bodies.body(symbol, told)
 
     def cached_push(self, symbol: str) -> bytes | None:
         """The body of a first push: everything that the cache has, or None if that is nothing."""
@@ -317,6 +327,8 @@ class SimulatedOpenD:
         """Receive again. After a lost link, the last ticks of each symbol come late: (how many, their pushes)."""
         self.upstream = Upstream.UP
         missed, self._outage = self._outage.missed, _Outage()
+        for ticks in missed.values():
+            self._give_up(ticks, but=self.made_good_max)
         late = sorted((tick for ticks in missed.values() for tick in ticks), key=lambda tick: tick.ts_ms)
         return len(late), self.receive(late, PushDataType.BY_DISCONNECTION)
 
@@ -324,8 +336,12 @@ class SimulatedOpenD:
         """The end came before the link was back: what waited to be made good never will be."""
         missed, self._outage = self._outage.missed, _Outage()
         for ticks in missed.values():
-            for tick in ticks:
-                self.unreachable(tick, Upstream.LOST.value)
+            self._give_up(ticks, but=0)
+
+    def _give_up(self, missed: deque[MadeTick], *, but: int) -> None:
+        """All but the last so many of a symbol will never be made good."""
+        while len(missed) > but:
+            self.unreachable(missed.popleft(), Upstream.LOST.value)
 
     def forget(self) -> int:
         """Empty the caches. Ticks that had not been pushed to anybody can't be had any more; how many they are."""

@@ -1,14 +1,14 @@
 """The calls that tell about the market: state, totals, static facts, plates, trade dates.
 
 Each is a function of (opend, client, c2s) that gives the S2C; a refusal is a raised CallRefusedError. Nothing here
-changes anything. Field meanings are those of the published protocol.
+changes the market; what is not so comes from `premises`. Field meanings are those of the published protocol.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from time import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hk_tick_collector.errors import BadTickError
 from hk_tick_collector.hktime import HK, hk_date
@@ -33,6 +33,7 @@ _PROGRAM_READY = 10  # Common.ProgramStatusType
 _CODES_MAX = 400  # of one snapshot or market-state call
 _LISTED = "2000-01-03"
 _CLOSING_PRINT = dt.time(16, 8, 12)
+_NO_TIME = "0000-00-00 00:00:00"
 _HOLIDAYS_MAX = 14  # days; Lunar New Year with its weekends has fewer
 
 # Plates: their members are taken from the universe, busiest first.
@@ -59,7 +60,7 @@ def get_global_state(opend: SimulatedOpenD, client: Receiver, _c2s: pb.GetGlobal
     """OpenD's state: `time` is its server's clock (s), `localTime` the clock of the machine that it runs on."""
     now_ms = opend.clock.now_ms
     return pb.GetGlobalState.S2C(
-        marketHK=opend.market.state_at(now_ms),
+        marketHK=opend.premises.market_state(now_ms),
         marketUS=_MARKET_CLOSED,
         marketSH=_MARKET_CLOSED,
         marketSZ=_MARKET_CLOSED,
@@ -68,7 +69,7 @@ def get_global_state(opend: SimulatedOpenD, client: Receiver, _c2s: pb.GetGlobal
         trdLogined=False,
         serverVer=SERVER_VERSION,
         serverBuildNo=_SERVER_BUILD,
-        time=now_ms // 1000,
+        time=opend.premises.global_time(now_ms),
         localTime=time(),
         programStatus=pb.ProgramStatus(type=_PROGRAM_READY),
         connID=client.conn_id,
@@ -83,7 +84,7 @@ def get_basic_qot(opend: SimulatedOpenD, client: Receiver, c2s: pb.Qot_GetBasicQ
         symbol = known_symbol(opend, security)
         if opend.subscriptions.since(client.conn_id, Key(symbol, _SUB_TYPE_BASIC)) is None:
             raise CallRefusedError(f"{symbol} is not subscribed to BASIC on this connection, subscribe first")
-        totals = opend.market.totals(symbol)
+        totals = opend.premises.quote(symbol)
         quotes.append(
             pb.BasicQot(
                 security=security,
@@ -112,14 +113,19 @@ def get_security_snapshot(
 ) -> pb.Qot_GetSecuritySnapshot.S2C:
     """The day's totals by the exchange: what it made, whether OpenD received it or not.
 
-    The time is of the last trade. Of a symbol that has not traded it is of a day before, whose totals are over.
+    The time is of the last trade. Of a symbol that has not traded it is of a day before, whose totals are over, if the
+    options say nothing else.
     """
-    before_ms = _last_close_ms(opend.clock.now_ms)
+    now_ms = opend.clock.now_ms
     symbols = _known_symbols(opend, c2s.securityList)
+    refused = opend.premises.refused_code(symbols)
+    if refused is not None:
+        raise CallRefusedError(f"Unknown stock {refused}")
+    never = _never(opend, now_ms)
     return pb.Qot_GetSecuritySnapshot.S2C(
         snapshotList=[
-            pb.Qot_GetSecuritySnapshot.Snapshot(basic=_snapshot(symbol, opend.names[symbol], totals, before_ms))
-            for symbol, totals in ((symbol, opend.market.totals(symbol)) for symbol in symbols)
+            pb.Qot_GetSecuritySnapshot.Snapshot(basic=_snapshot(symbol, opend.names[symbol], totals, never))
+            for symbol, totals in ((symbol, opend.premises.snapshot(symbol, now_ms)) for symbol in symbols)
         ]
     )
 
@@ -151,13 +157,12 @@ def get_plate_security(
 
 
 def request_trade_date(
-    _opend: SimulatedOpenD, _client: Receiver, c2s: pb.Qot_RequestTradeDate.C2S
+    opend: SimulatedOpenD, _client: Receiver, c2s: pb.Qot_RequestTradeDate.C2S
 ) -> pb.Qot_RequestTradeDate.S2C:
     """Trade dates of Hong Kong from `beginTime` to `endTime`, both included."""
     if c2s.market != _TRADE_DATE_MARKET_HK:
         raise CallRefusedError(f"market {c2s.market} is not simulated, only 1 (Hong Kong)")
-    begin, end = _date(c2s.beginTime), _date(c2s.endTime)
-    dates = trade_dates(begin, end)
+    dates = opend.premises.trade_dates(_date(c2s.beginTime), _date(c2s.endTime))
     return pb.Qot_RequestTradeDate.S2C(
         tradeDateList=[
             pb.Qot_RequestTradeDate.TradeDate(
@@ -175,7 +180,7 @@ def get_market_state(
 ) -> pb.Qot_GetMarketState.S2C:
     """The state of each security's market."""
     symbols = _known_symbols(opend, c2s.securityList)
-    state = opend.market.state_at(opend.clock.now_ms)
+    state = opend.premises.market_state(opend.clock.now_ms)
     return pb.Qot_GetMarketState.S2C(
         marketInfoList=[
             pb.Qot_GetMarketState.MarketInfo(security=_security(s), name=opend.names[s], marketState=state)
@@ -190,6 +195,24 @@ def _known_symbols(opend: SimulatedOpenD, securities: Sequence[pb.Security]) -> 
     return [known_symbol(opend, security) for security in securities]
 
 
+class _UpdateTime(NamedTuple):
+    """A snapshot's update time, as its two fields say it."""
+
+    text: str
+    sec: float
+
+
+def _never(opend: SimulatedOpenD, now_ms: int) -> _UpdateTime:
+    """The update time of a symbol that has not traded."""
+    if opend.options.update_time_of_untraded == "before":
+        return _update_time(_last_close_ms(now_ms))
+    return _UpdateTime("" if opend.options.update_time_of_untraded == "empty" else _NO_TIME, 0.0)
+
+
+def _update_time(ts_ms: int) -> _UpdateTime:
+    return _UpdateTime(hk_time(ts_ms), ts_ms / 1000)
+
+
 def _last_close_ms(now_ms: int) -> int:
     """When the trade date before today's ended."""
     today = hk_date(now_ms)
@@ -197,8 +220,10 @@ def _last_close_ms(now_ms: int) -> int:
     return int(dt.datetime.combine(date, _CLOSING_PRINT, HK).timestamp()) * 1000
 
 
-def _snapshot(symbol: str, name: str, totals: Totals, before_ms: int) -> pb.Qot_GetSecuritySnapshot.SnapshotBasicData:
-    at_ms = before_ms if totals.last_ts_ms is None else totals.last_ts_ms
+def _snapshot(
+    symbol: str, name: str, totals: Totals, never: _UpdateTime
+) -> pb.Qot_GetSecuritySnapshot.SnapshotBasicData:
+    at = never if totals.last_ts_ms is None else _update_time(totals.last_ts_ms)
     return pb.Qot_GetSecuritySnapshot.SnapshotBasicData(
         security=_security(symbol),
         type=_SECURITY_TYPE_STOCK,
@@ -206,7 +231,7 @@ def _snapshot(symbol: str, name: str, totals: Totals, before_ms: int) -> pb.Qot_
         listTime=_LISTED,
         lotSize=totals.lot_size,
         priceSpread=0.01,
-        updateTime=hk_time(at_ms),
+        updateTime=at.text,
         highPrice=totals.high,
         openPrice=totals.open,
         lowPrice=totals.low,
@@ -215,7 +240,7 @@ def _snapshot(symbol: str, name: str, totals: Totals, before_ms: int) -> pb.Qot_
         volume=totals.volume,
         turnover=totals.turnover,
         turnoverRate=0.0,
-        updateTimestamp=at_ms / 1000,
+        updateTimestamp=at.sec,
         name=name,
     )
 

@@ -70,7 +70,7 @@ class ReplayMarket(Market):
                 key = (tick.symbol, tick.seq)
                 if key not in self._seen:
                     self._seen.add(key)
-                    counts = tick.tick_type not in self._uncounted
+                    counts = self.counts(tick.tick_type)
                     self._totals[tick.symbol] = _added(self._totals[tick.symbol], tick, counts=counts)
                     made.append(tick)
             self._next = next(self._records, None)
@@ -93,6 +93,11 @@ class ReplayMarket(Market):
         if symbol not in self._totals:
             raise ValueError(f"symbol {symbol!r} is not in this journal")
         return self._totals[symbol]
+
+    def correct(self, symbol: str, volume: int, turnover: float) -> None:
+        """Add to a symbol's totals, or take away (shares, HK$)."""
+        totals = self.totals(symbol)
+        self._totals[symbol] = totals._replace(volume=totals.volume + volume, turnover=totals.turnover + turnover)
 
     def make(
         self,

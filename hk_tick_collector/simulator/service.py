@@ -17,7 +17,7 @@ from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.hktime import HK, hk_date
 from hk_tick_collector.simulator.clock import MarketClock
 from hk_tick_collector.simulator.control import Control
-from hk_tick_collector.simulator.faults import Faults
+from hk_tick_collector.simulator.lasting import Lasting
 from hk_tick_collector.simulator.ledger import LedgerWriter
 from hk_tick_collector.simulator.market import FlatMarket, Market, MarketDay, day_plan
 from hk_tick_collector.simulator.opend import OpenDOptions, SimulatedOpenD, Upstream
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from hk_tick_collector.simulator.tape import Ordinals
+    from hk_tick_collector.simulator.tape import Ordinals, TimeForm
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _KEEP_ALIVE_CHECK_SEC = 1.0
@@ -51,6 +51,7 @@ class SimulatorSettings:
         rate: ticks a second of the stream by the wall clock.
         ordinals: what sequences look like; see `tape`.
         uncounted: types of ticks that are not in the exchange's totals.
+        time_form: how ticks' times are written; a journal's stay as they were.
         hold: make no tick until somebody has subscribed, or `resume`.
         pump_ms: how often ticks are made and pushed.
         host: the address to listen on.
@@ -70,6 +71,7 @@ class SimulatorSettings:
     rate: float = 100.0
     ordinals: Ordinals = "contiguous"
     uncounted: frozenset[int] = frozenset()
+    time_form: TimeForm = "seconds"
     hold: bool = False
     pump_ms: int = 20
     host: str = "127.0.0.1"
@@ -99,8 +101,8 @@ async def serve(settings: SimulatorSettings, announce: Callable[[dict[str, Any]]
 async def _run(settings: SimulatorSettings, server: Server, announce: Callable[[dict[str, Any]], None]) -> None:
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
-    faults = Faults(server)
-    control = Control(server, faults, stopping.set)
+    lasting = Lasting(server)
+    control = Control(server, lasting, stopping.set)
     for number in _STOP_SIGNALS:
         loop.add_signal_handler(number, stopping.set)
     try:
@@ -130,7 +132,7 @@ async def _run(settings: SimulatorSettings, server: Server, announce: Callable[[
     finally:
         pump.cancel()
         told_to_stop.cancel()
-        faults.cancel()
+        lasting.cancel()
         await control.close()
         await _close(server)
         for number in _STOP_SIGNALS:
@@ -163,6 +165,8 @@ async def _close(server: Server) -> None:
 
 def _market(settings: SimulatorSettings) -> tuple[Market, MarketClock]:
     if settings.journal is not None:
+        if settings.time_form != "seconds":
+            raise ConfigError("--time-form is for a made market: a journal's times are played as they were")
         replayed = ReplayMarket(settings.journal, uncounted=settings.uncounted)
         return replayed, MarketClock(start_ts_ms=replayed.start_ts_ms, speed=settings.speed)
     if settings.date is None:
@@ -174,6 +178,7 @@ def _market(settings: SimulatorSettings) -> tuple[Market, MarketClock]:
             start_ts_ms=clock.now_ms,
             ordinals=settings.ordinals,
             uncounted=settings.uncounted,
+            time_form=settings.time_form,
         )
         return flat, clock
     plan = day_plan(
@@ -183,6 +188,7 @@ def _market(settings: SimulatorSettings) -> tuple[Market, MarketClock]:
         ticks_per_day=settings.ticks_per_day,
         ordinals=settings.ordinals,
         uncounted=settings.uncounted,
+        time_form=settings.time_form,
     )
     start_ts_ms = None
     if settings.start is not None:

@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 
 Ordinals = Literal["contiguous", "sparse", "none"]
 
+TimeForm = Literal["seconds", "fraction", "colon"]
+"""How a tick's time is written: '09:30:00', '09:30:00.123' or '09:30:00:123'."""
+
+_BEFORE_MS: Final[dict[TimeForm, str]] = {"fraction": ".", "colon": ":"}
+
 # Qot_Common.TickerDirection
 BUY: Final = 1
 SELL: Final = 2
@@ -73,8 +78,8 @@ class MadeTick(NamedTuple):
     Attributes:
         symbol: 'HK.00700'.
         seq: OpenD's sequence.
-        ts_ms: UTC epoch milliseconds; whole seconds, as published HK ticks have.
-        time: the same, as OpenD writes it: '2026-11-20 09:30:00', Hong Kong.
+        ts_ms: UTC epoch milliseconds; whole seconds, as published HK ticks have, if not told to have more.
+        time: the same, as OpenD writes it: '2026-11-20 09:30:00', Hong Kong; see `TimeForm`.
         price: Hong Kong dollars, on the spread table.
         volume: shares.
         turnover: Hong Kong dollars; price times volume to the thousandth.
@@ -126,6 +131,7 @@ class Book:
     ordinal: int = 0
     stamp_sec: int = 0
     last_sec: int | None = None
+    last_ms: int = 0  # of that second
     ticks: int = 0
     volume: int = 0
     turnover: int = 0
@@ -145,7 +151,13 @@ class Tape:
     """Makes trades on demand, for a fixed set of symbols, busiest first."""
 
     def __init__(
-        self, symbols: Sequence[str], *, seed: int, ordinals: Ordinals, uncounted: frozenset[int] = frozenset()
+        self,
+        symbols: Sequence[str],
+        *,
+        seed: int,
+        ordinals: Ordinals,
+        uncounted: frozenset[int] = frozenset(),
+        time_form: TimeForm = "seconds",
     ) -> None:
         """`uncounted` types of ticks are not in the totals. ConfigError: there is no symbol, or one is named twice."""
         self.symbols = tuple(symbols)
@@ -155,6 +167,7 @@ class Tape:
             )
         self._ordinals = ordinals
         self._uncounted = uncounted
+        self._before_ms = _BEFORE_MS.get(time_form)
         self._trades = random.Random(f"{seed}:trades")
         self._random = self._trades.random
         self._picks = random.Random(f"{seed}:picks")
@@ -176,8 +189,18 @@ class Tape:
             prev_close=book.prev_close / 1000,
             ticks=book.ticks,
             lot_size=book.lot_size,
-            last_ts_ms=None if book.last_sec is None else book.last_sec * 1000,
+            last_ts_ms=None if book.last_sec is None else book.last_sec * 1000 + book.last_ms,
         )
+
+    def counts(self, tick_type: int) -> bool:
+        """Whether ticks of this type are in the totals."""
+        return tick_type not in self._uncounted
+
+    def correct(self, symbol: str, volume: int, turnover: float) -> None:
+        """Add to a symbol's totals of the day, or take away (shares, HK$); its last trade stays where it was."""
+        book = self._book(symbol)
+        book.volume += volume
+        book.turnover += round(turnover * 1000)
 
     def come_to(self, ts_ms: int) -> None:
         """Time has come to `ts_ms`, also where nothing trades. To a market of one day that means nothing."""
@@ -283,6 +306,9 @@ class Tape:
         elif price < book.low:
             book.low = price
         book.last = price
+        if self._before_ms is not None:
+            book.last_ms = _next_ms(book, second)
+            time = f"{time}{self._before_ms}{book.last_ms:03}"
         book.last_sec = second
         book.ticks += 1
         if tick_type not in self._uncounted:
@@ -291,7 +317,7 @@ class Tape:
         return MadeTick(
             book.symbol,
             self._sequence(book, second),
-            second * 1000,
+            second * 1000 + book.last_ms,
             time,
             price / 1000,
             volume,
@@ -308,6 +334,13 @@ class Tape:
             return (book.stamp_sec << 32) | book.ordinal
         book.ordinal += 1
         return book.ordinal if self._ordinals == "none" else (second << 32) | book.ordinal
+
+
+def _next_ms(book: Book, second: int) -> int:
+    """The millisecond of a symbol's next trade: rising within a second, and its beginning is not ahead of the clock."""
+    if second != book.last_sec:
+        return book.ticks % 10
+    return min(book.last_ms + 1 + book.ticks % 7, 999)
 
 
 def _open_book(symbol: str, seed: int) -> Book:

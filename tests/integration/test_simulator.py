@@ -690,7 +690,7 @@ def test_a_fault_of_connections_needs_one(start: StartSimulator, fault: str) -> 
 @pytest.mark.parametrize("how", ["stop", "SIGTERM", "SIGINT"])
 def test_it_stops_cleanly(start: StartSimulator, how: str) -> None:
     """`stop`, SIGTERM and SIGINT end it with exit 0, a whole ledger and closed connections."""
-    sim = start(*FLAT)
+    sim = start(*FLAT, "--hold")  # no trade may be made before somebody hears of it
     with RawClient(sim.port) as client:
         client.subscribe([TENCENT])
         client.until(lambda: len(client.ticks) >= 10)
@@ -717,6 +717,7 @@ def test_it_stops_cleanly(start: StartSimulator, how: str) -> None:
         (("--now", "--symbols", "US.AAPL"), "--symbols has 'US.AAPL', expected"),
         (("--now", "--symbols", "0"), "0 symbols asked for"),
         (("--now", "--totals-without", "ODD"), "--totals-without has 'ODD', expected types of ticks"),
+        (("--journal", "/nowhere", "--time-form", "colon"), "--time-form is for a made market"),
         (("--now", "--rsa-key", "/nowhere"), "can't read --rsa-key /nowhere: No such file"),
         (("--now", "--ledger", "/nowhere/x"), "can't write the ledger /nowhere/x: No such file"),
     ],

@@ -28,13 +28,15 @@ class _Clock:
 
 
 def test_everything_that_is_written_is_read(tmp_path: Path) -> None:
-    """One line of each kind comes back as what it was."""
+    """One line of each kind comes back as what it was; of what the totals count, the last one is true."""
     path = tmp_path / "ledger.jsonl"
     writer = LedgerWriter(path)
     writer.note("day", date="2026-11-20", symbols=1, seed=7)
     writer.tick(TICK)
     writer.note("u", s="HK.00700", q=TICK.seq, why="upstream")
     writer.note("r", s="HK.00700", q=TICK.seq, p=372.6, v=80, o=29808.0)
+    writer.note("c", s="HK.00700", q=TICK.seq, v=80, o=29808.0)
+    writer.note("c", s="HK.00700", q=TICK.seq, v=0, o=0.0)
     writer.note("l", s="HK.00700", q=TICK.seq)
     writer.note("f", fault="cut", at=1.5, n=2, mid_frame=True)
     writer.note("g", s="HK.00700", n=1, first=TICK.seq, last=TICK.seq, conn=9)
@@ -45,6 +47,7 @@ def test_everything_that_is_written_is_read(tmp_path: Path) -> None:
         ticks={key: Content(1_000, 372.4, 60, 22344.0, 3, 6)},
         unreachable={key: "upstream"},
         revisions=[Revision(*key, 372.6, 80, 29808.0)],
+        counted={key: (0, 0.0)},
         lost={key},
         faults=[{"k": "f", "fault": "cut", "at": 1.5, "n": 2, "mid_frame": True}],
         gets=[{"k": "g", "s": "HK.00700", "n": 1, "first": TICK.seq, "last": TICK.seq, "conn": 9}],

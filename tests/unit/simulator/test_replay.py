@@ -72,6 +72,15 @@ def test_a_tick_that_was_pushed_twice_comes_once(journal: Path) -> None:
     assert (totals.ticks, totals.volume, totals.turnover) == (4, 10, 100.0)
 
 
+def test_totals_can_be_corrected(journal: Path) -> None:
+    """Volume and turnover change, and nothing else."""
+    market = ReplayMarket(journal)
+    market.ticks_until(OPEN_MS + 10_000)
+    before = market.totals("HK.00700")
+    market.correct("HK.00700", -4, -40.0)
+    assert market.totals("HK.00700") == before._replace(volume=6, turnover=60.0)
+
+
 def test_what_is_skipped_is_never_made(journal: Path) -> None:
     """Going on from a later moment leaves out what was received before it."""
     market = ReplayMarket(journal)

@@ -8,7 +8,7 @@ import pytest
 
 from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.simulator.prices import on_table_mil, spread_mil
-from hk_tick_collector.simulator.tape import ODD_LOT, Ordinals, Tape
+from hk_tick_collector.simulator.tape import ODD_LOT, Ordinals, Tape, TimeForm
 from hk_tick_collector.simulator.universe import universe
 
 TS_MS = 1_795_138_200_000  # 2026-11-20 09:30:00 in Hong Kong
@@ -22,6 +22,29 @@ def test_a_trade_has_its_second_in_time_and_sequence() -> None:
     """Milliseconds of the clock are dropped; the sequence is the second and the symbol's first ordinal."""
     tick = _tape().make("HK.00700", TS_MS + 999, price=372.4, volume=60)
     assert tick == ("HK.00700", 1_795_138_200 << 32 | 1, TS_MS, "2026-11-20 09:30:00", 372.4, 60, 22344.0, 3, 1)
+
+
+@pytest.mark.parametrize("form", ["fraction", "colon"])
+def test_milliseconds_rise_within_a_second_and_begin_anew(form: TimeForm) -> None:
+    """A symbol's trades are in order however many a second has, and none is far ahead of its second's beginning."""
+    tape = Tape(["HK.00700"], seed=1, ordinals="contiguous", time_form=form)
+    ticks = tape.burst(500, TS_MS) + tape.burst(3, TS_MS + 1000)
+    times = [tick.ts_ms for tick in ticks]
+    assert times == sorted(times)
+    assert TS_MS <= times[0] < TS_MS + 10
+    assert times[499] == TS_MS + 999
+    assert TS_MS + 1000 <= times[500] < TS_MS + 1010
+    assert tape.totals("HK.00700").last_ts_ms == times[-1]
+    assert ticks[0].time == f"2026-11-20 09:30:00{'.' if form == 'fraction' else ':'}{times[0] - TS_MS:03}"
+
+
+def test_totals_can_be_corrected() -> None:
+    """Volume and turnover change, and nothing else of a symbol's day."""
+    tape = _tape()
+    tape.make("HK.00700", TS_MS, price=10.0, volume=300)
+    before = tape.totals("HK.00700")
+    tape.correct("HK.00700", -100, -1000.0)
+    assert tape.totals("HK.00700") == before._replace(volume=200, turnover=2000.0)
 
 
 def test_turnover_is_price_times_volume_to_the_thousandth() -> None:

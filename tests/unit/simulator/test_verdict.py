@@ -217,6 +217,23 @@ def test_a_revision_instead_of_the_original_is_wrong(run: _Run) -> None:
     assert run.counts() == {"stored": 200, "wrong": 1, "revisions_sent": 1, "revisions_stored": 1}
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_a_cancelled_trade_stays_what_was_made(run: _Run, *, told: bool) -> None:
+    """Stored as it was, and kept as cancelled if that was told; gone, it is missing; nothing but that is a fault."""
+    tick = run.ticks[0]
+    cancelled = tick._replace(volume=0, turnover=0.0)
+    run.ledger.note("c", s=tick.symbol, q=tick.seq, v=0, o=0.0)
+    run.store(run.ticks)
+    assert run.counts() == {"stored": 200}
+    if told:
+        run.ledger.note("r", s=tick.symbol, q=tick.seq, p=tick.price, v=0, o=0.0)
+        assert run.counts() == {"stored": 200, "revisions_sent": 1}
+    run.store([cancelled], table="tick_revisions")
+    assert run.counts() == {"stored": 200} | (
+        {"revisions_sent": 1, "revisions_stored": 1} if told else {"revisions_unknown": 1}
+    )
+
+
 def test_a_revision_that_came_first_is_right_if_the_original_is_kept(run: _Run) -> None:
     """Nothing is lost: the one is stored, the other kept aside."""
     run.store([run.revise(run.ticks[0]), *run.ticks[1:]])
