@@ -1,9 +1,9 @@
 """What the session tells the writer through the journal, between the ticks.
 
 `stream_resumed`: from here on the stream is whole again, and before it something may be missing. `opend_state`: what
-OpenD said of itself, and how far its clock is from ours. `clock_stepped`: the host's clock was set. `totals_asked`: when
-a snapshot was asked for. `recording`: what is to be recorded. Owns their fields and the words for the causes, for those
-who write them into the journal and those who read them there. Never decides whether anything is missing.
+OpenD said of itself, and how far its clock is from ours. `clock_stepped`: the host's clock was set. `totals_asked`:
+when a snapshot was asked for. `recording`: what is to be recorded. Owns their fields and the words for the causes, for
+those who write them into the journal and those who read them there. Never decides whether anything is missing.
 """
 
 from __future__ import annotations

@@ -239,8 +239,8 @@ CREATE TABLE judged (
 ) STRICT;
 """
 
-# What a conclusion rests on: a snapshot's own time, the exchange's time when it came, and what is missing at least and at
-# most; types of ticks that the totals were seen to count; premises as they held and failed; clocks.
+# What a conclusion rests on: a snapshot's own time, the exchange's time when it came, and what is missing at least and
+# at most; types of ticks that the totals were seen to count; premises as they held and failed; clocks.
 # `exchange_totals` is made again, since the place in the journal, and no clock, tells one snapshot from the next.
 _VERSION_3 = """
 ALTER TABLE gaps DROP COLUMN difference_before;

@@ -3,9 +3,9 @@
 Owns the verdicts. Reads what is stored and nothing else, and never writes. `docs/proof.md` has the theory.
 
 COMPLETE: after the close, on the word of two clocks and with a sign of life of the market from after it, the exchange's
-volume and turnover of the day were told twice, and are exactly the stored ticks of the types that are proven to be counted;
-and nothing that was seen contradicts it. INCOMPLETE: the exchange counts more than is stored, or a gap is open that nothing
-contradicts. All else is UNPROVABLE, with the reason and with what would have proved it.
+volume and turnover of the day were told twice, and are exactly the stored ticks of the types that are proven to be
+counted; and nothing that was seen contradicts it. INCOMPLETE: the exchange counts more than is stored, or a gap is open
+that nothing contradicts. All else is UNPROVABLE, with the reason and with what would have proved it.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def judge(figures: DayFigures, history: Mapping[int, Votes] | None = None) -> Da
 
 
 def _measured(f: Figures, day: DayFigures) -> Measured:
-    """What a symbol's day tells of types of ticks: by its totals only after the close, and if revisions change nothing."""
+    """What a symbol's day tells of types: by its totals only after the close, and if revisions change nothing."""
     word = final_word(f, day).word
     is_clear = word is not None and not f.made_up and all(r.first.volume == r.last.volume for r in f.revised)
     exchange = Sums(word.volume, word.turnover) if word is not None and is_clear else None

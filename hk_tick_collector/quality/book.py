@@ -1,7 +1,7 @@
 """The rows of doubts and gaps of one day: every statement that makes, renames, closes or drops one.
 
-Owns these rows; what they are concluded from is known to `ledger`, `ordinals` and `reckoning`. Invariant: a gap is never
-deleted, and of it nothing changes but its end, once that is known, and the mark that it is filled.
+Owns these rows; what they are concluded from is known to `ledger`, `ordinals` and `reckoning`. Invariant: a gap is
+never deleted, and of it nothing changes but its end, once that is known, and the mark that it is filled.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ READABLE: Final = (1, 2)
 
 # What a verdict takes for true, and what was seen of it stands beside: `premises`, `clocks`, `types`.
 ASSUMPTIONS: Final = (
-    "the exchange's volume and turnover of a symbol's day are the sums of its trades, but for types named as not covered",
+    "the exchange's volume and turnover of a day are the sums of its trades, but for the types named as not covered",
     "a snapshot counts no trade that was made after it was received, and all that were made 15 s before its own time",
     "what was received after the close, twice, with a sign of life of the market from after it, is the whole day",
     "a fetched tick has the sequence under which it was pushed, and a reply of GetTicker has no hole",

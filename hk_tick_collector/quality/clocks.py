@@ -1,8 +1,9 @@
 """What time it is at the exchange, by clocks of which any one may be wrong. Pure.
 
-Three witnesses: the host's clock; OpenD's, which is asked for each minute; and the newest trade that was pushed live. The
-last two are kept as differences to the host's clock, and follow it when it is set. No single one is believed: a time counts
-where two of them agree. Where none do, nothing is concluded from a time, and that is the reason that is given.
+Three witnesses: the host's clock; OpenD's, which is asked for each minute; and the newest trade that was pushed live.
+The last two are kept as differences to the host's clock, and follow it when it is set. No single one is believed: a
+time counts where two of them agree. Where none do, nothing is concluded from a time, and that is the reason that is
+given.
 """
 
 from __future__ import annotations
@@ -44,9 +45,8 @@ class Clocks:
     def exchange_ms(self, recv_ts_ms: int) -> int | None:
         """The exchange's time when something was received, on the word of two clocks; None: no two agree."""
         host, opend, market = 0, self.opend_offset_ms, self.market_offset_ms
-        if opend is not None:
-            if abs(opend - host) <= AGREE_MS or (market is not None and abs(opend - market) <= AGREE_MS):
-                return recv_ts_ms + opend
+        if opend is not None and any(abs(opend - one) <= AGREE_MS for one in (host, market) if one is not None):
+            return recv_ts_ms + opend
         if market is not None and abs(market - host) <= AGREE_MS:
             return recv_ts_ms
         return None

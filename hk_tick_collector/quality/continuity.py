@@ -1,10 +1,11 @@
 """The rules of continuity: what a window proves, and what ordinals show. Pure.
 
-A **window** is a reply of GetTicker: one piece of OpenD's memory. If it reaches back to what was stored before an outage,
-nothing is missing in between, provided that OpenD itself went on, and that windows have no holes. Where OpenD had lost its
-own source, its memory has a hole of the same size, so that no window proves anything.
+A **window** is a reply of GetTicker: one piece of OpenD's memory. If it reaches back to what was stored before an
+outage, nothing is missing in between, provided that OpenD itself went on, and that windows have no holes. Where OpenD
+had lost its own source, its memory has a hole of the same size, so that no window proves anything.
 
-**Ordinals** are evidence where they were measured to count every tick of this symbol on this day. Then holes are numbers.
+**Ordinals** are evidence where they were measured to count every tick of this symbol on this day. Then holes are
+numbers.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Which types of ticks are in the exchange's totals: measured on symbols and days, never assumed. Pure.
 
-A symbol whose day's totals are exactly its ticks shows that all their types are counted. One whose totals are exactly its
-ticks without those of some types shows that these are not. Volume and turnover must both be exact. What a symbol shows counts
-for the others: that its own totals agree may be a coincidence, in which a lost tick stands for one that is not counted.
+A symbol whose day's totals are exactly its ticks shows that all their types are counted. One whose totals are exactly
+its ticks without those of some types shows that these are not. Volume and turnover must both be exact. What a symbol
+shows counts for the others: that its own totals agree may be a coincidence, in which a lost tick stands for one that is
+not counted.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Which types of ticks the exchange was seen to count, while a day is recorded. `counted` says so of whole days.
 
-A snapshot that is exactly what is stored, in a calm moment, shows that all types of ticks since the last such snapshot are
-counted. One of them may be a coincidence, in which a lost tick stands for one that is not counted. So it takes two besides.
-Owns `symbol_types.agreed`: how often a symbol has shown that a type is counted.
+A snapshot that is exactly what is stored, in a calm moment, shows that all types of ticks since the last such snapshot
+are counted. One of them may be a coincidence, in which a lost tick stands for one that is not counted. So it takes two
+besides. Owns `symbol_types.agreed`: how often a symbol has shown that a type is counted.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What an audit reads of a day database: counts and sums by symbol, ledgers, the exchange's totals, premises, clocks.
 
-Owns the statements, each of which reads a table once. Concludes nothing. Reads databases of older schemas as far as they
-tell: what they lack is None or empty.
+Owns the statements, each of which reads a table once. Concludes nothing. Reads databases of older schemas as far as
+they tell: what they lack is None or empty.
 """
 
 from __future__ import annotations
@@ -183,8 +183,8 @@ class DayFigures(NamedTuple):
 
 # The volume in two halves: one sum of numbers that make no sense would be refused as an overflow.
 _BY_TYPE = """
-SELECT symbol, tick_type_id, count(*), sum(volume >> 32), sum(volume & 4294967295), sum(turnover), min(ts_ms), max(ts_ms),
-  sum(seq <= 0), sum(ts_ms NOT BETWEEN ?1 AND ?2), sum(ts_ms % 1000 <> 0)
+SELECT symbol, tick_type_id, count(*), sum(volume >> 32), sum(volume & 4294967295), sum(turnover),
+  min(ts_ms), max(ts_ms), sum(seq <= 0), sum(ts_ms NOT BETWEEN ?1 AND ?2), sum(ts_ms % 1000 <> 0)
 FROM ticks GROUP BY symbol, tick_type_id"""
 
 # In the order of the primary key, so that nothing is sorted. A pair is two live pushes, one behind the other.
@@ -212,7 +212,8 @@ WHERE at_ms = (SELECT max(at_ms) FROM exchange_totals WHERE symbol = t.symbol)""
 
 _LOW = """
 SELECT symbol, sum(most < 0 AND before < 0) FROM (
-  SELECT symbol, most, lag(most) OVER (PARTITION BY symbol ORDER BY segment, offset, at_ms) AS before FROM exchange_totals
+  SELECT symbol, most, lag(most) OVER (PARTITION BY symbol ORDER BY segment, offset, at_ms) AS before
+  FROM exchange_totals
 ) GROUP BY symbol"""
 
 _REVISED = """

@@ -1,8 +1,8 @@
 """Gaps that are filled by ticks that came into their bounds: when, and by what.
 
 Owns the mark on a gap, which is all that is ever changed of one. A gap by ordinals is filled when no ordinal in it is
-missing any more. One by totals is filled when as much has been fetched into it as is missing, and two snapshots in a row
-show besides that no more is. Never decides that ticks are missing, never commits.
+missing any more. One by totals is filled when as much has been fetched into it as is missing, and two snapshots in a
+row show besides that no more is. Never decides that ticks are missing, never commits.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _OPEN_BY_ORDINALS = (
 )
 _OPEN_BY_TOTALS = (
     "SELECT resumed_ms, cause, ifnull(before_seq, 0), ifnull(after_seq, (end_ms / 1000 + 1) << 32), missing_volume, "
-    "found_ms, ifnull(end_ms, found_ms), merged_volume FROM gaps WHERE symbol = ? AND state = 'open' AND evidence = 'totals' "
-    "AND missing_volume NOT NULL ORDER BY 3, 1"
+    "found_ms, ifnull(end_ms, found_ms), merged_volume FROM gaps "
+    "WHERE symbol = ? AND state = 'open' AND evidence = 'totals' AND missing_volume NOT NULL ORDER BY 3, 1"
 )
 # Fetched, or sent again with more: a revision that came since adds what it has more than the tick that stands.
 _CAME = f"""

@@ -1,9 +1,9 @@
 """Whether a fetched tick carries the sequence under which it was pushed: measured on each reply, never assumed.
 
-All that removes duplicates rests on it. One public recorder says that sequences stay the same, another that they are made
-for each request. So a reply is held against what is stored. Where its sequences are others and its trades are the same, its
-ticks are told apart by their content: none is stored twice, and what is really new gets a made-up sequence, as a tick without
-one does. When such a tick is pushed after all, the push takes its place (`DayDatabase.renumbered`).
+All that removes duplicates rests on it. One public recorder says that sequences stay the same, another that they are
+made for each request. So a reply is held against what is stored. Where its sequences are others and its trades are the
+same, its ticks are told apart by their content: none is stored twice, and what is really new gets a made-up sequence,
+as a tick without one does. When such a tick is pushed after all, the push takes its place (`DayDatabase.renumbered`).
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def sift(database: DayDatabase, symbol: str, rows: list[Row]) -> Sifted:
     if same * 2 >= expected or alike * 2 < expected:
         return Sifted(rows, None)
     seen = (
-        f"of {len(stored)} stored ticks of its time a reply has {alike} by their content, and {same} by their sequence; "
+        f"of {len(stored)} stored ticks of its time a reply has {alike} by content, and {same} by sequence; "
         f"its first is {min(theirs)}, the first of those {stored[0][0]}"
     )
     return Sifted(_by_content(con, symbol, rows), seen)

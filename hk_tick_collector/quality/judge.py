@@ -1,9 +1,9 @@
 """What stands in the journal between the ticks, brought to the ledgers of the days that it concerns.
 
-Owns which day a resumption, a window or a snapshot belongs to, the clocks, what is to be recorded, and the resumptions of
-days that have no database yet: a day's database is made by its first tick, never by an event, so that a holiday has none.
-What waits, and what else later marks are judged by, stands in `journal/judge.json`, which is put down before the cursor
-passes it.
+Owns which day a resumption, a window or a snapshot belongs to, the clocks, what is to be recorded, and the resumptions
+of days that have no database yet: a day's database is made by its first tick, never by an event, so that a holiday has
+none. What waits, and what else later marks are judged by, stands in `journal/judge.json`, which is put down before the
+cursor passes it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The exchange's last word on a symbol's day: which of its snapshots is one, or why none is. Pure.
 
-No single clock proves that a snapshot is of after the close: two have to agree on when it came. That its figures are of after
-the close, too, needs a sign of life of the whole market from then, since a feed that has frozen goes on answering; and of
-the symbol itself a time not before its last tick.
+No single clock proves that a snapshot is of after the close: two have to agree on when it came. That its figures are of
+after the close, too, needs a sign of life of the whole market from then, since a feed that has frozen goes on
+answering; and of the symbol itself a time not before its last tick.
 """
 
 from __future__ import annotations
@@ -35,39 +35,50 @@ def final_word(f: Figures, day: DayFigures, not_counted: Container[int] = ()) ->
         day: of the day.
         not_counted: types of ticks that the exchange does not count; they don't make a snapshot too old.
     """
-    after_ms, print_ms = after_close_ms(day.sessions), closing_print_ms(day.sessions)
-    after, printed = _clock(after_ms), _clock(print_ms)
-    twice = f"two snapshots received after {after}, with two clocks that agree"
-    if f.without is not None and not f.words:
-        return LastWord(None, f"OpenD did not give it: {f.without}", "a subscription")
-    if not f.words:
-        return LastWord(None, "no snapshot of the exchange's totals", twice)
-    if day.version < PREMISES_VERSION:
-        why = "an older version recorded it, which did not keep the snapshots' own times"
-        return LastWord(None, why, "a recorder of this version")
-    told = [word for word in f.words if word.until_ms is not None]
-    if not told:
-        return LastWord(None, "clocks disagree: no two of the host's, OpenD's and the market's were the same", twice)
-    late = [word for word in told if (word.until_ms or 0) >= after_ms]
-    if not late:
-        last = max(word.until_ms or 0 for word in told)
-        return LastWord(
-            None, f"no snapshot of the exchange's totals after the close; the last is of {_clock(last)}", twice
-        )
+    after_ms = after_close_ms(day.sessions)
+    late = [word for word in f.words if word.until_ms is not None and word.until_ms >= after_ms]
+    if not late or day.version < PREMISES_VERSION:
+        return LastWord(None, *_nothing_told(f, day))
     # A total of a day never falls: a lower one is late, or of another day.
     word = max(late, key=lambda w: (w.volume, w.until_ms or 0))
     if (word.confirmed_ms or 0) < after_ms and sum(w.volume == word.volume for w in late) == 1:
-        return LastWord(None, "the exchange's totals were told only once after the close", twice)
+        return LastWord(None, "the exchange's totals were told only once after the close", _twice(day))
+    fault = _out_of_date(f, word, day, not_counted)
+    return LastWord(word) if fault is None else LastWord(None, *fault)
+
+
+def _nothing_told(f: Figures, day: DayFigures) -> tuple[str, str]:
+    """Why no snapshot is of after the close, and what would have been one."""
+    told = [word.until_ms for word in f.words if word.until_ms is not None]
+    if f.without is not None and not f.words:
+        return f"OpenD did not give it: {f.without}", "a subscription"
+    if not f.words:
+        return "no snapshot of the exchange's totals", _twice(day)
+    if day.version < PREMISES_VERSION:
+        why = "an older version recorded it, which did not keep the snapshots' own times"
+        return why, "a recorder of this version"
+    if not told:
+        return "clocks disagree: no two of the host's, OpenD's and the market's were the same", _twice(day)
+    return f"no snapshot of the exchange's totals after the close; the last is of {_clock(max(told))}", _twice(day)
+
+
+def _out_of_date(f: Figures, word: Words, day: DayFigures, not_counted: Container[int]) -> tuple[str, str] | None:
+    """Why a snapshot that came after the close may be of before it, and what would have shown that it is not."""
+    print_ms = closing_print_ms(day.sessions)
     if word.market_ms is None or word.market_ms < print_ms:
         seen = "none" if word.market_ms is None else _clock(word.market_ms)
         why = f"the exchange's figures may have frozen: the market's newest update time is {seen}"
-        return LastWord(None, why, f"an update time of any symbol of {printed} or later")
+        return why, f"an update time of any symbol of {_clock(print_ms)} or later"
     last_ms = max((ms for t, ms in f.last_ms_by_type.items() if t not in not_counted), default=None)
     if last_ms is not None and (word.own_ms is None or word.own_ms // 1000 < last_ms // 1000):
         seen = "no update time" if word.own_ms is None else f"the update time {_clock(word.own_ms)}"
         why = f"the snapshot has {seen}, and the last tick is of {_clock(last_ms)}"
-        return LastWord(None, why, "a snapshot whose own time is not before the last tick")
-    return LastWord(word)
+        return why, "a snapshot whose own time is not before the last tick"
+    return None
+
+
+def _twice(day: DayFigures) -> str:
+    return f"two snapshots received after {_clock(after_close_ms(day.sessions))}, with two clocks that agree"
 
 
 def _clock(ms: int) -> str:

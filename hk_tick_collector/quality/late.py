@@ -1,8 +1,9 @@
 """What comes for a day that is sealed, or just being so: whether there is anything new in it.
 
 OpenD is asked again and again for its last ticks, also at night and after a weekend, and a journal can be stored again
-from its beginning. None of that may open a sealed day. So what comes for one is looked up first, by reading alone. Ticks of
-a symbol that was not to be recorded on that day are extra: its certificate stands without them, and the day stays sealed.
+from its beginning. None of that may open a sealed day. So what comes for one is looked up first, by reading alone.
+Ticks of a symbol that was not to be recorded on that day are extra: its certificate stands without them, and the day
+stays sealed.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The loss ledger of one day, as it is kept while the day is recorded: doubts, gaps, totals, what was to be recorded.
 
-Owns these tables, and draws the conclusions of `continuity`, `ordinals`, `totals` and `filling` at the very place in the
-journal where their evidence stands. Never touches a tick, never commits: what it writes stands in the transaction of the
-ticks that it was concluded from. Invariants: a gap is never deleted; each place in the journal is judged once, so a replay
-changes nothing; all times are of the journal's records, never of a clock.
+Owns these tables, and draws the conclusions of `continuity`, `ordinals`, `totals` and `filling` at the very place in
+the journal where their evidence stands. Never touches a tick, never commits: what it writes stands in the transaction
+of the ticks that it was concluded from. Invariants: a gap is never deleted; each place in the journal is judged once,
+so a replay changes nothing; all times are of the journal's records, never of a clock.
 
     stream resumed ──► doubt ──► a window reaches back to before the outage          ──► dropped
                          ├─────► ordinals count: no hole                             ──► dropped
@@ -42,8 +42,8 @@ _LAST_RECEIVED_BY = (
 _LAST_TICK_MS = "SELECT max(last_ts_ms) FROM symbol_stats"
 _INSERT_OUTAGE = "INSERT INTO outages VALUES (?,?,?,?) ON CONFLICT DO NOTHING"
 _INSERT_RECORDED = (
-    "INSERT INTO recorded VALUES (?,?,?) ON CONFLICT (symbol) DO UPDATE SET since_ms = min(since_ms, excluded.since_ms), "
-    "without = excluded.without"
+    "INSERT INTO recorded VALUES (?,?,?) ON CONFLICT (symbol) DO UPDATE SET "
+    "since_ms = min(since_ms, excluded.since_ms), without = excluded.without"
 )
 _RECORDED = "SELECT since_ms FROM recorded WHERE symbol = ?"
 _RECORDED_SINCE = "SELECT min(since_ms) FROM recorded"
@@ -191,5 +191,5 @@ class Ledger:
     # ---- the exchange's totals
 
     def totalled(self, snapshot: list[tuple[DayTotals, int | None]], word: Word) -> None:
-        """A snapshot of many symbols, each with its own update time: what it proves, and what it shows to be missing."""
+        """A snapshot of many symbols, each with its own time: what it proves, and what it shows to be missing."""
         self._reckoning.totalled(snapshot, word)

@@ -1,7 +1,8 @@
 """What other days tell: the exchange's last word on them, and which types of ticks it counted.
 
-A snapshot that is dated a day before today says that nothing was traded today, but only if it is that day's last word: with
-other totals it may count a trade of today under an old date. Reads day databases and certificates, and changes nothing.
+A snapshot that is dated a day before today says that nothing was traded today, but only if it is that day's last word:
+with other totals it may count a trade of today under an old date. Reads day databases and certificates, and changes
+nothing.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ _TYPES = "SELECT tick_type_id, sum(counted), sum(not_counted) FROM types WHERE d
 
 
 def type_history(data_root: Path, day: str) -> dict[int, Votes]:
-    """What symbols of other days have shown of each type of tick, by the catalogue of sealed days; empty: none is there."""
+    """What other days have shown of each type of tick, by the catalogue of sealed days; empty: there is none."""
     path = data_root / CATALOG
     if not path.exists():
         return {}

@@ -1,7 +1,7 @@
 """What conclusions rest on and nobody has promised: how often each was seen to hold, and to fail, by symbol and day.
 
-Owns the table `premises`. A premise that has failed for a symbol is not relied on for that symbol any more; its users ask
-`has_failed`.
+Owns the table `premises`. A premise that has failed for a symbol is not relied on for that symbol any more; its users
+ask `has_failed`.
 """
 
 from __future__ import annotations

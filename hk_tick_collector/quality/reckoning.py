@@ -1,4 +1,4 @@
-"""What the exchange's totals show, as they come: what is missing at least and at most, and so gaps, fillings, decided doubts.
+"""What the exchange's totals show as they come: what is missing at least and at most; gaps, fillings, decided doubts.
 
 Owns the table `exchange_totals`. How a snapshot is read stands in `totals`. What it remembers between two snapshots is
 nothing that the rows would not tell again.
@@ -110,7 +110,7 @@ class Reckoning:
         return self._watch(symbol).last
 
     def totalled(self, snapshot: list[tuple[DayTotals, int | None]], word: Word) -> None:
-        """A snapshot of many symbols, each with its own update time: what it proves, and what it shows to be missing."""
+        """A snapshot of many symbols, each with its own time: what it proves, and what it shows to be missing."""
         revised = {symbol for (symbol,) in self._book.all(_REVISED_SYMBOLS)}
         for totals, own_ms in snapshot:
             self._total(totals, own_ms, word, is_revised=totals.symbol in revised)
@@ -201,7 +201,7 @@ class Reckoning:
         return not ticks_between(self._con, row.symbol, key_at(from_ms), key_at(until_ms + SECOND_MS))
 
     def _lose(self, row: TotalsRow, volume: int, level: int, until_ms: int | None, now: TotalsRow) -> bool:
-        """More is missing than gaps tell: another gap, from where no more was, to where this was. Whether it was told."""
+        """More is missing than gaps tell: another gap, from where no more was to where this was. Whether one was made."""
         symbol = row.symbol
         settled = self._book.all(_SETTLED, (symbol, level, row.segment, row.offset))
         begin_ms = counts_from_ms(TotalsRow(*settled[0])) if settled else None

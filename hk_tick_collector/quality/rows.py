@@ -18,7 +18,7 @@ class Doubt(NamedTuple):
 
 
 class Window(NamedTuple):
-    """A GetTicker reply of one symbol: its least and greatest sequence, when its earliest tick was traded, its ticks."""
+    """A GetTicker reply of one symbol: its least and greatest sequence, its earliest trade, and how many ticks."""
 
     first_seq: int
     last_seq: int

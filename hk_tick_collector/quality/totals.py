@@ -1,18 +1,19 @@
 """How much is missing by the exchange's totals: at least, and at most.
 
-A snapshot tells how many shares were traded until some moment, which nobody knows exactly: it is asked for, answered from a
-cache, and comes by another way than the pushes. So each one gives two bounds, and each bound assumes only what makes it
-weaker when it is wrong:
+A snapshot tells how many shares were traded until some moment, which nobody knows exactly: it is asked for, answered
+from a cache, and comes by another way than the pushes. So each one gives two bounds, and each bound assumes only what
+makes it weaker when it is wrong:
 
-- **At least** its volume less all that we hold of what it *may* have counted. It can't have counted a trade that was made
-  after it came. A snapshot that is late only counts less, so it can never make a loss out of nothing. What was under way
-  has to come first, so this bound is taken some seconds later.
+- **At least** its volume less all that we hold of what it *may* have counted. It can't have counted a trade that was
+  made
+  after it came. A snapshot that is late only counts less, so it can never make a loss out of nothing. What was under
+  way has to come first, so this bound is taken some seconds later.
 - **At most** its volume less all that we hold of what it *must* have counted: what was traded well before its own time.
-  Of types of ticks that are not known to be counted nothing must be. A snapshot that has counted less than one before it,
-  or less than is known to be missing, is provably late, and bounds nothing from above.
+  Of types of ticks that are not known to be counted nothing must be. A snapshot that has counted less than one before
+  it, or less than is known to be missing, is provably late, and bounds nothing from above.
 
-What is missing never falls by itself, only by ticks that come. `docs/proof.md` has the theory. Reads ticks by the key of the
-table: sequences hold the second of the trade. Where they don't, bounds are taken in calm moments alone.
+What is missing never falls by itself, only by ticks that come. `docs/proof.md` has the theory. Reads ticks by the key
+of the table: sequences hold the second of the trade. Where they don't, bounds are taken in calm moments alone.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 
 # By so much a snapshot may be late against its own time, and a push against its trade. Seen are a few seconds.
 LATE_MS: Final = 15_000
-# A published time is cut to its second, and clocks that agree may differ: by so much a trade may seem later than it was.
+# A published time is cut to its second, and clocks that agree may differ: by so much a trade may seem later than it
+# was.
 ROUNDED_MS: Final = 2_000
 SECOND_MS: Final = 1000
 
@@ -50,8 +52,8 @@ def key_at(ms: int) -> int:
 def counts_from_ms(row: TotalsRow) -> int | None:
     """A snapshot must have counted what was traded before this, by the exchange's time; None: it can't be told.
 
-    By its own time; or, where the symbol has not traded lately, by that of any other in the same answers: then these are
-    not frozen, and it has counted all until it was asked for.
+    By its own time; or, where the symbol has not traded lately, by that of any other in the same answers: then these
+    are not frozen, and it has counted all until it was asked for.
     """
     if row.exchange_ms is None:
         return None

@@ -1,4 +1,4 @@
-"""The verdict on one symbol's day: the exchange's last word against the stored ticks, and all that speaks against it. Pure."""
+"""The verdict on one symbol's day: the exchange's last word, the stored ticks, and what speaks against it. Pure."""
 
 from __future__ import annotations
 
@@ -113,8 +113,8 @@ def _compare(f: Figures, word: Words, found: _Finding, known: dict[int, bool | N
     elif _agrees(word, first):
         count = sum(r.first.volume != r.last.volume for r in revised)
         found.contradictions.append(
-            f"the totals agree with the first contents of {numbered(count, 'tick')} that came again with another volume, "
-            "and not with the last"
+            f"the totals agree with the first contents of {numbered(count, 'tick')} that came again with another "
+            "volume, and not with the last"
         )
     elif word.volume > most:
         _lose(f, found, word.volume - most)
@@ -161,7 +161,7 @@ def _contradict(f: Figures, word: Words, found: _Finding, known: dict[int, bool 
 
 
 def _is_seamless(f: Figures, word: Words) -> bool:
-    """Whether ordinals show by themselves that no tick is missing: from the day's first to the last that was counted."""
+    """Whether ordinals show by themselves that none is missing: from the day's first tick to the last one counted."""
     if not f.ordinals.counts or f.ordinals.missing or f.ordinals.first != 1 or f.last_ts_ms is None:
         return False
     return word.own_ms is not None and word.own_ms // 1000 == f.last_ts_ms // 1000

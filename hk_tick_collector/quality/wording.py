@@ -174,7 +174,9 @@ def notes(audit: DayAudit) -> list[str]:
     ]
     extra = len(audit.symbols) - len(recorded)
     if extra:
-        lines.append(f"extra: {counted(extra, 'symbol')} that was not to be recorded on this day; the verdict is without")
+        lines.append(
+            f"extra: {counted(extra, 'symbol')} that was not to be recorded on this day; the verdict is without"
+        )
     failed = Counter(name for symbol in audit.symbols for name, (_, times) in symbol.premises.items() if times)
     if failed:
         named = ", ".join(f"{name} for {counted(count, 'symbol')}" for name, count in sorted(failed.items()))

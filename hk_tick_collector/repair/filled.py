@@ -1,8 +1,9 @@
 """Gaps of the one recorder that the other's ticks fill, where two databases are united.
 
-Owns the gaps that only totals have shown: those with ordinals are filled as ever. What the other has inside of a gap's bounds
-is counted towards it, and kept, so that it comes to the same in whatever order databases are united. A gap tells what is missing
-at least; so it is filled when the exchange's last word is what the union has, and by nothing less. Never deletes a gap.
+Owns the gaps that only totals have shown: those with ordinals are filled as ever. What the other has inside of a gap's
+bounds is counted towards it, and kept, so that it comes to the same in whatever order databases are united. A gap tells
+what is missing at least; so it is filled when the exchange's last word is what the union has, and by nothing less.
+Never deletes a gap.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ _COUNT = (
     "WHERE symbol = ? AND resumed_ms = ? AND cause = ? AND state = 'open'"
 )
 _FILL_ALL = (
-    "UPDATE gaps SET state = 'filled', filled_ms = (SELECT max(recv_ts_ms) FROM ticks WHERE symbol = ?1), filled_by = ?2 "
+    "UPDATE gaps SET state = 'filled', filled_by = ?2, "
+    "filled_ms = (SELECT max(recv_ts_ms) FROM ticks WHERE symbol = ?1) "
     "WHERE symbol = ?1 AND state = 'open' AND evidence = 'totals'"
 )
 
