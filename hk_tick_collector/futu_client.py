@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hk_tick_collector import logs
+from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.errors import BadTickError, RemoteProtocolError, SessionError
 from hk_tick_collector.futu_calendar import TradeDates
 from hk_tick_collector.futu_fetch import Fetcher, wait_for
@@ -23,7 +24,6 @@ from hk_tick_collector.futu_state import MARKET_WORDS, ClientState
 from hk_tick_collector.futu_subscribe import Subscriber, Wanted
 from hk_tick_collector.futu_totals import Totals
 from hk_tick_collector.hktime import hk_day
-from hk_tick_collector.journal_append import wall_ms
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend.messages import GtwEvent, NotifyType, ProtoId, RefusedError
 from hk_tick_collector.opend.protocol import ClientConnection

@@ -14,11 +14,11 @@ import time
 from typing import TYPE_CHECKING
 
 from hk_tick_collector import logs
+from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.deadlines import Interruption, fetch_order, keeps_hours, risks
 from hk_tick_collector.errors import SessionError
 from hk_tick_collector.futu_link import UnansweredError
 from hk_tick_collector.futu_state import OPEN_WORDS
-from hk_tick_collector.journal_append import wall_ms
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend.columns import decode_columns
 from hk_tick_collector.opend.messages import TICKER_REPLY_MAX, ProtoId, RefusedError

@@ -14,8 +14,8 @@ import time
 from typing import TYPE_CHECKING, Any, cast
 
 from hk_tick_collector import logs
+from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.errors import CollectorError, SessionError
-from hk_tick_collector.journal_append import wall_ms
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend.messages import ProtoId
 from hk_tick_collector.opend.purpose import Purpose

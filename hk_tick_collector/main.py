@@ -19,6 +19,7 @@ import uvloop
 
 from hk_tick_collector import __version__, diagnostics, logs
 from hk_tick_collector.backlog import measure_backlog
+from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.collector import Collector
 from hk_tick_collector.data_root import RECORDER_LOCK, hold_lock
 from hk_tick_collector.db_read import StoredTicks, check_data_root, seed_last_seq
@@ -27,7 +28,7 @@ from hk_tick_collector.futu_client import FutuClient
 from hk_tick_collector.futu_state import ClientSettings
 from hk_tick_collector.hktime import hk_date
 from hk_tick_collector.journal import DIRECTORY, load_cursor, prune
-from hk_tick_collector.journal_append import Journal, wall_ms
+from hk_tick_collector.journal_append import Journal
 from hk_tick_collector.life import ProofOfLife
 from hk_tick_collector.opend.crypto import PacketEncAlgo, RsaKey
 from hk_tick_collector.reporter import Reporter

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hk_tick_collector import __version__, logs
 from hk_tick_collector.backlog import Backlog, measure_backlog
+from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.data_root import STATE_NAME
 from hk_tick_collector.db_read import rows_of_day
 from hk_tick_collector.deadlines import Interruption, keeps_hours, outlook, outlook_text, risks
@@ -22,7 +23,6 @@ from hk_tick_collector.errors import DatabaseError, JournalError
 from hk_tick_collector.futu_state import OPEN_WORDS
 from hk_tick_collector.hktime import hk_day, is_trading_time
 from hk_tick_collector.journal import DIRECTORY
-from hk_tick_collector.journal_append import wall_ms
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,13 +11,13 @@ from support.bodies import refusal
 from support.ticks import OPEN_MS
 
 from hk_tick_collector import futu_client
+from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.errors import RemoteProtocolError, SessionError
 from hk_tick_collector.futu_client import FutuClient
 from hk_tick_collector.futu_link import UnansweredError
 from hk_tick_collector.futu_outages import Outage
 from hk_tick_collector.futu_state import ClientSettings
 from hk_tick_collector.futu_subscribe import Subscriber
-from hk_tick_collector.journal_append import wall_ms
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.messages import GtwEvent, Notice, NotifyType, ProtoId, RefusedError, symbol_of
 from hk_tick_collector.resumption import EVENT, Cause
