@@ -12,7 +12,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from hk_tick_collector import logs
-from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.errors import RemoteProtocolError
 from hk_tick_collector.futu_link import UnansweredError
 from hk_tick_collector.hktime import hk_date
@@ -52,10 +51,9 @@ class TradeDates:
 
     async def look(self) -> None:
         """Ask if there is another day than that of the last answer. A refusal is logged, and harms nothing else."""
-        offset_ms = self._state.clock_offset_ms
-        if offset_ms is None or time.monotonic() < self._retry_at:
+        if self._state.clock_offset_ms is None or time.monotonic() < self._retry_at:
             return
-        today = hk_date(wall_ms() + offset_ms)
+        today = hk_date(self._state.opend_ms())
         if today == self._answered:
             return
         try:

@@ -1,20 +1,37 @@
-"""What the session tells the writer through the journal, between the ticks: two events.
+"""What the session tells the writer through the journal, between the ticks.
 
-`stream_resumed`: from here on the stream is whole again, and before it something may be missing. `opend_state`: what
-OpenD said of itself, and how far its clock is from ours. Owns their fields and the words for the causes, for who writes
-them into the journal and who reads them there. Never decides whether anything is missing.
+    stream_resumed   from here on the stream is whole again, and before it something may be missing
+    opend_state      what OpenD said of itself, and how far its clock is from ours
+    clock_stepped    the host's clock was set: from here on all times are by the new one
+    totals_asked     the exchange's totals are asked for now; the reply carries that serial number
+    recording        which symbols should be recorded, and which of them are not
+
+Owns their fields and the words for the causes, for who writes them into the journal and who reads them there. Never
+decides whether anything is missing. What another version has written, or a damaged disk, is no event: it must not stop
+the ticks behind it.
 """
 
 from __future__ import annotations
 
 import json
 from enum import StrEnum
-from typing import Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 EVENT: Final = "stream_resumed"
-_MARK: Final = EVENT.encode()
 STATE_EVENT: Final = "opend_state"
-_STATE_MARK: Final = STATE_EVENT.encode()
+CLOCK_STEPPED: Final = "clock_stepped"
+TOTALS_ASKED: Final = "totals_asked"
+RECORDING: Final = "recording"
+
+SYMBOLS_MAX: Final = 100_000
+NAME_MAX: Final = 64  # characters of a symbol
+REASON_MAX: Final = 200
+_INT_MAX: Final = 2**63 - 1
+
+_T = TypeVar("_T")
 
 
 class Cause(StrEnum):
@@ -79,30 +96,114 @@ class Resumption(NamedTuple):
         since_ms = fields["since_ms"]
         return cls(
             Cause(fields["cause"]),
-            None if since_ms is None else int(since_ms),
-            int(fields["asked"]),
-            int(fields["clock_offset_ms"]),
-            tuple(map(str, fields["symbols"])),
+            None if since_ms is None else _whole(since_ms),
+            _whole(fields["asked"]),
+            _whole(fields["clock_offset_ms"]),
+            tuple(map(_name, fields["symbols"])),
         )
+
+
+class ClockStepped(NamedTuple):
+    """The host's clock was set forward by so many ms, or back (negative)."""
+
+    step_ms: int
+
+    @classmethod
+    def of(cls, fields: dict[str, Any]) -> Self:
+        """Read the fields back. Raises as `Resumption.of` does."""
+        return cls(_whole(fields["step_ms"]))
+
+
+class TotalsAsked(NamedTuple):
+    """The exchange's totals were asked for.
+
+    Attributes:
+        serial_no: of the request, and of its reply on the same connection.
+        asked_ms: when, by the host's clock, UTC epoch ms.
+    """
+
+    serial_no: int
+    asked_ms: int
+
+    @classmethod
+    def of(cls, fields: dict[str, Any]) -> Self:
+        """Read the fields back. Raises as `Resumption.of` does."""
+        return cls(_whole(fields["serial_no"]), _whole(fields["asked_ms"]))
+
+
+class Recording(NamedTuple):
+    """What is recorded.
+
+    Attributes:
+        symbols: all that should be.
+        subscribed: how many are.
+        without: those that are not, and why.
+    """
+
+    symbols: tuple[str, ...]
+    subscribed: int
+    without: dict[str, str]
+
+    def fields(self) -> dict[str, object]:
+        """The event's fields, for the journal."""
+        return {**self._asdict(), "without": {symbol: _reason(why) for symbol, why in self.without.items()}}
+
+    @classmethod
+    def of(cls, fields: dict[str, Any]) -> Self:
+        """Read the fields back. Raises as `Resumption.of` does."""
+        symbols, without = fields["symbols"], fields["without"]
+        if not isinstance(symbols, list) or max(len(symbols), len(without)) > SYMBOLS_MAX:
+            raise ValueError(f"more than {SYMBOLS_MAX} symbols")
+        reasons = {_name(symbol): _reason(str(why)) for symbol, why in without.items()}
+        return cls(tuple(map(_name, symbols)), _whole(fields["subscribed"]), reasons)
+
+
+def _whole(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) > _INT_MAX:
+        raise TypeError(f"{value!r}, expected a whole number")
+    return value
+
+
+def _name(value: object) -> str:
+    if not isinstance(value, str) or len(value) > NAME_MAX:
+        raise ValueError(f"a symbol of at most {NAME_MAX} characters expected")
+    return value
+
+
+def _reason(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text[:REASON_MAX])
 
 
 def read_resumption(payload: bytes) -> Resumption | None:
     """The resumption in an event's payload; None for all other events."""
-    if _MARK not in payload:
-        return None
-    try:
-        fields = json.loads(payload)
-        return Resumption.of(fields) if fields.get("event") == EVENT else None
-    except (ValueError, KeyError, TypeError, AttributeError):  # another version's; it must not stop the ticks behind it
-        return None
+    return _read(payload, EVENT, Resumption.of)
 
 
 def read_clock_offset_ms(payload: bytes) -> int | None:
     """OpenD's clock less the host's, in an `opend_state` event; None for all other events."""
-    if _STATE_MARK not in payload:
+    return _read(payload, STATE_EVENT, lambda fields: _whole(fields["clock_offset_ms"]))
+
+
+def read_clock_stepped(payload: bytes) -> ClockStepped | None:
+    """The step of the host's clock in an event's payload; None for all other events."""
+    return _read(payload, CLOCK_STEPPED, ClockStepped.of)
+
+
+def read_totals_asked(payload: bytes) -> TotalsAsked | None:
+    """When totals were asked for, in an event's payload; None for all other events."""
+    return _read(payload, TOTALS_ASKED, TotalsAsked.of)
+
+
+def read_recording(payload: bytes) -> Recording | None:
+    """What is recorded, in an event's payload; None for all other events."""
+    return _read(payload, RECORDING, Recording.of)
+
+
+def _read(payload: bytes, event: str, of: Callable[[dict[str, Any]], _T]) -> _T | None:
+    if event.encode() not in payload:
         return None
     try:
         fields = json.loads(payload)
-        return int(fields["clock_offset_ms"]) if fields.get("event") == STATE_EVENT else None
-    except (ValueError, KeyError, TypeError, AttributeError):  # as above
+        return of(fields) if fields.get("event") == event else None
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
