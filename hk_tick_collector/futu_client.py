@@ -66,6 +66,7 @@ class FutuClient:
         # Sessions are told apart in the journal over restarts: the clock is a counter that a restart does not reset.
         self._session = int(time.time())
         self._last_push_at: float | None = None  # of the sessions before
+        self._clock_set = asyncio.Event()
         self._step_limiter = logs.Limiter(STEP_LINE_EVERY_SEC)
         self.state = ClientState(clock)
         self._looked_ms = self.state.clock.now_ms()
@@ -311,9 +312,13 @@ class FutuClient:
         return has_regained
 
     async def _watch_opend(self, link: Link) -> None:
-        """Ask for OpenD's state now and then. No answer is no news: whether the link is dead is seen elsewhere."""
+        """Ask for OpenD's state now and then, and when the host's clock was set: on one machine, OpenD's was too.
+
+        No answer is no news: whether the link is dead is seen elsewhere.
+        """
         while True:
-            await asyncio.sleep(LOOK_AT_OPEND_SEC)
+            await wait_for(self._clock_set, LOOK_AT_OPEND_SEC)
+            self._clock_set.clear()
             try:
                 has_regained = await self._look_at_opend(link)
             except (SessionError, RemoteProtocolError) as exc:
@@ -383,6 +388,7 @@ class FutuClient:
         self.state.shift(step_ms)
         self._outages.shift(step_ms)
         self._looked_ms += step_ms
+        self._clock_set.set()
         if self._link is not None:
             self._link.last_heard_ms += step_ms
         held = self._step_limiter.allow("step")
