@@ -66,7 +66,7 @@ class FutuClient:
         # Sessions are told apart in the journal over restarts: the clock is a counter that a restart does not reset.
         self._session = int(time.time())
         self._last_push_at: float | None = None  # of the sessions before
-        self._clock_set = asyncio.Event()
+        self._clock_set = asyncio.Event()  # since OpenD was last asked for its own
         self._step_limiter = logs.Limiter(STEP_LINE_EVERY_SEC)
         self.state = ClientState(clock)
         self._looked_ms = self.state.clock.now_ms()
@@ -316,6 +316,7 @@ class FutuClient:
 
         No answer is no news: whether the link is dead is seen elsewhere.
         """
+        self._clock_set = asyncio.Event()  # what was before this session is in its first answer
         while True:
             await wait_for(self._clock_set, LOOK_AT_OPEND_SEC)
             self._clock_set.clear()
