@@ -67,7 +67,10 @@ INSERT INTO symbol_stats VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (symbol) DO UPDA
 UNDER_WAY_MS = 15_000
 # A lesser one does not read as a time and an ordinal.
 SEQ_MIN = EPOCH_MS_MIN // 1000 << 32
-_UNTIMELY = "SELECT symbol FROM symbol_stats AS s WHERE EXISTS (SELECT 1 FROM ticks AS t WHERE t.symbol = s.symbol AND t.seq < ?)"
+_UNTIMELY = (
+    "SELECT symbol FROM symbol_stats WHERE EXISTS "
+    "(SELECT 1 FROM ticks WHERE ticks.symbol = symbol_stats.symbol AND ticks.seq < ?)"
+)
 _RENUMBERED = "SELECT symbol FROM premises WHERE name = 'same_sequence' AND failed > 0"
 _MADE_UP = (
     "SELECT seq FROM ticks WHERE symbol = ? AND seq < 0 AND ts_ms = ? AND price = ? AND volume = ? AND turnover = ? "
