@@ -115,6 +115,7 @@ class Figures(NamedTuple):
         by_session: ticks by session.
         rows: ticks.
         agreed: by type, how often its totals were exact in calm moments with such ticks since the one before.
+        empty: of these, with a volume of 0: cancelled, and nobody knows whether the exchange counts what they were.
         made_up: of these, with a sequence that OpenD did not give.
         of_other_days: of these, traded on another day.
         fractions: of these, whose time has a fraction of a second.
@@ -141,6 +142,7 @@ class Figures(NamedTuple):
     by_session: dict[str, int]
     rows: int
     agreed: dict[int, int]
+    empty: int
     made_up: int
     of_other_days: int
     fractions: int
@@ -184,7 +186,7 @@ class DayFigures(NamedTuple):
 # The volume in two halves: one sum of numbers that make no sense would be refused as an overflow.
 _BY_TYPE = """
 SELECT symbol, tick_type_id, count(*), sum(volume >> 32), sum(volume & 4294967295), sum(turnover),
-  min(ts_ms), max(ts_ms), sum(seq <= 0), sum(ts_ms NOT BETWEEN ?1 AND ?2), sum(ts_ms % 1000 <> 0)
+  min(ts_ms), max(ts_ms), sum(volume = 0), sum(seq <= 0), sum(ts_ms NOT BETWEEN ?1 AND ?2), sum(ts_ms % 1000 <> 0)
 FROM ticks GROUP BY symbol, tick_type_id"""
 
 # In the order of the primary key, so that nothing is sorted. A pair is two live pushes, one behind the other.
@@ -289,6 +291,7 @@ def _read(con: apsw.Connection, day: str) -> DayFigures:
                 by_session=by_session.get(symbol, {}),
                 rows=own.rows,
                 agreed=more.agreed.get(symbol, {}) if more else {},
+                empty=own.empty,
                 made_up=own.made_up,
                 of_other_days=own.of_other_days,
                 fractions=own.fractions,
@@ -344,7 +347,7 @@ class _Sums:
     """What the ticks of a symbol come to."""
 
     def __init__(self) -> None:
-        self.rows = self.made_up = self.of_other_days = self.fractions = 0
+        self.rows = self.empty = self.made_up = self.of_other_days = self.fractions = 0
         self.first_ms, self.last_ms = EPOCH_MS_MAX, 0
         self.by_type: dict[int, Sums] = {}
         self.last_ms_by_type: dict[int, int] = {}
@@ -354,11 +357,12 @@ def _sums(con: apsw.Connection, day: str) -> dict[str, _Sums]:
     begin_ms = parse_time(day + "000000").ms
     found: dict[str, _Sums] = defaultdict(_Sums)
     for row in con.execute(_BY_TYPE, (begin_ms, begin_ms + DAY_MS - 1)):
-        symbol, tick_type, rows, high, low, turnover, first_ms, last_ms, made_up, of_other_days, fractions = row
+        symbol, tick_type, rows, high, low, turnover, first_ms, last_ms, empty, made_up, of_other_days, fractions = row
         own = found[symbol]
         own.by_type[tick_type] = Sums((high << 32) + low, turnover, rows)
         own.last_ms_by_type[tick_type] = last_ms
         own.rows += rows
+        own.empty += empty
         own.made_up += made_up
         own.of_other_days += of_other_days
         own.fractions += fractions

@@ -116,6 +116,11 @@ def _compare(f: Figures, word: Words, found: _Finding, known: dict[int, bool | N
             f"the totals agree with the first contents of {numbered(count, 'tick')} that came again with another "
             "volume, and not with the last"
         )
+    elif word.volume > most and f.empty:
+        found.unproven.append(
+            f"{word.volume - most:,} shares by the exchange's count, and {numbered(f.empty, 'tick')} that came with a "
+            "volume of 0: it may count what they were"
+        )
     elif word.volume > most:
         _lose(f, found, word.volume - most)
     elif word.volume < min(first.volume, last.volume):
@@ -193,7 +198,8 @@ def _lose(f: Figures, found: _Finding, difference: int) -> None:
 def _without_last_word(f: Figures, found: _Finding) -> None:
     """What can be said all the same: what is missing for sure, and what is not decided."""
     gaps = [gap for gap in f.gaps if gap.state == "open"]
-    sure = [gap for gap in gaps if (f.rest if gap.evidence == "totals" else gap.cause != str(Cause.UNKNOWN))]
+    by_totals = f.rest and not f.empty
+    sure = [gap for gap in gaps if (by_totals if gap.evidence == "totals" else gap.cause != str(Cause.UNKNOWN))]
     found.lost += [_lost_in(gap) for gap in sure]
     others = [gap for gap in gaps if gap not in sure]
     found.unproven += [f"perhaps missing: {_lost_in(gap)}" for gap in others]

@@ -16,11 +16,10 @@ from hk_tick_collector import futu_totals
 from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.futu_link import UnansweredError
 from hk_tick_collector.futu_state import ClientState
-from hk_tick_collector.futu_totals import CODES_MAX, ROUNDS_AFTER_PUSH, Totals
+from hk_tick_collector.futu_totals import APART_SEC, CODES_MAX, ROUNDS_AFTER_PUSH, Totals
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.messages import ProtoId, day_totals
 from hk_tick_collector.opend.purpose import Purpose
-from hk_tick_collector.quality.bounds import CALM_MS
 from hk_tick_collector.resumption import TOTALS_ASKED, read_totals_asked
 
 if TYPE_CHECKING:
@@ -110,7 +109,7 @@ def test_what_an_audit_brings_is_compared() -> None:
     assert rounds_at(totals, f"{FRIDAY} 11:01:00") == 0
 
 
-@pytest.mark.parametrize(("interval_sec", "apart_sec"), [(60.0, CALM_MS / 1000), (0.5, 0.5)])
+@pytest.mark.parametrize(("interval_sec", "apart_sec"), [(60.0, APART_SEC), (0.5, 0.5)])
 def test_two_are_a_moment_apart(monkeypatch: pytest.MonkeyPatch, interval_sec: float, apart_sec: float) -> None:
     """One after a resumption may come just before that of the clock: the two would say nothing together."""
     now = 1000.0
