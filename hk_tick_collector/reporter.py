@@ -57,6 +57,8 @@ _COUNTED: Final = (
     "damages",
     "gaps",
     "gaps_filled",
+    "premises_failed",
+    "extra",
 )
 _TOLD: Final = ("rows", "inserted", "duplicates", "revisions", "bad", "commits")
 
