@@ -13,7 +13,7 @@ from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.hktime import DAY_MS, EPOCH_MS_MAX, EPOCH_MS_MIN, hk_day, parse_time
 from hk_tick_collector.quality.continuity import do_count
 from hk_tick_collector.quality.counted import Sums
-from hk_tick_collector.quality.filling import FETCHED, open_groups
+from hk_tick_collector.quality.filling import FETCHED, MADE_GOOD, open_groups
 from hk_tick_collector.quality.schedule import Session, after_close_ms, sessions_of, traded_type
 from hk_tick_collector.schema import check_ours
 
@@ -65,6 +65,8 @@ class Ordinals(NamedTuple):
         counts: whether that is enough for ordinals to be evidence.
         missing: ordinals missing between the first and the last tick; 0 where they don't count.
         first: the ordinal of the first tick; None: there is none.
+        made_good: runs of ticks that OpenD made good, after others.
+        joined: of these, whose first ordinal is one after the tick before.
     """
 
     pairs: int
@@ -72,6 +74,8 @@ class Ordinals(NamedTuple):
     counts: bool
     missing: int
     first: int | None = None
+    made_good: int = 0
+    joined: int = 0
 
 
 class Words(NamedTuple):
@@ -192,13 +196,15 @@ FROM ticks GROUP BY symbol, tick_type_id"""
 # In the order of the primary key, so that nothing is sorted. A pair is two live pushes, one behind the other.
 _ORDINALS = f"""
 SELECT symbol, sum(pair), sum(pair AND step = 1), sum(pair AND NOT plausible), sum(max(step - 1, 0)),
-  min(seq) & 4294967295
+  min(seq) & 4294967295, sum(made_good AND NOT before), sum(made_good AND NOT before AND step = 1)
 FROM (
-  SELECT symbol, seq,
+  SELECT symbol, seq, made_good, lag(made_good, 1, 1) OVER w AS before,
     is_live AND lag(is_live, 1, 0) OVER w AS pair,
     (seq & 4294967295) - (lag(seq) OVER w & 4294967295) AS step,
     (seq >> 32) BETWEEN {EPOCH_MS_MIN // 1000} AND {EPOCH_MS_MAX // 1000 - 1} AS plausible
-  FROM (SELECT symbol, seq, NOT {FETCHED} AS is_live FROM ticks WHERE seq > 0)
+  FROM (
+    SELECT symbol, seq, NOT {FETCHED} AS is_live, push_data_type = {MADE_GOOD} AS made_good FROM ticks WHERE seq > 0
+  )
   WINDOW w AS (PARTITION BY symbol ORDER BY seq)
 ) GROUP BY symbol"""  # noqa: S608 - numbers
 
@@ -217,6 +223,8 @@ SELECT symbol, sum(most < 0 AND before < 0) FROM (
   SELECT symbol, most, lag(most) OVER (PARTITION BY symbol ORDER BY segment, offset, at_ms) AS before
   FROM exchange_totals
 ) GROUP BY symbol"""
+
+_FRESH = "SELECT symbol, sum(most >= 0) FROM exchange_totals WHERE most NOT NULL GROUP BY symbol"
 
 _REVISED = """
 SELECT symbol, t.tick_type_id, t.volume, t.turnover, r.volume, r.turnover, max(r.recv_ts_ms), max(r.volume, t.volume)
@@ -333,6 +341,9 @@ class _Premises:
         self.premises: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
         for symbol, name, held, failed in con.execute("SELECT symbol, name, held, failed FROM premises"):
             self.premises[symbol][name] = (held, failed)
+        for symbol, fresh in con.execute(_FRESH):
+            failed = self.premises[symbol].get("fresh_snapshot", (0, 0))[1]
+            self.premises[symbol]["fresh_snapshot"] = (fresh, failed)
         self.clocks = {name: Clock(*row) for name, *row in con.execute("SELECT * FROM clocks")}
 
 
@@ -383,9 +394,9 @@ def _by_session(con: apsw.Connection, sessions: tuple[Session, ...]) -> dict[str
     return found
 
 
-def _ordinals(pairs: int, contiguous: int, implausible: int, missing: int, first: int) -> Ordinals:
+def _ordinals(pairs: int, contiguous: int, implausible: int, missing: int, *others: int) -> Ordinals:
     counts = not implausible and do_count(pairs, contiguous)
-    return Ordinals(pairs, contiguous, counts, missing if counts else 0, first)
+    return Ordinals(pairs, contiguous, counts, missing if counts else 0, *others)
 
 
 def _counts(con: apsw.Connection, table: str) -> dict[str, int]:

@@ -89,7 +89,7 @@ def judge_symbol(f: Figures, day: DayFigures, types: Types) -> SymbolAudit:
         gaps=f.gaps,
         doubts=f.doubts,
         doubts_by_totals=f.decided + (f.doubts if found.by_totals and found.verdict is Verdict.COMPLETE else 0),
-        premises=f.premises,
+        premises=_premises(f),
         recorded=f.recorded,
         without=f.without,
     )
@@ -238,6 +238,18 @@ def _so_far(f: Figures, day: DayFigures) -> str:
 
 
 # ----
+
+
+def _premises(f: Figures) -> dict[str, tuple[int, int]]:
+    """How often each premise was seen to hold, and to fail; those that the ticks themselves tell, too."""
+    told = dict(f.premises)
+    if f.rows:
+        told["whole_seconds"] = (f.rows - f.fractions, f.fractions)
+    if f.ordinals.pairs:
+        told["ordinals_count"] = (f.ordinals.contiguous, f.ordinals.pairs - f.ordinals.contiguous)
+    if f.ordinals.made_good and f.ordinals.counts:
+        told["made_good_joins"] = (f.ordinals.joined, f.ordinals.made_good - f.ordinals.joined)
+    return told
 
 
 def _evidence(f: Figures, found: _Finding) -> str:
