@@ -30,14 +30,10 @@ STOP_SEC: Final = 90.0
 LOOK_SEC: Final = 0.5
 MINUTES_MAX: Final = 600.0
 
-# Often enough that ten minutes tell something; far below OpenD's limits.
-_QUICK: Final = {
-    "FUTU_POLL_INTERVAL_SEC": "15",
-    "FUTU_TOTALS_INTERVAL_SEC": "20",
-    "METRICS_PORT": "0",
-    "SEAL_ENABLED": "false",
-    "INSTANCE_ID": "doctor",
-}
+# Often enough that a short time tells something; far below OpenD's limits.
+POLL_SEC_MAX: Final = 15.0
+TOTALS_SEC_MAX: Final = 20.0
+_ROUNDS_MIN: Final = 12
 _QUESTIONS: Final = {
     "same_sequence": "a fetched tick has the sequence under which it was pushed",
     "whole_window": "a reply of GetTicker has no hole",
@@ -94,7 +90,7 @@ def _record(settings: Settings, root: Path, minutes: float, *, is_quiet: bool) -
     """Have a recorder of its own record for so long; what was measured, and OpenD's version."""
     from hk_tick_collector.quality.measured import measure  # noqa: PLC0415 - only where it is needed
 
-    environ = {**os.environ, **_QUICK, **_environ_of(settings), "DATA_ROOT": str(root)}
+    environ = {**os.environ, **_environ_of(settings, minutes), "DATA_ROOT": str(root)}
     command = [sys.executable, "-m", "hk_tick_collector.cli.app", "run", "--env-file", os.devnull]
     log_path = root / "doctor.log"
     with log_path.open("wb") as log, subprocess.Popen(command, env=environ, stderr=log, stdout=log) as recorder:  # noqa: S603 - our own
@@ -111,11 +107,20 @@ def _record(settings: Settings, root: Path, minutes: float, *, is_quiet: bool) -
     return measure(root), version
 
 
-def _environ_of(settings: Settings) -> dict[str, str]:
-    """What says which OpenD and which symbols: as they are in force, wherever they were set."""
+def _environ_of(settings: Settings, minutes: float) -> dict[str, str]:
+    """Which OpenD and which symbols, as they are in force, wherever they were set; and how often it is asked."""
+    every_sec = max(1.0, minutes * 60 / _ROUNDS_MIN)
+    own = {
+        "FUTU_POLL_INTERVAL_SEC": f"{min(POLL_SEC_MAX, every_sec):g}",
+        "FUTU_TOTALS_INTERVAL_SEC": f"{min(TOTALS_SEC_MAX, every_sec):g}",
+        "METRICS_PORT": "0",
+        "SEAL_ENABLED": "false",
+        "INSTANCE_ID": "doctor",
+    }
     names = ("FUTU_HOST", "FUTU_PORT", "FUTU_SYMBOLS", "FUTU_RSA_KEY_FILE", "FUTU_ENCRYPTION")
     values = {name: getattr(settings, name.lower(), None) for name in names}
-    return {name: str(getattr(value, "value", value)) for name, value in values.items() if value not in (None, "")}
+    told = {name: str(getattr(value, "value", value)) for name, value in values.items() if value not in (None, "")}
+    return {**own, **told}
 
 
 def _watch(recorder: subprocess.Popen[bytes], root: Path, minutes: float, *, is_quiet: bool) -> int | None:
