@@ -111,6 +111,8 @@ def _window(random: Random, plan: Plan, book: Book, way: Way, at_ms: int, depth:
     known = [t for t in book.trades if t.known_ms is not None and t.known_ms <= at_ms]
     if way is Way.BACKFILL:
         known = [t for t in known if t.pushed_ms <= at_ms]
+    is_odd = book.is_bare_in_windows or plan.has(Weather.RENUMBERED)
+    depth = 1 if is_odd and random.random() < 0.5 else depth  # one row too many is the hardest to see
     trades = [*book.yesterday, *known][-depth:]
     if plan.has(Weather.HOLES) and len(trades) > 4 and random.random() < 0.5:
         first = random.randrange(1, len(trades) - 1)

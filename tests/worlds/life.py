@@ -6,11 +6,12 @@ Owns what never comes as a push. Times are true ones, UTC epoch ms.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hk_tick_collector.hktime import DAY_MS, MINUTE_MS
 from hk_tick_collector.resumption import Cause
-from worlds.market import AUCTION, clock_of, ms_of
+from worlds.market import AUCTION, AUTO, clock_of, ms_of
 from worlds.weathers import Weather
 
 if TYPE_CHECKING:
@@ -83,8 +84,16 @@ class Life:
         return [symbol for symbol, since_ms in self.subscribed_ms.items() if since_ms <= at_ms]
 
 
-def draw_life(random: Random, plan: Plan, books: list[Book], hours: Hours) -> Life:
-    """Draw a recorder's day, and mark the trades whose pushes it does not hear."""
+def draw_life(random: Random, plan: Plan, books: list[Book], hours: Hours, step_ms: int | None) -> Life:
+    """Draw a recorder's day, and mark the trades whose pushes it does not hear.
+
+    Args:
+        random: the source.
+        plan: what the day is made of.
+        books: the truth.
+        hours: when the exchange trades.
+        step_ms: when the host's clock is stepped; None: never.
+    """
     start_ms = LATE_START_MS if plan.has(Weather.LATE_START) else START_MS
     first = Away(0, start_ms, Cause.RECORDER_DOWN, None, random.choice(_DEPTHS))
     life = Life([first], {book.symbol: start_ms for book in books})
@@ -94,7 +103,7 @@ def draw_life(random: Random, plan: Plan, books: list[Book], hours: Hours) -> Li
             life.aways.append(Away(ADDED_MS - 20_000, ADDED_MS, Cause.RECORDER_DOWN, None, random.choice(_DEPTHS)))
     if plan.has(Weather.NO_QUOTA):
         del life.subscribed_ms[books[-1].symbol]
-    _draw_end(random, plan, life)
+    _draw_end(random, plan, life, step_ms)
     trades = sorted((t for book in books for t in book.trades), key=lambda t: t.pushed_ms)
     if trades:
         _draw_aways(random, plan, life, hours, trades)
@@ -109,11 +118,13 @@ def draw_life(random: Random, plan: Plan, books: list[Book], hours: Hours) -> Li
     return life
 
 
-def _draw_end(random: Random, plan: Plan, life: Life) -> None:
+def _draw_end(random: Random, plan: Plan, life: Life, step_ms: int | None) -> None:
     """When it ends: in the evening, or too soon, which a wrong clock or calendar must not hide."""
     is_wrong = plan.has(Weather.CALENDAR, Weather.HOST_CLOCK, Weather.OPEND_CLOCK)
     if random.random() < (0.3 if is_wrong else 0.02):
         life.end_ms = ms_of(random.choice(["10:31:00", "12:30:00", "12:30:00", "15:30:00", "16:05:00"]))
+        if step_ms is not None and random.random() < 0.7:
+            life.end_ms = min(END_MS, step_ms + random.randrange(10_000, 70_000))
         life.told.append(f"the recorder is killed at {clock_of(life.end_ms)}")
         if random.random() < 0.5:
             return
@@ -161,7 +172,10 @@ def _away(random: Random, begin_ms: int, end_ms: int, cause: Cause) -> Away:
 def _lose(random: Random, life: Life, trades: list[Trade]) -> None:
     """Lose pushes of one symbol without an outage: OpenD's memory has them, or has not."""
     way = random.choice(["single", "single", "run", "last", "first", "silent", "odd"])
-    if way == "single":
+    alike = _alike(trades)
+    if alike and random.random() < 0.5:
+        way, lost = "alike", [random.choice(alike)]
+    elif way == "single":
         share = random.choice([0.005, 0.02, 0.06])
         lost = [t for t in trades if random.random() < share]
     elif way == "run":
@@ -174,13 +188,22 @@ def _lose(random: Random, life: Life, trades: list[Trade]) -> None:
     elif way == "silent":
         lost = trades[random.randrange(len(trades)) :]
     else:
-        lost = [t for t in trades if t.tick_type not in (1, AUCTION)][:1]
+        lost = [t for t in trades if t.tick_type not in (AUTO, AUCTION)][: random.choice([1, 100])]
     is_known = random.random() < 0.4
     for trade in lost:
         trade.is_lost = True
         if not is_known:
             trade.known_ms = None
     life.told.append(f"{trades[0].symbol}: {len(lost)} lost ({way}), {'known' if is_known else 'unknown'} to OpenD")
+
+
+def _alike(trades: list[Trade]) -> list[Trade]:
+    """Trades of just as many shares, at the same price, as another one's revision or some not counted ones explain."""
+    sums = {(t.price, abs(t.volume - t.revision.volume)) for t in trades if t.revision}
+    uncounted = [t for t in trades if t.counted_ms is None]
+    sums |= {(a.price, a.volume + b.volume) for a, b in combinations(uncounted[:20], 2) if a.price == b.price}
+    ordinary = (t for t in trades if t.counted_ms is not None and t.revision is None)
+    return [t for t in ordinary if (t.price, t.volume) in sums]
 
 
 def _undergo(random: Random, plan: Plan, life: Life, away: Away, trades: Iterable[Trade]) -> None:

@@ -222,6 +222,7 @@ def draw_books(random: Random, plan: Plan, hours: Hours) -> list[Book]:
             book.old_row = book.old_row._replace(turnover=round(book.old_row.volume * price, 3))
         if kind >= 0.13:
             book.trades = list(_draw_trades(random, plan, hours, book, (price, step)))
+            _make_a_lot(random, book)
             _count(random, book.trades, counting)
             _time(random, plan, book.trades, skew_ms)
         book.is_bare_in_windows = counting is Ordinals.PUSHES_ONLY
@@ -252,7 +253,8 @@ def _draw_trades(
     if plan.has(Weather.NOT_COUNTED):
         odd = random.choice([0.01, 0.01, 0.05, 0.15])
     special = random.choice([0, 0, 0.03])
-    is_constant = random.random() < 0.3
+    # Where the price stays, a sum of shares says nothing that a sum of money does not.
+    is_constant = random.random() < (0.6 if plan.has(*_ADDS_UP) else 0.3)
     lots = random.choice([(1,), (1,), (1, 1, 1, 2, 3, 5, 10)])
     for number, at_ms in enumerate(_draw_times(random, hours)):
         chance = random.random()
@@ -266,6 +268,17 @@ def _draw_trades(
         if not is_constant and random.random() < 0.3:
             price = max(step, round(price + random.choice([-step, step]), 3))
         yield Trade(book.symbol, number, at_ms, price, volume, tick_type, random.randrange(1, 4))
+
+
+_ADDS_UP: Final = (Weather.CANCELLED, Weather.CORRECTED, Weather.NOT_COUNTED, Weather.RENUMBERED, Weather.ORDINALS)
+
+
+def _make_a_lot(random: Random, book: Book) -> None:
+    """Have two odd lots be one lot together."""
+    odd = [trade for trade in book.trades if trade.tick_type == ODD_LOT]
+    if len(odd) > 1 and random.random() < 0.5:
+        one, other = random.sample(odd, 2)
+        other.volume, other.price = book.lot - one.volume, one.price
 
 
 def _draw_times(random: Random, hours: Hours) -> list[int]:

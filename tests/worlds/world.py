@@ -57,7 +57,7 @@ class Record:
 class Clocks:
     """The errors of the host's clock and of OpenD's."""
 
-    def __init__(self, random: Random, plan: Plan) -> None:
+    def __init__(self, random: Random, plan: Plan, hours: Hours) -> None:
         self.opend_error_ms = 0
         self.steps: list[tuple[int, int]] = []  # (true time, ms)
         self._error_ms = 0
@@ -68,7 +68,9 @@ class Clocks:
         if plan.has(Weather.HOST_CLOCK):
             way = random.choice(["off", "stepped right", "stepped wrong", "drifts"])
             off_ms = random.choice([-26 * HOUR_MS, -6 * HOUR_MS, -55 * MINUTE_MS, 3 * HOUR_MS, 8 * HOUR_MS])
-            at_ms = ms_of(random.choice(["09:31:00", "10:30:00", "12:30:00", "15:25:00", "15:58:30", "16:13:00"]))
+            at_ms = ms_of(random.choice(["10:30:00", "12:30:00", "15:25:00", "16:13:00"]))
+            if random.random() < 0.7:
+                at_ms = random.randrange(*random.choice(hours.blocks))
             if way in ("off", "stepped right"):
                 self._error_ms = off_ms
             if way in ("stepped right", "stepped wrong"):
@@ -175,14 +177,14 @@ def draw(seed: int) -> World:
     hours = market.draw_hours(random, is_half=plan.is_half_day)
     books = market.draw_books(random, plan, hours)
     market.draw_revisions(random, plan, books, hours)
-    lived = life.draw_life(random, plan, books, hours)
+    clocks = Clocks(random, plan, hours)
+    lived = life.draw_life(random, plan, books, hours, clocks.steps[0][0] if clocks.steps else None)
     told: list[tuple[int, int, Payload]] = []  # the second decides among those of the same ms
     told += [(t.at_ms, 2, t) for t in feed.draw_feed(random, plan, books, hours, lived)]
     for snapshot in snapshots.draw_snapshots(random, plan, books, hours, lived):
         rank = random.choice([1, 3])
         told.append((snapshot.at_ms, rank, snapshot))
         told.append((snapshot.asked_ms, rank, {"event": _ASKED}))
-    clocks = Clocks(random, plan)
     told += _events(random, plan, hours, books, lived, clocks)
     told.sort(key=lambda one: one[:2])
     records = list(_records(told, lived, clocks))
