@@ -72,7 +72,7 @@ def _pushes(books: Iterable[Book], life: Life) -> Iterator[Ticks]:
 def _made_good(life: Life) -> Iterator[Ticks]:
     for end_ms, trades in life.made_good.items():
         for trade in trades:
-            if life.hears(end_ms, trade.symbol):
+            if trade.known_ms is not None and life.hears(end_ms, trade.symbol):
                 told = (Told(trade, trade.seq, trade.volume_at(end_ms)),)
                 yield Ticks(end_ms + 2, Way.MADE_GOOD, trade.symbol, told)
 

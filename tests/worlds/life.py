@@ -79,6 +79,11 @@ class Life:
             return False
         return not any(away.begin_ms <= at_ms < away.end_ms for away in self.aways)
 
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether it ends within the day, and nobody hears anything again."""
+        return self.end_ms < END_MS
+
     def subscribed(self, at_ms: int) -> list[str]:
         """The symbols that are subscribed then."""
         return [symbol for symbol, since_ms in self.subscribed_ms.items() if since_ms <= at_ms]
@@ -109,6 +114,8 @@ def draw_life(random: Random, plan: Plan, books: list[Book], hours: Hours, step_
         _draw_aways(random, plan, life, hours, trades)
         if plan.has(Weather.FROZEN):
             life.freeze_ms = random.choice([random.choice(trades).traded_ms, hours.closing_ms - 60_000])
+            if life.freeze_ms >= hours.closing_ms:  # amid the last prints nothing at all could show it
+                life.freeze_ms = hours.closing_ms + 5000
     for book in books:
         if plan.has_losses and book.trades and random.random() < 0.7:
             _lose(random, life, book.trades)
@@ -121,7 +128,7 @@ def draw_life(random: Random, plan: Plan, books: list[Book], hours: Hours, step_
 def _draw_end(random: Random, plan: Plan, life: Life, step_ms: int | None) -> None:
     """When it ends: in the evening, or too soon, which a wrong clock or calendar must not hide."""
     is_wrong = plan.has(Weather.CALENDAR, Weather.HOST_CLOCK, Weather.OPEND_CLOCK)
-    if random.random() < (0.3 if is_wrong else 0.02):
+    if plan.has(Weather.ENDS_EARLY) or (is_wrong and random.random() < 0.3):
         life.end_ms = ms_of(random.choice(["10:31:00", "12:30:00", "12:30:00", "15:30:00", "16:05:00"]))
         if step_ms is not None and random.random() < 0.7:
             life.end_ms = min(END_MS, step_ms + random.randrange(10_000, 70_000))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hk_tick_collector.hktime import DAY_MS, hk_text, parse_time
@@ -29,6 +29,7 @@ AUTO, LATE, NON_AUTO, ODD_LOT, AUCTION = 1, 2, 3, 6, 7
 _PRICES: Final = ((380.0, 0.2, 100), (62.5, 0.05, 400), (120.0, 0.1, 100), (8.4, 0.01, 500), (0.31, 0.005, 2000))
 
 
+@cache
 def ms_of(clock: str) -> int:
     """'09:30:00' of the day in UTC epoch ms."""
     hours, minutes, seconds = map(int, clock.split(":"))

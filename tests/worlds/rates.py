@@ -78,7 +78,8 @@ def _judge(world: World, outcome: Outcome, book: Book) -> SymbolDay:
         faults.add(Fault.FALSE_COMPLETE)
     if any(gap.state == "filled" and bounds.cover(gap, trade) for gap in gaps for trade in untold):
         faults.add(Fault.FALSE_FILLING)
-    if set(untold) & set(covered) and not _is_told(world, outcome, book):
+    untold_covered = set(untold) & set(covered)
+    if untold_covered and not _is_told(world, outcome, book, untold_covered):
         faults.add(Fault.HIDDEN_LOSS)
     if not never_came and verdict == INCOMPLETE:
         faults.add(Fault.FALSE_ALARM)
@@ -86,13 +87,16 @@ def _judge(world: World, outcome: Outcome, book: Book) -> SymbolDay:
     return SymbolDay(book.symbol, len(never_came), verdict, frozenset(faults))
 
 
-def _is_told(world: World, outcome: Outcome, book: Book) -> bool:
+def _is_told(world: World, outcome: Outcome, book: Book, untold: Iterable[Trade]) -> bool:
     """Whether somebody who looks learns that the symbol lacks something, or may."""
     judged = outcome.judged.get(book.symbol)
     if book.symbol in outcome.doubts or (judged and judged.verdict == INCOMPLETE):
         return True
-    # Of what was never subscribed there is no more to say than that.
-    return book.symbol not in world.life.subscribed_ms and judged is not None and judged.verdict != COMPLETE
+    # Of what was never subscribed, or is after the recorder's end, there is no more to say than that.
+    end_ms = world.life.end_ms if world.life.is_cut_short else None
+    is_behind = end_ms is not None and all(trade.pushed_ms >= end_ms for trade in untold)
+    is_unheard = book.symbol not in world.life.subscribed_ms or is_behind
+    return is_unheard and judged is not None and judged.verdict != COMPLETE
 
 
 def _wrong_rows(world: World, outcome: Outcome, book: Book) -> Iterator[Fault]:
@@ -170,15 +174,12 @@ class Rates:
         }
 
 
-def broken(rates: Rates, most: int | None) -> Iterator[str]:
-    """The limits that are broken, as lines for people; `most`: false alarms in a thousand days, or None."""
-    for fault in FORBIDDEN:
-        if rates.faults[fault]:
-            yield f"{rates.faults[fault]} of {fault}: seeds {rates.seeds[fault]}"
-    alarms = rates.faults[Fault.FALSE_ALARM]
-    if most is not None and alarms * 1000 > most * rates.days:
-        allowed = f" in {rates.days} days, at most {most / 10:g} % allowed" if most else ""
-        yield f"{alarms} of {Fault.FALSE_ALARM}{allowed}: seeds {rates.seeds[Fault.FALSE_ALARM]}"
+def too_many(rates: Rates, fault: Fault, most: int = 0) -> Iterator[str]:
+    """A line for people, where there are more of a fault than so many in a thousand symbol-days."""
+    found = rates.faults[fault]
+    if found * 1000 > most * rates.days:
+        allowed = f", at most {most / 10:g} % allowed" if most else ""
+        yield f"{found} of {rates.days} days with {fault}{allowed}: seeds {rates.seeds[fault]}"
 
 
 def lines(world: World, outcome: Outcome) -> Iterator[str]:

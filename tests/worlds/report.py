@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from structlog.testing import capture_logs
 
-from worlds.rates import Fault, Rates, alarms_max, broken, judge, lines
+from worlds.rates import FORBIDDEN, Fault, Rates, alarms_max, judge, lines, too_many
 from worlds.telling import tell
 from worlds.weathers import Weather
 from worlds.world import draw
@@ -100,7 +100,11 @@ class Report:
     @property
     def broken(self) -> list[str]:
         """The limits that are broken."""
-        return [line for limit, rates in self._by_limit.items() for line in broken(rates, limit)]
+        found = [line for fault in FORBIDDEN for line in too_many(self.total, fault)]
+        for most, rates in self._by_limit.items():
+            if most is not None:
+                found += too_many(rates, Fault.FALSE_ALARM, most)
+        return found
 
     def told(self) -> dict[str, object]:
         """For JSON."""

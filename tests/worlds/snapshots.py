@@ -59,7 +59,7 @@ def draw_snapshots(random: Random, plan: Plan, books: list[Book], hours: Hours, 
         times = _without_some(random, times, hours)
     snapshots = [_ask(random, plan, books, hours, life, at_ms) for at_ms in times]
     if plan.has(Weather.LOW_WORD) and snapshots:
-        _say_a_low_word(random, books, snapshots)
+        _say_a_low_word(random, books, hours, snapshots)
     return snapshots
 
 
@@ -140,12 +140,14 @@ def _update_ms(book: Book, hours: Hours, sums: Sums, of_ms: int) -> int | None:
 _UNCOUNTED_MS: Final = 2500  # a trade is counted so soon, whatever day it is
 
 
-def _say_a_low_word(random: Random, books: list[Book], snapshots: list[Snapshot]) -> None:
-    """One row says nothing, or a lot too few."""
+def _say_a_low_word(random: Random, books: list[Book], hours: Hours, snapshots: list[Snapshot]) -> None:
+    """One row says nothing, or a lot too few; not the only one after the close, which nothing could contradict."""
+    is_only = sum(snapshot.at_ms > hours.closing_ms for snapshot in snapshots) == 1
     places = [
         (n, k)
         for n, snapshot in enumerate(snapshots)
         for k, row in enumerate(snapshot.rows)
+        if not (is_only and snapshot.at_ms > hours.closing_ms)
         if row.volume and row.update_ms and row.update_ms >= ms_of("00:00:00")
     ]
     if not places:

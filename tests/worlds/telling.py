@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hk_tick_collector import writer as writer_module
@@ -86,6 +87,12 @@ class Outcome(NamedTuple):
                 yield f"  not covered: {', '.join(judged.not_covered)}"
 
 
+@lru_cache(maxsize=100_000)
+def _written(sec: int) -> str:
+    """A time as OpenD writes it."""
+    return hk_text(sec * 1000)[:19]
+
+
 def _seq_text(seq: int | None) -> str:
     if seq is None or seq <= 0:
         return str(seq)
@@ -168,7 +175,7 @@ def _ticker(told: Told, ticks: Ticks) -> pb.Ticker:
     trade = told.trade
     is_live = ticks.way is Way.PUSH
     return pb.Ticker(
-        time=hk_text(trade.traded_ms)[:19],
+        time=_written(trade.traded_ms // 1000),
         sequence=told.seq,
         dir=trade.direction,
         price=trade.price,
@@ -189,7 +196,7 @@ def _snapshot_body(snapshot: Snapshot) -> bytes:
         found.append(
             pb.Qot_GetSecuritySnapshot.SnapshotBasicData(
                 security=pb.Security(market=market, code=code), type=3, isSuspend=False, listTime="", lotSize=100,
-                priceSpread=0.2, updateTime=hk_text(row.update_ms)[:19] if row.update_ms else "", highPrice=0,
+                priceSpread=0.2, updateTime=_written(row.update_ms // 1000) if row.update_ms else "", highPrice=0,
                 openPrice=0, lowPrice=0, lastClosePrice=0, curPrice=0, volume=row.volume, turnover=row.turnover,
                 turnoverRate=0, updateTimestamp=row.update_ms // 1000 if row.update_ms else 0,
             )

@@ -36,6 +36,7 @@ class Weather(StrEnum):
     EXCHANGE_LOST = "exchange lost"
     LATE_START = "late start"
     RESTART = "restart"
+    ENDS_EARLY = "recorder ends early"
     WRITERS = "several writers"
     ADDED = "symbol added"
     NO_QUOTA = "symbol without quota"

@@ -219,12 +219,13 @@ def _events(
 
 def _looks(hours: Hours, lived: Life) -> Iterator[int]:
     """When OpenD is asked for its state: each minute while something is going on, and seldom else."""
+    first_ms = life.START_MS + 30_000
     busy = [*hours.blocks, (hours.closing_ms, hours.closing_ms), (ms_of("12:10:00"), ms_of("12:14:00"))]
     busy += [(ms_of("16:10:00"), ms_of("16:14:00")), (ms_of("16:40:00"), ms_of("16:41:00"))]
-    for number, at_ms in enumerate(range(life.START_MS + 30_000, life.END_MS, MINUTE_MS)):
-        is_busy = any(begin_ms - MINUTE_MS <= at_ms <= end_ms + MINUTE_MS for begin_ms, end_ms in busy)
-        if (is_busy or number % 10 == 0) and lived.hears(at_ms):
-            yield at_ms
+    minutes = set(range(0, (life.END_MS - first_ms) // MINUTE_MS, 10))
+    for begin_ms, end_ms in busy:
+        minutes.update(range((begin_ms - first_ms) // MINUTE_MS, (end_ms - first_ms) // MINUTE_MS + 2))
+    yield from (at_ms for minute in sorted(minutes) if lived.hears(at_ms := first_ms + minute * MINUTE_MS))
 
 
 def _state(hours: Hours, clocks: Clocks, at_ms: int) -> dict[str, Any]:
