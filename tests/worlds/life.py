@@ -235,7 +235,7 @@ def _undergo(random: Random, plan: Plan, life: Life, away: Away, trades: Iterabl
 
 
 def _mark_unheard(life: Life, trades: Iterable[Trade]) -> None:
-    """Mark what is pushed when nobody hears it; nothing is known behind a freeze; memory is one piece."""
+    """Mark what is pushed when nobody hears it; nothing is known after a freeze; memory is one piece."""
     latest_ms = 0
     for trade in trades:
         is_frozen = life.freeze_ms is not None and trade.pushed_ms >= life.freeze_ms

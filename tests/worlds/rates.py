@@ -94,8 +94,8 @@ def _is_told(world: World, outcome: Outcome, book: Book, untold: Iterable[Trade]
         return True
     # Of what was never subscribed, or is after the recorder's end, there is no more to say than that.
     end_ms = world.life.end_ms if world.life.is_cut_short else None
-    is_behind = end_ms is not None and all(trade.pushed_ms >= end_ms for trade in untold)
-    is_unheard = book.symbol not in world.life.subscribed_ms or is_behind
+    is_after_end = end_ms is not None and all(trade.pushed_ms >= end_ms for trade in untold)
+    is_unheard = book.symbol not in world.life.subscribed_ms or is_after_end
     return is_unheard and judged is not None and judged.verdict != COMPLETE
 
 
