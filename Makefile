@@ -1,14 +1,16 @@
 # All that one types in this project. Each target makes the environment that it needs, once: a second `make` is instant.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench proto fmt clean
+.PHONY: help demo test check bench stories proto fmt clean
 
 PY := .venv/bin/python
+WORLDS ?= 1000
+SEED ?= 0
 # How many at a time, and in which order, is said in tests/conftest.py. Dealt out one by one they keep that order.
 SPREAD := -n auto --maxschedchunk 1
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/.stamp-run ## A minute of a Hong Kong session, recorded through three accidents (DEMO="--seconds 20")
 	@.venv/bin/hk-tick-collector demo $(DEMO)
@@ -25,6 +27,9 @@ check: .venv/.stamp-dev ## Lint, check types and imports, then run the tests
 
 bench: .venv/.stamp-test ## Measure it on this machine
 	@$(PY) -m bench $(BENCH)
+
+stories: .venv/.stamp-test ## Play seeded days, and count wrong conclusions (WORLDS=10000 SEED=0 STORIES="--json")
+	@PYTHONPATH=tests $(PY) -m worlds --worlds $(WORLDS) --seed $(SEED) $(STORIES)
 
 proto: .venv/.stamp-dev ## Generate the protobuf modules anew from their .proto files
 	@$(PY) -m grpc_tools.protoc -I. --python_out=. --pyi_out=. \
