@@ -108,12 +108,17 @@ def _compare(f: Figures, word: Words, found: _Finding, known: dict[int, bool | N
         first.rows,
     )
     most = first.volume + sum(r.volume_max - r.first.volume for r in revised)
+    changed = sum(r.first.volume != r.last.volume for r in revised)
     if _agrees(word, last):
         _contradict(f, word, found, known)
+        if changed and not _is_seamless(f, word):
+            found.contradictions.append(
+                f"{numbered(changed, 'tick')} came again with another volume: the totals agree with the last contents, "
+                "and nothing else shows that these are counted"
+            )
     elif _agrees(word, first):
-        count = sum(r.first.volume != r.last.volume for r in revised)
         found.contradictions.append(
-            f"the totals agree with the first contents of {numbered(count, 'tick')} that came again with another "
+            f"the totals agree with the first contents of {numbered(changed, 'tick')} that came again with another "
             "volume, and not with the last"
         )
     elif word.volume > most and f.empty:

@@ -27,7 +27,7 @@ def _first(is_wanted: Callable[[World], bool]) -> tuple[World, Outcome]:
     """A calm world of those that are wanted, as it is, and an outcome that is right in all."""
     world = next(w for w in worlds() if not w.plan.weathers and not w.cuts and is_wanted(w))
     _, outcome = play(world.seed)
-    judged = {b.symbol: Judged(INCOMPLETE if world.missing(b) else COMPLETE, (), ()) for b in world.books}
+    judged = {b.symbol: Judged(INCOMPLETE if world.missing(b) else COMPLETE, (), (), 1 << 60) for b in world.books}
     gaps = tuple(
         Gap(book.symbol, 0, "unknown", None, None, 0, "open", "totals", None, None)
         for book in world.books

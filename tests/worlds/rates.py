@@ -96,7 +96,11 @@ def _is_told(world: World, outcome: Outcome, book: Book, untold: Iterable[Trade]
     end_ms = world.life.end_ms if world.life.is_cut_short else None
     is_after_end = end_ms is not None and all(trade.pushed_ms >= end_ms for trade in untold)
     is_unheard = book.symbol not in world.life.subscribed_ms or is_after_end
-    return is_unheard and judged is not None and judged.verdict != COMPLETE
+    if judged is None or judged.verdict == COMPLETE:
+        return False
+    # UNPROVABLE says until when the exchange's figures are: what was traded later is not hidden by it.
+    known_ms = judged.known_ms
+    return is_unheard or known_ms is None or all(trade.traded_ms >= known_ms for trade in untold)
 
 
 def _wrong_rows(world: World, outcome: Outcome, book: Book) -> Iterator[Fault]:
@@ -118,6 +122,8 @@ class _Bounds:
     def cover(self, gap: Gap, trade: Trade) -> bool:
         """Whether it is inside; by the second alone where one of them has no sequence of its own."""
         for seq, sign in ((gap.before_seq, 1), (gap.after_seq, -1)):
+            if seq is None and sign < 0 and gap.end_ms is not None and trade.traded_ms // 1000 > gap.end_ms // 1000:
+                return False  # no tick has come since its end, which is known all the same
             if seq is None:
                 continue
             if seq > 0 and trade.seq:

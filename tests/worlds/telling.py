@@ -14,7 +14,6 @@ from hk_tick_collector.opend import frames
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.messages import ProtoId, security_of
 from hk_tick_collector.quality.audit import audit_day
-from hk_tick_collector.schema import TICK_TYPES
 from hk_tick_collector.writer import Writer, WriterSettings
 from worlds.feed import Ticks, Way
 from worlds.market import DAY, MIDNIGHT_MS
@@ -25,12 +24,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from hk_tick_collector.quality.verdict import SymbolAudit
     from worlds.feed import Told
     from worlds.world import Record, World
 
 _PUSH_DATA_TYPES: Final = {Way.PUSH: 1, Way.MADE_GOOD: 2, Way.BACKFILL: 3, Way.POLL: 3}
 _GAP_COLUMNS: Final = (
-    "symbol, resumed_ms, cause, before_seq, after_seq, found_ms, state, evidence, missing, missing_volume"
+    "symbol, resumed_ms, cause, before_seq, after_seq, found_ms, state, evidence, missing, missing_volume, end_ms"
 )
 
 
@@ -47,14 +47,23 @@ class Gap(NamedTuple):
     evidence: str
     missing: int | None
     missing_volume: int | None
+    end_ms: int | None
 
 
 class Judged(NamedTuple):
-    """What the audit says of a symbol's day; `not_covered`: names of tick types that its verdict does not speak of."""
+    """What the audit says of a symbol's day.
+
+    Attributes:
+        verdict: COMPLETE, INCOMPLETE or UNPROVABLE.
+        reasons: why.
+        not_covered: names of tick types that its verdict does not speak of.
+        known_ms: until when the exchange's figures are known to be; None: they are not known at all.
+    """
 
     verdict: str
     reasons: tuple[str, ...]
     not_covered: tuple[str, ...]
+    known_ms: int | None
 
 
 class Outcome(NamedTuple):
@@ -120,14 +129,16 @@ def tell(world: World, root: Path) -> Outcome:
     return read(path) if path.exists() else Outcome({}, (), (), ())
 
 
+def _known_ms(audit: SymbolAudit) -> int | None:
+    """Until when the exchange's figures of a symbol are known to be."""
+    told = [ms for ms in (audit.totals_ms, audit.market_ms) if ms is not None]
+    return min(told) if audit.totals_ms is not None else None
+
+
 def read(path: Path) -> Outcome:
     """What the audit and the tables say of a day."""
     audit = audit_day(path)
-    of_day = getattr(audit, "not_covered", ())
-    judged = {
-        it.symbol: Judged(str(it.verdict), tuple(it.reasons), _names((*getattr(it, "not_covered", ()), *of_day)))
-        for it in audit.symbols
-    }
+    judged = {it.symbol: Judged(str(it.verdict), it.reasons, it.not_covered, _known_ms(it)) for it in audit.symbols}
     con = open_readonly(path)
     try:
         gaps = [Gap(*row) for row in con.execute(f"SELECT {_GAP_COLUMNS} FROM gaps ORDER BY symbol, resumed_ms")]  # noqa: S608
@@ -136,11 +147,6 @@ def read(path: Path) -> Outcome:
     finally:
         con.close()
     return Outcome(judged, tuple(gaps), tuple(symbol for (symbol,) in doubts), tuple((s, q, t) for s, q, t in rows))
-
-
-def _names(types: tuple[Any, ...]) -> tuple[str, ...]:
-    """Tick types as names, whether they are told by name or by number."""
-    return tuple(dict.fromkeys(TICK_TYPES.get(it, str(it)) if isinstance(it, int) else str(it) for it in types))
 
 
 def _write(root: Path) -> None:

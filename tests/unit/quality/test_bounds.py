@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import apsw
 import pytest
+from hk_tick_collector.quality.bounds import CALM_MS
 from support.tale import SEC, Tale, snapshot, volume_of
 from support.ticks import DAY, HSBC, OPEN_MS, TENCENT, push, pushes, reply, seq_at, ticker
 
 from hk_tick_collector.opend.purpose import Purpose
-from hk_tick_collector.quality.bounds import CALM_MS
 from hk_tick_collector.quality.ledger import Ledger
 from hk_tick_collector.quality.rows import Doubt
 from hk_tick_collector.resumption import Cause
