@@ -73,7 +73,9 @@ class Types:
         self._history = history
         self._counted: dict[int, dict[str, int]] = defaultdict(dict)  # by type and symbol, how often that was shown
         self._not_counted: dict[int, dict[str, int]] = defaultdict(dict)
+        self._seen: set[int] = set()
         for measured in symbols:
+            self._seen.update(measured.ours)
             left_out = _left_out(measured)
             for tick_type, agreed in measured.agreed.items():
                 if agreed and tick_type not in (left_out or ()):
@@ -88,6 +90,11 @@ class Types:
         """By type, what this day's symbols have shown."""
         types = sorted({*self._counted, *self._not_counted})
         return {t: Votes(sum(self._counted[t].values()), sum(self._not_counted[t].values())) for t in types}
+
+    @property
+    def seen(self) -> set[int]:
+        """All types that symbols had on this day, or that other days tell of."""
+        return self._seen | self._history.keys()
 
     def votes(self, tick_type: int, symbol: str) -> Votes:
         """What is known of a type, without the one time that this symbol's own totals may agree by coincidence."""

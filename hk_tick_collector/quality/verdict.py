@@ -46,7 +46,7 @@ class SymbolAudit(NamedTuple):
         totals_ms: the exchange's time when it was told last, on the word of two clocks.
         market_ms: the newest sign of life of the whole market by then.
         covered: types of ticks that the verdict speaks of, since the exchange counts them.
-        not_covered: types that it does not count: nothing tells whether those are all there.
+        not_covered: other types that were seen, on this day or others: nothing tells whether those are all there.
         revisions: ticks that came with several contents; of these, those whose volume differs.
         revised_volume: what the last contents have more than the first, in shares.
         ordinals: what the sequences' ordinals say.

@@ -79,7 +79,7 @@ def judge_symbol(f: Figures, day: DayFigures, types: Types) -> SymbolAudit:
         totals_ms=shown.until_ms if shown else None,
         market_ms=shown.market_ms if shown else None,
         covered=_names(t for t in f.by_type if known[t] or (is_seamless and known[t] is None)) if covered else (),
-        not_covered=_names(t for t in f.by_type if known[t] is False or (known[t] is None and not is_seamless)),
+        not_covered=_names(_not_covered(f, types, is_seamless=is_seamless)),
         revisions=(len(f.revised), sum(r.first.volume != r.last.volume for r in f.revised)),
         revised_volume=sum(r.last.volume - r.first.volume for r in f.revised),
         ordinals=f.ordinals,
@@ -243,6 +243,15 @@ def _so_far(f: Figures, day: DayFigures) -> str:
 
 
 # ----
+
+
+def _not_covered(f: Figures, types: Types, *, is_seamless: bool) -> set[int]:
+    """Types that the exchange's totals say nothing of; also of those that the symbol has no tick of: it may lack one.
+
+    Where ordinals show that no tick is missing, only types that are proven not to be counted are named.
+    """
+    counts = {t: types.is_counted(t, f.symbol) for t in types.seen | f.by_type.keys()}
+    return {t for t, is_counted in counts.items() if is_counted is False or (is_counted is None and not is_seamless)}
 
 
 def _premises(f: Figures) -> dict[str, tuple[int, int]]:

@@ -29,7 +29,7 @@ def _first(is_wanted: Callable[[World], bool]) -> tuple[World, Outcome]:
     _, outcome = play(world.seed)
     judged = {b.symbol: Judged(INCOMPLETE if world.missing(b) else COMPLETE, (), (), 1 << 60) for b in world.books}
     gaps = tuple(
-        Gap(book.symbol, 0, "unknown", None, None, 0, "open", "totals", None, None)
+        Gap(book.symbol, 0, "unknown", None, None, 0, "open", "totals", None, None, None)
         for book in world.books
         if world.missing(book)
     )
