@@ -32,6 +32,7 @@ _SEQ: Final = 1
 _CONTENT = "seq, ts_ms, price, volume, turnover, direction_id, tick_type_id"
 _BY_TIME = f"SELECT {_CONTENT} FROM ticks WHERE symbol = ? AND ts_ms BETWEEN ? AND ?"  # noqa: S608 - columns of ours
 _BY_SEQ = f"SELECT {_CONTENT} FROM ticks WHERE symbol = ? AND seq BETWEEN ? AND ?"  # noqa: S608 - likewise
+_HAS_SEQUENCES = "SELECT 1 FROM ticks WHERE symbol = ? AND seq > 0 LIMIT 1"
 _PROBE = "SELECT ts_ms, price, volume, turnover, direction_id, tick_type_id FROM ticks WHERE symbol = ? AND seq = ?"
 
 
@@ -53,7 +54,10 @@ def sift(database: DayDatabase, symbol: str, rows: list[Row]) -> Sifted:
     if symbol in database.renumbered:
         return Sifted(_by_content(con, symbol, rows), None)
     if any(row[_SEQ] <= 0 for row in rows):
-        return Sifted(rows, None)
+        if con.execute(_HAS_SEQUENCES, (symbol,)).get is None:
+            return Sifted(rows, None)  # its pushes have none either, and are told apart in the same way
+        seen = "a reply has ticks without a sequence, and what was pushed has one"
+        return Sifted(_by_content(con, symbol, rows), seen)
     if _is_known(con, symbol, rows):
         if not has_held(con, symbol, Premise.SAME_SEQUENCE):
             note_held(con, symbol, Premise.SAME_SEQUENCE)
