@@ -32,7 +32,7 @@ from hk_tick_collector.resumption import EVENT, STATE_EVENT, Cause, Resumption
 if TYPE_CHECKING:
     from hk_tick_collector.futu_state import ClientSettings, Stored
     from hk_tick_collector.journal_append import Journal
-    from hk_tick_collector.opend.messages import Notice
+    from hk_tick_collector.opend.notices import Notice
 
 log = logs.get_logger()
 

@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING, Any, cast
 from hk_tick_collector import logs
 from hk_tick_collector.errors import CollectorError, SessionError
 from hk_tick_collector.journal_append import wall_ms
-from hk_tick_collector.opend import messages
 from hk_tick_collector.opend.messages import ProtoId
+from hk_tick_collector.opend.notices import notice
 from hk_tick_collector.opend.purpose import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hk_tick_collector.journal_append import Journal
-    from hk_tick_collector.opend.messages import InitReply, Notice
+    from hk_tick_collector.opend.messages import InitReply
+    from hk_tick_collector.opend.notices import Notice
     from hk_tick_collector.opend.protocol import ClientConnection, Received
 
 log = logs.get_logger()
@@ -198,7 +199,7 @@ class Link(asyncio.Protocol):
 
     def _notice(self, body: bytes) -> None:
         try:
-            self._on_notice(messages.notice(body))
+            self._on_notice(notice(body))
         except CollectorError as exc:
             log.warning("opend_notice_unreadable", error=exc)
 

@@ -19,7 +19,8 @@ from hk_tick_collector.futu_state import ClientSettings
 from hk_tick_collector.futu_subscribe import Subscriber
 from hk_tick_collector.journal_append import wall_ms
 from hk_tick_collector.opend import opend_pb2 as pb
-from hk_tick_collector.opend.messages import GtwEvent, Notice, NotifyType, ProtoId, RefusedError, symbol_of
+from hk_tick_collector.opend.messages import GtwEvent, NotifyType, ProtoId, RefusedError, symbol_of
+from hk_tick_collector.opend.notices import Notice
 from hk_tick_collector.resumption import EVENT, Cause
 
 if TYPE_CHECKING:
