@@ -17,7 +17,7 @@ from hk_tick_collector import logs
 from hk_tick_collector.errors import BadTickError, RemoteProtocolError, SessionError
 from hk_tick_collector.futu_calendar import TradeDates
 from hk_tick_collector.futu_fetch import Fetcher, wait_for
-from hk_tick_collector.futu_link import LATE_SEC, Link, UnansweredError
+from hk_tick_collector.futu_link import Link, UnansweredError
 from hk_tick_collector.futu_outages import Outage, Outages
 from hk_tick_collector.futu_state import MARKET_WORDS, ClientState
 from hk_tick_collector.futu_subscribe import Subscriber, Wanted
@@ -169,8 +169,8 @@ class FutuClient:
         parts = [
             asyncio.create_task(part)
             for part in (
-                self._keep_alive(link, keep_alive_sec),
-                self._watch_link(link),
+                link.keep_alive(keep_alive_sec),
+                link.watch(settings.dead_link_sec),
                 self._watch_opend(link),
                 self._record(link, totals),
                 self._compare(totals),
@@ -326,23 +326,6 @@ class FutuClient:
                 continue
             if has_regained:  # and its notice has not come through
                 self._missed.set()
-
-    async def _keep_alive(self, link: Link, every_sec: float) -> None:
-        """Give signs of life on time, and wait for no answer: behind a backlog it is late, and so would be the next."""
-        while True:
-            await asyncio.sleep(every_sec)
-            link.tell(ProtoId.KEEP_ALIVE, messages.keep_alive(int(time.time())))
-
-    async def _watch_link(self, link: Link) -> None:
-        """A link on which nothing comes, not even the answer to a sign of life, is dead, whatever TCP says."""
-        is_suspect = False
-        while True:
-            await asyncio.sleep(LATE_SEC if is_suspect else 0.5)
-            silent_sec = time.monotonic() - link.last_heard_at
-            was_suspect = is_suspect
-            is_suspect = silent_sec > self._settings.dead_link_sec and not link.is_paused
-            if is_suspect and was_suspect:
-                link.abort(f"dead link: nothing came for {silent_sec:.1f} s")
 
     def _on_notice(self, notice: Notice) -> None:
         """What happened to OpenD itself; when it has regained something, fetch what went by."""

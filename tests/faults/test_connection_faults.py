@@ -83,7 +83,7 @@ def test_a_half_open_link_is_dead_after_a_time_and_backoff_starts_anew(bench: Be
     assert int(before[-1].fields["attempt"]) == len(before) > 1
     assert sim.command("freeze", sec=13)["n"] == 1
     after = recorder.wait_for("futu_disconnected", len(before) + 1)[-1]
-    assert "dead link: nothing came for 1" in after.fields["reason"]
+    assert "dead link: no whole frame for 1" in after.fields["reason"]
     assert after.fields["attempt"] == "0"
     assert float(after.fields["retry_in_sec"]) == 0.1
     recorder.wait_for("backfill_done", 3)
