@@ -8,7 +8,6 @@ or the quote right regained) every symbol is subscribed and fetched again, the n
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from hk_tick_collector.futu_calendar import TradeDates
 from hk_tick_collector.futu_fetch import Fetcher, wait_for
 from hk_tick_collector.futu_link import Link, UnansweredError
 from hk_tick_collector.futu_outages import Outage, Outages
+from hk_tick_collector.futu_reconnect import Reconnects
 from hk_tick_collector.futu_state import MARKET_WORDS, ClientState
 from hk_tick_collector.futu_subscribe import Subscriber, Wanted
 from hk_tick_collector.futu_totals import Totals
@@ -38,7 +38,6 @@ log = logs.get_logger()
 
 CLIENT_ID = "hk-tick-collector"
 KEEP_ALIVE_SEC_MAX = 10.0  # OpenD drops a connection after 30 s without one
-STABLE_SEC = 10.0  # a session that lasted so long starts the backoff anew
 # What could not be subscribed is tried again: soon, since the quota of a connection that died comes free within
 # seconds, and then seldom.
 RETRY_SEC_MIN, RETRY_SEC_MAX = 2.0, 60.0
@@ -55,7 +54,6 @@ class FutuClient:
         self._settings = settings
         self._journal = journal
         self._stored = stored
-        self._random = random.Random()  # noqa: S311 - jitter
         self._link: Link | None = None
         self._missed = asyncio.Event()  # the stream may have missed something
         self._outages = Outages()
@@ -66,6 +64,7 @@ class FutuClient:
         self._session = int(time.time())
         self._last_push_at: float | None = None  # of the sessions before
         self.state = ClientState()
+        self._reconnects = Reconnects(settings, self.state)
         self._wanted = Wanted(settings, self.state)
 
     @property
@@ -108,7 +107,6 @@ class FutuClient:
         Raises:
             ConfigError: there is nothing to record.
         """
-        failures = 0
         while True:
             await self._wait_for_room()
             started = time.monotonic()
@@ -116,21 +114,10 @@ class FutuClient:
                 reason = await self._run_session()
             except (SessionError, RemoteProtocolError, BadTickError) as exc:
                 reason = str(exc)
-            lasted_sec = time.monotonic() - started
-            was_connected = self.state.connected
-            self._note_outage(was_connected=was_connected)
-            failures = 0 if was_connected and lasted_sec >= STABLE_SEC else failures + 1
+            session_sec = time.monotonic() - started
+            self._note_outage(was_connected=self.state.connected)
+            delay_sec = self._reconnects.ended(reason, session_sec, self.outage, self.last_push_at, wall_ms())
             self._end_session(reason)
-            delay_sec = self._delay(failures)
-            log.warning(
-                "futu_disconnected",
-                reason=reason,
-                host=self._settings.host,
-                port=self._settings.port,
-                session_sec=round(lasted_sec, 1),
-                attempt=failures,
-                retry_in_sec=round(delay_sec, 2),
-            )
             await asyncio.sleep(delay_sec)
 
     async def close(self, reason: str) -> None:
@@ -140,12 +127,6 @@ class FutuClient:
             await link.drain(DRAIN_SEC_MAX)
             link.abort(reason)
             self._end_session(reason)  # again, if it ended by itself meanwhile: then it changes nothing
-
-    def _delay(self, failures: int) -> float:
-        """Exponential backoff with jitter: many recorders must not come back at the same moment."""
-        settings = self._settings
-        ceiling = min(settings.reconnect_max_delay_sec, settings.reconnect_min_delay_sec * 2.0 ** min(failures, 32))
-        return max(settings.reconnect_min_delay_sec, ceiling * self._random.uniform(0.5, 1.0))
 
     async def _wait_for_room(self) -> None:
         """Don't connect while nothing can be kept."""
@@ -358,6 +339,7 @@ class FutuClient:
             opend_version=opened.server_ver,
             conn_id=opened.conn_id,
             encryption=self._settings.encryption.name.lower(),
+            attempts=self._reconnects.failures,
         )
 
     def _end_session(self, reason: str) -> None:
