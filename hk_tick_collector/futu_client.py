@@ -25,7 +25,7 @@ from hk_tick_collector.futu_totals import Totals
 from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.journal_append import wall_ms
 from hk_tick_collector.opend import messages
-from hk_tick_collector.opend.messages import GtwEvent, NotifyType, ProtoId, RefusedError
+from hk_tick_collector.opend.messages import GtwEvent, ProtoId, RefusedError
 from hk_tick_collector.opend.protocol import ClientConnection
 from hk_tick_collector.resumption import EVENT, STATE_EVENT, Cause, Resumption
 
@@ -57,6 +57,7 @@ class FutuClient:
         self._link: Link | None = None
         self._missed = asyncio.Event()  # the stream may have missed something
         self._outages = Outages()
+        self._limiter = logs.Limiter(600.0)
         self._is_whole = False  # all is fetched that was missed: totals can be compared
         self._fetches = 0  # times that ticks were fetched which were not traded just then
         self._looked_ms = wall_ms()
@@ -177,7 +178,10 @@ class FutuClient:
         settings = self._settings
         subscriber = Subscriber(link, settings.request_timeout_sec, self.state)
         fetcher = Fetcher(link, settings, self._stored, self.state)
-        await self._look_at_opend(link)
+        try:
+            await self._look_at_opend(link)
+        except (RefusedError, UnansweredError, RemoteProtocolError) as exc:
+            self._tell_unknown(exc)
         symbols = await self._wanted.resolve(subscriber)
         retry_sec, retry_at = RETRY_SEC_MIN, 0.0
         while True:
@@ -281,8 +285,10 @@ class FutuClient:
         was_logined, self.state.qot_logined = self.state.qot_logined, state.qot_logined
         self.state.market = MARKET_WORDS.get(state.market_hk, str(state.market_hk))
         self.state.market_at = time.monotonic()
-        # OpenD tells whole seconds, cut: half a second late in the mean.
-        self.state.clock_offset_ms = state.time_sec * 1000 + 500 - (before_ms + wall_ms()) // 2
+        if state.clock_sec is not None:  # whole seconds, cut: half a second late in the mean
+            self.state.clock_offset_ms = state.clock_sec * 1000 + 500 - (before_ms + wall_ms()) // 2
+        elif self._limiter.allow("clock") is not None:
+            log.warning("opend_clock_unreadable", time=state.time_sec, expected="epoch seconds of this century")
         self._note(STATE_EVENT, **state._asdict(), clock_offset_ms=self.state.clock_offset_ms)
         if not state.qot_logined and was_logined is not False:
             proven_ms = (self._looked_ms, self._last_push_ms(link) or 0) if was_logined else (before_ms,)
@@ -291,7 +297,8 @@ class FutuClient:
         self._looked_ms = before_ms
         last_push_ms = self._last_push_ms(link)
         has_come_back = self._outages.has_come_back(last_push_ms, is_new_session=not self._is_whole)
-        has_regained = state.qot_logined and (was_logined is False or has_come_back)
+        is_login_back = was_logined is False and not self._outages.is_without_right
+        has_regained = state.qot_logined and (is_login_back or has_come_back)
         if has_regained:
             self._outages.came_back(Outage(Cause.UNKNOWN, last_push_ms))
         return has_regained
@@ -303,21 +310,33 @@ class FutuClient:
             try:
                 has_regained = await self._look_at_opend(link)
             except (SessionError, RemoteProtocolError) as exc:
-                log.debug("opend_state_unknown", error=exc)
+                self._tell_unknown(exc)
                 continue
             if has_regained:  # and its notice has not come through
                 self._missed.set()
 
+    def _tell_unknown(self, error: Exception) -> None:
+        """What OpenD does not say of itself is no reason to end a session that records."""
+        held = self._limiter.allow("state")
+        if held is not None:
+            log.warning("opend_state_unknown", error=error, repeated=held)
+
     def _on_notice(self, notice: Notice) -> None:
         """What happened to OpenD itself; when it has regained something, fetch what went by."""
-        self._note("opend_notice", kind=notice.kind, gtw_event=notice.gtw_event, qot_logined=notice.qot_logined)
+        told = notice._asdict()
+        del told["text"]
+        self._note("opend_notice", **told)
         kicked = notice.gtw_event == GtwEvent.KICKED_OUT
-        regained = notice.qot_logined is True or notice.kind == NotifyType.QOT_RIGHT
         if notice.qot_logined is not None:
             self.state.qot_logined = notice.qot_logined
-        if kicked or notice.qot_logined is False:
-            self._outages.went_away(Cause.KICKED_OUT if kicked else Cause.EXCHANGE_LOST, wall_ms())
-        tell = log.warning if kicked or notice.qot_logined is False else log.info
+        if kicked or notice.gives_pushes is False:
+            self._outages.went_away(Cause.KICKED_OUT, wall_ms(), is_without_right=notice.gives_pushes is False)
+        elif notice.qot_logined is False:
+            self._outages.went_away(Cause.EXCHANGE_LOST, wall_ms())
+        is_login_back = notice.qot_logined is True and not self._outages.is_without_right
+        regained = is_login_back or notice.gives_pushes is True
+        is_lost = kicked or notice.qot_logined is False or notice.gives_pushes is False
+        tell = log.warning if is_lost else log.info
         tell("opend_notice", text=notice.text, kicked_out=kicked, regained=regained)
         if regained:
             if self._link is not None:
