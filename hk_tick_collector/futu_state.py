@@ -48,6 +48,13 @@ class ClientSettings(NamedTuple):
     totals_interval_sec: float = 60.0
 
 
+class TotalsRefusal(NamedTuple):
+    """Why OpenD does not give a symbol's totals, and when (monotonic) it is asked again."""
+
+    reason: str
+    retry_at: float
+
+
 class Stored(Protocol):
     """What is known of the stored ticks; asked for off the event loop."""
 
@@ -80,5 +87,6 @@ class ClientState:
         self.market: str | None = None  # OpenD's word for the state of the Hong Kong market
         self.market_at: float | None = None  # monotonic: when it said so
         self.last_fetched_at: float | None = None  # monotonic: when a fetch brought a tick that was not known
+        self.totals_refused: dict[str, TotalsRefusal] = {}  # outlives connections: to find them costs calls
         self.totals_asked_at: float | None = None  # monotonic: on whichever connection
         self.rates = Rates()  # of the symbols, as they were stored while nothing was missed

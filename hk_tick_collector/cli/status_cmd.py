@@ -160,6 +160,8 @@ def _summary(status: dict[str, Any]) -> Table:
         summary.add_row("outage", f"[red]{_plain(outage)}[/]")
     for name, why in list(recorder.get("session", {}).get("refused", {}).items())[:SYMBOLS_SHOWN]:
         summary.add_row("", f"[red]refused[/] {_plain(name)}: {_plain(why)}")
+    for name, why in list(recorder.get("session", {}).get("totals_refused", {}).items())[:SYMBOLS_SHOWN]:
+        summary.add_row("", f"[yellow]no totals[/] {_plain(name)}: {_plain(why)}")
     lag = journal["lag_ms"]
     colour = "red" if lag > LAG_MS_MAX else "green"
     summary.add_row(
