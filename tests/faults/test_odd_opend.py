@@ -13,6 +13,7 @@ from support.recorder_process import until
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.messages import ProtoId
 from hk_tick_collector.opend.numbers import GtwEvent, NotifyType, QotRight
+from hk_tick_collector.opend.purpose import Purpose, purpose_of
 from hk_tick_collector.simulator.universe import universe
 
 if TYPE_CHECKING:
@@ -212,3 +213,29 @@ def test_a_notice_that_claims_megabytes_is_refused_at_once(
     assert "frame of protoID 1003 claims a body of 100000 bytes, at most 65536 expected" in line.fields["reason"]
     recorder.wait_for("backfill_done", 2)
     bench.settle_whole(sim, recorder)
+
+
+def test_a_link_that_flaps_is_not_answered_with_whole_memories(
+    bench: Bench, sim: SimulatorProcess, gateway: OddGateway
+) -> None:
+    """What is fetched after each cut joins the fetch before it, with less than a tenth of what OpenD remembers."""
+    asked: list[int] = []
+
+    def count(frame: Frame) -> None:
+        if purpose_of(frame.serial_no) is Purpose.BACKFILL:
+            asked.append(pb.Qot_GetTicker.Request.FromString(frame.body).c2s.maxRetNum)
+
+    gateway.answers[ProtoId.QOT_GET_TICKER] = count
+    recorder = bench.record(gateway.port, *SYMBOLS)
+    for cuts in range(4):
+        recorder.wait_for("backfill_done", cuts + 1)
+        audits = recorder.state()["session"]["audit_cycles"]
+        until(lambda least=audits + 3: recorder.state()["session"]["audit_cycles"] >= least, "rates are known")
+        if cuts < 3:
+            assert sim.stats()["connections"] == 1
+            gateway.cut()
+    assert asked[:5] == [1000] * 5
+    assert len(asked) >= 20
+    assert sum(asked[5:]) < 15 * 300, asked
+    bench.settle_whole(sim, recorder)
+    assert len(recorder.log_lines("futu_connected")) == 4
