@@ -6,7 +6,7 @@ Owns which characters may pass. Never raises, whatever it is given.
 from __future__ import annotations
 
 import unicodedata
-from typing import Final
+from typing import Any, Final, TextIO
 
 TEXT_MAX: Final = 500
 """Characters that are kept of a text. A log line is cut there, too."""
@@ -35,6 +35,21 @@ def plain(text: object, limit: int = TEXT_MAX) -> str:
     if len(found) > limit:
         found = found[:limit] + "…"
     return found if found.isprintable() else "".join(map(_safe, found))
+
+
+class PlainTerminal:
+    """A terminal to which another library writes what is in a database: lines and tabs pass, nothing that steers it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """As the stream's own."""
+        safe = text if text.isprintable() else "".join(c if c in "\n\t" else _safe(c) for c in text)
+        return self._stream.write(safe)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the stream has
+        return getattr(self._stream, name)
 
 
 def _safe(character: str) -> str:
