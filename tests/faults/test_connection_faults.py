@@ -59,6 +59,21 @@ def test_opend_that_is_gone_for_seconds_is_waited_for(bench: Bench) -> None:
     assert any(row.push_type == "backfill" for row in recorder.rows())
 
 
+def test_while_there_are_trades_opend_is_tried_again_within_two_seconds(bench: Bench) -> None:
+    """However long RECONNECT_MAX_DELAY is: a market that was just trading may be trading still, also on a Sunday."""
+    sim = bench.simulate(rate=60)
+    recorder = bench.record(sim, RECONNECT_MAX_DELAY=60, **NEVER_AUDIT)
+    recorder.wait_for("backfill_done")
+    sim.wait_for(lambda stats: stats["pushes"] > 50)
+    assert sim.command("refuse", sec=16)["n"] == 1
+    connected = recorder.wait_for("futu_connected", 2)[1]
+    assert int(connected.fields["attempts"]) >= 9, "a doubling alone makes eight in that time"
+    assert len(recorder.log_lines("futu_disconnected")) == 2
+    recorder.wait_for("backfill_done", 2)
+    bench.settle_whole(sim, recorder)
+    assert len(faults_of(sim, "refuse_over")) == 1
+
+
 def test_opend_that_answers_nothing_is_left_and_found_again(bench: Bench) -> None:
     """A call without an answer ends a link on which nothing else comes either; so does an unanswered opening."""
     sim = bench.simulate()

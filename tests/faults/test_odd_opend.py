@@ -158,6 +158,44 @@ def test_another_clients_unreadable_code_ends_no_session(
     assert not recorder.log_lines("futu_disconnected")
 
 
+def test_a_calendar_of_another_age_is_refused(bench: Bench, sim: SimulatorProcess, gateway: OddGateway) -> None:
+    """A trade date of 9999 is told, and neither the session nor the writer ends by it."""
+
+    def absurd(body: bytes) -> bytes:
+        reply = pb.Qot_RequestTradeDate.Response.FromString(body)
+        reply.s2c.tradeDateList.add(time="9999-12-31", tradeDateType=0)
+        return reply.SerializeToString()
+
+    gateway.changes[ProtoId.QOT_REQUEST_TRADE_DATE] = absurd
+    recorder = bench.record(gateway.port, *SYMBOLS)
+    (line,) = recorder.wait_for("trade_dates_not_told")
+    assert "9999-12-31 lies outside of the years 2000 to 2099" in line.fields["error"]
+    recorder.wait_for("backfill_done")
+    sim.wait_for(lambda stats: stats["made"] > 300)
+    bench.settle_whole(sim, recorder)
+    for event in ("futu_disconnected", "writer_ended"):
+        assert not recorder.log_lines(event)
+
+
+def test_pushes_whose_milliseconds_follow_a_colon_are_stored(bench: Bench, gateway: OddGateway) -> None:
+    """As the vendor documents times; nothing is put aside, and the milliseconds are there."""
+
+    def with_colon(body: bytes) -> bytes:
+        reply = pb.Qot_UpdateTicker.Response.FromString(body)
+        for tick in reply.s2c.tickerList:
+            tick.time = f"{tick.time[:19]}:250"
+        return reply.SerializeToString()
+
+    gateway.changes[ProtoId.QOT_UPDATE_TICKER] = with_colon
+    recorder = bench.record(gateway.port, *SYMBOLS, FUTU_POLL_ENABLED="false")
+    recorder.wait_for("backfill_done")
+    until(
+        lambda: len(recorder.query("SELECT 1 FROM ticks WHERE ts_ms % 1000 = 250 LIMIT 100")) == 100, "they are stored"
+    )
+    assert gateway.asked[ProtoId.QOT_UPDATE_TICKER] >= 100
+    assert recorder.query("SELECT count(*) FROM bad_ticks") == [(0,)]
+
+
 def quote_right(right: int) -> pb.Notify.S2C:
     """The quote right for Hong Kong is now that."""
     return pb.Notify.S2C(
