@@ -32,6 +32,7 @@ from hk_tick_collector.errors import BadTickError
 from hk_tick_collector.hktime import DAY_MS, EPOCH_MS_MAX, EPOCH_MS_MIN, Form, WrittenTime, hk_midnight_ms, parse_time
 from hk_tick_collector.opend.columns import decode_columns
 from hk_tick_collector.opend.messages import DecodeError, parse_tickers, symbol_of
+from hk_tick_collector.plain import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -84,7 +85,7 @@ class BadTick(NamedTuple):
         body: which of the bodies that were mapped together it came in.
         place: its place in its message; -1 for a message that can't be read at all.
         symbol: as far as it could be read, else ''.
-        error: which field, what was seen, what was expected.
+        error: which field, what was seen, what was expected, as plain text; it may be cut.
         raw: the tick's bytes; the whole body of a message that can't be read.
     """
 
@@ -238,7 +239,7 @@ class Mapper:
                 return 0  # a GetTicker that was refused holds no tick; the session has logged it
             symbol = symbol_of(reply.s2c.security.market, reply.s2c.security.code)
         except (DecodeError, BadTickError) as exc:
-            out.bad.append(BadTick(number, -1, "", f"ticker body of {len(body)} bytes: {exc}", body))
+            out.bad.append(BadTick(number, -1, "", plain(f"ticker body of {len(body)} bytes: {exc}"), body))
             return 1
         tickers = reply.s2c.tickerList
         made_up = _MadeUp(tickers)
@@ -249,7 +250,7 @@ class Mapper:
                 decision = decide_time(self._read_time(t.time), t.timestamp, t.sequence, recv_ts_ms)
             except BadTickError as exc:
                 raw = t.SerializePartialToString()
-                out.bad.append(BadTick(number, place, symbol, f"{symbol} seq {t.sequence}: {exc}", raw))
+                out.bad.append(BadTick(number, place, symbol, plain(f"{symbol} seq {t.sequence}: {exc}"), raw))
                 continue
             ts_ms = decision.ts_ms
             seq = t.sequence if t.sequence > 0 else made_up.seq(place)

@@ -426,6 +426,16 @@ def test_equal_trades_in_one_message_stay_as_many_as_they_are() -> None:
     assert [row[1] for row in again.fetched["HK.00700"]] == seqs
 
 
+@pytest.mark.parametrize("fields", [{"time": "9" * 100_000}, {"time": "\x1b[2J"}])
+def test_what_is_said_of_a_bad_tick_is_short_and_plain(fields: dict[str, Any]) -> None:
+    """Its bytes are kept whole; the error is for people."""
+    out, _ = map_bodies([ticker_body([tick(**fields)])])
+    ((_, _, _, error, raw),) = out.bad
+    assert len(error) <= 501
+    assert error.isprintable()
+    assert fields["time"].encode() in raw
+
+
 def made_up_one_by_one(ticks: list[dict[str, Any]], place: int) -> int:
     """How these sequences have been made since the first version: each tick is compared with all before it."""
 
