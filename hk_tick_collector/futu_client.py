@@ -8,7 +8,6 @@ or the quote right regained) every symbol is subscribed and fetched again, the n
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -20,12 +19,13 @@ from hk_tick_collector.futu_fetch import Fetcher, wait_for
 from hk_tick_collector.futu_link import Link, UnansweredError
 from hk_tick_collector.futu_outages import Outage, Outages
 from hk_tick_collector.futu_rates import read_rates
+from hk_tick_collector.futu_reconnect import Reconnects
 from hk_tick_collector.futu_recording import RecordingTeller
 from hk_tick_collector.futu_state import MARKET_WORDS, ClientState
 from hk_tick_collector.futu_subscribe import Subscriber, Wanted
 from hk_tick_collector.futu_totals import Totals
 from hk_tick_collector.opend import messages
-from hk_tick_collector.opend.messages import GtwEvent, NotifyType, ProtoId, RefusedError
+from hk_tick_collector.opend.messages import GtwEvent, ProtoId, RefusedError
 from hk_tick_collector.opend.protocol import ClientConnection
 from hk_tick_collector.resumption import CLOCK_STEPPED, EVENT, STATE_EVENT, Cause, ClockStepped, Resumption
 
@@ -33,13 +33,12 @@ if TYPE_CHECKING:
     from hk_tick_collector.clock import HostClock
     from hk_tick_collector.futu_state import ClientSettings, Stored
     from hk_tick_collector.journal_append import Journal
-    from hk_tick_collector.opend.messages import Notice
+    from hk_tick_collector.opend.notices import Notice
 
 log = logs.get_logger()
 
 CLIENT_ID = "hk-tick-collector"
 KEEP_ALIVE_SEC_MAX = 10.0  # OpenD drops a connection after 30 s without one
-STABLE_SEC = 10.0  # a session that lasted so long starts the backoff anew
 # What could not be subscribed is tried again: soon, since the quota of a connection that died comes free within
 # seconds, and then seldom.
 RETRY_SEC_MIN, RETRY_SEC_MAX = 2.0, 60.0
@@ -58,10 +57,10 @@ class FutuClient:
         self._settings = settings
         self._journal = journal
         self._stored = stored
-        self._random = random.Random()  # noqa: S311 - jitter
         self._link: Link | None = None
         self._missed = asyncio.Event()  # the stream may have missed something
         self._outages = Outages()
+        self._limiter = logs.Limiter(600.0)
         self._is_whole = False  # all is fetched that was missed: totals can be compared
         # Sessions are told apart in the journal over restarts: the clock is a counter that a restart does not reset.
         self._session = int(time.time())
@@ -71,6 +70,7 @@ class FutuClient:
         self.state = ClientState(clock)
         self._looked_ms = self.state.clock.now_ms()
         self.state.clock.on_step = self._on_clock_step
+        self._reconnects = Reconnects(settings, self.state)
         self._wanted = Wanted(settings, self.state)
 
     @property
@@ -113,7 +113,6 @@ class FutuClient:
         Raises:
             ConfigError: there is nothing to record.
         """
-        failures = 0
         while True:
             await self._wait_for_room()
             started = time.monotonic()
@@ -121,21 +120,12 @@ class FutuClient:
                 reason = await self._run_session()
             except (SessionError, RemoteProtocolError, BadTickError) as exc:
                 reason = str(exc)
-            lasted_sec = time.monotonic() - started
-            was_connected = self.state.connected
-            self._note_outage(was_connected=was_connected)
-            failures = 0 if was_connected and lasted_sec >= STABLE_SEC else failures + 1
-            self._end_session(reason)
-            delay_sec = self._delay(failures)
-            log.warning(
-                "futu_disconnected",
-                reason=reason,
-                host=self._settings.host,
-                port=self._settings.port,
-                session_sec=round(lasted_sec, 1),
-                attempt=failures,
-                retry_in_sec=round(delay_sec, 2),
+            session_sec = time.monotonic() - started
+            self._note_outage(was_connected=self.state.connected)
+            delay_sec = self._reconnects.ended(
+                reason, session_sec, self.outage, self.last_push_at, self.state.clock.now_ms()
             )
+            self._end_session(reason)
             await asyncio.sleep(delay_sec)
 
     async def close(self, reason: str) -> None:
@@ -145,12 +135,6 @@ class FutuClient:
             await link.drain(DRAIN_SEC_MAX)
             link.abort(reason)
             self._end_session(reason)  # again, if it ended by itself meanwhile: then it changes nothing
-
-    def _delay(self, failures: int) -> float:
-        """Exponential backoff with jitter: many recorders must not come back at the same moment."""
-        settings = self._settings
-        ceiling = min(settings.reconnect_max_delay_sec, settings.reconnect_min_delay_sec * 2.0 ** min(failures, 32))
-        return max(settings.reconnect_min_delay_sec, ceiling * self._random.uniform(0.5, 1.0))
 
     async def _wait_for_room(self) -> None:
         """Don't connect while nothing can be kept."""
@@ -202,7 +186,10 @@ class FutuClient:
         subscriber = Subscriber(link, settings.request_timeout_sec, self.state)
         fetcher = Fetcher(link, settings, self._stored, self.state)
         teller = RecordingTeller(self.state, link.note)
-        await self._look_at_opend(link)
+        try:
+            await self._look_at_opend(link)
+        except (RefusedError, UnansweredError, RemoteProtocolError) as exc:
+            self._tell_unknown(exc)
         symbols = await self._wanted.resolve(subscriber)
         retry_sec, retry_at = RETRY_SEC_MIN, 0.0
         while True:
@@ -296,8 +283,10 @@ class FutuClient:
         was_logined, self.state.qot_logined = self.state.qot_logined, state.qot_logined
         self.state.market = MARKET_WORDS.get(state.market_hk, str(state.market_hk))
         self.state.market_at = time.monotonic()
-        # OpenD tells whole seconds, cut: half a second late in the mean.
-        self.state.clock_offset_ms = state.time_sec * 1000 + 500 - (before_ms + now_ms) // 2
+        if state.clock_sec is not None:  # whole seconds, cut: half a second late in the mean
+            self.state.clock_offset_ms = state.clock_sec * 1000 + 500 - (before_ms + now_ms) // 2
+        elif self._limiter.allow("clock") is not None:
+            log.warning("opend_clock_unreadable", time=state.time_sec, expected="epoch seconds of this century")
         self._note(STATE_EVENT, **state._asdict(), clock_offset_ms=self.state.clock_offset_ms)
         if not state.qot_logined and was_logined is not False:
             proven_ms = (self._looked_ms, self._last_push_ms(link) or 0) if was_logined else (before_ms,)
@@ -306,7 +295,8 @@ class FutuClient:
         self._looked_ms = before_ms
         last_push_ms = self._last_push_ms(link)
         has_come_back = self._outages.has_come_back(last_push_ms, is_new_session=not self._is_whole)
-        has_regained = state.qot_logined and (was_logined is False or has_come_back)
+        is_login_back = was_logined is False and not self._outages.is_without_right
+        has_regained = state.qot_logined and (is_login_back or has_come_back)
         if has_regained:
             self._outages.came_back(Outage(Cause.UNKNOWN, last_push_ms))
         return has_regained
@@ -323,21 +313,34 @@ class FutuClient:
             try:
                 has_regained = await self._look_at_opend(link)
             except (SessionError, RemoteProtocolError) as exc:
-                log.debug("opend_state_unknown", error=exc)
+                self._tell_unknown(exc)
                 continue
             if has_regained:  # and its notice has not come through
                 self._missed.set()
 
+    def _tell_unknown(self, error: Exception) -> None:
+        """What OpenD does not say of itself is no reason to end a session that records."""
+        held = self._limiter.allow("state")
+        if held is not None:
+            log.warning("opend_state_unknown", error=error, repeated=held)
+
     def _on_notice(self, notice: Notice) -> None:
         """What happened to OpenD itself; when it has regained something, fetch what went by."""
-        self._note("opend_notice", kind=notice.kind, gtw_event=notice.gtw_event, qot_logined=notice.qot_logined)
+        told = notice._asdict()
+        del told["text"]
+        self._note("opend_notice", **told)
         kicked = notice.gtw_event == GtwEvent.KICKED_OUT
-        regained = notice.qot_logined is True or notice.kind == NotifyType.QOT_RIGHT
         if notice.qot_logined is not None:
             self.state.qot_logined = notice.qot_logined
-        if kicked or notice.qot_logined is False:
-            self._outages.went_away(Cause.KICKED_OUT if kicked else Cause.EXCHANGE_LOST, self.state.clock.now_ms())
-        tell = log.warning if kicked or notice.qot_logined is False else log.info
+        now_ms = self.state.clock.now_ms()
+        if kicked or notice.gives_pushes is False:
+            self._outages.went_away(Cause.KICKED_OUT, now_ms, is_without_right=notice.gives_pushes is False)
+        elif notice.qot_logined is False:
+            self._outages.went_away(Cause.EXCHANGE_LOST, now_ms)
+        is_login_back = notice.qot_logined is True and not self._outages.is_without_right
+        regained = is_login_back or notice.gives_pushes is True
+        is_lost = kicked or notice.qot_logined is False or notice.gives_pushes is False
+        tell = log.warning if is_lost else log.info
         tell("opend_notice", text=notice.text, kicked_out=kicked, regained=regained)
         if regained:
             if self._link is not None:
@@ -359,6 +362,7 @@ class FutuClient:
             opend_version=opened.server_ver,
             conn_id=opened.conn_id,
             encryption=self._settings.encryption.name.lower(),
+            attempts=self._reconnects.failures,
         )
 
     def _end_session(self, reason: str) -> None:

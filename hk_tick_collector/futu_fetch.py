@@ -3,25 +3,28 @@
 Owns which symbol is asked for how many ticks, and when. Of a reply it looks at the sequences alone, to know how far it
 reaches: the replies go to the journal as everything does, and what in them is new is found where they are stored.
 
-The audits of a symbol are a chain: each must reach back to where the fetch before it ended, or is made again as deep as
-OpenD goes. What is stored can't say how deep that is: a push that never came is missing there too.
+The fetches of a symbol are a chain: each must reach back to where the one before it ended, or is made again as deep as
+OpenD goes. What is stored can't say how deep that is: a push that never came is missing there too. The chain outlives
+connections, so that a link which breaks each minute is not answered with the last 1000 ticks of all symbols each time.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from math import ceil
 from typing import TYPE_CHECKING
 
 from hk_tick_collector import logs
 from hk_tick_collector.deadlines import Interruption, fetch_order, keeps_hours, risks
 from hk_tick_collector.errors import SessionError
 from hk_tick_collector.futu_link import UnansweredError
-from hk_tick_collector.futu_state import may_trade
+from hk_tick_collector.futu_state import Fetched, may_trade
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend.columns import decode_columns
 from hk_tick_collector.opend.messages import TICKER_REPLY_MAX, ProtoId, RefusedError
 from hk_tick_collector.opend.purpose import Purpose
+from hk_tick_collector.resumption import Cause
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,6 +39,8 @@ IN_FLIGHT = 8  # calls under way: enough to keep OpenD busy, few enough to keep 
 ATTEMPTS = 3
 ATTEMPT_PAUSE_SEC = 1.0
 CANARIES = 10  # the busiest symbols, which are asked for even when no push comes at all
+# After a cut: so many times what a symbol trades in the time since its last fetch, and some for a burst.
+MARGIN, MARGIN_TICKS = 5, 50
 PUSHES_MISSING_MAX = 2  # so often in a row; subscribing anew has not helped then, and a new connection may
 
 
@@ -54,7 +59,7 @@ class Fetcher:
         self._pushes_at_audit = 0
 
     def depth(self, outage: Outage | None) -> int:
-        """How many ticks of each symbol are asked for after an outage; 0: none.
+        """How many ticks of each symbol are asked for at most after an outage; 0: none.
 
         BACKFILL_N is the operator's choice for his own link. Where OpenD was away itself, there is no other way to
         know what it has made good.
@@ -79,7 +84,7 @@ class Fetcher:
         for attempt in range(ATTEMPTS):
             if attempt:
                 await asyncio.sleep(ATTEMPT_PAUSE_SEC)
-            waiting = await self._ask_all(waiting, depth, purpose)
+            waiting = await self._fetch_all(waiting, depth, purpose, outage)
             if not waiting:
                 break
         for symbol, reason in list(waiting.items())[:CANARIES]:
@@ -164,6 +169,7 @@ class Fetcher:
         if newest != self._newest.get(symbol, 0):
             self._state.last_fetched_at = time.monotonic()
         self._newest[symbol] = newest
+        self._state.fetched[symbol] = Fetched(newest, time.monotonic())
 
     async def _depths(self, symbols: list[str]) -> dict[str, int]:
         """How many ticks to ask for. What is stored lags behind what came, so the last but one audit is the base."""
@@ -186,21 +192,49 @@ class Fetcher:
             deadlines = {risk.symbol: risk.deadline_ms for risk in risks(rates, interruption, now_ms)}
         return fetch_order(symbols, rates, rows, deadlines, now_ms)
 
-    async def _ask_all(self, symbols: Iterable[str], count: int, purpose: Purpose) -> dict[str, str]:
-        """Ask for all, some at once, in order. Returns those that OpenD refused, and why."""
+    async def _fetch_all(
+        self, symbols: Iterable[str], depth: int, purpose: Purpose, outage: Outage | None
+    ) -> dict[str, str]:
+        """Fetch all, some at once, in order. Returns those that OpenD refused, and why."""
         refused: dict[str, str] = {}
         queue = iter(list(symbols))
 
         async def worker() -> None:
             for symbol in queue:
-                reason, sequences = await self._ask(symbol, count, purpose)
-                if reason is None:
-                    self._note_newest(symbol, sequences)
-                else:
+                reason = await self._fetch_one(symbol, depth, purpose, outage)
+                if reason is not None:
                     refused[symbol] = reason
 
         await asyncio.gather(*(worker() for _ in range(IN_FLIGHT)))
         return refused
+
+    async def _fetch_one(self, symbol: str, depth: int, purpose: Purpose, outage: Outage | None) -> str | None:
+        """Fetch what can be missing; if that does not join the fetch before it, `depth` ticks. Why it was refused."""
+        enough = self._enough(symbol, depth, outage)
+        reason, sequences = await self._ask(symbol, enough, purpose)
+        if reason is None and enough < depth and not self._joins(symbol, sequences, enough):
+            reason, sequences = await self._ask(symbol, depth, purpose)
+        if reason is None:
+            self._note_newest(symbol, sequences)
+        return reason
+
+    def _enough(self, symbol: str, depth: int, outage: Outage | None) -> int:
+        """How many ticks should reach back to the last fetch. `depth` where that can't be known.
+
+        Only a cut leaves OpenD's memory as it was: where OpenD itself may have been away it is asked for all it has.
+        """
+        rates, last = self._state.rates.by_symbol(), self._state.fetched.get(symbol)
+        if outage is None or outage.cause is not Cause.CONNECTION_LOST or last is None or not rates:
+            return depth
+        traded = rates.get(symbol, 0.0) * (time.monotonic() - last.at)
+        return min(depth, MARGIN_TICKS + ceil(MARGIN * traded))
+
+    def _joins(self, symbol: str, sequences: list[int], asked: int) -> bool:
+        """Whether an answer is all that there is, or holds the very tick with which the fetch before it ended."""
+        if len(sequences) < asked:
+            return True
+        newest = self._state.fetched[symbol].newest
+        return newest > 0 and newest in sequences and min(sequences) > 0
 
     async def _ask(self, symbol: str, count: int, purpose: Purpose) -> tuple[str | None, list[int]]:
         """One GetTicker. Returns why it was refused, or None; and the sequences that it brought."""

@@ -17,6 +17,7 @@ from hk_tick_collector import logs
 from hk_tick_collector.errors import CollectorError, SessionError
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend.messages import ProtoId
+from hk_tick_collector.opend.notices import notice
 from hk_tick_collector.opend.purpose import Purpose
 
 if TYPE_CHECKING:
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 
     from hk_tick_collector.clock import HostClock
     from hk_tick_collector.journal_append import Journal
-    from hk_tick_collector.opend.messages import InitReply, Notice
+    from hk_tick_collector.opend.frames import Frame
+    from hk_tick_collector.opend.messages import InitReply
+    from hk_tick_collector.opend.notices import Notice
     from hk_tick_collector.opend.protocol import ClientConnection, Received
 
 log = logs.get_logger()
@@ -34,6 +37,10 @@ ROOM_CHECK_SEC = 0.05
 # its timers are due before its socket is read: what looks like silence is only that nobody listened.
 LATE_SEC = 1.0
 CALLS_MAX = 256  # calls under way at once; more is a bug in the session
+LATE_CALLS_MAX = 1024  # calls that got no answer in time, whose answers may still come
+# A frame can't complete before its last byte has come, so one large answer holds all behind it up. An answer that was
+# asked for may take as long as it takes at this rate; nothing else is large.
+SLOWEST_BYTES_PER_SEC = 32 * 1024
 
 
 class UnansweredError(SessionError):
@@ -46,7 +53,7 @@ class Link(asyncio.Protocol):
     Attributes:
         closed: done when the connection is over; its result says why.
         pushes: ticker pushes received on it.
-        last_heard_at: monotonic time of the last bytes; a large frame may come for long.
+        last_heard_at: monotonic time at which the last whole frame came: bytes that never become one say nothing.
         last_heard_ms: the same by the host's clock, UTC epoch ms: nothing that came is in the journal with a later one.
         paused_at: monotonic time at which it was last known that nothing is read, for want of disk; None: never.
         last_push_at: monotonic time of the last ticker push; None: none came yet.
@@ -67,13 +74,15 @@ class Link(asyncio.Protocol):
         self._on_notice = on_notice
         self._transport: asyncio.Transport | None = None
         self._calls: dict[int, asyncio.Future[bytes]] = {}
+        self._asked: dict[int, int] = {}  # serial number → protoID of each call that has had no answer
+        self._has_mismatched = False
         self._opened: asyncio.Future[InitReply] = asyncio.get_running_loop().create_future()
         self._limiter = logs.Limiter(30.0)
         self.closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.is_paused = False
         self.pushes = 0
         self.bytes_received = 0
-        self.last_heard_at = time.monotonic()
+        self.last_heard_at = self._last_bytes_at = time.monotonic()
         self.last_heard_ms = clock.now_ms()
         self.paused_at: float | None = None
         self.last_push_at: float | None = None
@@ -124,6 +133,9 @@ class Link(asyncio.Protocol):
         serial_no = self._send(proto_id, body, purpose, before_sent)
         reply: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._calls[serial_no] = reply
+        if len(self._asked) >= LATE_CALLS_MAX:
+            del self._asked[next(iter(self._asked))]
+        self._asked[serial_no] = proto_id
         try:
             for wait_sec in (timeout_sec, LATE_SEC):
                 await asyncio.wait([reply], timeout=wait_sec)
@@ -133,7 +145,7 @@ class Link(asyncio.Protocol):
             del self._calls[serial_no]
             if reply.done():
                 reply.exception()  # looked at, also where this caller was cancelled
-        kind = UnansweredError if self.is_paused or self.last_heard_at > asked_at else SessionError
+        kind = UnansweredError if self.is_paused or self._last_bytes_at > asked_at else SessionError
         raise kind(f"{proto_id.name}: no answer within {timeout_sec:g} s")
 
     def tell(self, proto_id: ProtoId, body: bytes) -> None:
@@ -166,15 +178,28 @@ class Link(asyncio.Protocol):
             self.tell(ProtoId.KEEP_ALIVE, messages.keep_alive(int(time.time())))
 
     async def watch(self, dead_link_sec: float) -> None:
-        """End a link on which nothing comes, not even the answer to a sign of life: it is dead, whatever TCP says."""
+        """End a link on which no frame comes, not even the answer to a sign of life: it is dead, whatever TCP says.
+
+        Bytes alone are no sign: behind a header that claims too much, honest frames are swallowed. Only a large answer
+        that was asked for gets the time that it takes at `SLOWEST_BYTES_PER_SEC`.
+        """
         is_suspect = False
         while True:
             await asyncio.sleep(LATE_SEC if is_suspect else 0.5)
             silent_sec = time.monotonic() - self.last_heard_at
             was_suspect = is_suspect
-            is_suspect = silent_sec > dead_link_sec and not self.is_paused
+            is_suspect = silent_sec > dead_link_sec + self._answer_sec() and not self.is_paused
             if is_suspect and was_suspect:
-                self.abort(f"dead link: nothing came for {silent_sec:.1f} s")
+                pending = self._connection.pending_bytes
+                came = f"{pending:,} bytes of an unfinished one" if pending else "nothing"
+                self.abort(f"dead link: no whole frame for {silent_sec:.1f} s, {came}")
+
+    def _answer_sec(self) -> float:
+        """How long the frame that is coming may take, if it is an answer that was asked for."""
+        header = self._connection.pending_header
+        if header is None or self._asked.get(header.serial_no) != header.proto_id:
+            return 0.0
+        return header.size / SLOWEST_BYTES_PER_SEC
 
     async def drain(self, timeout_sec: float) -> None:
         """Go on reading until the kernel holds nothing more for us, or that time is over."""
@@ -207,8 +232,10 @@ class Link(asyncio.Protocol):
             self.abort(str(exc))
             return
         self.bytes_received += len(data)
-        self.last_heard_at = time.monotonic()
-        self.last_heard_ms = self._clock.now_ms()
+        self._last_bytes_at = time.monotonic()
+        if received.raw or received.opened is not None:
+            self.last_heard_at = self._last_bytes_at
+            self.last_heard_ms = self._clock.now_ms()
         if received.raw:
             self._keep(received)
         if received.opened is not None and not self._opened.done():
@@ -216,8 +243,8 @@ class Link(asyncio.Protocol):
         for frame in received.frames:
             if frame.proto_id == ProtoId.NOTIFY:
                 self._notice(frame.body)
-            elif (reply := self._calls.get(frame.serial_no)) is not None and not reply.done():
-                reply.set_result(frame.body)
+            else:
+                self._answer(frame)
         if received.error is not None:
             self.abort(f"protocol error: {received.error}")
 
@@ -239,9 +266,29 @@ class Link(asyncio.Protocol):
         if self._journal.is_full:
             self._pause()
 
+    def _answer(self, frame: Frame) -> None:
+        """Give a reply to its caller, if it is one: the serial number alone does not make it the answer."""
+        asked = self._asked.get(frame.serial_no)
+        if asked is None:
+            return
+        if asked != frame.proto_id:
+            if not self._has_mismatched:
+                self._has_mismatched = True
+                log.warning(
+                    "reply_mismatched",
+                    serial_no=frame.serial_no,
+                    got=frame.proto_id,
+                    expected=messages.call_name(asked),
+                )
+            return
+        del self._asked[frame.serial_no]
+        reply = self._calls.get(frame.serial_no)
+        if reply is not None and not reply.done():
+            reply.set_result(frame.body)
+
     def _notice(self, body: bytes) -> None:
         try:
-            self._on_notice(messages.notice(body))
+            self._on_notice(notice(body))
         except CollectorError as exc:
             log.warning("opend_notice_unreadable", error=exc)
 

@@ -43,20 +43,28 @@ class Outages:
         self._pending: Outage | None = Outage(Cause.RECORDER_DOWN, None)
         self._away: Outage | None = None  # OpenD itself is without its exchange or its right now
         self._resuming: Outage | None = None  # told, and not all is fetched yet
+        self._is_without_right = False  # OpenD has said that its quote right gives no pushes
 
     @property
     def is_open(self) -> bool:
         """Whether something is going on that no resumption has told of: nothing can be concluded from totals now."""
         return self._pending is not None or self._away is not None
 
+    @property
+    def is_without_right(self) -> bool:
+        """Whether OpenD has a quote right that gives no pushes: to be logged in is not enough then."""
+        return self._away is not None and self._is_without_right
+
     def has_come_back(self, last_push_ms: int | None, *, is_new_session: bool) -> bool:
         """Whether what OpenD was without is there again, though no notice said so: it calls itself logged in.
 
         It may do that while another login has the quote right, with old data. There only a push is proof, or that it
-        says so of itself to a new session.
+        says so of itself to a new session. Where it has said that its right gives no pushes, only a push is.
         """
-        if self._away is None or self._away.cause is not Cause.KICKED_OUT or is_new_session:
-            return self._away is not None
+        if self._away is None:
+            return False
+        if not self._is_without_right and (self._away.cause is not Cause.KICKED_OUT or is_new_session):
+            return True
         since_ms = self._away.since_ms
         return last_push_ms is not None and since_ms is not None and last_push_ms > since_ms + KICK_SETTLES_MS
 
@@ -69,15 +77,22 @@ class Outages:
             found = Outage(gravest(before.cause, cause), known)
         self._pending = found
 
-    def went_away(self, cause: Cause, since_ms: int) -> None:
-        """OpenD has lost the exchange or the quote right, until `came_back`."""
+    def went_away(self, cause: Cause, since_ms: int, *, is_without_right: bool = False) -> None:
+        """OpenD has lost the exchange or the quote right, until `came_back`.
+
+        Args:
+            cause: which.
+            since_ms: from when on.
+            is_without_right: it has said that its quote right gives no pushes.
+        """
+        self._is_without_right |= is_without_right
         if self._away is None:
             self._away = Outage(cause, since_ms)
 
     def came_back(self, otherwise: Outage) -> None:
         """OpenD has regained it; `otherwise` is what is missing if nothing was known to be lost."""
         found = self._away or otherwise
-        self._away = None
+        self._away, self._is_without_right = None, False
         self.lost(*found)
 
     def resume(self) -> Outage:

@@ -58,6 +58,20 @@ class ClientSettings(NamedTuple):
     totals_interval_sec: float = 60.0
 
 
+class TotalsRefusal(NamedTuple):
+    """Why OpenD does not give a symbol's totals, and when (monotonic) it is asked again."""
+
+    reason: str
+    retry_at: float
+
+
+class Fetched(NamedTuple):
+    """How far a fetch reached: the highest sequence in it (0: there was none), and when (monotonic) it was made."""
+
+    newest: int
+    at: float
+
+
 class Stored(Protocol):
     """What is known of the stored ticks; asked for off the event loop."""
 
@@ -92,6 +106,8 @@ class ClientState:
         self.market: str | None = None  # OpenD's word for the state of the Hong Kong market
         self.market_at: float | None = None  # monotonic: when it said so
         self.last_fetched_at: float | None = None  # monotonic: when a fetch brought a tick that was not known
+        self.fetched: dict[str, Fetched] = {}  # the newest of each symbol, on whichever connection
+        self.totals_refused: dict[str, TotalsRefusal] = {}  # outlives connections: to find them costs calls
         self.totals_asked_at: float | None = None  # monotonic: on whichever connection
         self.rates = Rates()  # of the symbols, as they were stored while nothing was missed
         self.fetches = 0  # times that ticks were fetched which were not traded just then

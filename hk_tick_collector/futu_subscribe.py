@@ -78,12 +78,14 @@ class Subscriber:
         self._told_left_out: list[str] = []  # what was said already on this connection is not said at each retry
         self._told_refused: dict[str, str] = {}
         self._told_counts: tuple[int, int, int] | None = None
+        self._told_quota_unknown = ""
+        self._told_unreadable: dict[str, int] = {}
 
     async def members(self, plate: str) -> list[str]:
         """The members of a plate, in OpenD's order; none, and an error that names it, if OpenD refuses the plate."""
         try:
             body = messages.get_plate_security(plate)
-            members = messages.plate_members(
+            members, unreadable = messages.plate_members(
                 await self._link.call(ProtoId.QOT_GET_PLATE_SECURITY, body, self._timeout_sec)
             )
         except (RefusedError, UnansweredError, RemoteProtocolError) as exc:
@@ -95,6 +97,7 @@ class Subscriber:
                 log.error("plate_refused", plate=plate, reason=reason)
             return []
         self._state.refused.pop(f"plate:{plate}", None)
+        self._tell_unreadable(f"plate:{plate}", unreadable)
         log.info("plate_resolved", plate=plate, symbols=len(members))
         return members
 
@@ -144,9 +147,20 @@ class Subscriber:
         return accepted
 
     async def _within_quota(self, symbols: list[str]) -> list[str]:
-        """The symbols for which there is quota, in the operator's order; the rest is left out by name."""
-        body = await self._link.call(ProtoId.QOT_GET_SUB_INFO, messages.get_sub_info(), self._timeout_sec)
-        quota = messages.quota(body)
+        """The symbols for which there is quota, in the operator's order; the rest is left out by name.
+
+        Where OpenD does not say how much there is, all: what it then refuses is named one by one.
+        """
+        try:
+            body = await self._link.call(ProtoId.QOT_GET_SUB_INFO, messages.get_sub_info(), self._timeout_sec)
+            quota = messages.quota(body)
+        except (RefusedError, UnansweredError, RemoteProtocolError) as exc:
+            if self._told_quota_unknown != str(exc):
+                self._told_quota_unknown = str(exc)
+                log.warning("subscription_quota_unknown", error=exc)
+            self._state.left_out = []
+            return symbols
+        self._tell_unreadable("subscriptions", quota.unreadable)
         allowed: list[str] = []
         left_out: list[str] = []
         room = quota.remaining
@@ -170,6 +184,12 @@ class Subscriber:
                 symbols=_names(left_out),
             )
         return allowed
+
+    def _tell_unreadable(self, where: str, codes: int) -> None:
+        """Say once on this connection that a list has codes which can't be read: they are left out."""
+        if codes and self._told_unreadable.get(where) != codes:
+            self._told_unreadable[where] = codes
+            log.warning("opend_codes_unreadable", where=where, codes=codes)
 
     async def _try(self, batch: list[str], refused: dict[str, str]) -> list[str]:
         """Subscribe a batch without its pushes. Returns those that OpenD accepts."""

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Final
 from hk_tick_collector import logs
 from hk_tick_collector.errors import RemoteProtocolError
 from hk_tick_collector.futu_link import UnansweredError
+from hk_tick_collector.futu_state import TotalsRefusal
 from hk_tick_collector.hktime import DAY_MS, HK_OFFSET_MS
 from hk_tick_collector.opend import messages
-from hk_tick_collector.opend.messages import ProtoId, RefusedError
+from hk_tick_collector.opend.messages import ProtoId, RefusedError, RetType
 from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.resumption import TOTALS_ASKED, TotalsAsked
 
@@ -26,6 +27,9 @@ log = logs.get_logger()
 
 APART_SEC: Final = 3.0  # two that are nearer than that say nothing together
 CODES_MAX: Final = 400  # in a call (published); and 60 calls in 30 s, which 24,000 symbols would need
+REFUSED_RETRY_SEC: Final = 3600.0
+SEARCH_CALLS_MAX: Final = 40  # in a round; a bad code among 400 takes 18 to be found
+WHOLE_REFUSAL_MIN: Final = 3  # codes refused alone, and none accepted, is OpenD's state and not the codes'
 # Two in a calm moment tell how much is missing; after the last push one more, for one that was refused.
 ROUNDS_AFTER_PUSH: Final = 3
 # By Hong Kong's clock: a symbol's last tick may have come long before its close. The last closing prints come until
@@ -71,24 +75,88 @@ class Totals:
         self._rounds = 0
 
     async def ask(self, symbols: list[str]) -> None:
-        """Ask for the totals of all. A refusal is logged, and harms nothing but the proof."""
+        """Ask for the totals of all. A refusal is logged, and harms nothing but the proof.
+
+        OpenD refuses a whole list for one code that it does not serve. Such a code is found by halving the list, named,
+        and asked for alone once an hour, so that it does not cost the others their totals.
+        """
         self._rounds += 1
-        self._state.totals_asked_at = time.monotonic()
-        for start in range(0, len(symbols), CODES_MAX):
-            body = messages.get_security_snapshot(symbols[start : start + CODES_MAX])
-            try:
-                reply = await self._link.call(
-                    ProtoId.QOT_GET_SECURITY_SNAPSHOT, body, self._timeout_sec, Purpose.TOTALS, self._note_asked
-                )
-                messages.check_accepted(ProtoId.QOT_GET_SECURITY_SNAPSHOT, reply)
-            except (RefusedError, UnansweredError, RemoteProtocolError) as exc:
-                held = self._limiter.allow("refused")
-                if held is not None:
-                    log.warning("totals_not_told", error=exc, repeated=held)
+        self._state.totals_asked_at = now = time.monotonic()
+        wanted = set(symbols)
+        known = {symbol: refusal for symbol, refusal in self._state.totals_refused.items() if symbol in wanted}
+        self._state.totals_refused = known
+        due = [symbol for symbol, refusal in known.items() if now >= refusal.retry_at]
+        search = _Search()
+        for part in (*_parts(due), *_parts([symbol for symbol in symbols if symbol not in known])):
+            await self._ask_part(part, search)
+        if search.suspects and search.accepted is not None:
+            await self._ask_part([search.accepted], search)
+        for symbol, refused in search.found.items():
+            if symbol not in known:
+                log.error("totals_refused", symbol=symbol, reason=refused.text)
+            known[symbol] = TotalsRefusal(refused.text, now + REFUSED_RETRY_SEC)
+        failed = search.failed or next(iter(search.suspects.values()), None)
+        if failed is not None and (held := self._limiter.allow("refused")) is not None:
+            log.warning("totals_not_told", error=failed, repeated=held)
+
+    async def _ask_part(self, part: list[str], search: _Search) -> None:
+        """Ask for some; where OpenD refuses them, for each half of them, as far as the calls go."""
+        try:
+            body = messages.get_security_snapshot(part)
+            reply = await self._link.call(
+                ProtoId.QOT_GET_SECURITY_SNAPSHOT, body, self._timeout_sec, Purpose.TOTALS, self._note_asked
+            )
+            messages.check_accepted(ProtoId.QOT_GET_SECURITY_SNAPSHOT, reply)
+        except (RefusedError, UnansweredError, RemoteProtocolError) as exc:
+            if not isinstance(exc, RefusedError) or exc.ret_type != RetType.FAILED:
+                search.failed = exc  # a timeout or a lost exchange is not the code's fault
+            elif len(part) == 1:
+                search.suspects[part[0]] = exc
+            elif search.calls_left < 2 or search.is_hopeless:  # noqa: PLR2004 - a half each
+                search.failed = exc
+            else:
+                search.calls_left -= 2
+                half = len(part) // 2
+                await self._ask_part(part[:half], search)
+                await self._ask_part(part[half:], search)
+            return
+        search.accept(part)
+        for symbol in part:
+            self._state.totals_refused.pop(symbol, None)
 
     def _note_asked(self, serial_no: int) -> None:
         """Tell the journal when they are asked for: the reply may take long, and is of some moment in between."""
         self._link.note(TOTALS_ASKED, **TotalsAsked(serial_no, self._state.clock.now_ms())._asdict())
+
+
+class _Search:
+    """One round's search for the codes that OpenD refuses.
+
+    A code that is refused alone is only suspected: OpenD may have begun to refuse everything, as it does when it is
+    asked too often. It is found when OpenD accepts another call after it.
+    """
+
+    def __init__(self) -> None:
+        self.calls_left = SEARCH_CALLS_MAX
+        self.suspects: dict[str, RefusedError] = {}
+        self.found: dict[str, RefusedError] = {}
+        self.accepted: str | None = None  # a symbol that is served
+        self.failed: Exception | None = None  # why others have no totals this time
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether OpenD seems to refuse whatever it is asked: then no more halves are made."""
+        return self.accepted is None and len(self.suspects) >= WHOLE_REFUSAL_MIN
+
+    def accept(self, part: list[str]) -> None:
+        """OpenD has served these, so it serves: what it refused before is refused for its code."""
+        self.accepted = part[0]
+        self.found.update(self.suspects)
+        self.suspects.clear()
+
+
+def _parts(symbols: list[str]) -> list[list[str]]:
+    return [symbols[start : start + CODES_MAX] for start in range(0, len(symbols), CODES_MAX)]
 
 
 def _closes_until(now_ms: int) -> int:

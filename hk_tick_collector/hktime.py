@@ -78,11 +78,12 @@ class WrittenTime(NamedTuple):
 
 
 _DATED = re.compile(
-    r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})[ T](\d{1,2}):(\d{2}):(\d{2})(?:[.,](\d{1,9}))?\s*(Z|[+-]\d{2}:?\d{2})?"
+    r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})[ T](\d{1,2}):(\d{2}):(\d{2})(?:([.,:])(\d{1,9}))?\s*(Z|[+-]\d{2}:?\d{2})?"
 )
-_CLOCK = re.compile(r"(\d{1,2}):(\d{2}):(\d{2})(?:[.,](\d{1,9}))?")
+_CLOCK = re.compile(r"(\d{1,2}):(\d{2}):(\d{2})(?:([.,:])(\d{1,9}))?")
 _DATE = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})")
-_NUMBER = re.compile(r"(\d+)(?:\.(\d+))?")
+_NUMBER = re.compile(r"(\d+)(?:(\.)(\d+))?")
+_COMPACT = re.compile(r"(\d{6}|\d{14})(:)(\d{1,9})")  # fewer digits before a colon could be hours and minutes
 
 _CLOCK_DIGITS_MAX = 6  # HHMMSS; fewer when leading zeros were lost on the way through a number
 _DATE_DIGITS = 8  # YYYYMMDD
@@ -97,7 +98,8 @@ def parse_time(value: str | float) -> WrittenTime:
 
     Accepted, as text or number: `2020-03-30 16:04:41[.123]` (also with `/`, `T`, a zone), `16:04:41`, `160441` and
     what is left of it without leading zeros, `20200330160441`, epoch seconds, epoch milliseconds, and a bare date,
-    which is not a time but can be completed by a witness.
+    which is not a time but can be completed by a witness. The milliseconds may follow a colon, as the vendor documents
+    them: `16:04:41:123`.
 
     Raises:
         BadTickError: none of these.
@@ -216,19 +218,20 @@ def _number_text(value: float) -> str:
 
 def _parse_text(text: str) -> WrittenTime | None:
     if match := _DATED.fullmatch(text):
-        *fields, fraction, zone = match.groups()
-        ms = _utc_ms(*(int(x) for x in fields)) + _fraction_ms(fraction)
+        *fields, mark, fraction, zone = match.groups()
+        ms = _utc_ms(*(int(x) for x in fields)) + _fraction_ms(mark, fraction)
         if zone is None:
             return WrittenTime(Form.LOCAL, ms - HK_OFFSET_MS)
         return WrittenTime(Form.ZONED, ms - _zone_ms(zone))
     if match := _CLOCK.fullmatch(text):
-        hour, minute, second, fraction = match.groups()
-        return _clock(int(hour), int(minute), int(second), _fraction_ms(fraction))
+        hour, minute, second, mark, fraction = match.groups()
+        return _clock(int(hour), int(minute), int(second), _fraction_ms(mark, fraction))
     if match := _DATE.fullmatch(text):
         year, month, day = (int(x) for x in match.groups())
         return WrittenTime(Form.DATE, _utc_ms(year, month, day, 0, 0, 0) - HK_OFFSET_MS)
-    if match := _NUMBER.fullmatch(text):
-        return _parse_digits(match.group(1), _fraction_ms(match.group(2)))
+    if match := _NUMBER.fullmatch(text) or _COMPACT.fullmatch(text):
+        digits, mark, fraction = match.groups()
+        return _parse_digits(digits, _fraction_ms(mark, fraction))
     return None
 
 
@@ -262,9 +265,14 @@ def _clock(hour: int, minute: int, second: int, fraction_ms: int) -> WrittenTime
     return WrittenTime(Form.CLOCK, int(at.total_seconds()) * 1000 + fraction_ms)
 
 
-def _fraction_ms(fraction: str | None) -> int:
-    """Digits behind the point as ms, cut, not rounded: a trade is never moved into the next second."""
-    return int(fraction[:3].ljust(3, "0")) if fraction else 0
+def _fraction_ms(mark: str | None, fraction: str | None) -> int:
+    """The part of a second as ms, cut, not rounded: a trade is never moved into the next second.
+
+    After a point the digits are a fraction (.5 is 500 ms); after a colon they count milliseconds (:5 is 5 ms).
+    """
+    if not fraction:
+        return 0
+    return int(fraction[:3] if mark == ":" else fraction[:3].ljust(3, "0"))
 
 
 def _zone_ms(zone: str) -> int:

@@ -29,14 +29,14 @@ from operator import mul, rshift, sub
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from hk_tick_collector.errors import BadTickError
-from hk_tick_collector.hktime import DAY_MS, EPOCH_MS_MAX, EPOCH_MS_MIN, Form, hk_midnight_ms, parse_time
+from hk_tick_collector.hktime import DAY_MS, EPOCH_MS_MAX, EPOCH_MS_MIN, Form, WrittenTime, hk_midnight_ms, parse_time
 from hk_tick_collector.opend.columns import decode_columns
 from hk_tick_collector.opend.messages import DecodeError, parse_tickers, symbol_of
+from hk_tick_collector.plain import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from hk_tick_collector.hktime import WrittenTime
     from hk_tick_collector.opend.columns import Columns
     from hk_tick_collector.opend.messages import TickerLike
 
@@ -85,7 +85,7 @@ class BadTick(NamedTuple):
         body: which of the bodies that were mapped together it came in.
         place: its place in its message; -1 for a message that can't be read at all.
         symbol: as far as it could be read, else ''.
-        error: which field, what was seen, what was expected.
+        error: which field, what was seen, what was expected, as plain text; it may be cut.
         raw: the tick's bytes; the whole body of a message that can't be read.
     """
 
@@ -169,14 +169,22 @@ class Mapper:
             self._times.clear()
         try:
             for text in set(columns.times).difference(self._times):
-                written = parse_time(text)
-                if written.form is Form.LOCAL:
-                    self._times[text] = written.ms
+                self._read_time(text)
             for key in set(zip(columns.markets, columns.codes, strict=True)).difference(self._symbols):
                 self._symbols[key] = symbol_of(*key)
         except BadTickError:
             return False
         return True
+
+    def _read_time(self, text: str) -> WrittenTime:
+        """A time, which is kept where it is Hong Kong's: the ticks of a message have few."""
+        known = self._times.get(text)
+        if known is not None:
+            return WrittenTime(Form.LOCAL, known)
+        written = parse_time(text)
+        if written.form is Form.LOCAL and len(self._times) <= _TIMES_MAX:
+            self._times[text] = written.ms
+        return written
 
     def _map_columns(
         self, columns: Columns, recv_ts_ms: list[int], push_type: PushType, inserted_at_ms: int, out: Mapped
@@ -231,17 +239,25 @@ class Mapper:
                 return 0  # a GetTicker that was refused holds no tick; the session has logged it
             symbol = symbol_of(reply.s2c.security.market, reply.s2c.security.code)
         except (DecodeError, BadTickError) as exc:
-            out.bad.append(BadTick(number, -1, "", f"ticker body of {len(body)} bytes: {exc}", body))
+            out.bad.append(BadTick(number, -1, "", plain(f"ticker body of {len(body)} bytes: {exc}"), body))
             return 1
         tickers = reply.s2c.tickerList
+        made_up = _MadeUp(tickers)
         rows: list[Row] = []
         for place, t in enumerate(tickers):
             try:
-                seq, ts_ms = _identify(symbol, tickers, place, recv_ts_ms, out)
+                _check(t)
+                decision = decide_time(self._read_time(t.time), t.timestamp, t.sequence, recv_ts_ms)
             except BadTickError as exc:
                 raw = t.SerializePartialToString()
-                out.bad.append(BadTick(number, place, symbol, f"{symbol} seq {t.sequence}: {exc}", raw))
+                out.bad.append(BadTick(number, place, symbol, plain(f"{symbol} seq {t.sequence}: {exc}"), raw))
                 continue
+            ts_ms = decision.ts_ms
+            seq = t.sequence if t.sequence > 0 else made_up.seq(place)
+            if decision.evidence is not None:
+                out.corrections.append(
+                    Correction(symbol, seq, t.time, decision.original_ts_ms, ts_ms, decision.evidence)
+                )
             out.span(ts_ms, ts_ms)
             rows.append(
                 (symbol, seq, ts_ms, t.price, t.volume, t.turnover, t.dir, t.type, int(push_type), t.pushDataType,
@@ -266,20 +282,12 @@ def _all_agree(times: list[int | None], sequences: list[int]) -> bool:
     return min(apart, default=0) >= -AGREE_MS and max(apart, default=0) <= AGREE_MS
 
 
-def _identify(symbol: str, tickers: Sequence[TickerLike], place: int, recv_ts_ms: int, out: Mapped) -> tuple[int, int]:
-    """Sequence and time of one tick."""
-    t = tickers[place]
+def _check(t: TickerLike) -> None:
+    """Whether a tick has all that it must have; BadTickError names what it lacks."""
     if not t.IsInitialized():
         raise BadTickError(f"without {', '.join(cast('Any', t).FindInitializationErrors())}")
     if not (isfinite(t.price) and isfinite(t.turnover)):
         raise BadTickError(f"price {t.price} and turnover {t.turnover}, expected finite numbers")
-    decision = decide_time(parse_time(t.time), t.timestamp, t.sequence, recv_ts_ms)
-    seq = t.sequence if t.sequence > 0 else synthetic_seq(tickers, place)
-    if decision.evidence is not None:
-        out.corrections.append(
-            Correction(symbol, seq, t.time, decision.original_ts_ms, decision.ts_ms, decision.evidence)
-        )
-    return seq, decision.ts_ms
 
 
 def decide_time(written: WrittenTime, timestamp_sec: float, seq: int, recv_ts_ms: int) -> Decision:
@@ -314,16 +322,31 @@ def decide_time(written: WrittenTime, timestamp_sec: float, seq: int, recv_ts_ms
     return Decision(value, value, None)
 
 
-def synthetic_seq(tickers: Sequence[TickerLike], place: int) -> int:
-    """A stable negative sequence for a tick that has none.
+class _MadeUp:
+    """Stable negative sequences for the ticks of one message that have none.
 
     Made from the tick's content and how many equal ticks stand before it in its message: two equal trades in one
-    message stay two, and a replay or a second delivery gives the same.
+    message stay two, and a replay or a second delivery gives the same. They are identities of stored rows: a change of
+    how they are made would store every such tick again.
     """
-    content = _content(tickers[place])
-    equals_before = sum(1 for other in tickers[:place] if _content(other) == content)
-    digest = blake2b(f"{content!r}#{equals_before}".encode(), digest_size=8).digest()
-    return -1 - (int.from_bytes(digest, "little") & (_INT64_MAX >> 1))
+
+    def __init__(self, tickers: Sequence[TickerLike]) -> None:
+        self._tickers = tickers
+        self._counts: dict[tuple[str, float, int, float, int, int], int] = {}
+        self._counted = 0  # so many ticks of the message are in the counts
+
+    def seq(self, place: int) -> int:
+        """The sequence of the tick at a place. Ask in rising order of places: each tick is looked at once."""
+        assert place >= self._counted, "places rise"
+        for t in self._tickers[self._counted : place]:
+            content = _content(t)
+            self._counts[content] = self._counts.get(content, 0) + 1
+        content = _content(self._tickers[place])
+        equals_before = self._counts.get(content, 0)
+        self._counts[content] = equals_before + 1
+        self._counted = place + 1
+        digest = blake2b(f"{content!r}#{equals_before}".encode(), digest_size=8).digest()
+        return -1 - (int.from_bytes(digest, "little") & (_INT64_MAX >> 1))
 
 
 def _content(t: TickerLike) -> tuple[str, float, int, float, int, int]:

@@ -284,6 +284,7 @@ class Reporter:
             "subscribed": len(state.subscribed),
             "refused": dict(state.refused),
             "left_out": list(state.left_out),
+            "totals_refused": {symbol: refusal.reason for symbol, refusal in state.totals_refused.items()},
             "connects": state.connects,
             "disconnects": state.disconnects,
             "last_disconnect": state.last_disconnect,

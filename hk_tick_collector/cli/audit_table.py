@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 from rich.table import Table
 from rich.text import Text
 
+from hk_tick_collector.cli.console import cell
+from hk_tick_collector.plain import plain
 from hk_tick_collector.quality import wording
 from hk_tick_collector.quality.audit import Verdict
 from hk_tick_collector.words import counted
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 COLOURS: Final = {Verdict.COMPLETE: "green", Verdict.INCOMPLETE: "red", Verdict.UNPROVABLE: "yellow"}
 SYMBOLS_SHOWN: Final = 20  # so few are shown with those that are COMPLETE
+LINE_MAX: Final = 10_000  # characters of a line that names symbols
 WIDE: Final = 180  # characters from which on there is room for all figures
 
 _FIGURES: Final = ("rows", "Σ volume", "exchange", "Δ volume", "Δ turnover")
@@ -47,10 +50,10 @@ def show(console: Console, audit: DayAudit, of_day: int, *, all_symbols: bool) -
         more = "more symbol" if shown else "symbol"
         console.print(f"{'… and ' if shown else ''}{counted(rest, more)} COMPLETE: --all", style="dim")
     for line in (*wording.notes(audit), wording.outages_text(audit)):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(plain(line, LINE_MAX), highlight=False, markup=False, soft_wrap=True)
     part = f", {len(audit.symbols):,} of {counted(of_day, 'symbol')}" if len(audit.symbols) < of_day else ""
     verdict = Text(audit.verdict, style=f"bold {COLOURS[audit.verdict]}")
-    last = Text.assemble(f"{audit.day}{part}: ", verdict, f". {wording.headline(audit)}")
+    last = Text.assemble(f"{audit.day}{part}: ", verdict, f". {plain(wording.headline(audit), LINE_MAX)}")
     console.print(last, soft_wrap=True, highlight=False)
 
 
@@ -84,10 +87,10 @@ def _cells(symbol: SymbolAudit, audit: DayAudit, *, is_wide: bool) -> list[Text]
     ]
     middle = figures if is_wide else [delta]
     return [
-        Text(symbol.symbol),
+        cell(symbol.symbol),
         Text(symbol.verdict, style=COLOURS[symbol.verdict]),
         Text(wording.missing_text(symbol)),
         *map(Text, middle),
         Text(wording.gaps_text(symbol)),
-        Text(wording.why_text(symbol)),
+        Text(plain(wording.why_text(symbol))),
     ]

@@ -10,6 +10,8 @@ import os
 import sys
 from typing import Final
 
+from hk_tick_collector.plain import plain
+
 COLOURS: Final = {"green": "32", "yellow": "33", "red": "31", "dim": "2", "bold": "1"}
 VERDICT_COLOURS: Final = {"COMPLETE": "green", "INCOMPLETE": "red", "UNPROVABLE": "yellow"}
 
@@ -28,7 +30,7 @@ class Listing:
 
     def add(self, *cells: object, **colours: str) -> None:
         """A row; `colours` are by the name of a column (`_` for a blank in it). None is shown as nothing."""
-        texts = ["" if cell is None else f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in cells]
+        texts = ["" if cell is None else f"{cell:,}" if isinstance(cell, int) else plain(cell) for cell in cells]
         assert len(texts) == len(self._headings)
         self._rows.append((texts, [colours.get(heading.replace(" ", "_"), "") for heading in self._headings]))
 

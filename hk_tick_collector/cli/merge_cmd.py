@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hk_tick_collector.cli.console import wide_console
+from hk_tick_collector.cli.console import cell, wide_console
 from hk_tick_collector.cli.listing import VERDICT_COLOURS
 from hk_tick_collector.cli.progress import Progress
 from hk_tick_collector.merge import MergedDay, certify, merge
@@ -181,4 +181,4 @@ def _table(first: str) -> Table:
 
 def _add(table: Table, name: str, numbers: Counter[str], style: str | None = None) -> None:
     style = style or ("red" if numbers["differing"] else None)
-    table.add_row(name, *(f"{numbers[number]:,}" for number in NUMBERS), style=style)
+    table.add_row(cell(name), *(f"{numbers[number]:,}" for number in NUMBERS), style=style)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hk_tick_collector.cli.console import cell
 from hk_tick_collector.cli.places import data_root_of
 from hk_tick_collector.cli.progress import Progress
 from hk_tick_collector.data_root import RECORDER_LOCK, WRITER_LOCK, is_locked
@@ -199,7 +200,7 @@ def _show(console: Console, outcome: Outcome) -> None:
         table.add_column(name.replace("_", " "), justify="right")
     differing = [symbol for symbol in difference.symbols if not symbol.is_same]
     for symbol in differing[:SYMBOLS_SHOWN]:
-        table.add_row(symbol.symbol, *(f"{getattr(symbol, name):,}" for name in names))
+        table.add_row(cell(symbol.symbol), *(f"{getattr(symbol, name):,}" for name in names))
     table.add_row("all", *(f"{difference.total(name):,}" for name in names), style="bold")
     console.print(table)
     if len(differing) > SYMBOLS_SHOWN:

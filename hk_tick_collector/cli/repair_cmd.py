@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hk_tick_collector.cli.console import wide_console
+from hk_tick_collector.cli.console import cell, wide_console
 from hk_tick_collector.cli.places import data_root_of
 from hk_tick_collector.cli.progress import Progress
 from hk_tick_collector.db_read import find_day
@@ -148,7 +148,7 @@ def _sample_table(title: str, samples: list[Sample]) -> Any:  # noqa: ANN401 - r
             s.volume,
             s.file,
         )
-        table.add_row(*map(str, values))
+        table.add_row(*map(cell, values))
     return table
 
 

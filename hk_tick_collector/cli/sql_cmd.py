@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import sys
 from pathlib import Path  # noqa: TC003 - typer reads it
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO, cast
 
 import typer
 
 from hk_tick_collector.cli.places import settings_of
 from hk_tick_collector.db_read import find_day, open_readonly
 from hk_tick_collector.errors import ConfigError
+from hk_tick_collector.plain import PlainTerminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +31,15 @@ def sql_command(
 
     is_person = not sql and sys.stdin.isatty()
     # apsw's shell has no types. It tells a person of an error and goes on; a script it tells nothing: we do, once.
-    shell: Any = apsw.shell.Shell(db=open_readonly(path), stderr=None if is_person else io.StringIO())
+    # What is in a database is shown on a terminal without what could steer it; a file or a pipe gets it as it is.
+    is_terminal = sys.stdout.isatty()
+    shell: Any = apsw.shell.Shell(
+        stdout=cast("TextIO", PlainTerminal(sys.stdout)) if is_terminal else None,
+        stderr=None if is_person else io.StringIO(),
+        db=open_readonly(path),
+    )
+    if is_terminal:
+        shell.command_colour(["off"])  # its own colours are escape sequences too
     if is_person:
         shell.write_error(f"{path}, read-only. Tables: ticks, tick_revisions, symbol_stats … (.tables .schema .exit)\n")
         shell.cmdloop()

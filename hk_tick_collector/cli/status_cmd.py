@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hk_tick_collector.cli.console import cell
 from hk_tick_collector.cli.places import data_root_of
 from hk_tick_collector.data_root import read_recorder
 from hk_tick_collector.db_read import find_day, read_stats
@@ -16,6 +17,7 @@ from hk_tick_collector.deadlines import outlook_text
 from hk_tick_collector.health import LAG_MS_MAX, SILENT_SEC_MAX, Verdict, end_text, judge
 from hk_tick_collector.hktime import hk_text
 from hk_tick_collector.journal import DIRECTORY, JournalReader, load_cursor
+from hk_tick_collector.plain import plain
 from hk_tick_collector.quality.catalog import newest_sealed
 from hk_tick_collector.schema import day_files
 from hk_tick_collector.words import counted
@@ -132,7 +134,7 @@ def _show(console: Console, status: dict[str, Any], *, all_symbols: bool) -> Non
     shown = status["symbols"] if all_symbols else status["symbols"][:SYMBOLS_SHOWN]
     for entry in shown:
         table.add_row(
-            entry["symbol"],
+            cell(entry["symbol"]),
             f"{entry['rows']:,}",
             f"{entry['volume']:,}",
             hk_text(entry["last_ts_ms"])[11:19],
@@ -160,6 +162,8 @@ def _summary(status: dict[str, Any]) -> Table:
         summary.add_row("outage", f"[red]{_plain(outage)}[/]")
     for name, why in list(recorder.get("session", {}).get("refused", {}).items())[:SYMBOLS_SHOWN]:
         summary.add_row("", f"[red]refused[/] {_plain(name)}: {_plain(why)}")
+    for name, why in list(recorder.get("session", {}).get("totals_refused", {}).items())[:SYMBOLS_SHOWN]:
+        summary.add_row("", f"[yellow]no totals[/] {_plain(name)}: {_plain(why)}")
     lag = journal["lag_ms"]
     colour = "red" if lag > LAG_MS_MAX else "green"
     summary.add_row(
@@ -174,7 +178,7 @@ def _summary(status: dict[str, Any]) -> Table:
         f"{counted(status['rows'], 'tick')} of {status['day']} in {status['database_bytes'] / 1e6:,.1f} MB{wal}",
     )
     if status["last_ts_ms"] is not None:
-        summary.add_row("last tick", f"{hk_text(status['last_ts_ms'])}  {status['last_symbol']}")
+        summary.add_row("last tick", f"{hk_text(status['last_ts_ms'])}  {_plain(status['last_symbol'])}")
     if status["sealed"]:
         summary.add_row("sealed", "{day} {verdict}".format_map(status["sealed"]))
     return summary
@@ -184,7 +188,7 @@ def _plain(words: object) -> str:
     """OpenD's words are shown as they are: a bracket in them is no colour."""
     from rich.markup import escape  # noqa: PLC0415
 
-    return escape(str(words))
+    return escape(plain(words))
 
 
 def _recorder_text(recorder: dict[str, Any]) -> str:

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import struct
 from hashlib import sha1
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from hk_tick_collector.errors import LocalProtocolError, RemoteProtocolError
+from hk_tick_collector.opend.numbers import ProtoId
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,12 +27,19 @@ _HEADER_PARTS = struct.Struct("<2xI2xII28x")  # protoID, serialNo, bodyLen of a 
 
 FORMAT_PROTOBUF = 0
 VERSION = 0
-TICKER_PUSH = 3011
+TICKER_PUSH = int(ProtoId.QOT_UPDATE_TICKER)  # compared with each frame's: no enum in that loop
 SERIAL_MAX = 0xFFFFFFFF
 
 # The largest answer that we ask for is a plate's or a market's static info: 17,000 securities of about 100 bytes.
 # A header that claims more than this is a broken stream, not a message.
 BODY_MAX = 8 * 1024 * 1024
+
+# These are some hundred bytes, whatever happens: a header that claims more for one would swallow what follows it.
+SMALL_BODY_MAX = 64 * 1024
+_SMALL: Final = frozenset({
+    ProtoId.INIT_CONNECT, ProtoId.GET_GLOBAL_STATE, ProtoId.NOTIFY, ProtoId.KEEP_ALIVE, ProtoId.QOT_SUB,
+    ProtoId.QOT_REG_QOT_PUSH,
+})  # fmt: skip
 
 _MAGIC = b"FT"
 _RESERVED = bytes(8)
@@ -43,6 +51,14 @@ class Frame(NamedTuple):
     proto_id: int
     serial_no: int
     body: bytes
+
+
+class PendingHeader(NamedTuple):
+    """The header of a frame that is not whole yet; `size` is what it claims for its body, in bytes."""
+
+    proto_id: int
+    serial_no: int
+    size: int
 
 
 class FrameRun(NamedTuple):
@@ -161,6 +177,13 @@ class FrameReader:
         """Bytes of an unfinished frame: at the end of a stream, more than 0 means that it was cut inside one."""
         return len(self._pending)
 
+    @property
+    def pending_header(self) -> PendingHeader | None:
+        """What the header of the unfinished frame says; None while it is not there."""
+        if len(self._pending) < HEADER_SIZE:
+            return None
+        return PendingHeader(*_HEADER_PARTS.unpack_from(self._pending))
+
     def feed(self, data: bytes) -> FrameRun:
         """Take bytes, give the whole frames that they complete.
 
@@ -268,9 +291,22 @@ class FrameReader:
 
 
 def _check_beginning(data: bytes, pos: int) -> RemoteProtocolError | None:
-    """Waiting for a whole header would hang on garbage that is shorter than one."""
+    """What can be said of a frame that is not whole: waiting for the rest of it might hang."""
     seen = data[pos : pos + 2]
-    return None if _MAGIC.startswith(seen) else RemoteProtocolError(f"a frame begins with {seen!r}, expected b'FT'")
+    if not _MAGIC.startswith(seen):
+        return RemoteProtocolError(f"a frame begins with {seen!r}, expected b'FT'")
+    if len(data) - pos < HEADER_SIZE:
+        return None
+    proto_id, _, size = _HEADER_PARTS.unpack_from(data, pos)
+    if proto_id in _SMALL and size > SMALL_BODY_MAX:
+        return _too_large(proto_id, size, SMALL_BODY_MAX)
+    return None
+
+
+def _too_large(proto_id: int, size: int, body_max: int) -> RemoteProtocolError:
+    return RemoteProtocolError(
+        f"frame of protoID {proto_id} claims a body of {size} bytes, at most {body_max} expected"
+    )
 
 
 def _broken_header(data: bytes, pos: int, body_max: int) -> RemoteProtocolError:
@@ -281,9 +317,7 @@ def _broken_header(data: bytes, pos: int, body_max: int) -> RemoteProtocolError:
         return RemoteProtocolError(f"frame of protoID {proto_id} has format {fmt}, expected 0 (protobuf)")
     if version != VERSION:
         return RemoteProtocolError(f"frame of protoID {proto_id} has version {version}, expected {VERSION}")
-    return RemoteProtocolError(
-        f"frame of protoID {proto_id} claims a body of {size} bytes, at most {body_max} expected"
-    )
+    return _too_large(proto_id, size, body_max)
 
 
 def _broken_hash(proto_id: int, serial_no: int, size: int) -> RemoteProtocolError:

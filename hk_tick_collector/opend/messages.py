@@ -1,6 +1,7 @@
 """Protobuf bodies to plain values and back; the only importer of the generated code.
 
 Owns the names of the calls, the spelling of a symbol, and what a refusal looks like. Never frames, never encrypts.
+Text for people is made plain here, so that nothing of OpenD's reaches a log, a file or a terminal as it came.
 The simulator speaks the server's half through `pb`, which is the generated module.
 """
 
@@ -11,12 +12,16 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
 
 from google.protobuf.message import DecodeError as DecodeError  # noqa: PLC0414 - whoever parses must catch it
 
-from hk_tick_collector.errors import BadTickError, RemoteProtocolError, SessionError
+from hk_tick_collector.errors import RemoteProtocolError, SessionError
 from hk_tick_collector.opend import opend_pb2 as pb
-from hk_tick_collector.opend.numbers import GtwEvent as GtwEvent  # noqa: PLC0414 - they are of the messages' language
+from hk_tick_collector.opend.codes import security_of as security_of  # noqa: PLC0414 - they are of the messages' language
+from hk_tick_collector.opend.codes import symbol_of as symbol_of  # noqa: PLC0414
+from hk_tick_collector.opend.codes import symbols_of
+from hk_tick_collector.opend.numbers import GtwEvent as GtwEvent  # noqa: PLC0414
 from hk_tick_collector.opend.numbers import NotifyType as NotifyType  # noqa: PLC0414
 from hk_tick_collector.opend.numbers import ProtoId as ProtoId  # noqa: PLC0414
 from hk_tick_collector.opend.numbers import RetType as RetType  # noqa: PLC0414
+from hk_tick_collector.plain import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,6 +34,10 @@ TICKER_REPLY_MAX = 1000
 TRADE_DATE_MARKET_HK = 1  # Qot_Common.TradeDateMarket, which is not the market of a security
 # Qot_Common.TradeDateType: which sessions a trade date has.
 TRADE_DATE_TYPES: Final = {0: "whole", 1: "morning", 2: "afternoon"}
+
+TRADE_DATES_MAX: Final = 1000  # about four years; we ask for three weeks
+TRADE_DAYS_MAX: Final = 1500  # from the first to the last of them
+TIME_SEC_MIN, TIME_SEC_MAX = 946_684_800, 4_102_444_800  # 2000 to 2099
 
 _RESPONSES: dict[int, Any] = {
     ProtoId.INIT_CONNECT: pb.InitConnect.Response,
@@ -48,19 +57,17 @@ _RESPONSES: dict[int, Any] = {
     ProtoId.QOT_GET_MARKET_STATE: pb.Qot_GetMarketState.Response,
 }
 
-_PREFIX_OF_MARKET = {1: "HK", 11: "US", 21: "SH", 22: "SZ", 31: "SG", 41: "JP", 51: "AU", 61: "MY", 71: "CA"}
-_MARKET_OF_PREFIX = {prefix: market for market, prefix in _PREFIX_OF_MARKET.items()}
-
 
 class RefusedError(SessionError):
     """OpenD answered a call with an error of its own.
 
     Attributes:
         ret_type: its `retType`.
-        text: its `retMsg`, as it came.
+        text: its `retMsg`, as plain text.
     """
 
-    def __init__(self, call: str, ret_type: int, text: str) -> None:
+    def __init__(self, call: str, ret_type: int, text: str | bytes) -> None:
+        text = plain(text)
         super().__init__(f"{call} refused by OpenD: {text or 'no reason given'} (retType {ret_type})")
         self.ret_type = ret_type
         self.text = text
@@ -100,36 +107,38 @@ class Quota(NamedTuple):
         used: by everything that is subscribed on this OpenD.
         remaining: what can still be subscribed.
         held: symbols whose ticker some connection has subscribed: subscribing them again costs nothing.
+        unreadable: codes that can't be read; some other client has subscribed them.
     """
 
     used: int
     remaining: int
     held: frozenset[str]
+    unreadable: int = 0
+
+
+class PlateMembers(NamedTuple):
+    """The symbols of a plate, in OpenD's order, and how many codes can't be read."""
+
+    symbols: list[str]
+    unreadable: int = 0
 
 
 class GlobalState(NamedTuple):
-    """OpenD's view of the market and of itself."""
+    """OpenD's view of the market and of itself.
+
+    Attributes:
+        time_sec: its clock, as it came.
+    """
 
     market_hk: int
     qot_logined: bool
     server_ver: int
     time_sec: int
 
-
-class Notice(NamedTuple):
-    """A Notify: what happened to OpenD itself.
-
-    Attributes:
-        kind: which sort (NotifyType).
-        gtw_event: the gateway event's number, or None.
-        qot_logined: whether the quote server is reached, or None if the notice does not tell.
-        text: one line for the log.
-    """
-
-    kind: int
-    gtw_event: int | None
-    qot_logined: bool | None
-    text: str
+    @property
+    def clock_sec(self) -> int | None:
+        """Its clock, epoch seconds; None where what came is no time of this century, such as milliseconds."""
+        return self.time_sec if TIME_SEC_MIN <= self.time_sec < TIME_SEC_MAX else None
 
 
 class DayTotals(NamedTuple):
@@ -146,30 +155,6 @@ class DayTotals(NamedTuple):
     time: str
     volume: int
     turnover: float
-
-
-def symbol_of(market: int, code: str) -> str:
-    """(1, '00700') → 'HK.00700'.
-
-    Raises:
-        BadTickError: a market that the protocol does not name, or no code.
-    """
-    prefix = _PREFIX_OF_MARKET.get(market)
-    if prefix is None or not code or not code.isascii():  # protobuf gives bytes for what is no UTF-8
-        raise BadTickError(f"security with market {market} and code {code!r}, expected a known market and a code")
-    return f"{prefix}.{code}"
-
-
-def security_of(symbol: str) -> tuple[int, str]:
-    """'HK.00700' → (1, '00700').
-
-    Raises:
-        ValueError: not of that form.
-    """
-    prefix, _, code = symbol.partition(".")
-    if prefix not in _MARKET_OF_PREFIX or not code:
-        raise ValueError(f"symbol {symbol!r}, expected a form like HK.00700")
-    return _MARKET_OF_PREFIX[prefix], code
 
 
 def call_name(proto_id: int) -> str:
@@ -236,6 +221,9 @@ def init_connect(client_id: str, packet_enc_algo: int) -> bytes:
 def init_reply(body: bytes) -> InitReply:
     """InitConnect's reply."""
     s2c = cast("pb.InitConnect.Response", decode_reply(ProtoId.INIT_CONNECT, body)).s2c
+    texts: tuple[object, ...] = (s2c.connAESKey, s2c.aesCBCiv)
+    if not all(isinstance(text, str) for text in texts):  # protobuf gives bytes for what is no UTF-8
+        raise RemoteProtocolError("INIT_CONNECT gives a key that is not UTF-8 text")
     return InitReply(s2c.serverVer, s2c.connID, s2c.connAESKey, s2c.aesCBCiv, s2c.keepAliveInterval)
 
 
@@ -268,15 +256,15 @@ def get_sub_info() -> bytes:
 def quota(body: bytes) -> Quota:
     """GetSubInfo's reply."""
     s2c = cast("pb.Qot_GetSubInfo.Response", decode_reply(ProtoId.QOT_GET_SUB_INFO, body)).s2c
-    held = {
-        symbol_of(security.market, security.code)
+    # Others may subscribe what we have no name for.
+    held, unreadable = symbols_of(
+        security
         for conn in s2c.connSubInfoList
         for info in conn.subInfoList
         if info.subType == SUB_TYPE_TICKER
         for security in info.securityList
-        if security.market in _PREFIX_OF_MARKET  # others may subscribe what we have no name for
-    }
-    return Quota(s2c.totalUsedQuota, s2c.remainQuota, frozenset(held))
+    )
+    return Quota(s2c.totalUsedQuota, s2c.remainQuota, frozenset(held), unreadable)
 
 
 def get_ticker(symbol: str, count: int) -> bytes:
@@ -291,11 +279,10 @@ def get_plate_security(plate: str) -> bytes:
     return pb.Qot_GetPlateSecurity.Request(c2s=pb.Qot_GetPlateSecurity.C2S(plate=_security(plate))).SerializeToString()
 
 
-def plate_members(body: bytes) -> list[str]:
-    """GetPlateSecurity's reply: symbols, in OpenD's order; those of a market that we don't know are left out."""
+def plate_members(body: bytes) -> PlateMembers:
+    """GetPlateSecurity's reply; members of a market that we don't know are left out."""
     s2c = cast("pb.Qot_GetPlateSecurity.Response", decode_reply(ProtoId.QOT_GET_PLATE_SECURITY, body)).s2c
-    securities = [info.basic.security for info in s2c.staticInfoList]
-    return [symbol_of(s.market, s.code) for s in securities if s.market in _PREFIX_OF_MARKET and s.code]
+    return PlateMembers(*symbols_of(info.basic.security for info in s2c.staticInfoList))
 
 
 def get_security_snapshot(symbols: Iterable[str]) -> bytes:
@@ -306,7 +293,7 @@ def get_security_snapshot(symbols: Iterable[str]) -> bytes:
 
 
 def day_totals(body: bytes) -> list[DayTotals]:
-    """GetSecuritySnapshot's reply; securities of a market that we don't know are left out.
+    """GetSecuritySnapshot's reply; securities of a market or with a code that we can't read are left out.
 
     Raises:
         RefusedError: it is a refusal.
@@ -315,9 +302,9 @@ def day_totals(body: bytes) -> list[DayTotals]:
     reply = cast("pb.Qot_GetSecuritySnapshot.Response", decode_reply(ProtoId.QOT_GET_SECURITY_SNAPSHOT, body))
     basics = [snapshot.basic for snapshot in reply.s2c.snapshotList]
     return [
-        DayTotals(symbol_of(basic.security.market, basic.security.code), basic.updateTime, basic.volume, basic.turnover)
+        DayTotals(symbol, plain(basic.updateTime), basic.volume, basic.turnover)
         for basic in basics
-        if basic.security.market in _PREFIX_OF_MARKET and basic.security.code
+        for symbol in symbols_of([basic.security])[0]
     ]
 
 
@@ -337,17 +324,27 @@ def trade_dates(body: bytes) -> dict[str, str]:
 
     Raises:
         RefusedError: it is a refusal.
-        RemoteProtocolError: it is no such reply, or has a date or a type that we can't read: to leave that one out
-            would make it a holiday.
+        RemoteProtocolError: it is no such reply, has a date (of this century) or a type that we can't read, or more
+            than there can be: to leave one out would make it a holiday.
     """
     s2c = cast("pb.Qot_RequestTradeDate.Response", decode_reply(ProtoId.QOT_REQUEST_TRADE_DATE, body)).s2c
+    if len(s2c.tradeDateList) > TRADE_DATES_MAX:
+        count = len(s2c.tradeDateList)
+        raise RemoteProtocolError(f"QOT_REQUEST_TRADE_DATE tells {count} dates, at most {TRADE_DATES_MAX} expected")
     try:
-        return {
-            dt.date.fromisoformat(date.time[:10]).strftime("%Y%m%d"): TRADE_DATE_TYPES[date.tradeDateType]
-            for date in s2c.tradeDateList
-        }
+        dates = {_trade_date(date.time): TRADE_DATE_TYPES[date.tradeDateType] for date in s2c.tradeDateList}
     except (ValueError, TypeError, KeyError) as exc:  # TypeError: protobuf gives bytes for what is no UTF-8
         raise RemoteProtocolError(f"QOT_REQUEST_TRADE_DATE tells a date that can't be read: {exc}") from exc
+    if dates and (days := (max(dates) - min(dates)).days) > TRADE_DAYS_MAX:
+        raise RemoteProtocolError(f"QOT_REQUEST_TRADE_DATE tells dates {days} days apart, expected {TRADE_DAYS_MAX}")
+    return {date.strftime("%Y%m%d"): sessions for date, sessions in dates.items()}
+
+
+def _trade_date(time: str) -> dt.date:
+    date = dt.date.fromisoformat(time[:10])
+    if not 2000 <= date.year < 2100:  # noqa: PLR2004 - this century
+        raise ValueError(f"{date} lies outside of the years 2000 to 2099")
+    return date
 
 
 def get_global_state() -> bytes:
@@ -359,22 +356,6 @@ def global_state(body: bytes) -> GlobalState:
     """GetGlobalState's reply."""
     s2c = cast("pb.GetGlobalState.Response", decode_reply(ProtoId.GET_GLOBAL_STATE, body)).s2c
     return GlobalState(s2c.marketHK, s2c.qotLogined, s2c.serverVer, s2c.time)
-
-
-def notice(body: bytes) -> Notice:
-    """A Notify push."""
-    s2c = cast("pb.Notify.Response", decode_reply(ProtoId.NOTIFY, body)).s2c
-    if s2c.type == NotifyType.GTW_EVENT:
-        return Notice(s2c.type, s2c.event.eventType, None, s2c.event.desc or f"gateway event {s2c.event.eventType}")
-    if s2c.type == NotifyType.CONN_STATUS:
-        logined = s2c.connectStatus.qotLogined
-        return Notice(s2c.type, None, logined, "quote server reached" if logined else "quote server lost")
-    if s2c.type == NotifyType.PROGRAM_STATUS:
-        status = s2c.programStatus.programStatus
-        return Notice(s2c.type, None, None, f"program status {status.type} {status.strExtDesc}".rstrip())
-    if s2c.type == NotifyType.QOT_RIGHT:
-        return Notice(s2c.type, None, None, f"quote right for Hong Kong is now {s2c.qotRight.hkQotRight}")
-    return Notice(s2c.type, None, None, f"notice of type {s2c.type}")
 
 
 def _security(symbol: str) -> pb.Security:

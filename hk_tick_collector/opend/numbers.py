@@ -53,3 +53,15 @@ class NotifyType(IntEnum):
     PROGRAM_STATUS = 2
     CONN_STATUS = 3
     QOT_RIGHT = 4
+
+
+class QotRight(IntEnum):
+    """A quote right. BMP is quotes on demand: nothing can be subscribed with it."""
+
+    UNKNOWN = 0
+    BMP = 1
+    LEVEL1 = 2
+    LEVEL2 = 3
+    SF = 4
+    NONE = 5
+    LEVEL3 = 6

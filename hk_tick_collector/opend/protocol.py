@@ -88,6 +88,16 @@ class ClientConnection:
         self._requests = 0
         self.state = State.IDLE
 
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes of a frame that is not whole yet."""
+        return self._reader.pending_bytes
+
+    @property
+    def pending_header(self) -> frames.PendingHeader | None:
+        """What the header of that frame says; None: there is none yet."""
+        return self._reader.pending_header
+
     def open(self) -> bytes:
         """The first bytes on a connection."""
         self._move(_Input.INIT_SENT)

@@ -50,13 +50,28 @@ def test_opend_that_is_gone_for_seconds_is_waited_for(bench: Bench) -> None:
     recorder = bench.record(sim, **NEVER_AUDIT)
     recorder.wait_for("backfill_done")
     assert sim.command("refuse", sec=3)["n"] == 1
-    recorder.wait_for("futu_disconnected", 4)
     recorder.wait_for("backfill_done", 2)
+    assert int(recorder.wait_for("futu_connected", 2)[1].fields["attempts"]) >= 3
     reasons = [line.fields["reason"] for line in recorder.log_lines("futu_disconnected")]
     assert any("refused" in reason for reason in reasons[1:]), reasons
     assert len(faults_of(sim, "refuse_over")) == 1
     bench.settle_whole(sim, recorder)
     assert any(row.push_type == "backfill" for row in recorder.rows())
+
+
+def test_while_there_are_trades_opend_is_tried_again_within_two_seconds(bench: Bench) -> None:
+    """However long RECONNECT_MAX_DELAY is: a market that was just trading may be trading still, also on a Sunday."""
+    sim = bench.simulate(rate=60)
+    recorder = bench.record(sim, RECONNECT_MAX_DELAY=60, **NEVER_AUDIT)
+    recorder.wait_for("backfill_done")
+    sim.wait_for(lambda stats: stats["pushes"] > 50)
+    assert sim.command("refuse", sec=16)["n"] == 1
+    connected = recorder.wait_for("futu_connected", 2)[1]
+    assert int(connected.fields["attempts"]) >= 9, "a doubling alone makes eight in that time"
+    assert len(recorder.log_lines("futu_disconnected")) == 2
+    recorder.wait_for("backfill_done", 2)
+    bench.settle_whole(sim, recorder)
+    assert len(faults_of(sim, "refuse_over")) == 1
 
 
 def test_opend_that_answers_nothing_is_left_and_found_again(bench: Bench) -> None:
@@ -80,10 +95,11 @@ def test_a_half_open_link_is_dead_after_a_time_and_backoff_starts_anew(bench: Be
     sim.command("refuse", sec=1.5)
     recorder.wait_for("backfill_done", 2)
     before = recorder.log_lines("futu_disconnected")
-    assert int(before[-1].fields["attempt"]) == len(before) > 1
+    assert [line.fields["attempt"] for line in before] == ["1", "2"], "the others are held back"
+    assert int(recorder.wait_for("futu_connected", 2)[1].fields["attempts"]) > 2
     assert sim.command("freeze", sec=13)["n"] == 1
     after = recorder.wait_for("futu_disconnected", len(before) + 1)[-1]
-    assert "dead link: nothing came for 1" in after.fields["reason"]
+    assert "dead link: no whole frame for 1" in after.fields["reason"]
     assert after.fields["attempt"] == "0"
     assert float(after.fields["retry_in_sec"]) == 0.1
     recorder.wait_for("backfill_done", 3)

@@ -110,7 +110,7 @@ def test_without_an_opend_it_says_so_and_then_that_it_is_over(port: int, bench: 
         reserved.bind((LOOPBACK, 0))
         opend_port = reserved.getsockname()[1]
         recorder = bench.record(opend_port, METRICS_PORT=port)
-        recorder.wait_for("futu_disconnected", 2)
+        recorder.wait_for("futu_disconnected")
         told = wait_for_health(port, 503, "unproven", "OpenD not connected for ")
         assert "refused" in told.reasons[0]
     sim = bench.simulate("--port", str(opend_port))

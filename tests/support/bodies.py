@@ -42,6 +42,6 @@ def ticker_body(
     return message.SerializePartialToString()
 
 
-def refusal(text: str = "not subscribed") -> bytes:
-    """A GetTicker reply that refuses."""
-    return pb.Qot_GetTicker.Response(retType=-1, retMsg=text).SerializeToString()
+def refusal(text: str = "not subscribed", ret_type: int = -1) -> bytes:
+    """A GetTicker reply that refuses; that of every other call is the same."""
+    return pb.Qot_GetTicker.Response(retType=ret_type, retMsg=text).SerializeToString()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from hk_tick_collector.opend import frames, messages
 from hk_tick_collector.opend.crypto import PacketEncAlgo
 from hk_tick_collector.opend.messages import ProtoId
+from hk_tick_collector.opend.notices import notice
 from hk_tick_collector.opend.protocol import ClientConnection
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from hk_tick_collector.opend.crypto import RsaKey
-    from hk_tick_collector.opend.messages import InitReply, Notice
+    from hk_tick_collector.opend.messages import InitReply
+    from hk_tick_collector.opend.notices import Notice
     from hk_tick_collector.opend.protocol import Received
 
 TIMEOUT_SEC = 20.0
@@ -166,7 +168,7 @@ class RawClient:
         """Remember what came; then raise how OpenD broke the protocol behind it, if it did."""
         for frame in received.frames:
             if frame.proto_id == ProtoId.NOTIFY:
-                self.notices.append(messages.notice(frame.body))
+                self.notices.append(notice(frame.body))
             else:
                 self._replies[frame.serial_no] = frame
         for proto_id, _, body in frames.iter_frames(received.raw):

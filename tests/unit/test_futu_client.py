@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from support.bodies import refusal
@@ -15,6 +15,7 @@ from support.ticks import OPEN_MS
 from hk_tick_collector import futu_client
 from hk_tick_collector.clock import HostClock, wall_ms
 from hk_tick_collector.errors import RemoteProtocolError, SessionError
+from hk_tick_collector.futu_calendar import TradeDates
 from hk_tick_collector.futu_client import FutuClient
 from hk_tick_collector.futu_link import UnansweredError
 from hk_tick_collector.futu_outages import Outage
@@ -22,8 +23,10 @@ from hk_tick_collector.futu_rates import read_rates
 from hk_tick_collector.futu_state import ClientSettings
 from hk_tick_collector.futu_subscribe import Subscriber
 from hk_tick_collector.opend import opend_pb2 as pb
-from hk_tick_collector.opend.messages import GtwEvent, Notice, NotifyType, ProtoId, RefusedError, symbol_of
-from hk_tick_collector.resumption import CLOCK_STEPPED, EVENT, Cause, read_clock_stepped
+from hk_tick_collector.opend.messages import GtwEvent, NotifyType, ProtoId, RefusedError, symbol_of
+from hk_tick_collector.opend.notices import Notice
+from hk_tick_collector.opend.numbers import QotRight
+from hk_tick_collector.resumption import CLOCK_STEPPED, EVENT, Cause, read_clock_offset_ms, read_clock_stepped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -35,13 +38,13 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> KeptLog:
     return keep_log(futu_client, monkeypatch)
 
 
-def state_of(market: int, *, logined: bool = True) -> Callable[[], bytes]:
-    """GetGlobalState's reply."""
+def state_of(market: int, *, logined: bool = True, time_sec: int | None = None) -> Callable[[], bytes]:
+    """GetGlobalState's reply; with a clock that is seven seconds ahead, or with that."""
 
     def made() -> bytes:
         s2c = pb.GetGlobalState.S2C(
             marketHK=market, marketUS=0, marketSH=0, marketSZ=0, marketHKFuture=0, qotLogined=logined, trdLogined=False,
-            serverVer=1011, serverBuildNo=1, time=int(time.time()) + 7,
+            serverVer=1011, serverBuildNo=1, time=int(time.time()) + 7 if time_sec is None else time_sec,
         )  # fmt: skip
         return pb.GetGlobalState.Response(retType=0, s2c=s2c).SerializeToString()
 
@@ -139,6 +142,25 @@ def test_no_answer_is_no_news(monkeypatch: pytest.MonkeyPatch, error: Exception)
     assert client.state.market == "MORNING"
     watch(monkeypatch, client, Link(raising(error), state_of(4)), 3)
     assert client.state.market == "REST"
+
+
+@pytest.mark.parametrize("time_sec", [-1, 0, 1_796_000_000_000, 2**63 - 1, -(2**63)])
+def test_an_absurd_clock_is_no_clock(monkeypatch: pytest.MonkeyPatch, time_sec: int) -> None:
+    """Milliseconds, sentinels: the offset stays as it was, one line shows the value, and all else of it counts."""
+    told = keep_log(futu_client, monkeypatch)
+    client, journal = client_of()
+    watch(monkeypatch, client, Link(state_of(3, time_sec=time_sec)), 3)
+    assert client.state.clock_offset_ms is None
+    assert client.state.market == "MORNING"
+    assert journal.events[0]["clock_offset_ms"] is None
+    assert read_clock_offset_ms(json.dumps(journal.events[0]).encode()) is None
+    watch(monkeypatch, client, Link(state_of(3)), 2)
+    known = client.state.clock_offset_ms
+    assert known == pytest.approx(7000, abs=1500)
+    watch(monkeypatch, client, Link(state_of(4, time_sec=time_sec)), 2)
+    assert client.state.clock_offset_ms == pytest.approx(7000, abs=1500)
+    assert told.lines == [("opend_clock_unreadable", {"time": time_sec, "expected": "epoch seconds of this century"})]
+    asyncio.run(TradeDates(cast("Any", Link(state_of(3))), 1.0, client.state).look())
 
 
 def test_a_login_that_is_back_without_a_notice_has_all_fetched_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,10 +267,10 @@ def test_without_room_in_the_journal_nothing_is_heard(monkeypatch: pytest.Monkey
         ),
         (
             Notice(NotifyType.GTW_EVENT, GtwEvent.KICKED_OUT, None, ""),
-            Notice(NotifyType.QOT_RIGHT, None, None, ""),
+            Notice(NotifyType.QOT_RIGHT, None, None, "", QotRight.LEVEL2),
             "kicked_out",
         ),
-        (None, Notice(NotifyType.QOT_RIGHT, None, None, ""), "unknown"),
+        (None, Notice(NotifyType.QOT_RIGHT, None, None, "", QotRight.LEVEL2), "unknown"),
     ],
 )
 def test_a_notice_says_what_may_be_missing(lost: Notice | None, regained: Notice, cause: str) -> None:
@@ -267,6 +289,66 @@ def test_a_notice_says_what_may_be_missing(lost: Notice | None, regained: Notice
     found = client._outages.resume()
     assert found.cause == cause
     assert lost is None or (found.since_ms is not None and before_ms <= found.since_ms <= wall_ms())
+
+
+def right(number: int) -> Notice:
+    """The quote right for Hong Kong is now that."""
+    return Notice(NotifyType.QOT_RIGHT, None, None, "", number)
+
+
+LOGIN = Notice(NotifyType.CONN_STATUS, None, qot_logined=True, text="")
+KICK = Notice(NotifyType.GTW_EVENT, GtwEvent.KICKED_OUT, None, "")
+
+
+def heard(client: FutuClient, notice: Notice) -> bool:
+    """Whether a notice has all fetched again."""
+    client._missed.clear()
+    client._on_notice(notice)
+    return client._missed.is_set()
+
+
+@pytest.mark.parametrize("before", [[], [KICK], [Notice(NotifyType.CONN_STATUS, None, qot_logined=False, text="")]])
+@pytest.mark.parametrize("number", [QotRight.BMP, QotRight.NONE])
+def test_a_right_without_pushes_is_a_loss(monkeypatch: pytest.MonkeyPatch, number: int, before: list[Notice]) -> None:
+    """Also as the first thing that a session hears; no login ends it, but a right with pushes does."""
+    client, journal = client_of()
+    client._outages.resume()
+    link: Any = Link(state_of(3))
+    client._link = link
+    for notice in before:
+        heard(client, notice)
+    assert not heard(client, right(number))
+    assert client._outages.is_open
+    assert not heard(client, LOGIN)
+    watch(monkeypatch, client, link, 3)
+    assert not heard(client, right(QotRight.UNKNOWN))
+    assert not client._missed.is_set()
+    assert client._outages.is_open
+    assert heard(client, right(QotRight.LEVEL1))
+    assert client._outages.resume().cause in {Cause.KICKED_OUT, Cause.EXCHANGE_LOST}
+    assert not client._outages.is_open
+    assert journal.events[-1] == {
+        "event": "opend_notice", "kind": 4, "gtw_event": None, "qot_logined": None, "hk_right": QotRight.LEVEL1
+    }  # fmt: skip
+    assert heard(client, LOGIN), "and a login is news again"
+
+
+def test_a_right_that_came_back_unsaid_is_seen_by_its_pushes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The notice of it was lost with a connection: a push well after the loss shows that it is there."""
+    client, _ = client_of()
+    client._outages.resume()
+    link: Any = Link(state_of(3))
+    client._link = link
+    heard(client, right(QotRight.BMP))
+    client._outages.lost(Cause.CONNECTION_LOST, wall_ms())
+    client._outages.resume()
+    watch(monkeypatch, client, link, 2)
+    assert client._outages.is_open
+    link.last_push_at = time.monotonic() + 10
+    watch(monkeypatch, client, link, link.asked + 2)
+    assert client._missed.is_set()
+    assert client._outages.resume().cause is Cause.KICKED_OUT
+    assert not client._outages.is_open
 
 
 class Subscriptions:

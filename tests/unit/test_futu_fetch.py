@@ -370,6 +370,119 @@ def test_what_opend_itself_missed_is_fetched_as_deep_as_it_goes(logged: KeptLog,
     assert logged.events() == (["backfill_done"] if depth else [])
 
 
+CUT = Outage(Cause.CONNECTION_LOST, OPEN_MS)
+
+
+class Broken:
+    """A link that was cut: a symbol with 2,000 ticks that trades twice a second was fetched before, on another link."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, rate: float = 2.0, **settings: int) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr(futu_fetch, "time", self)
+        self.opend = OpenD(TENCENT)
+        self.opend.trade(count=2000)
+        self.settings = SETTINGS._replace(**settings)  # type: ignore[arg-type]
+        before = Session(self.opend, self.settings)
+        self.state = before.state
+        assert asyncio.run(before.fetcher.backfill([TENCENT]))
+        self.state.rates.take(900.0, {TENCENT: 0})
+        self.state.rates.take(1000.0, {TENCENT: int(rate * 100)})
+        self.opend.asked.clear()
+
+    def monotonic(self) -> float:
+        """The module's clock."""
+        return self.now
+
+    def mend(self, sec: float, traded: int, outage: Outage | None = CUT) -> list[int]:
+        """After so many seconds and ticks the link is there again; how many ticks are asked for, call by call."""
+        self.now += sec
+        self.opend.trade(count=traded, pushed=False)
+        session = Session(self.opend, self.settings)
+        session.fetcher._state = self.state
+        assert asyncio.run(session.fetcher.backfill([TENCENT], outage))
+        asked, self.opend.asked = [count for _, count, _ in self.opend.asked], []
+        return asked
+
+
+def test_after_a_cut_as_much_is_fetched_as_can_be_missing(logged: KeptLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five times what it trades in the time since its last fetch, and fifty: cut after cut."""
+    broken = Broken(monkeypatch)
+    assert broken.mend(6, 12) == [110]
+    assert broken.mend(6, 30) == [110]
+    assert broken.mend(30, 60) == [350]
+    assert broken.mend(0, 0) == [50]
+    assert broken.mend(200, 400) == [1000], "there is never asked for more"
+    assert logged.events() == ["backfill_done"] * 6
+
+
+def test_what_does_not_join_is_fetched_whole(logged: KeptLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More was traded than can be expected: the very tick of the last fetch is not in the answer."""
+    broken = Broken(monkeypatch)
+    assert broken.mend(6, 109) == [110]
+    assert broken.mend(6, 110) == [110, 1000]
+    assert broken.mend(6, 12) == [110]
+    broken.state.fetched[TENCENT] = broken.state.fetched[TENCENT]._replace(newest=ticker(0).sequence + 10**15)
+    assert broken.mend(6, 12) == [110, 1000], "a sequence that OpenD does not tell proves nothing"
+    assert broken.mend(6, 12) == [110]
+    broken.opend.answer = lambda symbol, count: body(symbol, [ticker(n, sequence=0) for n in range(count)])
+    assert broken.mend(6, 12) == [110, 1000], "nor do ticks without a sequence"
+    assert broken.mend(6, 12) == [110, 1000]
+    assert set(logged.events()) == {"backfill_done"}
+
+
+def test_all_that_there_is_joins(logged: KeptLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenD has fewer than it was asked for: it has no more."""
+    broken = Broken(monkeypatch)
+    broken.opend.answer = lambda symbol, _count: body(symbol, [ticker(3000)])
+    assert broken.mend(6, 12) == [110]
+    assert logged.events() == ["backfill_done"] * 2
+
+
+@pytest.mark.parametrize("cause", [cause for cause in Cause if cause is not Cause.CONNECTION_LOST])
+def test_after_any_other_outage_all_is_fetched(logged: KeptLog, monkeypatch: pytest.MonkeyPatch, cause: Cause) -> None:
+    """OpenD itself may have been away, or this process: what it remembers is not what it was."""
+    broken = Broken(monkeypatch)
+    assert broken.mend(6, 12, Outage(cause, OPEN_MS)) == [1000]
+    assert broken.mend(6, 12, None) == [1000]
+    assert logged.events() == ["backfill_done"] * 3
+
+
+def test_without_a_rate_or_a_fetch_all_is_fetched(logged: KeptLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing says how much can be missing; a symbol that has not traded while others have has a rate of 0."""
+    broken = Broken(monkeypatch)
+    broken.state.fetched.clear()
+    assert broken.mend(6, 12) == [1000]
+    broken.state.rates.begin_anew()
+    broken.state.rates.take(2000.0, {"HK.00005": 5})
+    broken.state.rates.take(2010.0, {"HK.00005": 50})
+    assert broken.mend(6, 12) == [50]
+    broken.state.rates = ClientState().rates
+    assert broken.mend(6, 12) == [1000]
+    assert set(logged.events()) == {"backfill_done"}
+
+
+def test_the_operators_depth_is_the_most(logged: KeptLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """BACKFILL_N is what is asked for where continuity can't be shown, and never exceeded."""
+    broken = Broken(monkeypatch, backfill_n=100)
+    assert broken.mend(6, 12) == [100]
+    assert broken.mend(3, 6) == [80]
+    assert broken.mend(3, 90) == [80, 100]
+    assert set(logged.events()) == {"backfill_done"}
+
+
+def test_a_second_answer_that_is_refused_is_asked_for_again(logged: KeptLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first one alone does not join: the symbol counts as not fetched until the second is there."""
+    monkeypatch.setattr(futu_fetch, "ATTEMPT_PAUSE_SEC", 0.001)
+    broken = Broken(monkeypatch)
+    ticks, refusals = broken.opend.answer, iter([True, False])
+    broken.opend.answer = lambda symbol, count: (
+        refusal("busy") if count == 1000 and next(refusals, False) else ticks(symbol, count)
+    )
+    assert broken.mend(6, 500) == [110, 1000, 110, 1000]
+    assert broken.state.fetched[TENCENT].newest == ticker(2499).sequence
+    assert logged.lines[-1][1]["failed"] == 0
+
+
 # ---- answers
 
 

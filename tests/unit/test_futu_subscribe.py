@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +17,7 @@ from hk_tick_collector.futu_link import UnansweredError
 from hk_tick_collector.futu_state import ClientSettings, ClientState
 from hk_tick_collector.futu_subscribe import NO_SYMBOL_SEC_MAX, Subscriber
 from hk_tick_collector.opend import opend_pb2 as pb
+from hk_tick_collector.opend.messages import ProtoId
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -224,3 +226,89 @@ def test_what_left_its_plate_is_forgotten() -> None:
     subscriber_of(Link(), state).forget_all_but(["HK.00002", "HK.00003"])
     assert state.left_out == ["HK.00002"]
     assert state.refused == {"HK.00003": "why", "plate:HK.BK1": "why"}
+
+
+# ---- what OpenD says of itself and of others
+
+
+class Quotas:
+    """Answers GetSubInfo as it is told, and accepts every subscription but those that it is to refuse."""
+
+    def __init__(self, answer: Callable[[], bytes], *refused: str, reason: bytes = b"Unknown stock") -> None:
+        self.answer = answer
+        self._refused = set(refused)
+        self._reason = reason
+
+    async def call(self, proto_id: int, request: bytes, _timeout_sec: float) -> bytes:
+        """One answer."""
+        if proto_id == ProtoId.QOT_GET_SUB_INFO:
+            return self.answer()
+        asked = {s.code for s in pb.Qot_Sub.Request.FromString(request).c2s.securityList}
+        if asked & self._refused:
+            return refusal("R" * len(self._reason)).replace(b"R" * len(self._reason), self._reason)
+        return pb.Reply(retType=0).SerializeToString()
+
+
+def sub_info(*codes: str) -> bytes:
+    """Some other client has subscribed these; nine are left."""
+    info = pb.SubInfo(subType=4, securityList=[pb.Security(market=1, code=code) for code in codes])
+    held = [pb.ConnSubInfo(subInfoList=[info], usedQuota=len(codes), isOwnConnData=False)]
+    s2c = pb.Qot_GetSubInfo.S2C(connSubInfoList=held, totalUsedQuota=len(codes), remainQuota=9)
+    return pb.Qot_GetSubInfo.Response(retType=0, s2c=s2c).SerializeToString()
+
+
+def test_another_clients_code_that_can_not_be_read_harms_nobody(logged: KeptLog) -> None:
+    """It is said once on a connection, and all else of the list counts."""
+    link: Any = Quotas(lambda: sub_info("騰訊", "\x1b[2J", "00005"))
+    state = ClientState()
+    subscriber = Subscriber(link, 15, state)
+    for _ in range(3):
+        assert asyncio.run(subscriber.subscribe(["HK.00700", "HK.00005"])) == ["HK.00700", "HK.00005"]
+    assert logged.lines[0] == ("opend_codes_unreadable", {"where": "subscriptions", "codes": 2})
+    assert logged.events() == ["opend_codes_unreadable", "futu_subscribed"]
+    assert state.left_out == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (lambda: refusal("too frequent"), "QOT_GET_SUB_INFO refused by OpenD: too frequent (retType -1)"),
+        (unanswered, "QOT_GET_PLATE_SECURITY: no answer within 15 s"),
+        (lambda: b"\xff\xff", "QOT_GET_SUB_INFO body of 2 bytes is no valid message"),
+    ],
+)
+def test_a_quota_that_is_not_told_keeps_nothing_from_being_recorded(
+    logged: KeptLog, answer: Callable[[], bytes], reason: str
+) -> None:
+    """All are subscribed, and what OpenD refuses is named one by one; said once while it is the same."""
+    link: Any = Quotas(answer, "00005")
+    state = ClientState()
+    state.left_out = ["HK.00005"]
+    subscriber = Subscriber(link, 15, state)
+    for _ in range(2):
+        assert asyncio.run(subscriber.subscribe(["HK.00700", "HK.00005"])) == ["HK.00700"]
+    unknown = [str(fields["error"]) for event, fields in logged.lines if event == "subscription_quota_unknown"]
+    assert unknown == [reason]
+    assert state.refused == {"HK.00005": "Unknown stock"}
+    assert state.left_out == []
+
+
+def test_a_refusal_in_gbk_names_its_code(logged: KeptLog) -> None:
+    """In plain text that can be stored as JSON, as the state is."""
+    link: Any = Quotas(sub_info, "00005", reason="未知股票\x1b[2J".encode("gbk"))
+    state = ClientState()
+    assert asyncio.run(Subscriber(link, 15, state).subscribe(["HK.00700", "HK.00005"])) == ["HK.00700"]
+    reason = json.loads(json.dumps(state.refused))["HK.00005"]
+    assert reason.isprintable()
+    assert reason.endswith("[2J")
+    assert ("symbol_refused", {"symbol": "HK.00005", "reason": reason}) in logged.lines
+
+
+def test_a_plates_member_that_can_not_be_read_is_counted(logged: KeptLog) -> None:
+    """The others are recorded."""
+    link = Link(BK1001=lambda: members((1, "00700"), (1, "騰訊")))
+    subscriber = subscriber_of(link)
+    for _ in range(2):
+        assert asyncio.run(subscriber.members(PLATE)) == ["HK.00700"]
+    unreadable = [fields for event, fields in logged.lines if event == "opend_codes_unreadable"]
+    assert unreadable == [{"where": f"plate:{PLATE}", "codes": 1}]

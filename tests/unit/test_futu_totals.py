@@ -16,26 +16,32 @@ from hk_tick_collector import futu_totals
 from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.futu_link import UnansweredError
 from hk_tick_collector.futu_state import ClientState
-from hk_tick_collector.futu_totals import APART_SEC, CODES_MAX, ROUNDS_AFTER_PUSH, Totals
+from hk_tick_collector.futu_totals import APART_SEC, CODES_MAX, ROUNDS_AFTER_PUSH, SEARCH_CALLS_MAX, Totals
 from hk_tick_collector.opend import opend_pb2 as pb
-from hk_tick_collector.opend.messages import ProtoId, day_totals
+from hk_tick_collector.opend.messages import ProtoId, day_totals, symbol_of
 from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.resumption import TOTALS_ASKED, read_totals_asked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 ACCEPTED = pb.Qot_GetSecuritySnapshot.Response(retType=0, s2c=pb.Qot_GetSecuritySnapshot.S2C()).SerializeToString()
 
 
 class Link:
-    """Answers all calls alike, and keeps how many securities were asked for."""
+    """Answers all calls alike but those for a bad code, and keeps what was asked for."""
 
-    def __init__(self, answer: Callable[[], bytes] = lambda: ACCEPTED) -> None:
+    def __init__(self, answer: Callable[[], bytes] = lambda: ACCEPTED, bad: Iterable[str] = ()) -> None:
         self.pushes = 0
-        self.asked: list[int] = []
+        self.calls: list[list[str]] = []
         self.noted: list[tuple[str, dict[str, object], int]] = []  # and how many calls were made before
-        self._answer = answer
+        self.answer = answer
+        self.bad = set(bad)
+
+    @property
+    def asked(self) -> list[int]:
+        """How many securities, by call."""
+        return [len(symbols) for symbols in self.calls]
 
     def note(self, event: str, **fields: object) -> None:
         """An event for the journal."""
@@ -51,9 +57,10 @@ class Link:
     ) -> bytes:
         """One call."""
         assert (proto_id, purpose) == (ProtoId.QOT_GET_SECURITY_SNAPSHOT, Purpose.TOTALS)
-        before_sent(1000 + len(self.asked))
-        self.asked.append(len(pb.Qot_GetSecuritySnapshot.Request.FromString(request).c2s.securityList))
-        return self._answer()
+        before_sent(1000 + len(self.calls))
+        securities = pb.Qot_GetSecuritySnapshot.Request.FromString(request).c2s.securityList
+        self.calls.append([symbol_of(security.market, security.code) for security in securities])
+        return refusal("Unknown stock") if self.bad & set(self.calls[-1]) else self.answer()
 
 
 def totals_on(link: Link, interval_sec: float = 0.0) -> Totals:
@@ -164,13 +171,153 @@ def unanswered() -> bytes:
     raise UnansweredError("no answer within 1 s")
 
 
-@pytest.mark.parametrize("answer", [lambda: refusal("too frequent"), unanswered, lambda: b"\xff\xff"])
+@pytest.mark.parametrize("answer", [unanswered, lambda: b"\xff\xff", lambda: refusal("lost", -200)])
 def test_a_refusal_is_told_once_and_harms_nothing(answer: Callable[[], bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     """The session goes on, and the next part is asked for."""
     told = keep_log(futu_totals, monkeypatch)
     link = Link(answer)
     asyncio.run(totals_on(link).ask([f"HK.{n:05}" for n in range(1, CODES_MAX + 2)]))
     assert link.asked == [CODES_MAX, 1]
+    assert told.events() == ["totals_not_told"]
+
+
+def symbols_to(count: int) -> list[str]:
+    """That many."""
+    return [f"HK.{n:05}" for n in range(1, count + 1)]
+
+
+class Clock:
+    """Monotonic time as a test says."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        """Seconds."""
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The module's."""
+    made = Clock()
+    monkeypatch.setattr(futu_totals, "time", made)
+    return made
+
+
+@pytest.mark.parametrize("bad", ["HK.00001", "HK.00013", "HK.00020"])
+def test_one_code_that_is_refused_costs_the_others_nothing(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock, bad: str
+) -> None:
+    """It is found by halving and named; all others have their totals at once, and in one call from then on."""
+    told = keep_log(futu_totals, monkeypatch)
+    link = Link(bad=[bad])
+    totals = totals_on(link)
+    symbols = symbols_to(20)
+    asyncio.run(totals.ask(symbols))
+    served = [symbol for call in link.calls for symbol in call if not link.bad & set(call)]
+    assert set(served) == set(symbols) - {bad}
+    assert len(link.calls) <= 12
+    assert told.lines == [("totals_refused", {"symbol": bad, "reason": "Unknown stock"})]
+    for _ in range(3):
+        link.calls.clear()
+        clock.now += 60
+        asyncio.run(totals.ask(symbols))
+        assert link.calls == [[symbol for symbol in symbols if symbol != bad]]
+    assert totals._state.totals_refused.keys() == {bad}
+
+
+def test_a_refused_code_is_asked_for_once_an_hour(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+    """Alone, on whichever connection; when it is served it is one of the others again."""
+    told = keep_log(futu_totals, monkeypatch)
+    link: Any = Link(bad=["HK.00002"])
+    state = ClientState()
+    asyncio.run(Totals(link, 1.0, 0.0, state).ask(symbols_to(4)))
+    totals = Totals(link, 1.0, 0.0, state)
+    for _ in range(2):
+        clock.now += 3600
+        link.calls.clear()
+        asyncio.run(totals.ask(symbols_to(4)))
+        assert link.calls == [["HK.00002"], ["HK.00001", "HK.00003", "HK.00004"]]
+        asyncio.run(totals.ask(symbols_to(4)))
+        assert link.asked == [1, 3, 3]
+    link.bad.clear()
+    clock.now += 3600
+    asyncio.run(totals.ask(symbols_to(4)))
+    link.calls.clear()
+    asyncio.run(totals.ask(symbols_to(4)))
+    assert link.calls == [symbols_to(4)]
+    assert told.events() == ["totals_refused"]
+    link.bad.add("HK.00004")
+    asyncio.run(totals.ask(symbols_to(4)))
+    asyncio.run(totals.ask(["HK.00001"]))
+    assert state.totals_refused == {}, "what is no longer recorded is forgotten"
+
+
+def test_many_refused_codes_are_found_in_some_rounds(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+    """Each round makes a bounded number of calls; what is found stays found."""
+    told = keep_log(futu_totals, monkeypatch)
+    bad = [f"HK.{n:05}" for n in range(7, 900, 70)]
+    link = Link(bad=bad)
+    totals = totals_on(link)
+    rounds = 0
+    while totals._state.totals_refused.keys() != set(bad):
+        rounds += 1
+        assert rounds <= 12
+        link.calls.clear()
+        asyncio.run(totals.ask(symbols_to(900)))
+        assert len(link.calls) <= 3 + SEARCH_CALLS_MAX + 1
+        clock.now += 60
+    assert sorted(fields["symbol"] for event, fields in told.lines if event == "totals_refused") == bad
+    link.calls.clear()
+    asyncio.run(totals.ask(symbols_to(900)))
+    assert link.asked == [400, 400, 900 - len(bad) - 800]
+
+
+def test_bad_codes_that_stand_together_are_found_too(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+    """The first eight of the list are refused, one after the other: OpenD serves the rest, so it is not OpenD."""
+    told = keep_log(futu_totals, monkeypatch)
+    link = Link(bad=symbols_to(8))
+    totals = totals_on(link)
+    for _ in range(4):
+        asyncio.run(totals.ask(symbols_to(20)))
+        clock.now += 60
+    assert sorted(fields["symbol"] for event, fields in told.lines if event == "totals_refused") == symbols_to(8)
+    assert link.calls[-1] == symbols_to(20)[8:]
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 401])
+def test_an_opend_that_refuses_everything_has_no_bad_codes(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    """It is asked too often, or is not ready: that is told once, a few calls are made, and all are asked for again."""
+    told = keep_log(futu_totals, monkeypatch)
+    link = Link(lambda: refusal("too frequent"))
+    totals = totals_on(link)
+    asyncio.run(totals.ask(symbols_to(count)))
+    assert len(link.calls) <= 22
+    assert totals._state.totals_refused == {}
+    assert told.events() == ["totals_not_told"]
+    link.answer = lambda: ACCEPTED
+    link.calls.clear()
+    asyncio.run(totals.ask(symbols_to(count)))
+    assert sorted(symbol for call in link.calls for symbol in call) == symbols_to(count)
+
+
+def test_a_limit_that_begins_within_a_search_makes_no_code_bad(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is refused alone is only suspected until OpenD has served something after it."""
+    told = keep_log(futu_totals, monkeypatch)
+    link = Link(bad=["HK.00020"])
+    calls = 0
+
+    def answer() -> bytes:
+        nonlocal calls
+        calls += 1
+        return ACCEPTED if calls <= 2 else refusal("too frequent")
+
+    link.answer = answer
+    totals = totals_on(link)
+    asyncio.run(totals.ask(symbols_to(20)))
+    assert calls > 2, "the limit has begun"
+    assert totals._state.totals_refused == {}
     assert told.events() == ["totals_not_told"]
 
 

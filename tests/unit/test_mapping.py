@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from hashlib import blake2b
 from itertools import pairwise
+from math import isfinite
 from typing import Any, Final, NamedTuple
 
 import pytest
@@ -422,6 +424,77 @@ def test_equal_trades_in_one_message_stay_as_many_as_they_are() -> None:
     assert max(seqs) < 0
     assert [row[1] for row in twice.pushed["HK.00700"]] == seqs * 2
     assert [row[1] for row in again.fetched["HK.00700"]] == seqs
+
+
+@pytest.mark.parametrize("fields", [{"time": "9" * 100_000}, {"time": "\x1b[2J"}])
+def test_what_is_said_of_a_bad_tick_is_short_and_plain(fields: dict[str, Any]) -> None:
+    """Its bytes are kept whole; the error is for people."""
+    out, _ = map_bodies([ticker_body([tick(**fields)])])
+    ((_, _, _, error, raw),) = out.bad
+    assert len(error) <= 501
+    assert error.isprintable()
+    assert fields["time"].encode() in raw
+
+
+def made_up_one_by_one(ticks: list[dict[str, Any]], place: int) -> int:
+    """How these sequences have been made since the first version: each tick is compared with all before it."""
+
+    def content(fields: dict[str, Any]) -> tuple[Any, ...]:
+        return tuple(fields[name] for name in ("time", "price", "volume", "turnover", "dir", "type"))
+
+    equals_before = sum(1 for other in ticks[:place] if content(other) == content(ticks[place]))
+    digest = blake2b(f"{content(ticks[place])!r}#{equals_before}".encode(), digest_size=8).digest()
+    return -1 - (int.from_bytes(digest, "little") & (2**62 - 1))
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries({
+            "sequence": st.sampled_from([0, -1, seq_at(LOCAL, 1), seq_at(LOCAL, 2)]),
+            "price": st.sampled_from([1.0, 2.5, float("nan"), 0.0, -0.0]),
+            "volume": st.sampled_from([100, 200]),
+        }),
+        max_size=12,
+    )
+)  # fmt: skip
+def test_made_up_sequences_never_change(changes: list[dict[str, Any]]) -> None:
+    """They are identities of stored rows: the same as by the first algorithm, also among real ones and bad rows."""
+    ticks = [tick(**change) for change in changes]
+    out, _ = map_bodies([ticker_body(ticks)])
+    expected = [
+        fields["sequence"] if fields["sequence"] > 0 else made_up_one_by_one(ticks, place)
+        for place, fields in enumerate(ticks)
+        if isfinite(fields["price"])
+    ]
+    assert [row[1] for row in out.pushed.get("HK.00700", [])] == expected
+
+
+def test_many_ticks_without_a_sequence_cost_no_more_than_each_alone() -> None:
+    """12,000 in one push, equal and not: the work grows as their number does, not as its square."""
+    compared = 0
+
+    class Counted(float):
+        """A price that counts how often it is compared."""
+
+        def __eq__(self, other: object) -> bool:
+            nonlocal compared
+            compared += 1
+            return float.__eq__(self, other)  # type: ignore[arg-type]
+
+        __hash__ = float.__hash__
+
+    class Tick:
+        """A tick without a sequence."""
+
+        time, sequence, dir, volume, turnover, type = LOCAL, 0, 1, 100, 1.0, 1
+
+        def __init__(self, price: float) -> None:
+            self.price = Counted(price)
+
+    ticks: Any = [Tick(n % 6000) for n in range(12_000)]
+    made_up = mapping._MadeUp(ticks)
+    assert len({made_up.seq(place) for place in range(12_000)}) == 12_000
+    assert 6000 <= compared <= 12_000 * 4
 
 
 def test_a_sequence_of_one_is_used_as_it_is() -> None:

@@ -144,6 +144,17 @@ def test_an_oversize_header_is_refused_before_its_body() -> None:
     assert error_of(reader.feed(data[43:])) == "frame of protoID 1004 claims a body of 101 bytes, at most 100 expected"
 
 
+@pytest.mark.parametrize("proto_id", [1001, 1002, 1003, 1004, 3001, 3002])
+def test_what_is_never_large_may_not_claim_to_be(proto_id: int) -> None:
+    """A notice or a state of 8 MB would swallow all that comes after it; a push or a list may be as long."""
+    error = error_of(FrameReader().feed(HEADER.pack(b"F", b"T", proto_id, 0, 0, 7, 65_537, bytes(20), bytes(8))))
+    assert error == f"frame of protoID {proto_id} claims a body of 65537 bytes, at most 65536 expected"
+    for allowed, size in ((proto_id, 65_536), (3011, BODY_MAX), (3010, BODY_MAX), (3003, BODY_MAX)):
+        reader = FrameReader()
+        assert reader.feed(HEADER.pack(b"F", b"T", allowed, 0, 0, 7, size, bytes(20), bytes(8))) == NOTHING
+        assert reader.pending_header == (allowed, 7, size)
+
+
 def test_a_body_of_exactly_the_limit_is_read() -> None:
     """The limit itself is allowed, one byte more is not."""
     frame = encode(1004, 1, b"x" * 100)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+import json
 
 import pytest
 from support.bodies import TICK, refusal, tick, ticker_body
@@ -11,14 +11,10 @@ from support.bodies import TICK, refusal, tick, ticker_body
 from hk_tick_collector.errors import BadTickError, RemoteProtocolError, SessionError
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend import opend_pb2 as pb
-from hk_tick_collector.opend.messages import DecodeError, GlobalState, InitReply, Notice, ProtoId, Quota, RefusedError
+from hk_tick_collector.opend.messages import DecodeError, GlobalState, InitReply, ProtoId, Quota, RefusedError
+from hk_tick_collector.plain import plain
 
 MARKETS = [(1, "HK"), (11, "US"), (21, "SH"), (22, "SZ"), (31, "SG"), (41, "JP"), (51, "AU"), (61, "MY"), (71, "CA")]
-
-
-def notify(**parts: Any) -> bytes:  # noqa: ANN401 - protobuf fields
-    """A Notify push whose `s2c` has these fields."""
-    return pb.Notify.Response(retType=0, s2c=pb.Notify.S2C(**parts)).SerializeToString()
 
 
 @pytest.mark.parametrize(("market", "prefix"), MARKETS)
@@ -29,13 +25,26 @@ def test_a_symbol_is_market_and_code_and_back(market: int, prefix: str) -> None:
         assert messages.security_of(f"{prefix}.{code}") == (market, code)
 
 
-@pytest.mark.parametrize(("market", "code"), [(0, "00700"), (2, "00700"), (-1, "00700"), (1, ""), (1, "騰訊")])
+@pytest.mark.parametrize(
+    ("market", "code"),
+    [
+        (0, "00700"), (2, "00700"), (-1, "00700"), (1, ""), (1, "騰訊"), (1, "\x1b[2J"), (1, "00\n700"), (1, "\x7f"),
+    ],
+)  # fmt: skip
 def test_a_security_that_is_none_is_a_bad_tick(market: int, code: str) -> None:
-    """An unknown market, no code, or one that no exchange writes: the message holds both."""
-    with pytest.raises(
-        BadTickError, match=f"^security with market {market} and code '{code}', expected a known market"
-    ):
+    """An unknown market, no code, or one that no exchange writes: the message holds both, and is plain itself."""
+    with pytest.raises(BadTickError) as caught:
         messages.symbol_of(market, code)
+    text = str(caught.value)
+    assert text == f"security with market {market} and code {code!r}, expected a known market and a code"
+    assert text.isprintable()
+
+
+def test_a_code_of_megabytes_is_no_code() -> None:
+    """It is not repeated in full where it is told."""
+    with pytest.raises(BadTickError) as caught:
+        messages.symbol_of(1, "0" * 1_000_000)
+    assert len(str(caught.value)) < 200
 
 
 @pytest.mark.parametrize("symbol", ["", "00700", "HK", "HK.", ".00700", "XX.00700", "hk.00700"])
@@ -69,6 +78,16 @@ def test_init_reply_is_read() -> None:
     assert messages.init_reply(reply.SerializeToString()) == InitReply(1011, 6, "0123456789abcdef", "", 10)
     reply.s2c.aesCBCiv = "fedcba9876543210"
     assert messages.init_reply(reply.SerializeToString()).aes_iv == "fedcba9876543210"
+
+
+def test_a_key_that_is_no_text_breaks_the_protocol() -> None:
+    """It could not be used, and must not end the recorder."""
+    body = pb.InitConnect.Response(
+        retType=0,
+        s2c=pb.InitConnect.S2C(serverVer=1, loginUserID=5, connID=6, connAESKey="K" * 16, keepAliveInterval=9),
+    ).SerializeToString()
+    with pytest.raises(RemoteProtocolError, match="gives a key that is not UTF-8 text"):
+        messages.init_reply(body.replace(b"K" * 16, b"\xff" * 16))
 
 
 def test_keep_alive_says_the_time() -> None:
@@ -108,16 +127,21 @@ def test_quota_counts_all_and_knows_whose_ticker_is_held() -> None:
         for code in codes:
             info.securityList.add(market=1, code=code)
     assert messages.quota(reply.SerializeToString()) == Quota(3, 97, frozenset({"HK.00700", "HK.00005"}))
+    for code in ("騰訊", "\x1b[31m", ""):
+        info.securityList.add(market=1, code=code)
+    info.securityList.add(market=999, code="00700")
+    expected = Quota(3, 97, frozenset({"HK.00700", "HK.00005"}), unreadable=3)
+    assert messages.quota(reply.SerializeToString()) == expected
 
 
 def test_plate_members_stand_in_opends_order() -> None:
-    """Each as a symbol."""
+    """Each as a symbol; one that can't be read costs nothing but itself."""
     reply = pb.Qot_GetPlateSecurity.Response(retType=0, s2c=pb.Qot_GetPlateSecurity.S2C())
-    for code in ("00700", "00005"):
+    for code in ("00700", "00005", "騰訊"):
         basic = reply.s2c.staticInfoList.add().basic
         basic.security.market, basic.security.code = 1, code
         basic.id, basic.lotSize, basic.secType, basic.name, basic.listTime = 1, 100, 3, "x", "2004-06-16"
-    assert messages.plate_members(reply.SerializeToString()) == ["HK.00700", "HK.00005"]
+    assert messages.plate_members(reply.SerializeToString()) == (["HK.00700", "HK.00005"], 1)
 
 
 def trade_date_body(*dates: tuple[str, int | None]) -> bytes:
@@ -145,11 +169,31 @@ def test_trade_dates_say_which_sessions_there_are() -> None:
     assert messages.trade_dates(trade_date_body()) == {}
 
 
-@pytest.mark.parametrize("date", [("2026-12-24", 9), ("tomorrow", 0), ("", 0), ("2026-13-01", 0)])
+@pytest.mark.parametrize(
+    "date",
+    [
+        ("2026-12-24", 9), ("tomorrow", 0), ("", 0), ("2026-13-01", 0), ("9999-12-31", 0), ("0001-01-01", 0),
+        ("1999-12-31", 0), ("2100-01-01", 0),
+    ],
+)  # fmt: skip
 def test_a_trade_date_that_nobody_can_read_is_no_holiday(date: tuple[str, int]) -> None:
     """It must not be left out in silence: what is absent is closed."""
     with pytest.raises(RemoteProtocolError, match=r"^QOT_REQUEST_TRADE_DATE tells a date that can't be read: "):
         messages.trade_dates(trade_date_body(("2026-12-23", 0), date))
+
+
+@pytest.mark.parametrize(
+    ("dates", "text"),
+    [
+        ([("2026-12-23", 0)] * 1001, "1001 dates, at most 1000 expected"),
+        ([("2026-12-23", 0), ("2098-12-24", 0)], "26299 days apart, expected 1500"),
+    ],
+)
+def test_a_calendar_that_nobody_asked_for_is_refused(dates: list[tuple[str, int]], text: str) -> None:
+    """All days between its first and its last that it does not name would become holidays."""
+    with pytest.raises(RemoteProtocolError, match=text):
+        messages.trade_dates(trade_date_body(*dates))
+    assert len(messages.trade_dates(trade_date_body(*dates[:1] * 1000))) == 1
 
 
 def test_global_state_is_read() -> None:
@@ -162,34 +206,12 @@ def test_global_state_is_read() -> None:
     assert messages.global_state(body) == GlobalState(5, qot_logined=True, server_ver=1011, time_sec=1585555481)
 
 
-@pytest.mark.parametrize(
-    ("body", "expected"),
-    [
-        (notify(type=1, event={"eventType": 7, "desc": "kicked"}), Notice(1, 7, None, "kicked")),
-        (notify(type=1, event={"eventType": 4, "desc": ""}), Notice(1, 4, None, "gateway event 4")),
-        (
-            notify(type=3, connectStatus={"qotLogined": True, "trdLogined": False}),
-            Notice(3, None, True, "quote server reached"),  # noqa: FBT003 - as it stands in the notice
-        ),
-        (
-            notify(type=3, connectStatus={"qotLogined": False, "trdLogined": True}),
-            Notice(3, None, False, "quote server lost"),  # noqa: FBT003
-        ),
-        (
-            notify(type=2, programStatus={"programStatus": {"type": 3, "strExtDesc": "loading"}}),
-            Notice(2, None, None, "program status 3 loading"),
-        ),
-        (notify(type=2, programStatus={"programStatus": {"type": 3}}), Notice(2, None, None, "program status 3")),
-        (
-            notify(type=4, qotRight={"hkQotRight": 2, "usQotRight": 0, "cnQotRight": 0}),
-            Notice(4, None, None, "quote right for Hong Kong is now 2"),
-        ),
-        (notify(type=99), Notice(99, None, None, "notice of type 99")),
-    ],
-)
-def test_a_notice_says_what_happened_in_one_line(body: bytes, expected: Notice) -> None:
-    """Each kind of Notify, and one that is invented tomorrow."""
-    assert messages.notice(body) == expected
+@pytest.mark.parametrize("time_sec", [1585555481000, -1, 0, 20261130, -(2**63), 2**63 - 1, 946_684_799, 4_102_444_800])
+def test_a_clock_of_no_century_is_none(time_sec: int) -> None:
+    """Milliseconds, a date, a sentinel: what came is kept to be shown, and nothing is concluded from it."""
+    state = GlobalState(5, qot_logined=True, server_ver=1011, time_sec=time_sec)
+    assert state.clock_sec is None
+    assert state._replace(time_sec=1585555481).clock_sec == 1585555481
 
 
 def test_a_refusal_says_which_call_and_why() -> None:
@@ -199,6 +221,26 @@ def test_a_refusal_says_which_call_and_why() -> None:
             ask(ProtoId.QOT_GET_TICKER, refusal("no right"))
         assert (caught.value.ret_type, caught.value.text) == (-1, "no right")
         assert isinstance(caught.value, SessionError)
+
+
+@pytest.mark.parametrize("reason", ["未知股票".encode("gbk"), b"\x1b]0;owned\x07", b"x" * 100_000])
+def test_a_refusal_in_any_bytes_is_plain_text(reason: bytes) -> None:
+    """GBK, an escape sequence, megabytes: it can be logged, stored as JSON and printed."""
+    body = b"\x08" + pb.Reply(retType=-1).SerializeToString()[1:] + b"\x12" + _varint(len(reason)) + reason
+    for ask in (messages.decode_reply, messages.check_accepted):
+        with pytest.raises(RefusedError) as caught:
+            ask(ProtoId.QOT_SUB, body)
+        assert json.loads(json.dumps(caught.value.text)) == caught.value.text == plain(reason)
+        assert str(caught.value).isprintable()
+
+
+def _varint(number: int) -> bytes:
+    """As protobuf writes a length."""
+    made = bytearray()
+    while number > 0x7F:
+        made.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*made, number])
 
 
 def test_a_refusal_without_a_reason_says_so() -> None:
