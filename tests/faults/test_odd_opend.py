@@ -154,6 +154,7 @@ def test_another_clients_unreadable_code_ends_no_session(
     recorder = bench.record(gateway.port, *SYMBOLS)
     recorder.wait_for("opend_codes_unreadable")
     recorder.wait_for("futu_subscribed", symbols="5", refused="0")
+    sim.command("burst", ticks=50)
     bench.settle_whole(sim, recorder)
     assert not recorder.log_lines("futu_disconnected")
 
