@@ -21,7 +21,7 @@ DAY = "20261120"
 SYMBOLS = 900
 TICKS_A_MINUTE = 9000  # 150 a second, which is a usual load
 MINUTE_MS = 60_000
-LOST_AT = 20  # the minute in which every symbol loses a tick
+LOST_AT = 36  # the minute in which every symbol loses a tick
 
 
 class Costs(NamedTuple):
@@ -49,17 +49,18 @@ def measure(directory: Path, minutes: int = 40) -> Costs:
         now_ms = begin_ms + minute * MINUTE_MS
         pushed: dict[str, list[tuple[object, ...]]] = {}
         busy = chance.choices(symbols, weights=[1 / (n + 5) for n in range(SYMBOLS)], k=TICKS_A_MINUTE)
-        for symbol in [*busy, *symbols] if minute == LOST_AT else busy:
-            ordinals[symbol] += 2  # sparse, so that totals have to tell of a loss
-            ts_ms = now_ms + chance.randrange(60) * 1000
+        traded = [*busy, *symbols] if minute == LOST_AT else busy
+        for symbol, second in sorted((symbol, chance.randrange(60)) for symbol in traded):
+            ordinals[symbol] += 1
+            ts_ms = now_ms + second * 1000
             counted[symbol] += 100
             seq = (ts_ms // 1000 << 32) + ordinals[symbol]
             row = (symbol, seq, ts_ms, 100.0, 100, 10_000.0, 1, 1, 0, 1, ts_ms + 300, ts_ms + 400)
             pushed.setdefault(symbol, []).append(row)
         if minute == LOST_AT:
             for rows in pushed.values():
-                rows.pop()
-        database.store({symbol: sorted(rows) for symbol, rows in pushed.items() if rows}, {})  # type: ignore[misc]
+                rows.pop(0)
+        database.store({symbol: rows for symbol, rows in pushed.items() if rows}, {})  # type: ignore[misc]
         end_ms = now_ms + MINUTE_MS
         snapshot: list[tuple[DayTotals, int | None]] = [
             (DayTotals(symbol, "", counted[symbol], 100.0 * counted[symbol]), end_ms - 1000) for symbol in symbols
@@ -70,5 +71,5 @@ def measure(directory: Path, minutes: int = 40) -> Costs:
         spent.append((time.process_time() - began) * 1000)
         database.commit()
     database.close()
-    usual = sorted(ms for minute, ms in enumerate(spent) if minute > 2 and not LOST_AT <= minute <= LOST_AT + 2)
-    return Costs(usual[len(usual) // 2], usual[-1], max(spent[LOST_AT : LOST_AT + 3]), len(news))
+    usual = sorted(spent[3:LOST_AT])
+    return Costs(usual[len(usual) // 2], usual[-1], max(spent[LOST_AT:]), len(news))

@@ -64,6 +64,7 @@ class Book:
         self.untimely = database.untimely
         self._doubted = {symbol for (symbol,) in self.con.execute(_DOUBTED)}
         self.measured: dict[str, Any] = {}  # by symbol, what `ordinals` has measured, as it stands in its table
+        self.unsaved: set[str] = set()  # of these it does not stand there yet
         self.midnight_ms = parse_time(self.day + "000000").ms
 
     def all(self, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

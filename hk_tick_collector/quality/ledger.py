@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from hk_tick_collector.hktime import DAY_MS, PRE_OPENING_MS, may_trade_between, session_of
 from hk_tick_collector.quality.book import Book
 from hk_tick_collector.quality.continuity import window_proves
-from hk_tick_collector.quality.ordinals import search
+from hk_tick_collector.quality.ordinals import save, search
 from hk_tick_collector.quality.premises import Premise, has_failed, note_held
 from hk_tick_collector.quality.reckoning import Reckoning
 from hk_tick_collector.quality.rows import Doubt
@@ -171,6 +171,7 @@ class Ledger:
                 self._book.drop(doubt)
         if self._book.doubts(symbol):
             search(self._book, symbol, window.last_seq, at_ms, at_ms)
+            save(self._book)
 
     def _look_for_holes_in(self, symbol: str, window: Window, at_ms: int) -> None:
         """Whether the window has all that is stored between its ends; all of it is stored itself by now."""
@@ -193,3 +194,4 @@ class Ledger:
     def totalled(self, snapshot: list[tuple[DayTotals, int | None]], word: Word) -> None:
         """A snapshot of many symbols, each with its own time: what it proves, and what it shows to be missing."""
         self._reckoning.totalled(snapshot, word)
+        save(self._book)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hk_tick_collector.quality.book import Book
     from hk_tick_collector.quality.continuity import Hole
 
+HOPELESS_PAIRS: Final = 1000
 ROWS_MAX: Final = 20_000  # looked at one by one, in one go
 
 _READ = "SELECT measured_seq, pairs, contiguous, searched_seq FROM ordinals WHERE symbol = ?"
@@ -57,6 +58,11 @@ class Measured(NamedTuple):
         """Whether ordinals count every tick."""
         return do_count(self.pairs, self.contiguous)
 
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether they never will on this day, so that there is nothing more to measure."""
+        return self.pairs >= HOPELESS_PAIRS and self.contiguous * 10 < self.pairs * 9
+
 
 def _measured(book: Book, symbol: str) -> Measured:
     """What was measured so far."""
@@ -69,14 +75,20 @@ def _measured(book: Book, symbol: str) -> Measured:
 
 def _save(book: Book, symbol: str, found: Measured) -> None:
     book.measured[symbol] = found
-    book.con.execute(_SAVE, (symbol, *found))
+    book.unsaved.add(symbol)
+
+
+def save(book: Book) -> None:
+    """Write down what was measured, for all symbols at once."""
+    book.con.executemany(_SAVE, [(symbol, *book.measured[symbol]) for symbol in sorted(book.unsaved)])
+    book.unsaved.clear()
 
 
 def measure(book: Book, symbol: str, until_seq: int) -> Measured:
     """Go on measuring, up to that sequence; what comes later from before it is not looked at."""
     con, so_far = book.con, _measured(book, symbol)
     begin = so_far.measured_seq
-    if until_seq <= begin:
+    if until_seq <= begin or so_far.is_hopeless:
         return so_far
     counts: Any = con.execute(_COUNT, (symbol, begin, until_seq)).fetchall()[0]
     count, fetched, last = counts
