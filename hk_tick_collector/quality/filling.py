@@ -36,10 +36,15 @@ _OPEN_BY_TOTALS = (
     "found_ms, ifnull(end_ms, found_ms), merged_volume FROM gaps "
     "WHERE symbol = ? AND state = 'open' AND evidence = 'totals' AND missing_volume NOT NULL ORDER BY 3, 1"
 )
-# Fetched, or sent again with more: a revision that came since adds what it has more than the tick that stands.
+# Fetched, or sent again with more: a revision that came since adds what it has more than the tick that stands. For a
+# made-up sequence, which says nothing of an order, the time of the trade counts.
 _CAME = f"""
 SELECT seq, volume FROM ticks
 WHERE symbol = :symbol AND seq > :begin AND seq < :end AND recv_ts_ms > :found AND {FETCHED}
+UNION ALL
+SELECT seq, volume FROM ticks
+WHERE symbol = :symbol AND seq < 0 AND ts_ms >= (:begin >> 32) * 1000 AND ts_ms <= :end_ms
+  AND recv_ts_ms > :found AND {FETCHED}
 UNION ALL
 SELECT -r.seq, max(r.volume) - t.volume FROM tick_revisions AS r JOIN ticks AS t USING (symbol, seq)
 WHERE r.symbol = :symbol AND r.seq > :begin AND r.seq < :end AND r.recv_ts_ms > :found
@@ -94,7 +99,9 @@ def open_groups(con: apsw.Connection, symbol: str) -> list[Group]:
         came: dict[int, int] = {}
         rows: Any
         for gap in some:
-            bounds = {"symbol": symbol, "begin": gap.begin, "end": gap.end, "found": gap.found_ms}
+            bounds = {
+                "symbol": symbol, "begin": gap.begin, "end": gap.end, "end_ms": gap.end_ms, "found": gap.found_ms,
+            }  # fmt: skip
             rows = con.execute(_CAME, bounds)
             came.update(rows)
         merged = sum(gap.merged_volume for gap in some)
