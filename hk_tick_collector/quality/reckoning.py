@@ -201,7 +201,7 @@ class Reckoning:
         return not ticks_between(self._con, row.symbol, key_at(from_ms), key_at(until_ms + SECOND_MS))
 
     def _lose(self, row: TotalsRow, volume: int, level: int, until_ms: int | None, now: TotalsRow) -> bool:
-        """More is missing than gaps tell: another gap, from where no more was to where this was. Whether it was made."""
+        """More is missing than gaps tell: a gap, from where no more was to where this was. Whether one was made."""
         symbol = row.symbol
         settled = self._book.all(_SETTLED, (symbol, level, row.segment, row.offset))
         begin_ms = counts_from_ms(TotalsRow(*settled[0])) if settled else None

@@ -96,7 +96,7 @@ def test_a_lost_tick_of_a_type_that_is_not_counted_leaves_a_hole_in_ordinals(beg
 @pytest.mark.parametrize("is_told", [False, True])
 @pytest.mark.parametrize("is_frozen", [False, True])
 def test_a_feed_that_froze_before_the_close_proves_nothing(begin: Begin, *, is_frozen: bool, is_told: bool) -> None:
-    """After 15:30 all answers repeat the totals and update times of 15:29:52: UNPROVABLE, whether it was told or not."""
+    """After 15:30 all answers repeat the totals and update times of 15:29:52: UNPROVABLE, told or not."""
     story = begin()
     story.open()
     story.trade_until("15:29:52")
@@ -176,7 +176,7 @@ def test_a_trade_that_is_stored_twice_does_not_stand_for_a_lost_one(begin: Begin
 # case 72
 @pytest.mark.parametrize("is_lost", [False, True])
 def test_an_old_date_does_not_hide_todays_trade(begin: Begin, *, is_lost: bool) -> None:
-    """A symbol's totals are dated yesterday, and count more than yesterday's last word: "nothing today" is not proven."""
+    """A symbol's totals are dated yesterday, and count more than yesterday's last word: no proof of no trade."""
     story = begin(*SYMBOLS, XIAOMI)
     story.open()
     story.trade_until("16:00:00")

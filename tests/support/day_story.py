@@ -258,14 +258,14 @@ class DayStory:
 
     # ---- whole stretches of a day
 
-    def connect(self, cause: Cause = Cause.RECORDER_DOWN, since_ms: int | None = None) -> None:
-        """The recorder connects, or its stream resumes: what it says and asks for then."""
+    def connect(self, cause: Cause = Cause.RECORDER_DOWN, since_ms: int | None = None, *, depth: int = 1000) -> None:
+        """The recorder connects, or its stream resumes: what it says and asks for then; `depth`: so many ticks."""
         self.opend_state()
         self.recording()
         self.resume(cause, since_ms)
         for symbol in self.symbols:
             if self._memory[symbol]:
-                self.window(symbol)
+                self.window(symbol, depth)
         self.snapshot()
 
     def open(self, date_type: int = WHOLE, *, auction: bool = True) -> None:
