@@ -124,12 +124,12 @@ def test_a_first_ordinal_is_the_first_tick_only_where_ordinals_count(begin: Begi
 def test_what_was_not_subscribed_is_told_as_that(begin: Begin, how: str) -> None:
     """A symbol comes at 11:00, by quota or by a restart: what it lacks is `not_subscribed`, unless it was there."""
     story = begin(*SYMBOLS, XIAOMI)
-    recorded = SYMBOLS if how == "restart" else (*SYMBOLS, XIAOMI)
-    given = (*SYMBOLS, XIAOMI) if how == "was recorded" else SYMBOLS
-    story.opend_state()
-    story.recording(recorded, **({"HK_01810": "no quota is left"} if how == "quota" else {}))
-    story.resume(Cause.RECORDER_DOWN, None, given)
-    story.trading = list(given)
+    if how == "restart":
+        story.wanted.remove(XIAOMI)
+    elif how == "quota":
+        story.without = {XIAOMI: "no quota is left"}
+    story.connect()
+    story.trading = story.given
     story.pre_open()
     story.trade_until("10:50:00")
     since_ms = story.host_ms
@@ -137,7 +137,8 @@ def test_what_was_not_subscribed_is_told_as_that(begin: Begin, how: str) -> None
         story.to(story.now_ms + SEC)
         story.trade(XIAOMI, unpushed=True)
     story.to("11:00:00")
-    story.trading = [*SYMBOLS, XIAOMI]
+    story.without = {}
+    story.wanted = story.trading = [*SYMBOLS, XIAOMI]
     if how == "quota":
         story.recording()
         story.resume(Cause.NOT_SUBSCRIBED, None, [XIAOMI])

@@ -95,6 +95,9 @@ class DayStory:
         self.root = root
         self.symbols = tuple(symbols)
         self.trading = list(self.symbols)  # those that trade by themselves
+        self.wanted = list(self.symbols)  # those to be recorded
+        self.without: dict[str, str] = {}  # of these, what OpenD does not give, and why
+        self.no_time = ""  # as OpenD writes a time that it does not know
         self.exchange = dict.fromkeys(self.symbols, Told(0, 0.0, None))
         self.now_ms = at("08:50:00", day)
         self.host_ahead_ms = self.opend_ahead_ms = 0
@@ -113,6 +116,11 @@ class DayStory:
     def day(self) -> str:
         """The day that it is."""
         return hk_day(self.now_ms)
+
+    @property
+    def given(self) -> list[str]:
+        """The symbols that OpenD gives."""
+        return [symbol for symbol in self.wanted if symbol not in self.without]
 
     @property
     def host_ms(self) -> int:
@@ -209,15 +217,14 @@ class DayStory:
         offset_ms = self.opend_ahead_ms - self.host_ahead_ms
         self._event(STATE_EVENT, clock_offset_ms=offset_ms, market_hk=self.market)
 
-    def recording(self, symbols: Iterable[str] | None = None, **without: str) -> None:
-        """These are to be recorded; of that OpenD does not give some, by code (`HK_01810="no quota"`)."""
-        named = {symbol.replace("_", "."): why for symbol, why in without.items()}
-        self._event(RECORDING, symbols=list(symbols or self.symbols), without=named)
+    def recording(self) -> None:
+        """What is to be recorded, and what of that OpenD does not give."""
+        self._event(RECORDING, symbols=self.wanted, without=self.without)
 
     def resume(self, cause: Cause, since_ms: int | None = None, symbols: Iterable[str] | None = None) -> None:
         """The stream has resumed; `since_ms`: when it was proven last, by the host's clock."""
         offset_ms = self.opend_ahead_ms - self.host_ahead_ms
-        event = Resumption(cause, since_ms, 1000, offset_ms, tuple(symbols or self.symbols))
+        event = Resumption(cause, since_ms, 1000, offset_ms, tuple(symbols or self.given))
         self._event(EVENT, **event.fields())
 
     def window(self, symbol: str, count: int = 1000, *, purpose: Purpose = Purpose.BACKFILL, own: bool = False) -> None:
@@ -240,11 +247,12 @@ class DayStory:
             self.hear(push(symbol, late))
 
     def snapshot(self, told: Mapping[str, Told] | None = None, *, took_ms: int = 100) -> None:
-        """A snapshot of all symbols; `told`: what it says, where that is not the truth."""
+        """A snapshot of all symbols that OpenD gives; `told`: what it says, where that is not the truth."""
+        told = {symbol: self.exchange[symbol] for symbol in self.given} if told is None else told
         self._serial_no += 1
         serial_no = self._serial_no * PURPOSES + Purpose.TOTALS
         self._event(TOTALS_ASKED, serial_no=serial_no, asked_ms=self.host_ms - took_ms)
-        self.hear(snapshot_frame(self.exchange if told is None else told, serial_no))
+        self.hear(snapshot_frame(told, serial_no, self.no_time))
 
     def trade_dates(self, **types: int) -> None:
         """OpenD's calendar: days (`d20260729=WHOLE`), and their types."""
@@ -263,7 +271,7 @@ class DayStory:
         self.opend_state()
         self.recording()
         self.resume(cause, since_ms)
-        for symbol in self.symbols:
+        for symbol in self.given:
             if self._memory[symbol]:
                 self.window(symbol, depth)
         self.snapshot()
@@ -362,7 +370,7 @@ class DayStory:
             con.close()
 
 
-def snapshot_frame(told: Mapping[str, Told], serial_no: int) -> bytes:
+def snapshot_frame(told: Mapping[str, Told], serial_no: int, no_time: str = "") -> bytes:
     """The frame of a GetSecuritySnapshot reply."""
     basics = []
     for symbol, (volume, turnover, own_ms) in told.items():
@@ -370,7 +378,7 @@ def snapshot_frame(told: Mapping[str, Told], serial_no: int) -> bytes:
         basics.append(
             pb.Qot_GetSecuritySnapshot.SnapshotBasicData(
                 security=pb.Security(market=market, code=code), type=3, isSuspend=False, listTime="", lotSize=100,
-                priceSpread=0.2, updateTime="" if own_ms is None else hk_text(own_ms)[:19], highPrice=0, openPrice=0,
+                priceSpread=0.2, updateTime=no_time if own_ms is None else hk_text(own_ms)[:19], highPrice=0, openPrice=0,
                 lowPrice=0, lastClosePrice=0, curPrice=0, volume=volume, turnover=turnover, turnoverRate=0,
             )
         )  # fmt: skip
