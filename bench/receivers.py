@@ -42,9 +42,10 @@ async def receive_to_journal(port: int, ticks: int, symbols: list[str], director
 
     journal = Journal(directory / "journal", segment_bytes=64 << 20, buffer_bytes=64 << 20, sync_ms=200)
     journal.start()
-    link = Link(ClientConnection("bench"), journal, 1, lambda _: None)
+    state = ClientState()
+    link = Link(ClientConnection("bench"), journal, 1, lambda _: None, state.clock)
     await link.open("127.0.0.1", port, 10)
-    await Subscriber(link, 10, ClientState()).subscribe(symbols)
+    await Subscriber(link, 10, state).subscribe(symbols)
     print("ready", flush=True)
     while link.pushes == 0:
         await asyncio.sleep(0.0005)

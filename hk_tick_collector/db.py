@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apsw
 
+from hk_tick_collector.hktime import EPOCH_MS_MIN
 from hk_tick_collector.schema import (
     APPLICATION_ID,
     DAY_OF_TS,
@@ -64,6 +65,12 @@ INSERT INTO symbol_stats VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (symbol) DO UPDA
 """
 # So long a push may come after a reply that has told its tick.
 UNDER_WAY_MS = 15_000
+# A lesser one does not read as a time and an ordinal.
+SEQ_MIN = EPOCH_MS_MIN // 1000 << 32
+_UNTIMELY = (
+    "SELECT symbol FROM symbol_stats WHERE EXISTS "
+    "(SELECT 1 FROM ticks WHERE ticks.symbol = symbol_stats.symbol AND ticks.seq < ?)"
+)
 _RENUMBERED = "SELECT symbol FROM premises WHERE name = 'same_sequence' AND failed > 0"
 _MADE_UP = (
     "SELECT seq FROM ticks WHERE symbol = ? AND seq < 0 AND ts_ms = ? AND price = ? AND volume = ? AND turnover = ? "
@@ -121,6 +128,7 @@ class DayDatabase:
         self._con = apsw.Connection(str(path))
         self.wal = Wal(self._con, path, pragmas.wal_autocheckpoint_pages, pace_sec_max=pragmas.pace_sec_max)
         self.types: dict[str, set[int]] = {}  # by symbol, the types of ticks that it has had
+        self.untimely: set[str] = set()  # symbols with a sequence that does not hold the second of the trade
         self.renumbered: set[str] = set()  # symbols whose fetched ticks have other sequences than their pushes
         try:
             self._prepare()
@@ -139,6 +147,7 @@ class DayDatabase:
         for symbol, tick_type in con.execute("SELECT symbol, tick_type_id FROM symbol_types"):
             self.types.setdefault(symbol, set()).add(tick_type)
         self.renumbered = {symbol for (symbol,) in con.execute(_RENUMBERED)}
+        self.untimely = {symbol for (symbol,) in con.execute(_UNTIMELY, (SEQ_MIN,))}
 
     @property
     def connection(self) -> apsw.Connection:
@@ -303,6 +312,8 @@ class DayDatabase:
                 self._add_types(symbol, set(types))
             last = max(seqs)
             first = min(seqs)
+            if first < SEQ_MIN:
+                self.untimely.add(symbol)
             if first <= 0:  # made-up sequences say nothing of an order
                 first = min((seq for seq in seqs if seq > 0), default=None)
             stats.append(

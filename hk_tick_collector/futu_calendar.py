@@ -15,7 +15,6 @@ from hk_tick_collector import logs
 from hk_tick_collector.errors import RemoteProtocolError
 from hk_tick_collector.futu_link import UnansweredError
 from hk_tick_collector.hktime import hk_date
-from hk_tick_collector.journal_append import wall_ms
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend.messages import ProtoId, RefusedError
 
@@ -52,10 +51,9 @@ class TradeDates:
 
     async def look(self) -> None:
         """Ask if there is another day than that of the last answer. A refusal is logged, and harms nothing else."""
-        offset_ms = self._state.clock_offset_ms
-        if offset_ms is None or time.monotonic() < self._retry_at:
+        if self._state.clock_offset_ms is None or time.monotonic() < self._retry_at:
             return
-        today = hk_date(wall_ms() + offset_ms)
+        today = hk_date(self._state.opend_ms())
         if today == self._answered:
             return
         try:

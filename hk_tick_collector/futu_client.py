@@ -17,19 +17,20 @@ from hk_tick_collector import logs
 from hk_tick_collector.errors import BadTickError, RemoteProtocolError, SessionError
 from hk_tick_collector.futu_calendar import TradeDates
 from hk_tick_collector.futu_fetch import Fetcher, wait_for
-from hk_tick_collector.futu_link import LATE_SEC, Link, UnansweredError
+from hk_tick_collector.futu_link import Link, UnansweredError
 from hk_tick_collector.futu_outages import Outage, Outages
+from hk_tick_collector.futu_rates import read_rates
+from hk_tick_collector.futu_recording import RecordingTeller
 from hk_tick_collector.futu_state import MARKET_WORDS, ClientState
 from hk_tick_collector.futu_subscribe import Subscriber, Wanted
 from hk_tick_collector.futu_totals import Totals
-from hk_tick_collector.hktime import hk_day
-from hk_tick_collector.journal_append import wall_ms
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend.messages import GtwEvent, NotifyType, ProtoId, RefusedError
 from hk_tick_collector.opend.protocol import ClientConnection
-from hk_tick_collector.resumption import EVENT, STATE_EVENT, Cause, Resumption
+from hk_tick_collector.resumption import CLOCK_STEPPED, EVENT, STATE_EVENT, Cause, ClockStepped, Resumption
 
 if TYPE_CHECKING:
+    from hk_tick_collector.clock import HostClock
     from hk_tick_collector.futu_state import ClientSettings, Stored
     from hk_tick_collector.journal_append import Journal
     from hk_tick_collector.opend.messages import Notice
@@ -44,14 +45,16 @@ STABLE_SEC = 10.0  # a session that lasted so long starts the backoff anew
 RETRY_SEC_MIN, RETRY_SEC_MAX = 2.0, 60.0
 DRAIN_SEC_MAX = 1.0  # when stopping, for what the kernel still holds of a stream that goes on
 LOOK_AT_OPEND_SEC = 60.0
+STEP_LINE_EVERY_SEC = 10.0
 PAUSED_SEC = 60.0  # a link that ends so soon after a pause in reading has ended by it
-READ_RATES_SEC_MAX = 15.0
 
 
 class FutuClient:
     """Keeps a session with OpenD up."""
 
-    def __init__(self, settings: ClientSettings, journal: Journal, stored: Stored) -> None:
+    def __init__(
+        self, settings: ClientSettings, journal: Journal, stored: Stored, clock: HostClock | None = None
+    ) -> None:
         self._settings = settings
         self._journal = journal
         self._stored = stored
@@ -60,12 +63,14 @@ class FutuClient:
         self._missed = asyncio.Event()  # the stream may have missed something
         self._outages = Outages()
         self._is_whole = False  # all is fetched that was missed: totals can be compared
-        self._fetches = 0  # times that ticks were fetched which were not traded just then
-        self._looked_ms = wall_ms()
         # Sessions are told apart in the journal over restarts: the clock is a counter that a restart does not reset.
         self._session = int(time.time())
         self._last_push_at: float | None = None  # of the sessions before
-        self.state = ClientState()
+        self._clock_set = asyncio.Event()  # since OpenD was last asked for its own
+        self._step_limiter = logs.Limiter(STEP_LINE_EVERY_SEC)
+        self.state = ClientState(clock)
+        self._looked_ms = self.state.clock.now_ms()
+        self.state.clock.on_step = self._on_clock_step
         self._wanted = Wanted(settings, self.state)
 
     @property
@@ -150,7 +155,7 @@ class FutuClient:
     async def _wait_for_room(self) -> None:
         """Don't connect while nothing can be kept."""
         if self._journal.is_full:
-            self._outages.lost(Cause.JOURNAL_FULL, wall_ms())
+            self._outages.lost(Cause.JOURNAL_FULL, self.state.clock.now_ms())
             log.error("journal_full", buffered_bytes=self._journal.buffered_bytes, fault=self._journal.fault)
         while not self._journal.has_room:  # noqa: ASYNC110 - it is a thread that makes the room
             await asyncio.sleep(0.2)
@@ -160,7 +165,7 @@ class FutuClient:
         settings = self._settings
         self._session += 1
         connection = ClientConnection(CLIENT_ID, rsa=settings.rsa_key, algo=settings.encryption)
-        link = self._link = Link(connection, self._journal, self._session, self._on_notice)
+        link = self._link = Link(connection, self._journal, self._session, self._on_notice, self.state.clock)
         opened = await link.open(settings.host, settings.port, settings.connect_timeout_sec)
         self._begin_session(opened)
         self._missed.set()
@@ -169,12 +174,12 @@ class FutuClient:
         parts = [
             asyncio.create_task(part)
             for part in (
-                self._keep_alive(link, keep_alive_sec),
-                self._watch_link(link),
+                link.keep_alive(keep_alive_sec),
+                link.watch(settings.dead_link_sec),
                 self._watch_opend(link),
                 self._record(link, totals),
                 self._compare(totals),
-                self._read_rates(),
+                read_rates(self.state, self._stored, settings.poll_interval_sec, lambda: self.outage),
                 TradeDates(link, settings.request_timeout_sec, self.state).keep(),
             )
         ]
@@ -196,6 +201,7 @@ class FutuClient:
         settings = self._settings
         subscriber = Subscriber(link, settings.request_timeout_sec, self.state)
         fetcher = Fetcher(link, settings, self._stored, self.state)
+        teller = RecordingTeller(self.state, link.note)
         await self._look_at_opend(link)
         symbols = await self._wanted.resolve(subscriber)
         retry_sec, retry_at = RETRY_SEC_MIN, 0.0
@@ -206,9 +212,10 @@ class FutuClient:
                 told, outage = self._outages.resume(), self._outages.now()
                 self._resume(*told, fetcher.depth(outage), symbols)
                 await subscriber.subscribe(symbols)
+                teller.tell(symbols)
                 if await fetcher.backfill(self.state.subscribed, outage):
                     self.state.backfills += 1
-                self._fetches += 1
+                self.state.fetches += 1
                 self._outages.fetched()
                 totals.begin_anew()
                 if settings.totals_interval_sec and totals.is_apart:
@@ -219,6 +226,7 @@ class FutuClient:
                 retry_sec = min(RETRY_SEC_MAX, retry_sec * 2)
                 retry_at = time.monotonic() + retry_sec
                 symbols = await self._add_wanting(symbols, subscriber, fetcher)
+            teller.tell(symbols)
             if settings.poll_enabled and await fetcher.audit(self.state.subscribed, self._missed):
                 self.state.audit_cycles += 1
             if self._missed.is_set() and not self._outages.is_open:  # pushes are missing
@@ -243,7 +251,7 @@ class FutuClient:
             return symbols
         if added:
             await fetcher.backfill(added)
-            self._fetches += 1
+            self.state.fetches += 1
         return symbols
 
     def _resume(self, cause: Cause, since_ms: int | None, asked: int, symbols: list[str]) -> None:
@@ -251,34 +259,20 @@ class FutuClient:
         told = Resumption(cause, since_ms, asked, self.state.clock_offset_ms or 0, tuple(symbols))
         self._note(EVENT, **told.fields())
 
-    async def _read_rates(self) -> None:
-        """Read now and then how much is stored of each symbol; nothing of an outage, nor what was fetched after it."""
-        seen = (-1, "")
-        while True:
-            await asyncio.sleep(min(READ_RATES_SEC_MAX, self._settings.poll_interval_sec / 2))
-            now = (self._fetches, hk_day(wall_ms() + (self.state.clock_offset_ms or 0)))
-            if seen != now or self.outage is not None:  # and the writer gets one more interval to store it
-                seen = now
-                self.state.rates.begin_anew()
-                continue
-            rows = await asyncio.to_thread(self._stored.rows_by_symbol)
-            if seen[0] == self._fetches and self.outage is None:
-                self.state.rates.take(time.monotonic(), rows)
-
     async def _compare(self, totals: Totals) -> None:
         """Ask for the exchange's totals now and then, while nothing is known to be missing."""
         every_sec = self._settings.totals_interval_sec
         while True:
             await asyncio.sleep(every_sec or LOOK_AT_OPEND_SEC)
             is_whole = self._is_whole and not self._missed.is_set() and not self._outages.is_open
-            if every_sec and is_whole and totals.is_due(wall_ms() + (self.state.clock_offset_ms or 0)):
+            if every_sec and is_whole and totals.is_due(self.state.opend_ms()):
                 await totals.ask(self.state.subscribed)
 
     def _note_outage(self, *, was_connected: bool) -> None:
         """A session is over, or never began: from which moment on something may be missing, and why."""
         link = self._link
         if link is None or not was_connected:
-            self._outages.lost(Cause.OPEND_DOWN, wall_ms())
+            self._outages.lost(Cause.OPEND_DOWN, self.state.clock.now_ms())
             return
         was_paused = link.paused_at is not None and time.monotonic() - link.paused_at < PAUSED_SEC
         self._outages.lost(Cause.JOURNAL_FULL if was_paused else Cause.CONNECTION_LOST, link.last_heard_ms)
@@ -286,7 +280,7 @@ class FutuClient:
     def _last_push_ms(self, link: Link) -> int | None:
         """When the last push came, by the host's clock; None: none has."""
         at = link.last_push_at if link.last_push_at is not None else self._last_push_at
-        return None if at is None else wall_ms() - int((time.monotonic() - at) * 1000)
+        return None if at is None else self.state.clock.now_ms() - int((time.monotonic() - at) * 1000)
 
     async def _look_at_opend(self, link: Link) -> bool:
         """Ask for OpenD's state: the market, whether it is logged in, how far its clock is from ours.
@@ -294,14 +288,16 @@ class FutuClient:
         Returns:
             Whether it is logged in again, after it was not.
         """
-        before_ms = wall_ms()
+        asked_at = time.monotonic()
         asked = link.call(ProtoId.GET_GLOBAL_STATE, messages.get_global_state(), self._settings.request_timeout_sec)
         state = messages.global_state(await asked)
+        now_ms = self.state.clock.now_ms()
+        before_ms = now_ms - int((time.monotonic() - asked_at) * 1000)  # by the clock of now, if it was set meanwhile
         was_logined, self.state.qot_logined = self.state.qot_logined, state.qot_logined
         self.state.market = MARKET_WORDS.get(state.market_hk, str(state.market_hk))
         self.state.market_at = time.monotonic()
         # OpenD tells whole seconds, cut: half a second late in the mean.
-        self.state.clock_offset_ms = state.time_sec * 1000 + 500 - (before_ms + wall_ms()) // 2
+        self.state.clock_offset_ms = state.time_sec * 1000 + 500 - (before_ms + now_ms) // 2
         self._note(STATE_EVENT, **state._asdict(), clock_offset_ms=self.state.clock_offset_ms)
         if not state.qot_logined and was_logined is not False:
             proven_ms = (self._looked_ms, self._last_push_ms(link) or 0) if was_logined else (before_ms,)
@@ -316,9 +312,14 @@ class FutuClient:
         return has_regained
 
     async def _watch_opend(self, link: Link) -> None:
-        """Ask for OpenD's state now and then. No answer is no news: whether the link is dead is seen elsewhere."""
+        """Ask for OpenD's state now and then, and when the host's clock was set: on one machine, OpenD's was too.
+
+        No answer is no news: whether the link is dead is seen elsewhere.
+        """
+        self._clock_set = asyncio.Event()  # what was before this session is in its first answer
         while True:
-            await asyncio.sleep(LOOK_AT_OPEND_SEC)
+            await wait_for(self._clock_set, LOOK_AT_OPEND_SEC)
+            self._clock_set.clear()
             try:
                 has_regained = await self._look_at_opend(link)
             except (SessionError, RemoteProtocolError) as exc:
@@ -326,23 +327,6 @@ class FutuClient:
                 continue
             if has_regained:  # and its notice has not come through
                 self._missed.set()
-
-    async def _keep_alive(self, link: Link, every_sec: float) -> None:
-        """Give signs of life on time, and wait for no answer: behind a backlog it is late, and so would be the next."""
-        while True:
-            await asyncio.sleep(every_sec)
-            link.tell(ProtoId.KEEP_ALIVE, messages.keep_alive(int(time.time())))
-
-    async def _watch_link(self, link: Link) -> None:
-        """A link on which nothing comes, not even the answer to a sign of life, is dead, whatever TCP says."""
-        is_suspect = False
-        while True:
-            await asyncio.sleep(LATE_SEC if is_suspect else 0.5)
-            silent_sec = time.monotonic() - link.last_heard_at
-            was_suspect = is_suspect
-            is_suspect = silent_sec > self._settings.dead_link_sec and not link.is_paused
-            if is_suspect and was_suspect:
-                link.abort(f"dead link: nothing came for {silent_sec:.1f} s")
 
     def _on_notice(self, notice: Notice) -> None:
         """What happened to OpenD itself; when it has regained something, fetch what went by."""
@@ -352,7 +336,7 @@ class FutuClient:
         if notice.qot_logined is not None:
             self.state.qot_logined = notice.qot_logined
         if kicked or notice.qot_logined is False:
-            self._outages.went_away(Cause.KICKED_OUT if kicked else Cause.EXCHANGE_LOST, wall_ms())
+            self._outages.went_away(Cause.KICKED_OUT if kicked else Cause.EXCHANGE_LOST, self.state.clock.now_ms())
         tell = log.warning if kicked or notice.qot_logined is False else log.info
         tell("opend_notice", text=notice.text, kicked_out=kicked, regained=regained)
         if regained:
@@ -363,7 +347,7 @@ class FutuClient:
     def _begin_session(self, opened: messages.InitReply) -> None:
         state = self.state
         state.connected, state.down_at = True, None
-        state.session, state.since_ms = self._session, wall_ms()
+        state.session, state.since_ms, state.up_at = self._session, state.clock.now_ms(), time.monotonic()
         state.opend_version = opened.server_ver
         state.connects += 1
         self._note("session_up", host=self._settings.host, port=self._settings.port, opend=opened.server_ver)
@@ -397,4 +381,17 @@ class FutuClient:
 
     def _note(self, event: str, **fields: object) -> None:
         """Put into the journal what happened, among the frames that it happened between."""
-        self._journal.append_event(self._session, wall_ms(), {"event": event, **fields})
+        self._journal.append_event(self._session, self.state.clock.now_ms(), {"event": event, **fields})
+
+    def _on_clock_step(self, step_ms: int) -> None:
+        """The host's clock was set: say so before anything is told by the new one, and keep no time of the old one."""
+        self._note(CLOCK_STEPPED, **ClockStepped(step_ms)._asdict())
+        self.state.shift(step_ms)
+        self._outages.shift(step_ms)
+        self._looked_ms += step_ms
+        self._clock_set.set()
+        if self._link is not None:
+            self._link.last_heard_ms += step_ms
+        held = self._step_limiter.allow("step")
+        if held is not None:
+            log.warning("clock_stepped", step_ms=step_ms, repeated=held)

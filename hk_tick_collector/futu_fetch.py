@@ -17,8 +17,7 @@ from hk_tick_collector import logs
 from hk_tick_collector.deadlines import Interruption, fetch_order, keeps_hours, risks
 from hk_tick_collector.errors import SessionError
 from hk_tick_collector.futu_link import UnansweredError
-from hk_tick_collector.futu_state import OPEN_WORDS
-from hk_tick_collector.journal_append import wall_ms
+from hk_tick_collector.futu_state import may_trade
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend.columns import decode_columns
 from hk_tick_collector.opend.messages import TICKER_REPLY_MAX, ProtoId, RefusedError
@@ -179,10 +178,10 @@ class Fetcher:
 
     async def _order(self, symbols: list[str], outage: Outage | None) -> list[str]:
         rows, rates = await asyncio.to_thread(self._stored.rows_by_symbol), self._state.rates.by_symbol()
-        now_ms, offset_ms = wall_ms(), self._state.clock_offset_ms or 0
+        now_ms, offset_ms = self._state.clock.now_ms(), self._state.clock_offset_ms or 0
         deadlines: dict[str, int] = {}
         if outage is not None and outage.since_ms is not None:
-            by_hours = keeps_hours(is_open=self._state.market in OPEN_WORDS, now_ms=now_ms + offset_ms)
+            by_hours = keeps_hours(is_open=may_trade(self._state.market), now_ms=now_ms + offset_ms)
             interruption = Interruption(outage.since_ms, TICKER_REPLY_MAX, offset_ms, by_hours=by_hours)
             deadlines = {risk.symbol: risk.deadline_ms for risk in risks(rates, interruption, now_ms)}
         return fetch_order(symbols, rates, rows, deadlines, now_ms)

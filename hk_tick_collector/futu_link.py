@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from hk_tick_collector import logs
 from hk_tick_collector.errors import CollectorError, SessionError
-from hk_tick_collector.journal_append import wall_ms
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend.messages import ProtoId
 from hk_tick_collector.opend.purpose import Purpose
@@ -23,6 +22,7 @@ from hk_tick_collector.opend.purpose import Purpose
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hk_tick_collector.clock import HostClock
     from hk_tick_collector.journal_append import Journal
     from hk_tick_collector.opend.messages import InitReply, Notice
     from hk_tick_collector.opend.protocol import ClientConnection, Received
@@ -53,8 +53,14 @@ class Link(asyncio.Protocol):
     """
 
     def __init__(
-        self, connection: ClientConnection, journal: Journal, session: int, on_notice: Callable[[Notice], None]
+        self,
+        connection: ClientConnection,
+        journal: Journal,
+        session: int,
+        on_notice: Callable[[Notice], None],
+        clock: HostClock,
     ) -> None:
+        self._clock = clock
         self._connection = connection
         self._journal = journal
         self._session = session
@@ -68,7 +74,7 @@ class Link(asyncio.Protocol):
         self.pushes = 0
         self.bytes_received = 0
         self.last_heard_at = time.monotonic()
-        self.last_heard_ms = wall_ms()
+        self.last_heard_ms = clock.now_ms()
         self.paused_at: float | None = None
         self.last_push_at: float | None = None
 
@@ -93,9 +99,21 @@ class Link(asyncio.Protocol):
             raise SessionError(f"{host}:{port}: {exc.strerror or exc}") from exc
 
     async def call(
-        self, proto_id: ProtoId, body: bytes, timeout_sec: float, purpose: Purpose = Purpose.CONTROL
+        self,
+        proto_id: ProtoId,
+        body: bytes,
+        timeout_sec: float,
+        purpose: Purpose = Purpose.CONTROL,
+        before_sent: Callable[[int], None] | None = None,
     ) -> bytes:
         """Ask, and wait for the reply's body.
+
+        Args:
+            proto_id: what is asked.
+            body: the request.
+            timeout_sec: how long to wait.
+            purpose: what the reply is wanted for.
+            before_sent: called with the serial number that the reply will carry, just before the request is sent.
 
         Raises:
             UnansweredError: no answer in time, though the link lives.
@@ -103,7 +121,7 @@ class Link(asyncio.Protocol):
         """
         assert len(self._calls) < CALLS_MAX, "a call limit that the session must keep"
         asked_at = time.monotonic()
-        serial_no = self._send(proto_id, body, purpose)
+        serial_no = self._send(proto_id, body, purpose, before_sent)
         reply: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._calls[serial_no] = reply
         try:
@@ -126,12 +144,37 @@ class Link(asyncio.Protocol):
         """
         self._send(proto_id, body, Purpose.CONTROL)
 
-    def _send(self, proto_id: ProtoId, body: bytes, purpose: Purpose) -> int:
+    def note(self, event: str, **fields: object) -> None:
+        """Put an event into the journal, among the frames that it happened between."""
+        self._journal.append_event(self._session, self._clock.now_ms(), {"event": event, **fields})
+
+    def _send(
+        self, proto_id: ProtoId, body: bytes, purpose: Purpose, before_sent: Callable[[int], None] | None = None
+    ) -> int:
         if self._transport is None or self.closed.done():
             raise SessionError(f"{proto_id.name}: the connection is over")
         serial_no, data = self._connection.request(proto_id, body, purpose)
+        if before_sent is not None:
+            before_sent(serial_no)
         self._transport.write(data)
         return serial_no
+
+    async def keep_alive(self, every_sec: float) -> None:
+        """Give signs of life on time, and wait for no answer: behind a backlog it is late, and so would be the next."""
+        while True:
+            await asyncio.sleep(every_sec)
+            self.tell(ProtoId.KEEP_ALIVE, messages.keep_alive(int(time.time())))
+
+    async def watch(self, dead_link_sec: float) -> None:
+        """End a link on which nothing comes, not even the answer to a sign of life: it is dead, whatever TCP says."""
+        is_suspect = False
+        while True:
+            await asyncio.sleep(LATE_SEC if is_suspect else 0.5)
+            silent_sec = time.monotonic() - self.last_heard_at
+            was_suspect = is_suspect
+            is_suspect = silent_sec > dead_link_sec and not self.is_paused
+            if is_suspect and was_suspect:
+                self.abort(f"dead link: nothing came for {silent_sec:.1f} s")
 
     async def drain(self, timeout_sec: float) -> None:
         """Go on reading until the kernel holds nothing more for us, or that time is over."""
@@ -165,7 +208,7 @@ class Link(asyncio.Protocol):
             return
         self.bytes_received += len(data)
         self.last_heard_at = time.monotonic()
-        self.last_heard_ms = wall_ms()
+        self.last_heard_ms = self._clock.now_ms()
         if received.raw:
             self._keep(received)
         if received.opened is not None and not self._opened.done():

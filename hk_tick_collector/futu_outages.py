@@ -87,6 +87,12 @@ class Outages:
         self._resuming = _as_one(self._resuming, found)  # one before it may have been cut off while it was fetched
         return found
 
+    def shift(self, step_ms: int) -> None:
+        """The host's clock was set forward by so much: each outage began when it would have said so."""
+        self._pending, self._away, self._resuming = (
+            outage and _shifted(outage, step_ms) for outage in (self._pending, self._away, self._resuming)
+        )
+
     def fetched(self) -> None:
         """All that was missed up to the resumption is fetched, as far as OpenD had it."""
         self._resuming = None
@@ -94,6 +100,10 @@ class Outages:
     def now(self) -> Outage | None:
         """What goes on, until all is fetched; None: nothing."""
         return _as_one(self._pending, self._away, self._resuming)
+
+
+def _shifted(outage: Outage, step_ms: int) -> Outage:
+    return outage if outage.since_ms is None else outage._replace(since_ms=outage.since_ms + step_ms)
 
 
 def _as_one(*outages: Outage | None) -> Outage | None:

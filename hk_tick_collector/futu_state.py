@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple, Protocol
 
+from hk_tick_collector.clock import HostClock
 from hk_tick_collector.deadlines import Rates
 from hk_tick_collector.opend.crypto import PacketEncAlgo, RsaKey
 
@@ -20,10 +21,19 @@ MARKET_WORDS: Final = {
     5: "AFTERNOON",
     6: "CLOSED",
     19: "HK_CAS",
+    30: "CLOSE_AUCTION",
+    31: "AFTERNOON_END",
+    35: "TRADE_AT_LAST",
+    36: "TRADE_AUCTION",
 }
-# The states in which there are trades: the opening match comes while it waits for the opening, odd lots in the closing
-# auction. Its last print comes when OpenD says CLOSED already, so nothing may stop at that.
-OPEN_WORDS: Final = frozenset({"AUCTION", "WAITING_OPEN", "MORNING", "AFTERNOON", "HK_CAS"})
+# The states in which there are no trades. The opening match comes while it waits for the opening, odd lots in the
+# closing auction. Its last print comes when OpenD says CLOSED already, so nothing may stop at that.
+CLOSED_WORDS: Final = frozenset({"NONE", "REST", "CLOSED", "AFTERNOON_END"})
+
+
+def may_trade(market: str | None) -> bool:
+    """Whether there may be trades by OpenD's word; a state that nobody has heard of must not count as closed."""
+    return market is not None and market not in CLOSED_WORDS
 
 
 class ClientSettings(NamedTuple):
@@ -58,10 +68,12 @@ class Stored(Protocol):
 class ClientState:
     """Where the session stands, for `status`, health and tests."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: HostClock | None = None) -> None:
+        self.clock = HostClock() if clock is None else clock
         self.connected = False
         self.session = 0
         self.since_ms = 0
+        self.up_at: float | None = None  # monotonic: when the last session began; None: none has yet
         self.opend_version = 0
         self.qot_logined: bool | None = None
         self.clock_offset_ms: int | None = None
@@ -82,3 +94,15 @@ class ClientState:
         self.last_fetched_at: float | None = None  # monotonic: when a fetch brought a tick that was not known
         self.totals_asked_at: float | None = None  # monotonic: on whichever connection
         self.rates = Rates()  # of the symbols, as they were stored while nothing was missed
+        self.fetches = 0  # times that ticks were fetched which were not traded just then
+
+    def opend_ms(self) -> int:
+        """OpenD's clock; while it is not known, the host's. UTC epoch ms."""
+        now_ms = self.clock.now_ms()  # first: where the host's clock was set, the difference is another from now on
+        return now_ms + (self.clock_offset_ms or 0)
+
+    def shift(self, step_ms: int) -> None:
+        """The host's clock was set forward by so much: what is kept of it is as it would have told it."""
+        self.since_ms += step_ms
+        if self.clock_offset_ms is not None:
+            self.clock_offset_ms -= step_ms

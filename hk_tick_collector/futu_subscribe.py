@@ -10,10 +10,10 @@ import time
 from typing import TYPE_CHECKING
 
 from hk_tick_collector import logs
+from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.errors import ConfigError, RemoteProtocolError, SessionError
 from hk_tick_collector.futu_link import UnansweredError
 from hk_tick_collector.hktime import hk_day
-from hk_tick_collector.journal_append import wall_ms
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend.messages import ProtoId, RefusedError, RetType
 

@@ -16,6 +16,7 @@ from hk_tick_collector.hktime import DAY_MS, HK_OFFSET_MS
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend.messages import ProtoId, RefusedError
 from hk_tick_collector.opend.purpose import Purpose
+from hk_tick_collector.resumption import TOTALS_ASKED, TotalsAsked
 
 if TYPE_CHECKING:
     from hk_tick_collector.futu_link import Link
@@ -77,13 +78,17 @@ class Totals:
             body = messages.get_security_snapshot(symbols[start : start + CODES_MAX])
             try:
                 reply = await self._link.call(
-                    ProtoId.QOT_GET_SECURITY_SNAPSHOT, body, self._timeout_sec, Purpose.TOTALS
+                    ProtoId.QOT_GET_SECURITY_SNAPSHOT, body, self._timeout_sec, Purpose.TOTALS, self._note_asked
                 )
                 messages.check_accepted(ProtoId.QOT_GET_SECURITY_SNAPSHOT, reply)
             except (RefusedError, UnansweredError, RemoteProtocolError) as exc:
                 held = self._limiter.allow("refused")
                 if held is not None:
                     log.warning("totals_not_told", error=exc, repeated=held)
+
+    def _note_asked(self, serial_no: int) -> None:
+        """Tell the journal when they are asked for: the reply may take long, and is of some moment in between."""
+        self._link.note(TOTALS_ASKED, **TotalsAsked(serial_no, self._state.clock.now_ms())._asdict())
 
 
 def _closes_until(now_ms: int) -> int:

@@ -291,7 +291,15 @@ def _clock(state: Mapping[str, Any]) -> Iterator[_Finding]:
         yield _Finding(Verdict.DEGRADED, f"{seen}: look at the time service of both hosts")
 
 
-_RULES = (_link, _outage, _pushes, _evidence, _journal, _writer, _wal, _symbols, _clock)
+def _premises(state: Mapping[str, Any]) -> Iterator[_Finding]:
+    """Does OpenD do what conclusions rest on? What depends on a premise that failed is switched off for its symbol."""
+    failed = _number(part_of(state, "writer"), "premises_failed")
+    if failed:
+        reason = f"{_count(failed, 'premise')} failed since the start: see premise_failed in the log, and audit"
+        yield _Finding(Verdict.DEGRADED, reason)
+
+
+_RULES = (_link, _outage, _pushes, _evidence, _journal, _writer, _wal, _symbols, _premises, _clock)
 
 
 # ---- the market's hours

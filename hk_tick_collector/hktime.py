@@ -127,6 +127,11 @@ def hk_day(ts_ms: int) -> str:
     return hk_date(ts_ms).strftime("%Y%m%d")
 
 
+def day_before(day: str, days: int) -> str:
+    """The day so many days before another one, both as `YYYYMMDD`; behind it where the number is negative."""
+    return (datetime.strptime(day, "%Y%m%d").replace(tzinfo=HK) - timedelta(days=days)).strftime("%Y%m%d")
+
+
 def hk_midnight_ms(ts_ms: int) -> int:
     """UTC epoch ms of the Hong Kong midnight at or before `ts_ms`."""
     return ts_ms - (ts_ms + HK_OFFSET_MS) % DAY_MS

@@ -352,11 +352,3 @@ def load_cursor(root: Path) -> Position | None:
     except (FileNotFoundError, ValueError, KeyError, TypeError, OverflowError):
         return None
     return position if position.segment >= 0 and position.offset >= 0 else None
-
-
-def prune(root: Path, cursor: Position, oldest_day: str) -> list[Segment]:
-    """Delete segments that the writer is done with and that are of days before `oldest_day` (YYYYMMDD)."""
-    gone = [s for s in list_segments(root) if s.number < cursor.segment and s.day < oldest_day]
-    for segment in gone:
-        segment.path.unlink(missing_ok=True)
-    return gone

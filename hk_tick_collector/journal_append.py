@@ -19,6 +19,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from hk_tick_collector import logs
+from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.errors import JournalError
 from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.journal import (
@@ -46,11 +47,6 @@ UNSYNCED_BYTES_MAX = 8 * 1024 * 1024  # written and kept in memory until it is s
 RETRY_SEC = 0.5
 RETRY_SEC_MAX = 10.0  # after a failed sync, each of which costs a segment
 LOG_EVERY_SEC = 30.0
-
-
-def wall_ms() -> int:
-    """The host's clock, UTC epoch ms."""
-    return time.time_ns() // 1_000_000
 
 
 class Journal:

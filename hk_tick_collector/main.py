@@ -12,7 +12,6 @@ import os
 import signal
 import threading
 import time
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import uvloop
@@ -25,11 +24,11 @@ from hk_tick_collector.db_read import StoredTicks, check_data_root, seed_last_se
 from hk_tick_collector.errors import ConfigError, LocalProtocolError
 from hk_tick_collector.futu_client import FutuClient
 from hk_tick_collector.futu_state import ClientSettings
-from hk_tick_collector.hktime import hk_date
-from hk_tick_collector.journal import DIRECTORY, load_cursor, prune
-from hk_tick_collector.journal_append import Journal, wall_ms
+from hk_tick_collector.journal import DIRECTORY
+from hk_tick_collector.journal_append import Journal
 from hk_tick_collector.life import ProofOfLife
 from hk_tick_collector.opend.crypto import PacketEncAlgo, RsaKey
+from hk_tick_collector.pruning import Pruner
 from hk_tick_collector.reporter import Reporter
 from hk_tick_collector.schema import require_sqlite
 from hk_tick_collector.sd_notify import Herald, Notifier
@@ -50,7 +49,7 @@ if TYPE_CHECKING:
 log = logs.get_logger()
 
 LOCK_WAIT_SEC = 1.0  # `status` holds the lock for a moment, to see whether it is free
-PRUNE_EVERY_SEC = 3600.0
+CLOCK_LOOK_SEC = 1.0
 MEGABYTE = 1024 * 1024
 DUMP_SEC = 1.0  # for the writer to write its stacks before it is killed
 LAST_WORDS_SEC = 5.0  # for what is nice to have when all is stored
@@ -225,7 +224,8 @@ class Recorder:
                 ("watchdog", self._watchdog.run()),
                 ("reporter", self._reporter.run()),
                 ("herald", self._herald().run()),
-                ("pruner", self._prune()),
+                ("clock", self._watch_clock()),
+                ("pruner", Pruner(settings, self._data_root, self._client.state).run()),
                 ("sealer", Sealer(settings, self._data_root, self._client.state).run()),
                 ("stop", self._stop.wait()),
             )
@@ -293,7 +293,8 @@ class Recorder:
         await asyncio.gather(*tasks, return_exceptions=True)
         with contextlib.suppress(TimeoutError):  # a disk that hangs must not keep the process from ending
             async with asyncio.timeout(LAST_WORDS_SEC):
-                await self._reporter.save(running=False, stopped_ms=wall_ms(), stop_reason=reason, stored=stored)
+                stopped_ms = self._client.state.clock.now_ms()
+                await self._reporter.save(running=False, stopped_ms=stopped_ms, stop_reason=reason, stored=stored)
                 if self._metrics is not None:
                     await asyncio.to_thread(self._metrics.close)
         log.info(
@@ -306,7 +307,8 @@ class Recorder:
 
     async def _store_rest(self, deadline: float) -> bool:
         """Write out the journal's buffer, then have the writer store what the journal holds. Whether it did."""
-        self._journal.append_event(0, wall_ms(), {"event": "recorder_stopped", "reason": self._stop_reason or "fault"})
+        told = {"event": "recorder_stopped", "reason": self._stop_reason or "fault"}
+        self._journal.append_event(0, self._client.state.clock.now_ms(), told)
         if not await asyncio.to_thread(self._journal.close, deadline - time.monotonic()):
             log.error("stop_journal_timeout", lost_bytes=self._journal.buffered_bytes, fault=self._journal.fault)
         writer_sec = LOST_WRITER_SEC if self._stop_reason == PERSISTENT_STALL else deadline - time.monotonic()
@@ -319,22 +321,11 @@ class Recorder:
             )
         return stored
 
-    async def _prune(self) -> None:
-        """Delete journal segments that are stored and older than JOURNAL_KEEP_DAYS."""
-        root = self._data_root / DIRECTORY
+    async def _watch_clock(self) -> None:
+        """While nothing comes, nobody asks what time it is: a clock that was set is to be noticed all the same."""
         while True:
-            await asyncio.sleep(PRUNE_EVERY_SEC)
-            try:
-                cursor = await asyncio.to_thread(load_cursor, root)
-                if cursor is None:
-                    continue
-                oldest = hk_date(wall_ms()) - timedelta(days=self._settings.journal_keep_days)
-                gone = await asyncio.to_thread(prune, root, cursor, oldest.strftime("%Y%m%d"))
-            except OSError as exc:
-                log.error("journal_not_pruned", error=exc)
-                continue
-            if gone:
-                log.info("journal_pruned", segments=len(gone), bytes=sum(s.size_bytes for s in gone))
+            self._client.state.clock.now_ms()
+            await asyncio.sleep(CLOCK_LOOK_SEC)
 
 
 class _Recording:

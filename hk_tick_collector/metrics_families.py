@@ -45,6 +45,8 @@ COUNTERS: Final = (
     _Told("hktick_revisions", "writer.revisions", "Ticks that came again with other content."),
     _Told("hktick_gaps", "writer.gaps", "Gaps that were found: ticks that are missing."),
     _Told("hktick_gaps_filled", "writer.gaps_filled", "Gaps that what came late has filled."),
+    _Told("hktick_premises_failed", "writer.premises_failed", "Premises that were seen to fail, by symbol and day."),
+    _Told("hktick_extra", "writer.extra", "Ticks of sealed days on which their symbol was not to be recorded."),
     _Told("hktick_bad_rows", "writer.bad", "Rows that made no sense and were kept aside."),
     _Told("hktick_corrections", "writer.corrected", "Ticks whose time was hours off and was put right."),
     _Told("hktick_commits", "writer.commits", "Transactions with ticks that were committed."),

@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hk_tick_collector import __version__, logs
 from hk_tick_collector.backlog import Backlog, measure_backlog
+from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.data_root import STATE_NAME
 from hk_tick_collector.db_read import rows_of_day
 from hk_tick_collector.deadlines import Interruption, keeps_hours, outlook, outlook_text, risks
 from hk_tick_collector.errors import DatabaseError, JournalError
-from hk_tick_collector.futu_state import OPEN_WORDS
-from hk_tick_collector.hktime import hk_day, is_trading_time
+from hk_tick_collector.futu_state import may_trade
+from hk_tick_collector.health import WORD_LATE_MS
+from hk_tick_collector.hktime import CONTINUOUS, hk_day, is_trading_time, may_trade_between
 from hk_tick_collector.journal import DIRECTORY
-from hk_tick_collector.journal_append import wall_ms
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,6 +42,7 @@ PERSIST_LINE_EVERY_SEC = 10.0
 HEALTH_LINE_EVERY_SEC = 60.0
 TODAY_EVERY_SEC = 10.0
 OUTAGE_LINE_EVERY_SEC = 30.0
+PUSH_FRESH_SEC = 300.0  # where something was pushed, it trades; and after the close not for long
 MARKET_FRESH_SEC = 150.0  # OpenD is asked each 60 s; what it said is old after two questions without an answer
 
 _COUNTED: Final = (
@@ -55,6 +57,8 @@ _COUNTED: Final = (
     "damages",
     "gaps",
     "gaps_filled",
+    "premises_failed",
+    "extra",
 )
 _TOLD: Final = ("rows", "inserted", "duplicates", "revisions", "bad", "commits")
 
@@ -141,11 +145,21 @@ class Reporter:
         return ", ".join(parts)
 
     def market(self) -> dict[str, Any]:
-        """The market's state by OpenD's word; where it has not told lately, whether it is open by the clock."""
-        session = self._client.state
-        if session.market is not None and (_age(time.monotonic(), session.market_at) or 0) <= MARKET_FRESH_SEC:
-            return {"state": session.market, "is_open": session.market in OPEN_WORDS, "source": "opend"}
-        return {"state": None, "is_open": is_trading_time(wall_ms()), "source": "clock"}
+        """The market's state by OpenD's word; where it has not told lately, whether it is open by what is evident.
+
+        The calendar comes last: where nothing is pushed, and OpenD was not at odds with it when it spoke last.
+        """
+        session, now = self._client.state, time.monotonic()
+        market, told_sec = session.market, _age(now, session.market_at) or 0.0
+        now_ms = session.opend_ms()
+        told_ms = now_ms - int(told_sec * 1000)
+        keeps_no_hours = market in CONTINUOUS and not may_trade_between(told_ms - WORD_LATE_MS, told_ms)
+        if market is not None and (told_sec <= MARKET_FRESH_SEC or keeps_no_hours):
+            return {"state": market, "is_open": may_trade(market), "source": "opend"}
+        pushed_sec = _age(now, self._client.last_push_at)
+        if pushed_sec is not None and pushed_sec <= PUSH_FRESH_SEC:
+            return {"state": None, "is_open": True, "source": "pushes"}
+        return {"state": None, "is_open": is_trading_time(now_ms), "source": "clock"}
 
     # ---- lines
 
@@ -167,8 +181,9 @@ class Reporter:
         if news == self._told_outage or self._outage_limiter.allow("outage") is None:
             return
         self._told_outage = news
-        first_sec = round((told["first_deadline_ms"] - wall_ms()) / 1000)
-        text = outlook_text(told, wall_ms())
+        now_ms = self._client.state.clock.now_ms()
+        first_sec = round((told["first_deadline_ms"] - now_ms) / 1000)
+        text = outlook_text(told, now_ms)
         log.warning("outage_deadlines", cause=told["cause"], past=told["past"], first_in_sec=first_sec, text=text)
 
     def _tell_heartbeat(self) -> None:
@@ -234,7 +249,7 @@ class Reporter:
             "version": __version__,
             "instance": self._settings.instance_id,
             "started_ms": self._started_ms,
-            "at_ms": wall_ms(),
+            "at_ms": self._client.state.clock.now_ms(),
             "uptime_sec": round(now - self._started_at, 1),
             "frames": self._client.pushes,
             "bytes_received": self._client.bytes_received,
@@ -282,12 +297,13 @@ class Reporter:
 
     def _describe_outage(self) -> dict[str, Any] | None:
         """How long it can still be made good; None: there is none, or it is not known since when, or none matters."""
-        outage, state, market, now_ms = self._client.outage, self._client.state, self.market(), wall_ms()
+        outage, state, market = self._client.outage, self._client.state, self.market()
+        now_ms = state.clock.now_ms()
         if outage is None or outage.since_ms is None:
             return None
         offset_ms = state.clock_offset_ms or 0
-        is_open_by_opend = bool(market["is_open"]) and market["source"] == "opend"
-        by_hours = keeps_hours(is_open=is_open_by_opend, now_ms=now_ms + offset_ms)
+        is_evident = bool(market["is_open"]) and market["source"] != "clock"
+        by_hours = keeps_hours(is_open=is_evident, now_ms=now_ms + offset_ms)
         interruption = Interruption(outage.since_ms, outage.reach, offset_ms, by_hours=by_hours)
         found = risks(state.rates.by_symbol(), interruption, now_ms)
         return outlook(str(outage.cause), outage.since_ms, found, now_ms, is_open=bool(market["is_open"]))

@@ -1,16 +1,21 @@
 """What the session tells the writer through the journal, between the ticks.
 
-`stream_resumed`: from here on the stream is whole again, and before it something may be missing. `opend_state`: what
-OpenD said of itself, and how far its clock is from ours. `clock_stepped`: the host's clock was set. `totals_asked`:
-when a snapshot was asked for. `recording`: what is to be recorded. Owns their fields and the words for the causes, for
-those who write them into the journal and those who read them there. Never decides whether anything is missing.
+    stream_resumed   from here on the stream is whole again, and before it something may be missing
+    opend_state      what OpenD said of itself, and how far its clock is from ours
+    clock_stepped    the host's clock was set: from here on all times are by the new one
+    totals_asked     the exchange's totals are asked for now; the reply carries that serial number
+    recording        which symbols should be recorded, and which of them are not
+
+Owns their fields and the words for the causes, for who writes them into the journal and who reads them there. Never
+decides whether anything is missing. What another version has written, or a damaged disk, is no event: it must not stop
+the ticks after it.
 """
 
 from __future__ import annotations
 
 import json
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,8 +27,11 @@ TOTALS_ASKED: Final = "totals_asked"
 RECORDING: Final = "recording"
 
 SYMBOLS_MAX: Final = 100_000
-TEXT_MAX: Final = 64
+NAME_MAX: Final = 64  # characters of a symbol
 REASON_MAX: Final = 200
+_INT_MAX: Final = 2**63 - 1
+
+_T = TypeVar("_T")
 
 
 class Cause(StrEnum):
@@ -88,10 +96,10 @@ class Resumption(NamedTuple):
         since_ms = fields["since_ms"]
         return cls(
             Cause(fields["cause"]),
-            None if since_ms is None else _int64(since_ms),
-            _int64(fields["asked"]),
-            _int64(fields["clock_offset_ms"]),
-            tuple(map(str, fields["symbols"])),
+            None if since_ms is None else _whole(since_ms),
+            _whole(fields["asked"]),
+            _whole(fields["clock_offset_ms"]),
+            tuple(map(_name, fields["symbols"])),
         )
 
 
@@ -106,68 +114,134 @@ class OpendState(NamedTuple):
     clock_offset_ms: int | None
     market: int | None
 
+    @classmethod
+    def of(cls, fields: dict[str, Any]) -> Self:
+        """Read the fields back. Raises as `Resumption.of` does."""
+        offset_ms, market = fields.get("clock_offset_ms"), fields.get("market_hk")
+        return cls(None if offset_ms is None else _whole(offset_ms), None if market is None else _whole(market))
+
 
 class ClockStepped(NamedTuple):
-    """The host's clock was set: what comes after this is `step_ms` later by it than it would have been."""
+    """The host's clock was set forward by so many ms, or back (negative)."""
 
     step_ms: int
 
+    @classmethod
+    def of(cls, fields: dict[str, Any]) -> Self:
+        """Read the fields back. Raises as `Resumption.of` does."""
+        return cls(_whole(fields["step_ms"]))
+
 
 class TotalsAsked(NamedTuple):
-    """The reply with this serial number was asked for at `asked_ms`, by the host's clock."""
+    """The exchange's totals were asked for.
+
+    Attributes:
+        serial_no: of the request, and of its reply on the same connection.
+        asked_ms: when, by the host's clock, UTC epoch ms.
+    """
 
     serial_no: int
     asked_ms: int
 
+    @classmethod
+    def of(cls, fields: dict[str, Any]) -> Self:
+        """Read the fields back. Raises as `Resumption.of` does."""
+        return cls(_whole(fields["serial_no"]), _whole(fields["asked_ms"]))
+
 
 class Recording(NamedTuple):
-    """What is to be recorded from here on, and which of that OpenD does not give, and why."""
+    """What is recorded.
+
+    Attributes:
+        symbols: all that should be.
+        subscribed: how many are.
+        without: those that are not, and why.
+    """
 
     symbols: tuple[str, ...]
+    subscribed: int
     without: dict[str, str]
+
+    def fields(self) -> dict[str, object]:
+        """The event's fields, for the journal."""
+        return {**self._asdict(), "without": {symbol: _reason(why) for symbol, why in self.without.items()}}
+
+    @classmethod
+    def of(cls, fields: dict[str, Any]) -> Self:
+        """Read the fields back. Raises as `Resumption.of` does."""
+        symbols, without = fields["symbols"], fields["without"]
+        if not isinstance(symbols, list) or max(len(symbols), len(without)) > SYMBOLS_MAX:
+            raise ValueError(f"more than {SYMBOLS_MAX} symbols")
+        reasons = {_name(symbol): _reason(str(why)) for symbol, why in without.items()}
+        return cls(tuple(map(_name, symbols)), _whole(fields["subscribed"]), reasons)
+
+
+def _whole(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) > _INT_MAX:
+        raise TypeError(f"{value!r}, expected a whole number")
+    return value
+
+
+def _name(value: object) -> str:
+    if not isinstance(value, str) or len(value) > NAME_MAX:
+        raise ValueError(f"a symbol of at most {NAME_MAX} characters expected")
+    return value
+
+
+def _reason(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text[:REASON_MAX])
 
 
 Event = Resumption | OpendState | ClockStepped | TotalsAsked | Recording
 
+_READERS: Final[dict[object, Callable[[dict[str, Any]], Event]]] = {
+    EVENT: Resumption.of,
+    STATE_EVENT: OpendState.of,
+    CLOCK_STEPPED: ClockStepped.of,
+    TOTALS_ASKED: TotalsAsked.of,
+    RECORDING: Recording.of,
+}
+_MARKS: Final = tuple(str(name).encode() for name in _READERS)
+
 
 def read_event(payload: bytes) -> Event | None:
-    """The event in a payload, if it is one of these. What another version wrote must not stop the ticks after it."""
+    """The event in a payload, if it is one of these."""
     if not any(mark in payload for mark in _MARKS):
         return None
     try:
         fields = json.loads(payload)
         read = _READERS.get(fields.get("event"))
         return read(fields) if read is not None else None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
 
 
-def _int64(value: object) -> int:
-    """A whole number that a column can hold."""
-    number = int(value)  # type: ignore[call-overload]
-    if not -(2**63) <= number < 2**63:
-        raise ValueError(f"{number} does not fit into 64 bits")
-    return int(number)
+def _read(payload: bytes, kind: type[_T]) -> _T | None:
+    event = read_event(payload)
+    return event if isinstance(event, kind) else None
 
 
-def _read_state(fields: dict[str, Any]) -> OpendState:
-    offset_ms, market = fields.get("clock_offset_ms"), fields.get("market_hk")
-    return OpendState(
-        None if offset_ms is None else _int64(offset_ms), None if not isinstance(market, int) else _int64(market)
-    )
+def read_resumption(payload: bytes) -> Resumption | None:
+    """The resumption in an event's payload; None for all other events."""
+    return _read(payload, Resumption)
 
 
-def _read_recording(fields: dict[str, Any]) -> Recording:
-    symbols = tuple(str(symbol)[:TEXT_MAX] for symbol in fields["symbols"][:SYMBOLS_MAX])
-    without = {str(symbol)[:TEXT_MAX]: str(why)[:REASON_MAX] for symbol, why in fields.get("without", {}).items()}
-    return Recording(symbols, without)
+def read_clock_offset_ms(payload: bytes) -> int | None:
+    """OpenD's clock less the host's, in an `opend_state` event; None for all other events."""
+    state = _read(payload, OpendState)
+    return state.clock_offset_ms if state is not None else None
 
 
-_READERS: Final[dict[object, Callable[[dict[str, Any]], Event]]] = {
-    EVENT: Resumption.of,
-    STATE_EVENT: _read_state,
-    CLOCK_STEPPED: lambda fields: ClockStepped(_int64(fields["step_ms"])),
-    TOTALS_ASKED: lambda fields: TotalsAsked(_int64(fields["serial_no"]), _int64(fields["asked_ms"])),
-    RECORDING: _read_recording,
-}
-_MARKS: Final = tuple(str(name).encode() for name in _READERS)
+def read_clock_stepped(payload: bytes) -> ClockStepped | None:
+    """The step of the host's clock in an event's payload; None for all other events."""
+    return _read(payload, ClockStepped)
+
+
+def read_totals_asked(payload: bytes) -> TotalsAsked | None:
+    """When totals were asked for, in an event's payload; None for all other events."""
+    return _read(payload, TotalsAsked)
+
+
+def read_recording(payload: bytes) -> Recording | None:
+    """What is recorded, in an event's payload; None for all other events."""
+    return _read(payload, Recording)

@@ -5,6 +5,10 @@ and never waits for a disk in the event loop. Invariant: of each day that was tr
 
 What an outage leaves unproven of a day may be proven when OpenD is back, by the exchange's totals of that day. A sealed
 day learns nothing more, so a day waits for OpenD, and then for what it has to say.
+
+That a day is over is never concluded from the host's clock alone: OpenD's must agree with it, as it did when it was
+last told, with all steps since. Waiting is measured by a clock that nobody sets. Where OpenD was never there, the days
+that have a database are over since it was waited for longer than a day.
 """
 
 from __future__ import annotations
@@ -16,7 +20,8 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from hk_tick_collector import logs
-from hk_tick_collector.hktime import hk_day, opens_ms, session_of
+from hk_tick_collector.clock import disagreement
+from hk_tick_collector.hktime import CONTINUOUS, hk_day, opens_ms, session_of
 from hk_tick_collector.quality.due import BUSY, due_days
 
 if TYPE_CHECKING:
@@ -29,6 +34,7 @@ if TYPE_CHECKING:
 log = logs.get_logger()
 
 LOOK_EVERY_SEC: Final = 60.0
+TOLD_EVERY_SEC: Final = 3600.0
 RETRY_SEC: Final = 3600.0  # after a day that could not be sealed
 # After a connect: everything is fetched, and the exchange's totals are asked for three times, a minute apart.
 SETTLE_SEC: Final = 300.0
@@ -41,24 +47,29 @@ class Sealer:
     """Seals what is due, as long as it runs."""
 
     def __init__(
-        self, settings: Settings, data_root: Path, session: ClientState, clock: Callable[[], float] = time.time
+        self,
+        settings: Settings,
+        data_root: Path,
+        session: ClientState,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Nothing is started yet.
 
         Args:
             settings: the recorder's.
             data_root: whose days.
-            session: the connection to OpenD, as it is now.
-            clock: the host's, in seconds.
+            session: the connection to OpenD, as it is now, and the host's clock.
+            monotonic: a clock that nobody sets, in seconds.
         """
         self._root = data_root
         self._is_enabled = settings.seal_enabled
         self._delay_sec = settings.seal_delay_min * 60  # also for which a day that was opened again is left so
         self._log_level = settings.log_level
         self._session = session
-        self._clock = clock
-        self._heard_at = clock()  # when OpenD was last connected, or this was started
+        self._monotonic = monotonic
+        self._heard_at = monotonic()  # when OpenD was last connected, or this was started
         self._not_before = 0.0
+        self._limiter = logs.Limiter(TOLD_EVERY_SEC, monotonic)
 
     async def run(self) -> None:
         """Look each minute whether a day is to be sealed; never ends."""
@@ -70,29 +81,41 @@ class Sealer:
 
     async def _look(self) -> None:
         now_ms = self._now_ms()
-        if now_ms is None or session_of(now_ms) != "closed" or time.monotonic() < self._not_before:
+        if now_ms is None or session_of(now_ms) != "closed" or self._monotonic() < self._not_before:
+            return
+        if self._session.connected and self._session.market in CONTINUOUS:  # whatever the calendar says
             return
         before_day = hk_day(now_ms - round(self._delay_sec * 1000))
         try:
             due = await asyncio.to_thread(due_days, self._root, before_day, self._delay_sec)
             closed_sec = (opens_ms(now_ms) - now_ms) / 1000
             if due and not await self._seal(before_day, due, closed_sec):
-                self._not_before = time.monotonic() + RETRY_SEC
+                self._not_before = self._monotonic() + RETRY_SEC
         except (OSError, ValueError) as exc:  # no process to be had, a disk that fails, a line that was cut
             log.error("seal_failed", day=None, reason=exc)
-            self._not_before = time.monotonic() + RETRY_SEC
+            self._not_before = self._monotonic() + RETRY_SEC
 
     def _now_ms(self) -> int | None:
-        """The earlier of the host's clock and OpenD's; None: OpenD may still have something to say of past days."""
-        session, now = self._session, self._clock()
+        """The earlier of the host's clock and OpenD's.
+
+        None: OpenD may still have something to say of past days, or the two clocks don't agree.
+        """
+        session, now = self._session, self._monotonic()
+        now_ms = session.clock.now_ms()  # first: if it was set, it is from now on another one that must agree
         if session.connected:
             self._heard_at = now
             settle_sec = min(SETTLE_SEC, self._delay_sec)
-            if session.clock_offset_ms is None or now - session.since_ms / 1000 < settle_sec:
+            if session.clock_offset_ms is None or session.up_at is None or now - session.up_at < settle_sec:
                 return None
         elif now - self._heard_at < WAIT_FOR_OPEND_SEC:
             return None
-        return round(now * 1000) + min(0, session.clock_offset_ms or 0)
+        reason = None if session.clock_offset_ms is None else disagreement(session.clock_offset_ms)
+        if reason is not None:
+            held = self._limiter.allow("waits")
+            if held is not None:
+                log.warning("seal_waits", reason=reason, repeated=held)
+            return None
+        return now_ms + min(0, session.clock_offset_ms or 0)
 
     async def _seal(self, before_day: str, due: list[str], closed_sec: float) -> bool:
         """Have a process seal them, for as long as Hong Kong is closed; what is left then is sealed after the close.

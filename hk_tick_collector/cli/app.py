@@ -30,6 +30,7 @@ COMMANDS = {
     "repair": ("repair_cmd", "repair_command"),
     "rebuild": ("rebuild_cmd", "rebuild_command"),
     "merge": ("merge_cmd", "merge_command"),
+    "doctor": ("doctor_cmd", "doctor_command"),
     "config": ("config_cmd", "config_command"),
     "demo": ("demo_cmd", "demo_command"),
     "simulate": ("simulate_cmd", "simulate_command"),

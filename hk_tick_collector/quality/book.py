@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _TS_MS = "SELECT ts_ms FROM ticks WHERE symbol = ? AND seq = ?"
 _FIRST_AFTER = "SELECT min(seq) FROM ticks WHERE symbol = ? AND seq >= ?"
+_DOUBTED = "SELECT DISTINCT symbol FROM doubts"
 _DOUBTS = "SELECT * FROM doubts WHERE symbol = ? ORDER BY resumed_ms"
 _INSERT_DOUBT = "INSERT INTO doubts VALUES (?,?,?,?,?,?,?) ON CONFLICT DO NOTHING"
 _DROP_DOUBT = "DELETE FROM doubts WHERE symbol = ? AND resumed_ms = ?"
@@ -60,6 +61,9 @@ class Book:
         self.day = database.day
         self.news = news
         self.failures = failures
+        self.untimely = database.untimely
+        self._doubted = {symbol for (symbol,) in self.con.execute(_DOUBTED)}
+        self.measured: dict[str, Any] = {}  # by symbol, what `ordinals` has measured, as it stands in its table
         self.midnight_ms = parse_time(self.day + "000000").ms
 
     def all(self, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -80,10 +84,13 @@ class Book:
 
     def doubts(self, symbol: str) -> list[Doubt]:
         """Those of a symbol, the earliest first."""
+        if symbol not in self._doubted:
+            return []
         return [Doubt(*row) for row in self.all(_DOUBTS, (symbol,))]
 
     def doubt(self, doubt: Doubt) -> None:
         """Keep a doubt."""
+        self._doubted.add(doubt.symbol)
         self.con.execute(_INSERT_DOUBT, doubt)
 
     def rename(self, doubt: Doubt, cause: str) -> None:

@@ -44,9 +44,12 @@ def next_day_ms(day: str) -> int:
 def now_ms(data_root: Path) -> int:
     """The host's clock; or OpenD's, as a running recorder tells it, where that one is earlier."""
     pid, state = read_recorder(data_root)
-    session = state.get("session")
+    session, host_ms = state.get("session"), time.time_ns() // 1_000_000
     offset_ms = session.get("clock_offset_ms") if pid is not None and isinstance(session, dict) else None
-    return time.time_ns() // 1_000_000 + (min(0, offset_ms) if isinstance(offset_ms, int) else 0)
+    if not isinstance(offset_ms, int):
+        return host_ms
+    told_ms = state.get("at_ms")  # some seconds ago: what OpenD's clock was then, no step of the host's has changed
+    return min(host_ms, (told_ms if isinstance(told_ms, int) else host_ms) + offset_ms)
 
 
 def due_days(data_root: Path, before_day: str, rest_sec: float) -> list[str]:

@@ -13,7 +13,7 @@ from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.hktime import DAY_MS, EPOCH_MS_MAX, EPOCH_MS_MIN, hk_day, parse_time
 from hk_tick_collector.quality.continuity import do_count
 from hk_tick_collector.quality.counted import Sums
-from hk_tick_collector.quality.filling import FETCHED, open_groups
+from hk_tick_collector.quality.filling import FETCHED, MADE_GOOD, open_groups
 from hk_tick_collector.quality.schedule import Session, after_close_ms, sessions_of, traded_type
 from hk_tick_collector.schema import check_ours
 
@@ -65,6 +65,8 @@ class Ordinals(NamedTuple):
         counts: whether that is enough for ordinals to be evidence.
         missing: ordinals missing between the first and the last tick; 0 where they don't count.
         first: the ordinal of the first tick; None: there is none.
+        made_good: runs of ticks that OpenD made good, after others.
+        joined: of these, whose first ordinal is one after the tick before.
     """
 
     pairs: int
@@ -72,6 +74,8 @@ class Ordinals(NamedTuple):
     counts: bool
     missing: int
     first: int | None = None
+    made_good: int = 0
+    joined: int = 0
 
 
 class Words(NamedTuple):
@@ -115,6 +119,7 @@ class Figures(NamedTuple):
         by_session: ticks by session.
         rows: ticks.
         agreed: by type, how often its totals were exact in calm moments with such ticks since the one before.
+        empty: of these, with a volume of 0: cancelled, and nobody knows whether the exchange counts what they were.
         made_up: of these, with a sequence that OpenD did not give.
         of_other_days: of these, traded on another day.
         fractions: of these, whose time has a fraction of a second.
@@ -141,6 +146,7 @@ class Figures(NamedTuple):
     by_session: dict[str, int]
     rows: int
     agreed: dict[int, int]
+    empty: int
     made_up: int
     of_other_days: int
     fractions: int
@@ -184,19 +190,21 @@ class DayFigures(NamedTuple):
 # The volume in two halves: one sum of numbers that make no sense would be refused as an overflow.
 _BY_TYPE = """
 SELECT symbol, tick_type_id, count(*), sum(volume >> 32), sum(volume & 4294967295), sum(turnover),
-  min(ts_ms), max(ts_ms), sum(seq <= 0), sum(ts_ms NOT BETWEEN ?1 AND ?2), sum(ts_ms % 1000 <> 0)
+  min(ts_ms), max(ts_ms), sum(volume = 0), sum(seq <= 0), sum(ts_ms NOT BETWEEN ?1 AND ?2), sum(ts_ms % 1000 <> 0)
 FROM ticks GROUP BY symbol, tick_type_id"""
 
 # In the order of the primary key, so that nothing is sorted. A pair is two live pushes, one behind the other.
 _ORDINALS = f"""
 SELECT symbol, sum(pair), sum(pair AND step = 1), sum(pair AND NOT plausible), sum(max(step - 1, 0)),
-  min(seq) & 4294967295
+  min(seq) & 4294967295, sum(made_good AND NOT before), sum(made_good AND NOT before AND step = 1)
 FROM (
-  SELECT symbol, seq,
+  SELECT symbol, seq, made_good, lag(made_good, 1, 1) OVER w AS before,
     is_live AND lag(is_live, 1, 0) OVER w AS pair,
     (seq & 4294967295) - (lag(seq) OVER w & 4294967295) AS step,
     (seq >> 32) BETWEEN {EPOCH_MS_MIN // 1000} AND {EPOCH_MS_MAX // 1000 - 1} AS plausible
-  FROM (SELECT symbol, seq, NOT {FETCHED} AS is_live FROM ticks WHERE seq > 0)
+  FROM (
+    SELECT symbol, seq, NOT {FETCHED} AS is_live, push_data_type = {MADE_GOOD} AS made_good FROM ticks WHERE seq > 0
+  )
   WINDOW w AS (PARTITION BY symbol ORDER BY seq)
 ) GROUP BY symbol"""  # noqa: S608 - numbers
 
@@ -216,6 +224,8 @@ SELECT symbol, sum(most < 0 AND before < 0) FROM (
   SELECT symbol, most, lag(most) OVER (PARTITION BY symbol ORDER BY segment, offset, at_ms) AS before
   FROM exchange_totals WHERE exchange_ms < ?
 ) GROUP BY symbol"""
+
+_FRESH = "SELECT symbol, sum(most >= 0) FROM exchange_totals WHERE most NOT NULL GROUP BY symbol"
 
 _REVISED = """
 SELECT symbol, t.tick_type_id, t.volume, t.turnover, r.volume, r.turnover, max(r.recv_ts_ms), max(r.volume, t.volume)
@@ -290,6 +300,7 @@ def _read(con: apsw.Connection, day: str) -> DayFigures:
                 by_session=by_session.get(symbol, {}),
                 rows=own.rows,
                 agreed=more.agreed.get(symbol, {}) if more else {},
+                empty=own.empty,
                 made_up=own.made_up,
                 of_other_days=own.of_other_days,
                 fractions=own.fractions,
@@ -332,6 +343,9 @@ class _Premises:
         self.premises: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
         for symbol, name, held, failed in con.execute("SELECT symbol, name, held, failed FROM premises"):
             self.premises[symbol][name] = (held, failed)
+        for symbol, fresh in con.execute(_FRESH):
+            failed = self.premises[symbol].get("fresh_snapshot", (0, 0))[1]
+            self.premises[symbol]["fresh_snapshot"] = (fresh, failed)
         self.clocks = {name: Clock(*row) for name, *row in con.execute("SELECT * FROM clocks")}
 
 
@@ -346,7 +360,7 @@ class _Sums:
     """What the ticks of a symbol come to."""
 
     def __init__(self) -> None:
-        self.rows = self.made_up = self.of_other_days = self.fractions = 0
+        self.rows = self.empty = self.made_up = self.of_other_days = self.fractions = 0
         self.first_ms, self.last_ms = EPOCH_MS_MAX, 0
         self.by_type: dict[int, Sums] = {}
         self.last_ms_by_type: dict[int, int] = {}
@@ -356,11 +370,12 @@ def _sums(con: apsw.Connection, day: str) -> dict[str, _Sums]:
     begin_ms = parse_time(day + "000000").ms
     found: dict[str, _Sums] = defaultdict(_Sums)
     for row in con.execute(_BY_TYPE, (begin_ms, begin_ms + DAY_MS - 1)):
-        symbol, tick_type, rows, high, low, turnover, first_ms, last_ms, made_up, of_other_days, fractions = row
+        symbol, tick_type, rows, high, low, turnover, first_ms, last_ms, empty, made_up, of_other_days, fractions = row
         own = found[symbol]
         own.by_type[tick_type] = Sums((high << 32) + low, turnover, rows)
         own.last_ms_by_type[tick_type] = last_ms
         own.rows += rows
+        own.empty += empty
         own.made_up += made_up
         own.of_other_days += of_other_days
         own.fractions += fractions
@@ -381,9 +396,9 @@ def _by_session(con: apsw.Connection, sessions: tuple[Session, ...]) -> dict[str
     return found
 
 
-def _ordinals(pairs: int, contiguous: int, implausible: int, missing: int, first: int) -> Ordinals:
+def _ordinals(pairs: int, contiguous: int, implausible: int, missing: int, *others: int) -> Ordinals:
     counts = not implausible and do_count(pairs, contiguous)
-    return Ordinals(pairs, contiguous, counts, missing if counts else 0, first)
+    return Ordinals(pairs, contiguous, counts, missing if counts else 0, *others)
 
 
 def _counts(con: apsw.Connection, table: str) -> dict[str, int]:

@@ -47,7 +47,8 @@ LOOK_BACK_DAYS = 12  # the longest time between two trading days, Lunar New Year
 # totals there are the last word, and two in a row are needed.
 PAST_SNAPSHOTS = 3
 VOLUME_MAX = 1 << 62  # shares; more than that is no number of shares
-OPEN_STATES = frozenset({1, 2, 3, 5, 19})  # OpenD's states of the Hong Kong market in which there are trades
+# OpenD's states of the Hong Kong market in which there can be trades: auctions, waiting for the opening, the sessions.
+OPEN_STATES = frozenset({1, 2, 3, 5, 19, 30, 35, 36})
 
 _TS_MS, _PUSH_DATA_TYPE, _RECV_TS_MS = 2, 9, 10  # places in a row
 _REALTIME = 1  # OpenD's own word for a tick that it had just got
@@ -84,7 +85,7 @@ class Judge:
         self._clocks = Clocks()
         self._market: int | None = None  # OpenD's state of the Hong Kong market
         self._market_ms: int | None = None  # the newest update time of any symbol
-        self._recording, self._recording_ms = Recording((), {}), 0
+        self._recording, self._recording_ms = Recording((), 0, {}), 0
         self._asked: dict[int, int] = {}  # when snapshots were asked for, by serial number
         self._trade_dates: dict[str, str] = {}
         self._dated: set[str] = set()  # days that know theirs
@@ -141,7 +142,8 @@ class Judge:
         if self._recording.symbols and day not in self._recorded and day >= self._resumed_day:
             self._recorded.add(day)
             since_ms = max(parse_time(day + "000000").ms, self._recording_ms)
-            self.ledger(day, database).note_recording(*self._recording, since_ms)
+            recording = self._recording
+            self.ledger(day, database).note_recording(recording.symbols, recording.without, since_ms)
 
     def committed(self, days: Iterable[str]) -> None:
         """These days' transactions are committed: nothing waits for them any more."""
@@ -161,7 +163,7 @@ class Judge:
             "clocks": self._clocks.fields(),
             "market": self._market,
             "market_ms": self._market_ms,
-            "recording": [*self._recording, self._recording_ms],
+            "recording": {**self._recording.fields(), "at_ms": self._recording_ms},
             "asked": list(self._asked.items()),
             "trade_dates": self._trade_dates,
         }
@@ -178,8 +180,7 @@ class Judge:
                 for day, fields, place, at, exchange_ms, is_open in told["waiting"]
             ]
             resumed_day, clocks = str(told["resumed_day"]), Clocks.of(told["clocks"])
-            symbols, without, recording_ms = told["recording"]
-            recording = Recording(tuple(map(str, symbols)), {str(k): str(v) for k, v in without.items()})
+            recording, recording_ms = Recording.of(told["recording"]), int(told["recording"]["at_ms"])
             asked = {int(serial_no): int(at_ms) for serial_no, at_ms in told["asked"]}
             market, market_ms = (None if told[name] is None else int(told[name]) for name in ("market", "market_ms"))
             dates = {str(day): str(date_type) for day, date_type in told["trade_dates"].items()}
@@ -189,7 +190,7 @@ class Judge:
             log.error("resumptions_unreadable", path=self._path, error=exc)
             return
         self._waiting, self._resumed_day, self._clocks, self._trade_dates = waiting, resumed_day, clocks, dates
-        self._recording, self._recording_ms = recording, int(recording_ms)
+        self._recording, self._recording_ms = recording, recording_ms
         self._asked, self._market, self._market_ms = asked, market, market_ms
 
     # ---- events
@@ -232,7 +233,7 @@ class Judge:
 
     def _resume(self, event: Resumption, mark: Mark, databases: Databases) -> None:
         if event.cause is not Cause.NOT_SUBSCRIBED or not self._recording.symbols:
-            self._record(Recording(event.symbols, {}), mark.recv_ts_ms)
+            self._record(Recording(event.symbols, 0, {}), mark.recv_ts_ms)
         candidates = self._clocks.candidates(mark.recv_ts_ms)
         if self._clocks.opend_offset_ms is None:
             candidates = [mark.recv_ts_ms + event.clock_offset_ms]

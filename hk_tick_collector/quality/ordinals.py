@@ -17,8 +17,6 @@ from hk_tick_collector.quality.rows import Doubt
 from hk_tick_collector.resumption import Cause
 
 if TYPE_CHECKING:
-    import apsw
-
     from hk_tick_collector.quality.book import Book
     from hk_tick_collector.quality.continuity import Hole
 
@@ -60,10 +58,23 @@ class Measured(NamedTuple):
         return do_count(self.pairs, self.contiguous)
 
 
-def measure(con: apsw.Connection, symbol: str, until_seq: int) -> Measured:
+def _measured(book: Book, symbol: str) -> Measured:
+    """What was measured so far."""
+    found = book.measured.get(symbol)
+    if not isinstance(found, Measured):
+        rows = book.all(_READ, (symbol,))
+        found = book.measured[symbol] = Measured(*rows[0]) if rows else Measured()
+    return found
+
+
+def _save(book: Book, symbol: str, found: Measured) -> None:
+    book.measured[symbol] = found
+    book.con.execute(_SAVE, (symbol, *found))
+
+
+def measure(book: Book, symbol: str, until_seq: int) -> Measured:
     """Go on measuring, up to that sequence; what comes later from before it is not looked at."""
-    row: Any = con.execute(_READ, (symbol,)).fetchone()
-    so_far = Measured(*row) if row is not None else Measured()
+    con, so_far = book.con, _measured(book, symbol)
     begin = so_far.measured_seq
     if until_seq <= begin:
         return so_far
@@ -72,21 +83,24 @@ def measure(con: apsw.Connection, symbol: str, until_seq: int) -> Measured:
     if not count:
         return so_far
     steps = ordinal_of(last) - ordinal_of(begin)
+    searched = so_far.searched_seq
     if begin and not fetched and steps == count and seq_time_ms(last) is not None:
         pairs = contiguous = count
+        searched = last if searched == begin else searched  # there is no hole between
     else:
         rows: list[Any] = con.execute(_SOME, (symbol, max(1, begin), until_seq, ROWS_MAX)).fetchall()
         live = [(a, b) for (a, is_live), (b, is_also) in pairwise(rows) if is_live and is_also]
         pairs = len(live)
         contiguous = sum(ordinal_of(b) == ordinal_of(a) + 1 and seq_time_ms(b) is not None for a, b in live)
         last = rows[-1][0]
-    found = Measured(last, so_far.pairs + pairs, so_far.contiguous + contiguous, so_far.searched_seq)
-    con.execute(_SAVE, (symbol, *found))
+    found = Measured(last, so_far.pairs + pairs, so_far.contiguous + contiguous, searched)
+    _save(book, symbol, found)
     return found
 
 
-def new_holes(con: apsw.Connection, symbol: str, measured: Measured, until_seq: int) -> list[Hole]:
+def new_holes(book: Book, symbol: str, measured: Measured, until_seq: int) -> list[Hole]:
     """The holes that nobody has looked for yet, up to that sequence; none where ordinals do not count."""
+    con = book.con
     begin = measured.searched_seq or 0
     if not measured.counts or until_seq <= begin:
         return []
@@ -94,7 +108,7 @@ def new_holes(con: apsw.Connection, symbol: str, measured: Measured, until_seq: 
     count, _, last = counts
     if not count:
         return []
-    con.execute(_SAVE, (symbol, *measured[:3], last))
+    _save(book, symbol, measured._replace(searched_seq=last))
     if begin and ordinal_of(last) - ordinal_of(begin) == count:
         return []
     sequences = [seq for (seq,) in con.execute(_SEQUENCES, (symbol, max(1, begin), last))]
@@ -112,10 +126,10 @@ def search(book: Book, symbol: str, until_seq: int, before_ms: int, at_ms: int) 
         before_ms: outages that were over by then are decided.
         at_ms: now, by the host's clock.
     """
-    measured = measure(book.con, symbol, until_seq)
+    measured = measure(book, symbol, until_seq)
     if not measured.counts:
         return
-    holes = new_holes(book.con, symbol, measured, until_seq)
+    holes = new_holes(book, symbol, measured, until_seq)
     for doubt in book.doubts(symbol):
         begin = doubt.before_seq
         if doubt.resumed_ms > before_ms or (begin is not None and until_seq <= begin):

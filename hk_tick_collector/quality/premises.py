@@ -32,6 +32,8 @@ class Premise(StrEnum):
     SAME_SEQUENCE = "same_sequence"  # a fetched tick has the sequence under which it was pushed
     WHOLE_WINDOW = "whole_window"  # a reply of GetTicker lacks no tick between its first and its last
     FRESH_SNAPSHOT = "fresh_snapshot"  # a snapshot counts all that was traded 15 s before its own time
+    # These the ticks themselves tell, so that nobody has to count: see `weighing`.
+    ORDINALS_COUNT = "ordinals_count"  # an ordinal is one more than that of the push before
     MADE_GOOD_JOINS = "made_good_joins"  # what OpenD makes good begins right after what it had before
     WHOLE_SECONDS = "whole_seconds"  # a trade's time has no fraction of a second
 

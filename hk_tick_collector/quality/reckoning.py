@@ -6,7 +6,7 @@ nothing that the rows would not tell again.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hk_tick_collector.quality.book import Loss
 from hk_tick_collector.quality.counting import Counting, tolerance
@@ -17,14 +17,15 @@ from hk_tick_collector.quality.rows import Doubt, TotalsRow
 from hk_tick_collector.quality.totals import (
     LATE_MS,
     SECOND_MS,
+    Holding,
     counts_from_ms,
     counts_until_ms,
-    holding_of,
     key_at,
     last_word,
     least_missing,
     most_missing,
-    tail,
+    revised,
+    shares_since,
     ticks_between,
 )
 from hk_tick_collector.resumption import Cause, gravest
@@ -37,12 +38,12 @@ if TYPE_CHECKING:
     from hk_tick_collector.opend.messages import DayTotals
     from hk_tick_collector.quality.book import Book
     from hk_tick_collector.quality.filling import Group
-    from hk_tick_collector.quality.totals import Holding
 
 PENDING_MAX: Final = 30  # snapshots of a symbol whose lower bound is still to be taken
 
-_STATS = "SELECT volume_sum, turnover_sum, rows, last_seq FROM symbol_stats WHERE symbol = ?"
-_REVISED_SYMBOLS = "SELECT DISTINCT symbol FROM tick_revisions"
+_STATS = "SELECT symbol, volume_sum, turnover_sum, rows, last_seq FROM symbol_stats"
+_REVISED = "SELECT DISTINCT symbol FROM tick_revisions"
+_OPEN = "SELECT DISTINCT symbol FROM gaps WHERE state = 'open' OR (after_seq IS NULL AND end_ms NOT NULL)"
 _LAST_BEFORE = "SELECT max(seq) FROM ticks WHERE symbol = ? AND seq > 0 AND seq < ?"
 _TOLD_BY_ORDINALS = (
     "SELECT 1 FROM gaps WHERE symbol = ? AND state = 'open' AND evidence = 'ordinals' AND after_seq > ? LIMIT 1"
@@ -86,6 +87,18 @@ class Word(NamedTuple):
     market_ms: int | None
 
 
+class _Stored(NamedTuple):
+    """What is stored of a symbol; all of them are read at once, since most of a snapshot's cost is in statements."""
+
+    volume: int
+    turnover: float
+    rows: int
+    last_seq: int | None
+
+
+_NOTHING: Final = _Stored(0, 0.0, 0, None)
+
+
 class _Watched:
     """What is remembered of a symbol between two snapshots: nothing that its rows would not tell again."""
 
@@ -104,6 +117,11 @@ class Reckoning:
         self._con = book.con
         self._watched: dict[str, _Watched] = {}
         self._counting = Counting(book.con, types)
+        self._revised: set[str] = set()  # symbols that have revisions, and those that have open gaps
+        self._open: set[str] = set()
+        self._rows: list[tuple[Any, ...]] = []  # to be inserted, and to be updated, at the end of a snapshot
+        self._still: list[tuple[Any, ...]] = []
+        self._least: list[tuple[Any, ...]] = []
 
     def last(self, symbol: str) -> TotalsRow | None:
         """The last snapshot of a symbol."""
@@ -111,9 +129,14 @@ class Reckoning:
 
     def totalled(self, snapshot: list[tuple[DayTotals, int | None]], word: Word) -> None:
         """A snapshot of many symbols, each with its own time: what it proves, and what it shows to be missing."""
-        revised = {symbol for (symbol,) in self._book.all(_REVISED_SYMBOLS)}
+        stored = {symbol: _Stored(*row) for symbol, *row in self._book.all(_STATS)}
+        self._revised = {symbol for (symbol,) in self._book.all(_REVISED)}
+        self._open = {symbol for (symbol,) in self._book.all(_OPEN)}
         for totals, own_ms in snapshot:
-            self._total(totals, own_ms, word, is_revised=totals.symbol in revised)
+            self._total(totals, own_ms, word, stored.get(totals.symbol, _NOTHING))
+        for statement, rows in ((_INSERT, self._rows), (_STILL, self._still), (_LEAST, self._least)):
+            self._con.executemany(statement, rows)
+            rows.clear()
 
     def _watch(self, symbol: str) -> _Watched:
         watched = self._watched.get(symbol)
@@ -122,30 +145,38 @@ class Reckoning:
             watched = self._watched[symbol] = _Watched(newest, self._book.all(_GREATEST, (symbol,))[0][0])
         return watched
 
-    def _total(self, totals: DayTotals, own_ms: int | None, word: Word, *, is_revised: bool) -> None:
-        con, symbol = self._con, totals.symbol
-        ours = self._book.all(_STATS, (symbol,))
-        our_volume, our_turnover, our_rows, our_last_seq = ours[0] if ours else (0, 0.0, 0, None)
+    def _total(self, totals: DayTotals, own_ms: int | None, word: Word, ours: _Stored) -> None:
+        symbol = totals.symbol
         now = TotalsRow(
             symbol, word.at_ms, word.place.segment, word.place.offset, totals.volume, totals.turnover, own_ms,
-            word.asked_ms, word.exchange_ms, our_volume, round(our_turnover, 3), our_rows, our_last_seq,
+            word.asked_ms, word.exchange_ms, ours.volume, round(ours.turnover, 3), ours.rows, ours.last_seq,
             until_ms=word.exchange_ms, market_ms=word.market_ms,
         )  # fmt: skip
         watched = self._watch(symbol)
         last, aged = watched.last, self._aged(watched, now)
-        holding = holding_of(con, symbol, our_volume, our_rows, is_revised=is_revised)
-        groups = open_groups(con, symbol)
+        holding = self._holding(symbol, ours)
+        groups = self._groups(symbol)
         now = now._replace(most=self._most(now, watched, holding, sum(group.rest for group in groups)))
         if aged and aged[-1].our_last_seq is not None and holding.is_timely:
             search(self._book, symbol, aged[-1].our_last_seq, aged[-1].at_ms, now.at_ms)
-        for news in fill_by_ordinals(con, self._book.day, symbol):
-            self._book.news.append(news)
-        self._book.close_bounds(symbol)
+        if symbol in self._open:
+            self._book.news += fill_by_ordinals(self._con, self._book.day, symbol)
+            self._book.close_bounds(symbol)
         for row in aged:
             groups = self._take_least(row, holding, groups, now)
         if last is not None and last.most is not None and now.most is not None and min(last.most, now.most) >= 0:
             self._take_most(now, max(last.most, now.most), counts_from_ms(last_word(last)), groups)
         self._keep(now, watched)
+
+    def _holding(self, symbol: str, ours: _Stored) -> Holding:
+        is_timely = symbol not in self._book.untimely
+        if symbol not in self._revised:
+            return Holding(ours.volume, ours.rows, ours.last_seq, {}, {}, is_timely=is_timely)
+        more, less = revised(self._con, symbol)
+        return Holding(ours.volume, ours.rows, ours.last_seq, more, less, is_timely=is_timely)
+
+    def _groups(self, symbol: str) -> list[Group]:
+        return open_groups(self._con, symbol) if symbol in self._open else []
 
     def _aged(self, watched: _Watched, now: TotalsRow) -> list[TotalsRow]:
         """The snapshots after which all that was under way has come by now, and takes them from those that wait."""
@@ -159,7 +190,7 @@ class Reckoning:
         if from_ms is None or not self._counting.counts_all(now.symbol):
             return None
         if holding.is_timely:
-            from_shares, _ = tail(self._con, now.symbol, key_at(from_ms), key_at(from_ms))
+            from_shares = shares_since(self._con, now.symbol, holding, key_at(from_ms))
         elif last is not None and last.our_rows == now.our_rows and (last.until_ms or from_ms) < from_ms:
             from_shares = 0  # nothing has come since the last one: all was traded before it
         else:
@@ -175,19 +206,22 @@ class Reckoning:
         """Take a snapshot's lower bound, now that all before it has come; the open gaps after that."""
         until_ms = counts_until_ms(row)
         if holding.is_timely and until_ms is not None:
-            after_key = key_at(until_ms + SECOND_MS)
-            after_shares, _ = tail(self._con, row.symbol, after_key, after_key)
+            after_shares = shares_since(self._con, row.symbol, holding, key_at(until_ms + SECOND_MS))
         elif row.our_rows == holding.rows:
             after_shares = 0
         else:
             return groups
         least = least_missing(row, holding, after_shares)
         is_exact = not least and self._is_exact(row, holding, until_ms)
-        self._con.execute(_LEAST, (least, int(is_exact), row.symbol, row.at_ms, row.segment, row.offset))
+        values = (least, int(is_exact), row.symbol, row.at_ms, row.segment, row.offset)
         if is_exact and self._counting.can_learn(row.symbol):
+            self._con.execute(_LEAST, values)  # now, since the next one looks for it
             self._counting.saw(row)
+        else:
+            self._least.append(values)
         level = sum(group.rest for group in groups)
         if least > level and self._lose(row, least - level, level, until_ms, now):
+            self._open.add(row.symbol)
             return open_groups(self._con, row.symbol)
         return groups
 
@@ -198,13 +232,16 @@ class Reckoning:
             return False
         if abs(row.turnover - row.our_turnover) > tolerance(row.our_rows):
             return False
-        return not ticks_between(self._con, row.symbol, key_at(from_ms), key_at(until_ms + SECOND_MS))
+        begin_key = key_at(from_ms)
+        if (holding.last_seq or 0) < begin_key:
+            return True
+        return not ticks_between(self._con, row.symbol, begin_key, key_at(until_ms + SECOND_MS))
 
     def _lose(self, row: TotalsRow, volume: int, level: int, until_ms: int | None, now: TotalsRow) -> bool:
         """More is missing than gaps tell: a gap, from where no more was to where this was. Whether one was made."""
         symbol = row.symbol
         settled = self._book.all(_SETTLED, (symbol, level, row.segment, row.offset))
-        begin_ms = counts_from_ms(TotalsRow(*settled[0])) if settled else None
+        begin_ms = counts_from_ms(last_word(TotalsRow(*settled[0]))) if settled else None
         begin = None if begin_ms is None else self._book.all(_LAST_BEFORE, (symbol, key_at(begin_ms)))[0][0]
         if self._book.all(_TOLD_BY_ORDINALS, (symbol, begin or 0)):
             return False
@@ -242,11 +279,11 @@ class Reckoning:
                 until_ms=now.until_ms, confirmed_ms=last.until_ms, market_ms=now.market_ms, most=now.most
             )
             values = (still.until_ms, still.confirmed_ms, still.market_ms, still.most)
-            self._con.execute(_STILL, (*values, still.symbol, still.at_ms, still.segment, still.offset))
+            self._still.append((*values, still.symbol, still.at_ms, still.segment, still.offset))
             watched.last = still
             watched.pending = [still if row[:4] == still[:4] else row for row in watched.pending]
             return
-        self._con.execute(_INSERT, now)
+        self._rows.append(now)
         watched.last = now
         watched.volume_max = max(watched.volume_max, now.volume)
         watched.pending = [*watched.pending, now][-PENDING_MAX:]

@@ -20,8 +20,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from hk_tick_collector.hktime import EPOCH_MS_MIN
-
 if TYPE_CHECKING:
     import apsw
 
@@ -34,13 +32,11 @@ LATE_MS: Final = 15_000
 ROUNDED_MS: Final = 2_000
 SECOND_MS: Final = 1000
 
-_TAIL = """
-SELECT count(*), total(volume), total(iif(seq >= ?3, volume, 0)) FROM ticks WHERE symbol = ?1 AND seq >= ?2"""
+_SHARES_SINCE = "SELECT total(volume) FROM ticks WHERE symbol = ? AND seq >= ?"
 # Sent again with another volume: what the exchange may count more, and less, than the tick that stands.
 _REVISED = """
 SELECT t.seq, max(0, max(r.volume) - t.volume), min(0, min(r.volume) - t.volume)
 FROM tick_revisions AS r JOIN ticks AS t USING (symbol, seq) WHERE r.symbol = ? GROUP BY t.seq"""
-_OF_NO_TIME = f"SELECT 1 FROM ticks WHERE symbol = ? AND seq < {EPOCH_MS_MIN // 1000 << 32} LIMIT 1"  # noqa: S608
 _ROWS_TOGETHER = "SELECT count(*) FROM ticks WHERE symbol = ? AND seq >= ? AND seq < ?"
 
 
@@ -81,6 +77,7 @@ class Holding(NamedTuple):
     Attributes:
         volume: in shares, each tick as it came first.
         rows: ticks.
+        last_seq: the greatest sequence; None: there is none above 0.
         more: by which revisions make it more, at most, in shares; by sequence.
         less: by which they make it less, at most, as numbers below 0.
         is_timely: all its sequences hold the second of the trade.
@@ -88,31 +85,24 @@ class Holding(NamedTuple):
 
     volume: int
     rows: int
+    last_seq: int | None
     more: dict[int, int]
     less: dict[int, int]
     is_timely: bool
 
 
-def holding_of(con: apsw.Connection, symbol: str, volume: int, rows: int, *, is_revised: bool) -> Holding:
-    """What is stored, from its sums; `is_revised`: it has revisions."""
-    revised: list[tuple[Any, ...]] = con.execute(_REVISED, (symbol,)).fetchall() if is_revised else []
-    is_timely = con.execute(_OF_NO_TIME, (symbol,)).get is None
-    return Holding(
-        volume,
-        rows,
-        {seq: more for seq, more, _ in revised if more},
-        {seq: less for seq, _, less in revised if less},
-        is_timely,
-    )
+def revised(con: apsw.Connection, symbol: str) -> tuple[dict[int, int], dict[int, int]]:
+    """By how much revisions make ticks of a symbol more, and less, by sequence."""
+    rows: list[tuple[Any, ...]] = con.execute(_REVISED, (symbol,)).fetchall()
+    return {seq: more for seq, more, _ in rows if more}, {seq: less for seq, _, less in rows if less}
 
 
-def tail(con: apsw.Connection, symbol: str, first_key: int, second_key: int) -> tuple[int, int]:
-    """The shares at or after each of two sequences."""
-    begin = min(first_key, second_key)
-    other = max(first_key, second_key)
-    rows: list[Any] = con.execute(_TAIL, (symbol, begin, other)).fetchall()
-    ((_, total, part),) = rows
-    return (int(total), int(part)) if first_key <= second_key else (int(part), int(total))
+def shares_since(con: apsw.Connection, symbol: str, holding: Holding, begin_key: int) -> int:
+    """The stored shares from a sequence on."""
+    if (holding.last_seq or 0) < begin_key:
+        return 0
+    rows: list[Any] = con.execute(_SHARES_SINCE, (symbol, begin_key)).fetchall()
+    return int(rows[0][0])
 
 
 def ticks_between(con: apsw.Connection, symbol: str, begin_key: int, end_key: int) -> int:

@@ -89,7 +89,7 @@ def judge_symbol(f: Figures, day: DayFigures, types: Types) -> SymbolAudit:
         gaps=f.gaps,
         doubts=f.doubts,
         doubts_by_totals=f.decided + (f.doubts if found.by_totals and found.verdict is Verdict.COMPLETE else 0),
-        premises=f.premises,
+        premises=_premises(f),
         recorded=f.recorded,
         without=f.without,
     )
@@ -115,6 +115,11 @@ def _compare(f: Figures, word: Words, found: _Finding, known: dict[int, bool | N
         found.contradictions.append(
             f"the totals agree with the first contents of {numbered(count, 'tick')} that came again with another "
             "volume, and not with the last"
+        )
+    elif word.volume > most and f.empty:
+        found.unproven.append(
+            f"{word.volume - most:,} shares by the exchange's count, and {numbered(f.empty, 'tick')} that came with a "
+            "volume of 0: it may count what they were"
         )
     elif word.volume > most:
         _lose(f, found, word.volume - most)
@@ -193,7 +198,8 @@ def _lose(f: Figures, found: _Finding, difference: int) -> None:
 def _without_last_word(f: Figures, found: _Finding) -> None:
     """What can be said all the same: what is missing for sure, and what is not decided."""
     gaps = [gap for gap in f.gaps if gap.state == "open"]
-    sure = [gap for gap in gaps if (f.rest if gap.evidence == "totals" else gap.cause != str(Cause.UNKNOWN))]
+    by_totals = f.rest and not f.empty
+    sure = [gap for gap in gaps if (by_totals if gap.evidence == "totals" else gap.cause != str(Cause.UNKNOWN))]
     found.lost += [_lost_in(gap) for gap in sure]
     others = [gap for gap in gaps if gap not in sure]
     found.unproven += [f"perhaps missing: {_lost_in(gap)}" for gap in others]
@@ -232,6 +238,18 @@ def _so_far(f: Figures, day: DayFigures) -> str:
 
 
 # ----
+
+
+def _premises(f: Figures) -> dict[str, tuple[int, int]]:
+    """How often each premise was seen to hold, and to fail; those that the ticks themselves tell, too."""
+    told = dict(f.premises)
+    if f.rows:
+        told["whole_seconds"] = (f.rows - f.fractions, f.fractions)
+    if f.ordinals.pairs:
+        told["ordinals_count"] = (f.ordinals.contiguous, f.ordinals.pairs - f.ordinals.contiguous)
+    if f.ordinals.made_good and f.ordinals.counts:
+        told["made_good_joins"] = (f.ordinals.joined, f.ordinals.made_good - f.ordinals.joined)
+    return told
 
 
 def _evidence(f: Figures, found: _Finding) -> str:

@@ -15,8 +15,10 @@ from support.recorder_process import RecorderProcess
 from support.sealing import SILENT, certificate, make_day, seal_day
 from support.simulator_process import SimulatorProcess
 from support.ticks import DAY, TENCENT, pushes, seq_at
+from support.trading_time import clock_of
 from support.writer_process import WriterBench, until
 
+from hk_tick_collector.hktime import parse_time
 from hk_tick_collector.quality.recheck import recheck
 from hk_tick_collector.sealed import is_sealed, superseded
 
@@ -108,7 +110,8 @@ def test_a_writer_that_has_the_day_open_lets_it_be_sealed(bench: WriterBench) ->
 def test_a_recorder_seals_at_night(tmp_path: Path) -> None:
     """A day that was never sealed, once OpenD is there and does not trade; the child is no trouble when it stops."""
     with SimulatorProcess(tmp_path, "--date", "20260803", "--start", "17:00", "--speed", "1", "--hold") as sim:
-        recorder = RecorderProcess(tmp_path, sim.port, [TENCENT], SEAL_ENABLED="true", SEAL_DELAY_MIN="0")
+        clock = clock_of(parse_time("2026-08-03 17:00:00").ms)  # else the two disagree about which day is over
+        recorder = RecorderProcess(tmp_path, sim.port, [TENCENT], SEAL_ENABLED="true", SEAL_DELAY_MIN="0", **clock)
         database = make_day(recorder.data_root, DAY)
         with recorder:
             (line,) = recorder.wait_for("day_sealed", timeout_sec=90)
@@ -118,3 +121,18 @@ def test_a_recorder_seals_at_night(tmp_path: Path) -> None:
     assert not recorder.log_lines("seal_failed")
     assert not recheck(recorder.data_root, DAY, SILENT).differences
     assert certificate(database)["verdict"] == "UNPROVABLE"
+
+
+@pytest.mark.timeout(300)
+def test_a_recorder_whose_clock_is_wrong_seals_nothing(tmp_path: Path) -> None:
+    """A week ahead of OpenD's: today is over by it, and a line says why it waits."""
+    with SimulatorProcess(tmp_path, "--date", "20260731", "--start", "17:00", "--speed", "1", "--hold") as sim:
+        clock = clock_of(parse_time("2026-08-07 17:00:00").ms)
+        recorder = RecorderProcess(tmp_path, sim.port, [TENCENT], SEAL_ENABLED="true", SEAL_DELAY_MIN="0", **clock)
+        database = make_day(recorder.data_root, DAY)
+        with recorder:
+            (line,) = recorder.wait_for("seal_waits", timeout_sec=90)
+            assert "ahead of OpenD's" in line.fields["reason"]
+            assert recorder.stop() == 0
+    assert not recorder.log_lines("day_sealed")
+    assert not is_sealed(database)

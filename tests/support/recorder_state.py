@@ -75,6 +75,8 @@ def healthy_state(day: str = FRIDAY, clock: str = "10:00:00", **changes: Any) ->
             "damages": 0,
             "gaps": 10,
             "gaps_filled": 9,
+            "premises_failed": 0,
+            "extra": 8,
         },
         "watchdog": {"is_stalled": False, "stalls": 0, "recoveries_failed": 0, "last_reason": None},
     }

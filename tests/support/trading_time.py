@@ -34,7 +34,14 @@ class JumpingClock:
 
     def jump_to(self, when: str) -> None:
         """It says `when` (Hong Kong time) from now on."""
-        self._shift_sec = _shift_sec(parse_time(when).ms)
+        self._set(_shift_sec(parse_time(when).ms))
+
+    def step(self, sec: int) -> None:
+        """It is set forward by so much, or back."""
+        self._set(self._shift_sec + sec)
+
+    def _set(self, shift_sec: int) -> None:
+        self._shift_sec = shift_sec
         temporary = self._path.with_suffix(".tmp")
         temporary.write_text(str(self._shift_sec))
         temporary.replace(self._path)

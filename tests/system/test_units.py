@@ -16,9 +16,11 @@ from support.machine_service import MachineRecorder, MachineSimulator
 from support.recorder_process import until
 from support.sealing import make_day
 from support.ticks import DAY
+from support.trading_time import clock_of
 
 from hk_tick_collector.config import Settings
 from hk_tick_collector.db_read import open_readonly
+from hk_tick_collector.hktime import parse_time
 from hk_tick_collector.sealed import certificate_of
 from hk_tick_collector.simulator.universe import universe
 
@@ -36,6 +38,7 @@ SYMBOLS = universe(5, 0)
 EXAMPLE = ("HK.00700", "HK.00005")
 """What deploy/hk-tick-collector.env.example names."""
 BURST = 10_000
+CLOCK = "/usr/local/lib/test-clock"
 
 
 def record(machine: Machine, simulator: MachineSimulator) -> MachineRecorder:
@@ -279,6 +282,10 @@ def test_a_past_day_is_sealed_within_what_the_unit_allows(machine: Machine) -> N
     evening = ("--date", "20260803", "--start", "17:00", "--speed", "1", "--hold", "--symbols", "5")
     with MachineSimulator(machine, *evening) as simulator:
         recorder = MachineRecorder(machine, simulator.port, SYMBOLS, SEAL_ENABLED="true", SEAL_DELAY_MIN="0")
+        # Else its clock and OpenD's disagree about which day is over, and nothing is sealed.
+        shift_sec = clock_of(parse_time("2026-08-03 17:00:00").ms)["CLOCK_SHIFT_SEC"]
+        machine.write(f"{CLOCK}/sitecustomize.py", (ROOT / "tests/support/clock/sitecustomize.py").read_text())
+        recorder.drop_in(f"[Service]\nEnvironment=PYTHONPATH={CLOCK} CLOCK_SHIFT_SEC={shift_sec}\n")
         database = make_day(recorder.data_root)  # root's, until the first start gives its user what is there
         database.chmod(0o640)  # as that one makes it
         with closing(open_readonly(database)) as reader:  # which the sealing waits for, so that it can be looked at

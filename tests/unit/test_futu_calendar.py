@@ -48,7 +48,7 @@ class Stage:
         self.state = ClientState()
         link: Any = self
         self.dates = TradeDates(link, 1.0, self.state)
-        monkeypatch.setattr(futu_calendar, "wall_ms", lambda: self.now_ms)
+        monkeypatch.setattr(self.state.clock, "now_ms", lambda: self.now_ms)
         monkeypatch.setattr(futu_calendar, "time", self)
         monkeypatch.setattr(futu_calendar, "log", self)
 

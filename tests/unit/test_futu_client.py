@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.bodies import refusal
+from support.kept_log import KeptLog, keep_log
 from support.ticks import OPEN_MS
 
 from hk_tick_collector import futu_client
+from hk_tick_collector.clock import HostClock, wall_ms
 from hk_tick_collector.errors import RemoteProtocolError, SessionError
 from hk_tick_collector.futu_client import FutuClient
 from hk_tick_collector.futu_link import UnansweredError
 from hk_tick_collector.futu_outages import Outage
+from hk_tick_collector.futu_rates import read_rates
 from hk_tick_collector.futu_state import ClientSettings
 from hk_tick_collector.futu_subscribe import Subscriber
-from hk_tick_collector.journal_append import wall_ms
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.messages import GtwEvent, Notice, NotifyType, ProtoId, RefusedError, symbol_of
-from hk_tick_collector.resumption import EVENT, Cause
+from hk_tick_collector.resumption import CLOCK_STEPPED, EVENT, Cause, read_clock_stepped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
+
+
+@pytest.fixture
+def logged(monkeypatch: pytest.MonkeyPatch) -> KeptLog:
+    """The lines that are logged."""
+    return keep_log(futu_client, monkeypatch)
 
 
 def state_of(market: int, *, logined: bool = True) -> Callable[[], bytes]:
@@ -49,14 +58,16 @@ def raising(error: Exception) -> Callable[[], bytes]:
 
 
 class Journal:
-    """Keeps events."""
+    """Keeps events, and the times that they have."""
 
     def __init__(self) -> None:
         self.events: list[dict[str, object]] = []
+        self.times: list[int] = []
 
-    def append_event(self, _session: int, _recv_ts_ms: int, event: dict[str, object]) -> None:
+    def append_event(self, _session: int, recv_ts_ms: int, event: dict[str, object]) -> None:
         """One more."""
         self.events.append(event)
+        self.times.append(recv_ts_ms)
 
 
 class Link:
@@ -99,7 +110,7 @@ def watch(monkeypatch: pytest.MonkeyPatch, client: FutuClient, link: Link, times
 @pytest.mark.parametrize(
     ("number", "word"),
     [(1, "AUCTION"), (2, "WAITING_OPEN"), (3, "MORNING"), (4, "REST"), (5, "AFTERNOON"), (6, "CLOSED"), (19, "HK_CAS"),
-     (77, "77")],
+     (30, "CLOSE_AUCTION"), (31, "AFTERNOON_END"), (35, "TRADE_AT_LAST"), (36, "TRADE_AUCTION"), (77, "77")],
 )  # fmt: skip
 def test_the_markets_state_is_known_by_its_word(monkeypatch: pytest.MonkeyPatch, number: int, word: str) -> None:
     """With OpenD's clock, and in the journal too; a state that nobody has heard of is its number."""
@@ -204,8 +215,8 @@ def test_a_session_that_ends_says_what_may_be_missing(
     monkeypatch: pytest.MonkeyPatch, link: Ended, expected: Outage, *, was_connected: bool
 ) -> None:
     """From the last byte that was heard on; a link on which nothing was read has ended by that."""
-    monkeypatch.setattr(futu_client, "wall_ms", lambda: 6000)
     client, _ = client_of()
+    monkeypatch.setattr(client.state.clock, "now_ms", lambda: 6000)
     client._outages.resume()
     made: Any = link
     client._link = made
@@ -219,7 +230,7 @@ def test_without_room_in_the_journal_nothing_is_heard(monkeypatch: pytest.Monkey
     client._outages.resume()
     full: Any = journal
     full.is_full, full.has_room, full.buffered_bytes, full.fault = True, True, 1, "full"
-    monkeypatch.setattr(futu_client, "wall_ms", lambda: 6000)
+    monkeypatch.setattr(client.state.clock, "now_ms", lambda: 6000)
     asyncio.run(client._wait_for_room())
     assert client._outages.resume() == Outage(Cause.JOURNAL_FULL, 6000)
 
@@ -313,6 +324,63 @@ def test_a_symbol_that_was_refused_is_told_of_when_it_is_accepted() -> None:
     assert fetches.fetched == [["HK.00700"]]
 
 
+# ---- a clock that is set
+
+
+class SetClock:
+    """The host's clock, which somebody sets, and a client that goes by it."""
+
+    def __init__(self) -> None:
+        self.shift_ms = 0
+        self.clock = HostClock(lambda: wall_ms() + self.shift_ms)
+        self.journal = Journal()
+        known: Any = self.journal
+        self.client = FutuClient(ClientSettings("127.0.0.1", 1, ("HK.00700",)), known, known, self.clock)
+
+
+@pytest.mark.parametrize("step_ms", [6 * 3_600_000, -6 * 3_600_000])
+def test_a_clock_that_is_set_is_told_before_anything_is_told_by_it(logged: KeptLog, step_ms: int) -> None:
+    """OpenD's clock stays what it was, and what an outage began with is told as the new clock would have."""
+    place = SetClock()
+    client, state, journal = place.client, place.client.state, place.journal
+    client._outages.resume()
+    client._outages.fetched()
+    began_ms = place.clock.now_ms()
+    link: Any = Ended()
+    client._link, link.last_heard_ms, link.is_paused, state.since_ms = link, began_ms, False, began_ms
+    client._outages.went_away(Cause.EXCHANGE_LOST, began_ms)
+    state.clock_offset_ms = 1000
+    opend_ms = state.opend_ms()
+    place.shift_ms = step_ms
+    client._note("anything")
+    assert [event["event"] for event in journal.events] == [CLOCK_STEPPED, "anything"]
+    told = read_clock_stepped(json.dumps(journal.events[0]).encode())
+    assert told is not None
+    assert told.step_ms == pytest.approx(step_ms, abs=500)
+    assert journal.times == pytest.approx([began_ms + step_ms] * 2, abs=2000)
+    assert state.opend_ms() == pytest.approx(opend_ms, abs=2000)
+    assert (link.last_heard_ms, state.since_ms) == (began_ms + told.step_ms, began_ms + told.step_ms)
+    assert client.outage == Outage(Cause.EXCHANGE_LOST, began_ms + told.step_ms)
+    assert logged.lines == [("clock_stepped", {"step_ms": told.step_ms, "repeated": 0})]
+    place.shift_ms = 0
+    client._note("anything else")
+    assert [event["event"] for event in journal.events][2:] == [CLOCK_STEPPED, "anything else"]
+    assert logged.events() == ["clock_stepped"], "a clock that is set again and again does not fill the log"
+
+
+def test_a_clock_that_is_set_while_opend_is_asked_for_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The difference is that of the clock as it is afterwards."""
+    place = SetClock()
+
+    def answer() -> bytes:
+        place.shift_ms = -3_600_000
+        return state_of(3)()
+
+    watch(monkeypatch, place.client, Link(answer), 1)
+    assert place.client.state.clock_offset_ms == pytest.approx(3_607_000, abs=1500)
+    assert [event["event"] for event in place.journal.events[:2]] == [CLOCK_STEPPED, "opend_state"]
+
+
 # ---- how often each symbol trades
 
 
@@ -330,6 +398,11 @@ class Counted:
         return {"HK.00700": self.rows}
 
 
+def reading(client: FutuClient) -> Coroutine[Any, Any, None]:
+    """Read it for ever, as the session does."""
+    return read_rates(client.state, client._stored, 0.002, lambda: client.outage)
+
+
 async def until(what: Callable[[], bool]) -> None:
     """Wait as long as it takes."""
     async with asyncio.timeout(30):
@@ -340,11 +413,11 @@ async def until(what: Callable[[], bool]) -> None:
 def test_rates_are_of_the_time_before_an_outage() -> None:
     """Not of the outage itself, nor of what is fetched after it and stored within the interval behind that."""
     stored = Counted()
-    client, _ = client_of(stored=stored, poll_interval_sec=0.002)
+    client, _ = client_of(stored=stored)
     rates = client.state.rates
 
     async def work() -> None:
-        task = asyncio.create_task(client._read_rates())
+        task = asyncio.create_task(reading(client))
         await asyncio.sleep(0.02)
         assert stored.looks == 0, "not all is fetched"
         client._outages.resume()
@@ -358,7 +431,7 @@ def test_rates_are_of_the_time_before_an_outage() -> None:
         client._outages.came_back(Outage(Cause.UNKNOWN, None))
         client._outages.resume()
         stored.rows += 1_000_000
-        client._fetches += 1
+        client.state.fetches += 1
         client._outages.fetched()
         await until(lambda: stored.looks >= looks + 3)
         # Ten in an interval of a millisecond at least; with the million that was fetched it would be far more.
@@ -371,15 +444,15 @@ def test_rates_are_of_the_time_before_an_outage() -> None:
 def test_each_day_has_rates_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a holiday nothing is at risk, whatever was traded on the day before."""
     stored = Counted()
-    client, _ = client_of(stored=stored, poll_interval_sec=0.002)
+    client, _ = client_of(stored=stored)
     client._outages.resume()
     client._outages.fetched()
     now_ms = OPEN_MS
-    monkeypatch.setattr(futu_client, "wall_ms", lambda: now_ms)
+    monkeypatch.setattr(client.state.clock, "now_ms", lambda: now_ms)
 
     async def work() -> None:
         nonlocal now_ms
-        task = asyncio.create_task(client._read_rates())
+        task = asyncio.create_task(reading(client))
         await until(lambda: bool(client.state.rates.by_symbol()))
         stored.rows_by_symbol = lambda: {"HK.00700": 10**6}  # type: ignore[method-assign]
         await asyncio.sleep(0.02)

@@ -12,6 +12,7 @@ from support.kept_log import KeptLog, keep_log
 from support.ticks import OPEN_MS, TENCENT, body, ticker
 
 from hk_tick_collector import futu_fetch
+from hk_tick_collector.clock import HostClock
 from hk_tick_collector.errors import SessionError
 from hk_tick_collector.futu_fetch import CANARIES, Fetcher
 from hk_tick_collector.futu_link import UnansweredError
@@ -324,7 +325,7 @@ def test_the_order_decides_which_tick_is_lost(logged: KeptLog, monkeypatch: pyte
     The busiest first, or the day's busiest first, would lose ticks of it. The clock stands still at the moment of the
     resumption, so that a slow machine changes nothing.
     """
-    monkeypatch.setattr(futu_fetch, "wall_ms", lambda: OPEN_MS)
+    monkeypatch.setattr(HostClock, "now_ms", lambda _clock: OPEN_MS)
     # 99.5 ms: at 10 a millisecond 995 are missed; at 20, 1,990 and past.
     past = {f"HK.{n:05}": 20 for n in range(1, 21)}
     rates = {**past, TENCENT: 10}
@@ -343,7 +344,7 @@ def test_of_those_that_are_past_the_one_that_loses_most_is_first(
     session = Session(opend)
     session.state.rates.take(0.0, dict.fromkeys(rates, 0))
     session.state.rates.take(10.0, {symbol: rate * 10 for symbol, rate in rates.items()})
-    monkeypatch.setattr(futu_fetch, "wall_ms", lambda: OPEN_MS)
+    monkeypatch.setattr(HostClock, "now_ms", lambda _clock: OPEN_MS)
     outage = Outage(Cause.CONNECTION_LOST, OPEN_MS - 60_000)
     assert asyncio.run(session.fetcher.backfill(session.symbols, outage))
     assert [symbol for symbol, _, _ in opend.asked] == ["HK.00003", "HK.00002", "HK.00001"]

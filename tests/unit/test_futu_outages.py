@@ -98,3 +98,24 @@ def test_a_new_session_may_hear_from_opend_itself_that_the_right_is_back() -> No
     outages = running()
     outages.went_away(Cause.KICKED_OUT, 100)
     assert outages.has_come_back(None, is_new_session=True)
+
+
+def test_a_clock_that_is_set_changes_when_an_outage_began() -> None:
+    """Whatever it is at: pending, going on, or being made good; what has no time gets none."""
+    outages = Outages()
+    outages.shift(5000)
+    assert outages.resume() == Outage(Cause.RECORDER_DOWN, None)
+    outages.fetched()
+    outages.lost(Cause.CONNECTION_LOST, 20_000)
+    outages.resume()
+    outages.lost(Cause.CONNECTION_LOST, 30_000)
+    outages.went_away(Cause.EXCHANGE_LOST, 10_000)
+    outages.shift(-3000)
+    assert outages.now() == Outage(Cause.EXCHANGE_LOST, 7000)
+    outages.came_back(Outage(Cause.UNKNOWN, None))
+    assert outages.resume() == Outage(Cause.EXCHANGE_LOST, 7000)
+    outages.fetched()
+    assert outages.now() is None
+    outages.lost(Cause.OPEND_DOWN, 1000)
+    outages.shift(500)
+    assert outages.now() == Outage(Cause.OPEND_DOWN, 1500)

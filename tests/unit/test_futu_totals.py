@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,13 +13,14 @@ from support.recorder_state import FRIDAY, hk_ms
 from support.ticks import OPEN_MS
 
 from hk_tick_collector import futu_totals
+from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.futu_link import UnansweredError
 from hk_tick_collector.futu_state import ClientState
-from hk_tick_collector.futu_totals import CODES_MAX, ROUNDS_AFTER_PUSH, Totals
+from hk_tick_collector.futu_totals import APART_SEC, CODES_MAX, ROUNDS_AFTER_PUSH, Totals
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.messages import ProtoId, day_totals
 from hk_tick_collector.opend.purpose import Purpose
-from hk_tick_collector.quality.bounds import CALM_MS
+from hk_tick_collector.resumption import TOTALS_ASKED, read_totals_asked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,11 +34,24 @@ class Link:
     def __init__(self, answer: Callable[[], bytes] = lambda: ACCEPTED) -> None:
         self.pushes = 0
         self.asked: list[int] = []
+        self.noted: list[tuple[str, dict[str, object], int]] = []  # and how many calls were made before
         self._answer = answer
 
-    async def call(self, proto_id: int, request: bytes, _timeout_sec: float, purpose: Purpose) -> bytes:
+    def note(self, event: str, **fields: object) -> None:
+        """An event for the journal."""
+        self.noted.append((event, fields, len(self.asked)))
+
+    async def call(
+        self,
+        proto_id: int,
+        request: bytes,
+        _timeout_sec: float,
+        purpose: Purpose,
+        before_sent: Callable[[int], None],
+    ) -> bytes:
         """One call."""
         assert (proto_id, purpose) == (ProtoId.QOT_GET_SECURITY_SNAPSHOT, Purpose.TOTALS)
+        before_sent(1000 + len(self.asked))
         self.asked.append(len(pb.Qot_GetSecuritySnapshot.Request.FromString(request).c2s.securityList))
         return self._answer()
 
@@ -52,6 +67,20 @@ def test_all_are_asked_for_in_parts() -> None:
     link = Link()
     asyncio.run(totals_on(link).ask([f"HK.{n:05}" for n in range(1, 2 * CODES_MAX + 2)]))
     assert link.asked == [CODES_MAX, CODES_MAX, 1]
+
+
+def test_the_journal_is_told_when_they_are_asked_for() -> None:
+    """Of each call before it is made, with the number that its reply will carry."""
+    link = Link()
+    before_ms = wall_ms()
+    asyncio.run(totals_on(link).ask([f"HK.{n:05}" for n in range(1, CODES_MAX + 2)]))
+    assert [(event, fields["serial_no"], calls) for event, fields, calls in link.noted] == [
+        (TOTALS_ASKED, 1000, 0), (TOTALS_ASKED, 1001, 1),
+    ]  # fmt: skip
+    for event, fields, _ in link.noted:
+        told = read_totals_asked(json.dumps({"event": event, **fields}).encode())
+        assert told is not None
+        assert before_ms <= told.asked_ms <= wall_ms()
 
 
 def test_a_quiet_night_is_not_asked_for_again_and_again() -> None:
@@ -80,7 +109,7 @@ def test_what_an_audit_brings_is_compared() -> None:
     assert rounds_at(totals, f"{FRIDAY} 11:01:00") == 0
 
 
-@pytest.mark.parametrize(("interval_sec", "apart_sec"), [(60.0, CALM_MS / 1000), (0.5, 0.5)])
+@pytest.mark.parametrize(("interval_sec", "apart_sec"), [(60.0, APART_SEC), (0.5, 0.5)])
 def test_two_are_a_moment_apart(monkeypatch: pytest.MonkeyPatch, interval_sec: float, apart_sec: float) -> None:
     """One after a resumption may come just before that of the clock: the two would say nothing together."""
     now = 1000.0

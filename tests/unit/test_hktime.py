@@ -15,6 +15,7 @@ from hk_tick_collector.hktime import (
     HK_OFFSET_MS,
     Form,
     WrittenTime,
+    day_before,
     hk_date,
     hk_day,
     hk_midnight_ms,
@@ -266,3 +267,17 @@ def test_whether_hong_kong_may_have_traded(begin: str, end: str, *, may_trade: b
 def test_a_moment_belongs_to_a_session(at: str, session: str) -> None:
     """By the clock of Hong Kong alone."""
     assert session_of(parse_time(at).ms) == session
+
+
+@pytest.mark.parametrize(
+    ("day", "days", "expected"),
+    [
+        ("20260301", 1, "20260228"),
+        ("20260731", -1, "20260801"),
+        ("20260731", 30, "20260701"),
+        ("20260731", 0, "20260731"),
+    ],
+)
+def test_days_are_counted_by_the_calendar(day: str, days: int, expected: str) -> None:
+    """Over the ends of months and years."""
+    assert day_before(day, days) == expected

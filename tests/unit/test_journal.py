@@ -20,7 +20,6 @@ from hk_tick_collector.journal import (
     iter_records,
     list_segments,
     load_cursor,
-    prune,
     save_cursor,
     segment_name,
 )
@@ -324,24 +323,4 @@ def test_seek_goes_back_over_a_segments_end(tmp_path: Path) -> None:
     assert read_all(reader) == [1, 2, 3, 4]
     reader.seek(None)
     assert read_all(reader) == [0, 1, 2, 3, 4]
-    reader.close()
-
-
-# ---- pruning
-
-
-def test_prune_keeps_what_is_not_stored_or_not_old(tmp_path: Path) -> None:
-    """Only segments that are both before the cursor's and of a day before the limit are deleted."""
-    write(tmp_path, 1, range(2), day="20260728")
-    write(tmp_path, 2, range(2, 4), day="20260729")
-    write(tmp_path, 3, range(4, 6), day="20260730")
-    write(tmp_path, 4, range(6, 8), day="20260731")
-    cursor = Position(3, 0, 4)
-    gone = prune(tmp_path, cursor, "20260729")
-    assert [segment.number for segment in gone] == [1]
-    gone = prune(tmp_path, cursor, "20990101")
-    assert [segment.number for segment in gone] == [2], "the cursor's own segment and all behind it stay"
-    reader = JournalReader(tmp_path, cursor)
-    assert read_all(reader) == [4, 5, 6, 7]
-    assert reader.damages == []
     reader.close()

@@ -60,6 +60,8 @@ def test_each_value_is_served_under_its_name() -> None:
         "hktick_revisions_total": 7,
         "hktick_gaps_total": 10,
         "hktick_gaps_filled_total": 9,
+        "hktick_premises_failed_total": 0,
+        "hktick_extra_total": 8,
         "hktick_bad_rows_total": 3,
         "hktick_corrections_total": 2,
         "hktick_commits_total": 60_000,

@@ -27,7 +27,7 @@ from hk_tick_collector.hktime import HK_OFFSET_MS, hk_day, hk_midnight_ms
 from hk_tick_collector.journal import DIRECTORY
 from hk_tick_collector.journal_append import Journal
 from hk_tick_collector.logs import Limiter
-from hk_tick_collector.reporter import MARKET_FRESH_SEC, OUTAGE_LINE_EVERY_SEC, Reporter
+from hk_tick_collector.reporter import MARKET_FRESH_SEC, OUTAGE_LINE_EVERY_SEC, PUSH_FRESH_SEC, Reporter
 from hk_tick_collector.resumption import Cause
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def test_its_keys_are_documented(recorder: Recorder) -> None:
         names = re.findall(r"`(\w+)`", key_cell)
         keys |= set(names)
         if isinstance(told.get(names[0]), dict):
-            documented = set(re.findall(r"`(\w+)`", meaning)) - {"opend", "clock"}
+            documented = set(re.findall(r"`(\w+)`", meaning)) - {"opend", "pushes", "clock"}
             assert documented == set(told[names[0]]) - {"session", "opend_version"}, names[0]
     assert keys == told.keys() | at_the_end
 
@@ -201,6 +201,11 @@ def test_opends_word_is_taken_while_it_is_fresh(recorder: Recorder) -> None:
         "CLOSED": False,
         "HK_CAS": True,
         "WAITING_OPEN": True,
+        "CLOSE_AUCTION": True,
+        "AFTERNOON_END": False,
+        "TRADE_AT_LAST": True,
+        "TRADE_AUCTION": True,
+        "77": True,
     }.items():
         session.market, session.market_at = word, time.monotonic()
         assert recorder.reporter.market() == {"state": word, "is_open": is_open, "source": "opend"}
@@ -211,10 +216,33 @@ def test_opends_word_is_taken_while_it_is_fresh(recorder: Recorder) -> None:
 
 def test_without_opend_the_clock_tells(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     """Hong Kong's sessions on weekdays."""
-    monkeypatch.setattr(reporter_module, "wall_ms", lambda: OPEN_MS)  # a Friday, at ten
+    monkeypatch.setattr(recorder.session.clock, "now_ms", lambda: OPEN_MS)  # a Friday, at ten
     assert recorder.reporter.market() == {"state": None, "is_open": True, "source": "clock"}
-    monkeypatch.setattr(reporter_module, "wall_ms", lambda: OPEN_MS + 10 * 3_600_000)
+    monkeypatch.setattr(recorder.session.clock, "now_ms", lambda: OPEN_MS + 10 * 3_600_000)
     assert recorder.reporter.market()["is_open"] is False
+
+
+def test_what_trades_is_open_whatever_the_calendar_says(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pushes of the last minutes count, and a market that OpenD called open when by the calendar it can't have been."""
+    session, sunday_ms = recorder.session, OPEN_MS + 2 * 86_400_000
+    monkeypatch.setattr(session.clock, "now_ms", lambda: sunday_ms)
+    market = recorder.reporter.market
+    assert market() == {"state": None, "is_open": False, "source": "clock"}
+    recorder.client.last_push_at = time.monotonic() - 10
+    assert market() == {"state": None, "is_open": True, "source": "pushes"}
+    recorder.client.last_push_at = time.monotonic() - PUSH_FRESH_SEC - 1
+    assert market()["source"] == "clock"
+    session.market_at = time.monotonic() - 600
+    for word, is_open in {"MORNING": True, "REST": False, "CLOSED": False, "WAITING_OPEN": False, "77": False}.items():
+        session.market = word
+        assert market()["is_open"] is is_open, word
+    session.market = "MORNING"
+    assert market() == {"state": "MORNING", "is_open": True, "source": "opend"}
+    lose(recorder, Cause.OPEND_DOWN, sunday_ms - 600_000, {TENCENT: 4.0})
+    assert recorder.describe()["outage"]["past_symbols"] == [TENCENT], "so what is missed has deadlines"
+    evening_ms = OPEN_MS + 6 * 3_600_000 + 15 * 60_000  # where the calendar was right, it counts after OpenD's word
+    monkeypatch.setattr(session.clock, "now_ms", lambda: evening_ms)
+    assert market() == {"state": None, "is_open": False, "source": "clock"}
 
 
 # ---- an outage
@@ -230,7 +258,7 @@ def lose(recorder: Recorder, cause: Cause, since_ms: int | None, rates: dict[str
 
 def test_deadlines_are_told_while_there_is_an_outage(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the rates before it; as near as OpenD's memory is deep, or what it makes good where it was away itself."""
-    monkeypatch.setattr(reporter_module, "wall_ms", lambda: OPEN_MS)
+    monkeypatch.setattr(recorder.session.clock, "now_ms", lambda: OPEN_MS)
     assert recorder.describe()["outage"] is None
     since_ms = OPEN_MS - 40_000
     lose(recorder, Cause.CONNECTION_LOST, since_ms, {TENCENT: 4.0, "HK.00005": 50.0})
@@ -251,13 +279,13 @@ def test_deadlines_are_told_while_there_is_an_outage(recorder: Recorder, monkeyp
 def test_a_closed_market_has_no_outage(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the clock at night; by OpenD's word on a holiday, and a market that it says is open by night has one."""
     night_ms = OPEN_MS + 10 * 3_600_000
-    monkeypatch.setattr(reporter_module, "wall_ms", lambda: night_ms)
+    monkeypatch.setattr(recorder.session.clock, "now_ms", lambda: night_ms)
     lose(recorder, Cause.CONNECTION_LOST, night_ms - 1000, {TENCENT: 4.0})
     assert recorder.describe()["outage"] is None
     recorder.session.market, recorder.session.market_at = "MORNING", time.monotonic()
     assert recorder.describe()["outage"]["first_deadline_ms"] == night_ms - 1000 + 250_000
     recorder.session.market = "CLOSED"
-    monkeypatch.setattr(reporter_module, "wall_ms", lambda: OPEN_MS)
+    monkeypatch.setattr(recorder.session.clock, "now_ms", lambda: OPEN_MS)
     lose(recorder, Cause.CONNECTION_LOST, OPEN_MS - 1000, {TENCENT: 4.0})
     assert recorder.describe()["outage"] is None
 
@@ -267,7 +295,7 @@ def test_an_outage_is_logged_when_it_begins_to_matter_and_when_that_changes(
 ) -> None:
     """Once while nothing changes; a deadline that passes is news, but two lines are 30 s apart."""
     now_ms, now_sec = OPEN_MS, 1000.0
-    monkeypatch.setattr(reporter_module, "wall_ms", lambda: now_ms)
+    monkeypatch.setattr(recorder.session.clock, "now_ms", lambda: now_ms)
     recorder.reporter._outage_limiter = Limiter(OUTAGE_LINE_EVERY_SEC, lambda: now_sec)
 
     def look(passed_sec: int = 0) -> list[dict[str, Any]]:

@@ -10,18 +10,20 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.kept_log import KeptLog, keep_log
 from support.sealing import make_day, seal_day, tell_day
 from support.tale import Tale
 from support.ticks import DAY, NEXT_DAY
 
 from hk_tick_collector import sealing
+from hk_tick_collector.clock import HostClock
 from hk_tick_collector.config import Settings
 from hk_tick_collector.data_root import SEAL_LOCK, hold_lock
 from hk_tick_collector.futu_state import ClientState
 from hk_tick_collector.hktime import parse_time
 from hk_tick_collector.quality.due import BUSY
 from hk_tick_collector.sealed import is_sealed
-from hk_tick_collector.sealing import RETRY_SEC, SETTLE_SEC, WAIT_FOR_OPEND_SEC, Sealer
+from hk_tick_collector.sealing import RETRY_SEC, SETTLE_SEC, TOLD_EVERY_SEC, WAIT_FOR_OPEND_SEC, Sealer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,9 +34,11 @@ class Place:
     """A Sealer at a time of one's choice, with a session to OpenD, and a process that is none."""
 
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> None:  # noqa: ANN401
-        self.now = 0.0
-        self.session = ClientState()
-        self.sealer = Sealer(Settings(**settings), root, self.session, lambda: self.now)
+        self.began = 0.0
+        self.passed = 0.0  # by a clock that nobody sets
+        self.session = ClientState(HostClock(self._wall_ms, lambda: round(self.passed * 1000)))
+        self.session.clock.on_step = self.session.shift
+        self.sealer = Sealer(Settings(**settings), root, self.session, lambda: self.passed)
         self.sealed: list[tuple[str, list[str]]] = []
         self.is_well = True
         self.closed_sec = 0.0
@@ -49,13 +53,31 @@ class Place:
         self, when: str, *, connected_sec: float | None = 3600, offset_sec: float = 0
     ) -> list[tuple[str, list[str]]]:
         """What is begun at a Hong Kong time by the host's clock, with OpenD connected for so long, or not (None)."""
-        self.now = parse_time(when).ms / 1000
+        self.set(when)
+        self.session.clock.now_ms()
         self.session.connected = connected_sec is not None
-        self.session.since_ms = round((self.now - (connected_sec or 0)) * 1000)
+        self.session.up_at = self.passed - (connected_sec or 0)
         self.session.clock_offset_ms = round(offset_sec * 1000)
+        return self.look_again()
+
+    def set(self, when: str) -> None:
+        """Set the host's clock."""
+        self.began = parse_time(when).ms / 1000 - self.passed
+
+    def _wall_ms(self) -> int:
+        return round((self.began + self.passed) * 1000)
+
+    def look_again(self) -> list[tuple[str, list[str]]]:
+        """What is begun now."""
         self.sealed.clear()
         asyncio.run(self.sealer._look())
         return list(self.sealed)
+
+
+@pytest.fixture
+def logged(monkeypatch: pytest.MonkeyPatch) -> KeptLog:
+    """The lines that are logged."""
+    return keep_log(sealing, monkeypatch)
 
 
 @pytest.fixture
@@ -108,9 +130,57 @@ def test_what_is_not_sealed_when_hong_kong_opens_is_left(tmp_path: Path, capfd: 
 def test_the_earlier_clock_decides(make: Callable[..., Place]) -> None:
     """OpenD's, where the host's is ahead of it; the host's, where OpenD's is."""
     place = make()
-    assert place.look("2026-08-01 00:31:00", offset_sec=-600) == []
-    assert place.look("2026-07-31 23:00:00", offset_sec=7200) == []
-    assert place.look("2026-08-01 00:41:00", offset_sec=-600) == [(NEXT_DAY, [DAY])]
+    assert place.look("2026-08-01 00:31:00", offset_sec=-90) == []
+    assert place.look("2026-08-01 00:29:00", offset_sec=90) == []
+    assert place.look("2026-08-01 00:31:31", offset_sec=-90) == [(NEXT_DAY, [DAY])]
+
+
+def test_clocks_that_disagree_conclude_nothing(make: Callable[..., Place], logged: KeptLog) -> None:
+    """Nothing is sealed until they agree again; a line an hour says why."""
+    place = make()
+    for offset_sec in (-121, 121, 8 * 3600, -7 * 86400):
+        assert place.look("2026-08-02 04:00:00", offset_sec=offset_sec) == []
+    assert logged.events() == ["seal_waits"]
+    place.passed += TOLD_EVERY_SEC
+    assert place.look_again() == []
+    assert [(event, fields["repeated"]) for event, fields in logged.lines] == [("seal_waits", 0), ("seal_waits", 3)]
+    assert "604,800 s ahead of OpenD's" in logged.lines[-1][1]["reason"]
+    assert place.look("2026-08-02 04:00:00", offset_sec=120) == [("20260802", [DAY, NEXT_DAY])]
+
+
+@pytest.mark.parametrize("is_connected", [True, False])
+def test_a_clock_that_is_set_ends_no_day(make: Callable[..., Place], logged: KeptLog, *, is_connected: bool) -> None:
+    """A week ahead, before OpenD was asked again; nor does it end the waiting for OpenD. It passes when it is right."""
+    place = make()
+    assert place.look("2026-07-31 20:00:00") == []
+    place.session.connected = is_connected
+    place.set("2026-08-08 20:00:00")
+    assert place.look_again() == []
+    assert logged.events() == (["seal_waits"] if is_connected else [])
+    place.passed += WAIT_FOR_OPEND_SEC
+    assert place.look_again() == []
+    assert set(logged.events()) == {"seal_waits"}
+    place.set("2026-08-04 20:00:00")
+    assert place.look_again() == [("20260804", [DAY, NEXT_DAY])]
+
+
+def test_without_any_word_of_opend_it_is_waited_for_long_enough(make: Callable[..., Place]) -> None:
+    """By the clock that nobody sets: what has a database then is over."""
+    place = make()
+    place.set("2026-08-01 00:32:00")
+    place.session.connected, place.session.clock_offset_ms = False, None
+    assert place.look_again() == []
+    place.passed += WAIT_FOR_OPEND_SEC
+    assert place.look_again() == [("20260805", [DAY, NEXT_DAY])]
+
+
+def test_a_market_that_trades_is_left_in_peace(make: Callable[..., Place]) -> None:
+    """By OpenD's word, on a weekend too."""
+    place = make()
+    place.session.market = "MORNING"
+    assert place.look("2026-08-02 00:31:00") == []
+    place.session.market = "CLOSED"
+    assert place.look("2026-08-02 00:31:00")
 
 
 def test_a_day_waits_for_what_opend_has_to_say(make: Callable[..., Place]) -> None:
@@ -120,12 +190,14 @@ def test_a_day_waits_for_what_opend_has_to_say(make: Callable[..., Place]) -> No
     assert place.look(at, connected_sec=SETTLE_SEC - 1) == []
     assert place.look(at, connected_sec=SETTLE_SEC + 1)
     assert place.look("2026-08-03 00:31:00", connected_sec=None) == []
+    place.passed += WAIT_FOR_OPEND_SEC - 1
     assert place.look("2026-08-05 00:30:00", connected_sec=None) == []
+    place.passed += 2
     assert place.look("2026-08-05 00:32:00", connected_sec=None)
     assert WAIT_FOR_OPEND_SEC == 4 * 86400
 
 
-def test_it_is_tried_again_after_an_hour(make: Callable[..., Place], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_tried_again_after_an_hour(make: Callable[..., Place]) -> None:
     """And in between only if nothing has failed."""
     place = make()
     assert place.look("2026-08-01 00:31:00")
@@ -133,8 +205,7 @@ def test_it_is_tried_again_after_an_hour(make: Callable[..., Place], monkeypatch
     place.is_well = False
     assert place.look("2026-08-01 00:33:00")
     assert not place.look("2026-08-01 00:34:00")
-    moved = sealing.time.monotonic() + RETRY_SEC
-    monkeypatch.setattr(sealing.time, "monotonic", lambda: moved)
+    place.passed += RETRY_SEC
     assert place.look("2026-08-01 01:34:00")
 
 

@@ -2,8 +2,8 @@
 
 So a test is in Hong Kong's trading time at whatever hour it is run. CLOCK_SHIFT_SEC is how far the clock is ahead, for
 good; CLOCK_FILE names a file in place of that, which holds the seconds and is looked at again and again, so that all
-processes of a test can jump to another hour together. The monotonic clock, the times of files and the network are not
-touched.
+processes of a test can jump to another hour together. The monotonic clock, that of the machine's start
+(`time.clock_gettime_ns`), the times of files and the network are not touched.
 """
 
 from __future__ import annotations

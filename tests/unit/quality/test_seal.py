@@ -326,6 +326,9 @@ def test_a_day_is_over_by_the_earlier_clock(tmp_path: Path) -> None:
     assert abs(due.now_ms(tmp_path) / 1000 - time.time()) < 60
     lock = hold_lock(tmp_path, ".recorder.lock", 0)
     assert abs(due.now_ms(tmp_path) / 1000 + 172800 - time.time()) < 60
+    told_ms = time.time_ns() // 1_000_000 - 7 * 86_400_000  # and then the host's clock was set a week ahead
+    (tmp_path / "recorder.json").write_text(f'{{"at_ms": {told_ms}, "session": {{"clock_offset_ms": 900}}}}')
+    assert due.now_ms(tmp_path) == told_ms + 900
     (tmp_path / "recorder.json").write_text("{}")
     assert abs(due.now_ms(tmp_path) / 1000 - time.time()) < 60
     os.close(lock)

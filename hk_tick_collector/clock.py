@@ -1,0 +1,100 @@
+"""The host's clock: what time it says, and whether somebody has set it.
+
+Owns the reading of wall time. Of two clocks of one machine, the one that can be set and the one that can't, it is the
+difference that tells a step: both run at the same rate, since the kernel slews both alike, so a slow correction by a
+time service never shows. Invariant: whoever is told of steps is told before the first time that is read after one.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+STEP_MS: Final = 1000  # a smaller one changes no conclusion, and is measured with OpenD's clock each minute
+# A process may be stopped between its looks at the two clocks. Looks that are so near each other tell the truth.
+LOOKS_APART_MS: Final = 100
+LOOKS_MAX: Final = 10
+AGREE_MS: Final = 120_000  # two clocks that are set right are nearer than that
+
+
+def wall_ms() -> int:
+    """The host's clock, UTC epoch ms."""
+    return time.time_ns() // 1_000_000
+
+
+def _boot_clock() -> Callable[[], int]:
+    """A clock that nobody can set. It also runs while the machine sleeps, where the system has such a one."""
+    try:
+        time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    except (AttributeError, OSError):
+        return time.monotonic_ns
+    return partial(time.clock_gettime_ns, time.CLOCK_BOOTTIME)
+
+
+_boot_ns = _boot_clock()
+
+
+def boot_ms() -> int:
+    """Milliseconds since the machine has started, which no step changes."""
+    return _boot_ns() // 1_000_000
+
+
+def disagreement(offset_ms: int | None) -> str | None:
+    """Why nothing may be concluded from the host's clock, in words; None: another clock agrees with it.
+
+    Args:
+        offset_ms: OpenD's clock less the host's; None: it was never measured.
+    """
+    if offset_ms is None:
+        return "OpenD has not told its time since the start, and the host's clock alone proves nothing"
+    if abs(offset_ms) > AGREE_MS:
+        seen = f"{abs(offset_ms) / 1000:,.0f} s {'ahead of' if offset_ms < 0 else 'behind'} OpenD's"
+        return f"the host's clock is {seen}, expected at most {AGREE_MS // 1000} s: look at the time service of both"
+    return None
+
+
+class HostClock:
+    """Tells wall time, and notices steps. For one thread.
+
+    Attributes:
+        on_step: called with the ms by which the clock was set forward, or back (negative), before the new time is given
+            out; it may read the clock itself.
+    """
+
+    def __init__(self, wall: Callable[[], int] = wall_ms, boot: Callable[[], int] = boot_ms) -> None:
+        self._wall = wall
+        self._boot = boot
+        self.on_step: Callable[[int], None] = lambda _step_ms: None
+        self._apart_ms = self._look()[1]
+
+    def now_ms(self) -> int:
+        """The host's clock, UTC epoch ms."""
+        now_ms = self._wall()
+        apart_ms = now_ms - self._boot()
+        if abs(apart_ms - self._apart_ms) <= STEP_MS:
+            self._apart_ms = apart_ms  # rounding, and what drifts slowly, never adds up
+            return now_ms
+        now_ms, apart_ms = self._look()
+        step_ms = apart_ms - self._apart_ms
+        self._apart_ms = apart_ms
+        if abs(step_ms) > STEP_MS:
+            self.on_step(step_ms)
+        return now_ms
+
+    def _look(self) -> tuple[int, int]:
+        """Wall time, and how far it is from the other clock; looked at again where the looks were far apart."""
+        best: tuple[int, int, int] | None = None
+        for _ in range(LOOKS_MAX):
+            before_ms = self._boot()
+            now_ms = self._wall()
+            after_ms = self._boot()
+            found = (after_ms - before_ms, now_ms, now_ms - (before_ms + after_ms) // 2)
+            best = found if best is None else min(best, found)
+            if best[0] <= LOOKS_APART_MS:
+                break
+        assert best is not None
+        return best[1], best[2]

@@ -1,0 +1,45 @@
+"""Reading how often each symbol trades, for the deadlines of an outage that is still to come.
+
+Owns when it is read. Never estimates anything: `deadlines.Rates` does. Invariant: nothing of an outage is read, nor
+what was fetched after it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final
+
+from hk_tick_collector.hktime import hk_day
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hk_tick_collector.futu_outages import Outage
+    from hk_tick_collector.futu_state import ClientState, Stored
+
+READ_SEC_MAX: Final = 15.0
+
+
+async def read_rates(
+    state: ClientState, stored: Stored, poll_interval_sec: float, outage: Callable[[], Outage | None]
+) -> None:
+    """Read now and then how much is stored of each symbol; for ever.
+
+    Args:
+        state: of the session; its rates are what is kept.
+        stored: what is read.
+        poll_interval_sec: the audits' interval.
+        outage: what goes on now, until all is fetched.
+    """
+    seen = (-1, "")
+    while True:
+        await asyncio.sleep(min(READ_SEC_MAX, poll_interval_sec / 2))
+        now = (state.fetches, hk_day(state.opend_ms()))
+        if seen != now or outage() is not None:  # and the writer gets one more interval to store it
+            seen = now
+            state.rates.begin_anew()
+            continue
+        rows = await asyncio.to_thread(stored.rows_by_symbol)
+        if seen[0] == state.fetches and outage() is None:
+            state.rates.take(time.monotonic(), rows)

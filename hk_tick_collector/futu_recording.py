@@ -1,0 +1,50 @@
+"""Telling the journal what is to be recorded, and what of it is not: each day and each session knows its symbols.
+
+Owns when that is told: in each session, on each Hong Kong day, and whenever it has changed. Never subscribes anything.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from hk_tick_collector.hktime import hk_day
+from hk_tick_collector.resumption import RECORDING, Recording
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hk_tick_collector.futu_state import ClientState
+
+NO_QUOTA: Final = "no quota left"
+
+
+class RecordingTeller:
+    """Tells it in one session."""
+
+    def __init__(self, state: ClientState, note: Callable[..., None]) -> None:
+        """Nothing is told yet.
+
+        Args:
+            state: of the session.
+            note: puts an event into the journal.
+        """
+        self._state = state
+        self._note = note
+        self._told: tuple[object, ...] | None = None
+
+    def tell(self, symbols: list[str]) -> None:
+        """Tell it, if it is not what was told last.
+
+        Args:
+            symbols: all that should be recorded.
+        """
+        state = self._state
+        day = hk_day(state.opend_ms())
+        asked = set(symbols)
+        reasons = {**dict.fromkeys(state.left_out, NO_QUOTA), **state.refused}
+        without = {symbol: why for symbol, why in reasons.items() if symbol in asked}
+        # The words of a refusal may be others each time; that is no news.
+        now = (day, symbols, len(state.subscribed), without.keys())
+        if now != self._told:
+            self._told = now
+            self._note(RECORDING, **Recording(tuple(symbols), len(state.subscribed), without).fields())

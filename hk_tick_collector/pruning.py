@@ -1,0 +1,133 @@
+"""Deleting what the journal need not keep any more.
+
+Owns which segments go, and when that is looked at. Invariants: what is not stored stays; no clock alone decides that
+something is old, since the host's may be set to any time; a day that is not sealed yet keeps what it was made of.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from hk_tick_collector import logs
+from hk_tick_collector.clock import disagreement
+from hk_tick_collector.hktime import day_before, hk_day
+from hk_tick_collector.journal import DIRECTORY, list_segments, load_cursor
+from hk_tick_collector.sealed import is_sealed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from hk_tick_collector.config import Settings
+    from hk_tick_collector.futu_state import ClientState
+    from hk_tick_collector.journal import Position, Segment
+
+log = logs.get_logger()
+
+PRUNE_EVERY_SEC: Final = 3600.0
+TOLD_EVERY_SEC: Final = 86400.0
+KEEP_UNSEALED_DAYS: Final = 30  # a day that can't be sealed must not fill the disk
+
+
+class Prunable(NamedTuple):
+    """Segments that may go, and those that would but for a day that is not sealed."""
+
+    going: list[Segment]
+    held: list[Segment]
+
+
+def prunable(
+    segments: list[Segment], cursor: Position, today: str, keep_days: int, holds: Callable[[str], bool]
+) -> Prunable:
+    """Which segments may go.
+
+    Args:
+        segments: all, oldest first.
+        cursor: the writer's.
+        today: YYYYMMDD in Hong Kong, by clocks that agree.
+        keep_days: for how many days what is stored is kept.
+        holds: whether a day's database is there and not sealed.
+    """
+    if not segments:
+        return Prunable([], [])
+    # A name is by the clock of when the segment was begun. Neither one in the future nor one in the past makes another
+    # segment old: counted is from the earlier of the newest's name and today, and none is older than one before it.
+    newest = min(today, segments[-1].day)
+    oldest, oldest_held = day_before(newest, keep_days), day_before(newest, max(keep_days, KEEP_UNSEALED_DAYS))
+    found = Prunable([], [])
+    latest = ""
+    for segment in segments:
+        if segment.day <= newest:
+            latest = max(latest, segment.day)
+        day = max(segment.day, latest)
+        if segment.number >= cursor.segment or day >= oldest:
+            continue
+        # Ticks of the day before may be in it, and outages of the day after; and its own name may be a day wrong.
+        is_held = day >= oldest_held and any(holds(one) for one in (day_before(day, 1), day, day_before(day, -1)))
+        (found.held if is_held else found.going).append(segment)
+    return found
+
+
+class Pruner:
+    """Prunes once an hour, as long as it runs."""
+
+    def __init__(self, settings: Settings, data_root: Path, session: ClientState) -> None:
+        """Nothing is deleted yet.
+
+        Args:
+            settings: the recorder's.
+            data_root: whose journal.
+            session: the connection to OpenD, as it is now.
+        """
+        self._root = data_root
+        self._keep_days = settings.journal_keep_days
+        self._seals = settings.seal_enabled
+        self._session = session
+        self._limiter = logs.Limiter(TOLD_EVERY_SEC)
+
+    async def run(self) -> None:
+        """Look once an hour; never ends."""
+        while True:
+            await asyncio.sleep(PRUNE_EVERY_SEC)
+            await self.look()
+
+    async def look(self) -> None:
+        """Delete what may go. Whatever is kept for a reason that should pass is told once a day."""
+        session = self._session
+        opend_ms = session.opend_ms()  # and with it a clock that was set is noticed
+        reason = disagreement(session.clock_offset_ms)
+        if reason is not None:
+            self._tell_kept(reason)
+            return
+        today = hk_day(min(opend_ms, session.clock.now_ms()))
+        try:
+            found = await asyncio.to_thread(self._prune, today)
+        except (OSError, ValueError, OverflowError) as exc:  # also a name that holds no day
+            log.error("journal_not_pruned", error=exc)
+            return
+        if found.going:
+            log.info("journal_pruned", segments=len(found.going), bytes=sum(s.size_bytes for s in found.going))
+        if found.held:
+            days = f"{found.held[0].day} to {found.held[-1].day}"
+            self._tell_kept(f"{len(found.held)} segments of {days}: a day of theirs is not sealed, see seal_failed")
+
+    def _prune(self, today: str) -> Prunable:
+        journal = self._root / DIRECTORY
+        cursor = load_cursor(journal)
+        if cursor is None:
+            return Prunable([], [])
+        found = prunable(list_segments(journal), cursor, today, self._keep_days, self._holds)
+        for segment in found.going:
+            segment.path.unlink(missing_ok=True)
+        return found
+
+    def _holds(self, day: str) -> bool:
+        """Whether what was made of that day is not signed off; one that is somewhere else for now is there, too."""
+        database = self._root / f"{day}.db"
+        return self._seals and (database.exists() or database.is_symlink()) and not is_sealed(database)
+
+    def _tell_kept(self, reason: str) -> None:
+        held = self._limiter.allow("kept")
+        if held is not None:
+            log.warning("journal_kept", reason=reason, repeated=held)
