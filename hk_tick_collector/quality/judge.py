@@ -233,7 +233,9 @@ class Judge:
 
     def _resume(self, event: Resumption, mark: Mark, databases: Databases) -> None:
         if event.cause is not Cause.NOT_SUBSCRIBED or not self._recording.symbols:
-            self._record(Recording(event.symbols, 0, {}), mark.recv_ts_ms)
+            # What OpenD does not give is told again only where that has changed.
+            without = {symbol: why for symbol, why in self._recording.without.items() if symbol in event.symbols}
+            self._record(Recording(event.symbols, 0, without), mark.recv_ts_ms)
         candidates = self._clocks.candidates(mark.recv_ts_ms)
         if self._clocks.opend_offset_ms is None:
             candidates = [mark.recv_ts_ms + event.clock_offset_ms]

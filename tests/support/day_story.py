@@ -28,6 +28,7 @@ from hk_tick_collector.resumption import (
     STATE_EVENT,
     TOTALS_ASKED,
     Cause,
+    Recording,
     Resumption,
 )
 from hk_tick_collector.writer import Writer, WriterSettings
@@ -55,7 +56,7 @@ HALF_DAY_LAST_WORDS: Final = ("12:12:30", "12:13:30", "12:42:00")
 
 
 class Told(NamedTuple):
-    """What a snapshot says of a symbol: shares, HKD, its own update time; None: it has none."""
+    """What a snapshot says of a symbol: shares, HKD, its own update time; None: it has none that can be read."""
 
     volume: int
     turnover: float
@@ -219,12 +220,13 @@ class DayStory:
 
     def recording(self) -> None:
         """What is to be recorded, and what of that OpenD does not give."""
-        self._event(RECORDING, symbols=self.wanted, without=self.without)
+        told = Recording(tuple(self.wanted), len(self.given), self.without)
+        self._event(RECORDING, **told.fields())
 
     def resume(self, cause: Cause, since_ms: int | None = None, symbols: Iterable[str] | None = None) -> None:
         """The stream has resumed; `since_ms`: when it was proven last, by the host's clock."""
         offset_ms = self.opend_ahead_ms - self.host_ahead_ms
-        event = Resumption(cause, since_ms, 1000, offset_ms, tuple(symbols or self.given))
+        event = Resumption(cause, since_ms, 1000, offset_ms, tuple(symbols or self.wanted))
         self._event(EVENT, **event.fields())
 
     def window(self, symbol: str, count: int = 1000, *, purpose: Purpose = Purpose.BACKFILL, own: bool = False) -> None:
@@ -269,8 +271,8 @@ class DayStory:
     def connect(self, cause: Cause = Cause.RECORDER_DOWN, since_ms: int | None = None, *, depth: int = 1000) -> None:
         """The recorder connects, or its stream resumes: what it says and asks for then; `depth`: so many ticks."""
         self.opend_state()
-        self.recording()
         self.resume(cause, since_ms)
+        self.recording()
         for symbol in self.given:
             if self._memory[symbol]:
                 self.window(symbol, depth)
@@ -293,16 +295,23 @@ class DayStory:
         self.snapshot()
         self.market = MORNING
 
-    def trade_until(self, clock: str, *, heard: bool = True) -> None:
-        """Ordinary trading; `heard=False`: OpenD hears nothing of it, and is asked for nothing."""
+    def trade_until(self, clock: str, *, heard: bool = True, pushed: bool = True) -> None:
+        """Ordinary trading, with snapshots.
+
+        Args:
+            clock: until when.
+            heard: else OpenD hears nothing of it.
+            pushed: else the recorder is not there, and OpenD has it in its memory.
+        """
         until_ms = at(clock, self.day)
         for moment_ms in range(at("09:30:00", self.day), until_ms, MOMENT):
             if moment_ms < self.now_ms or "12:00:00" <= clock_of(moment_ms) < "13:00:00":
                 continue
             for number, symbol in enumerate(2 * self.trading):
                 self.to(moment_ms + 2 * SEC * number)
-                self.trade(symbol, 100 * (1 + (moment_ms // MOMENT + number) % 7), 300 + number / 5, lost=not heard)
-            self.look(moment_ms + 45 * SEC, heard=heard)
+                volume = 100 * (1 + (moment_ms // MOMENT + number) % 7)
+                self.trade(symbol, volume, 300 + number / 5, lost=not heard, unpushed=not pushed)
+            self.look(moment_ms + 45 * SEC, heard=heard and pushed)
         self.to(until_ms)
 
     def burst(self, symbol: str, count: int) -> None:
@@ -378,8 +387,9 @@ def snapshot_frame(told: Mapping[str, Told], serial_no: int, no_time: str = "") 
         basics.append(
             pb.Qot_GetSecuritySnapshot.SnapshotBasicData(
                 security=pb.Security(market=market, code=code), type=3, isSuspend=False, listTime="", lotSize=100,
-                priceSpread=0.2, updateTime=no_time if own_ms is None else hk_text(own_ms)[:19], highPrice=0, openPrice=0,
-                lowPrice=0, lastClosePrice=0, curPrice=0, volume=volume, turnover=turnover, turnoverRate=0,
+                updateTime=no_time if own_ms is None else hk_text(own_ms)[:19], priceSpread=0.2,
+                highPrice=0, openPrice=0, lowPrice=0, lastClosePrice=0, curPrice=0,
+                volume=volume, turnover=turnover, turnoverRate=0,
             )
         )  # fmt: skip
     s2c = pb.Qot_GetSecuritySnapshot.S2C(snapshotList=[pb.Qot_GetSecuritySnapshot.Snapshot(basic=b) for b in basics])
