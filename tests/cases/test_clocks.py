@@ -50,6 +50,7 @@ def test_a_host_clock_that_is_ahead_in_the_morning_changes_no_verdict(
     story.look()
     story.trade_until("11:30:00")
     story.step_host_clock(0)
+    story.snapshot()  # before OpenD says again what time it is
     story.trade_until("14:00:00")
     since_ms = story.host_ms
     story.to("14:05:00")
@@ -58,8 +59,8 @@ def test_a_host_clock_that_is_ahead_in_the_morning_changes_no_verdict(
     story.close()
     audit = story.audit()
     assert verdicts(audit) == expected(is_lost=is_lost), reasons(audit)
-    last = story.query("SELECT max(until_ms) FROM exchange_totals")
-    assert last == [(at("16:42:00"),)]
+    assert story.query("SELECT max(until_ms) FROM exchange_totals") == [(at("16:42:00"),)]
+    assert story.query("SELECT count(*) FROM exchange_totals WHERE exchange_ms IS NULL") == [(0,)]
 
 
 # case 16
@@ -70,6 +71,7 @@ def test_a_host_clock_that_jumps_a_week_ahead_changes_no_verdict(begin: Begin, *
     story.open()
     story.trade_until("14:00:00")
     story.step_host_clock(WEEK)
+    story.snapshot()  # before OpenD says again what time it is
     story.trade(TENCENT, 1_700, lost=is_lost)
     story.look()
     story.trade_until("14:30:00")
@@ -82,6 +84,7 @@ def test_a_host_clock_that_jumps_a_week_ahead_changes_no_verdict(begin: Begin, *
     assert verdicts(audit) == expected(is_lost=is_lost), reasons(audit)
     assert [path.name for path in story.root.glob("*.db")] == [f"{DAY}.db"]
     assert story.query("SELECT max(until_ms) FROM exchange_totals") == [(at("16:42:00"),)]
+    assert story.query("SELECT count(*) FROM exchange_totals WHERE exchange_ms IS NULL") == [(0,)]
 
 
 # case 22
@@ -132,6 +135,8 @@ def test_an_opend_clock_that_is_ahead_proves_no_close(
     story.open()
     story.trade_until("12:00:00")
     killed_ms = story.host_ms
+    story.write()
+    assert story.query("SELECT max(until_ms) FROM exchange_totals") == [(at("11:50:45"),)]
     story.trade_until("16:00:00", heard=afternoon == "recorded")
     if afternoon == "recorded":
         story.close()

@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING
 import pytest
 from support.day_story import (
     ALIBABA,
+    CLOSED,
     DAY,
     HSBC,
     MINUTE,
+    MORNING,
     NEXT_DAY,
     SEC,
     SYMBOLS,
@@ -104,6 +106,24 @@ def test_trades_that_come_on_a_sunday_are_audited_as_on_any_day(begin: Begin, lo
     assert gaps == ([("opend_down", 4_000)] if lost else [])
     expected = INCOMPLETE if lost else COMPLETE
     assert verdicts(audit) == {TENCENT: expected, HSBC: COMPLETE, ALIBABA: COMPLETE}, reasons(audit)
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_an_outage_before_the_first_tick_of_a_sunday_is_doubted_where_the_market_is_open(
+    begin: Begin, *, is_open: bool
+) -> None:
+    """Only OpenD's word for the market tells then that something may have been traded."""
+    story = begin(day=SUNDAY)
+    story.connect()
+    story.to("10:31:10")
+    story.market = MORNING if is_open else CLOSED
+    story.opend_state()
+    story.resume(Cause.OPEND_DOWN, story.host_ms - 70 * SEC)
+    story.to("10:32:00")
+    story.trade(TENCENT)
+    story.write()
+    causes = story.query("SELECT DISTINCT cause FROM doubts", SUNDAY)
+    assert causes == ([("opend_down",)] if is_open else [])
 
 
 def test_a_sunday_without_trades_has_no_database(begin: Begin) -> None:
