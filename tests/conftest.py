@@ -18,7 +18,7 @@ settings.register_profile("shared", deadline=None, suppress_health_check=[Health
 settings.load_profile("shared")
 
 # The fast ones first, each kind in its random order: what is broken is seen soon.
-ORDER = ("unit", "property", "integration", "faults", "system")
+ORDER = ("unit", "property", "cases", "integration", "faults", "system")
 
 
 @pytest.hookimpl(trylast=True)

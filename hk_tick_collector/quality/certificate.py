@@ -16,7 +16,7 @@ import struct
 from collections import Counter
 from hashlib import sha256
 from itertools import islice
-from math import fsum
+from math import fsum, isfinite
 from typing import TYPE_CHECKING, Any, Final
 
 from hk_tick_collector import __version__
@@ -121,13 +121,21 @@ def make(
     """A certificate, from what was found of a day.
 
     Raises:
-        DatabaseError: the audit, the statistics and the ticks do not tell the same.
+        DatabaseError: the audit, the statistics and the ticks do not tell the same; or a sum is no number.
     """
     stats = read_stats(database)
     audited = {symbol.symbol: symbol.rows for symbol in audit.symbols if symbol.rows}
     counted = {symbol: count for symbol, (count, _) in hashes.items()}
     if not audited == counted == {symbol: one.rows for symbol, one in stats.items()}:
         raise DatabaseError(f"{database}: its symbol_stats do not tell what its ticks are; rebuild it from the journal")
+    for symbol in audit.symbols:
+        if not isfinite(symbol.turnover):
+            what = f"the turnover of {symbol.symbol} is no number that can be written down: {symbol.turnover}"
+            raise DatabaseError(f"{database} was not sealed: {what}")
+    try:
+        turnover = fsum(symbol.turnover for symbol in audit.symbols)
+    except OverflowError as exc:
+        raise DatabaseError(f"{database} was not sealed: the turnover of its symbols has no sum: {exc}") from exc
     gaps = [gap for symbol in audit.symbols for gap in symbol.gaps]
     verdicts = Counter(symbol.verdict for symbol in audit.symbols)
     made: Certificate = {
@@ -142,7 +150,7 @@ def make(
         "symbols_by_verdict": {verdict.lower(): verdicts[verdict] for verdict in Verdict},
         "rows": sum(counted.values()),
         "volume": sum(symbol.volume for symbol in audit.symbols),
-        "turnover": fsum(symbol.turnover for symbol in audit.symbols),
+        "turnover": turnover,
         "gaps": _summary_of(gaps, audit.symbols),
         "trade_date": audit.trade_date,
         "assumptions": list(ASSUMPTIONS),

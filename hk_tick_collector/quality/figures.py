@@ -127,7 +127,7 @@ class Figures(NamedTuple):
         last_ts_ms: of the last.
         ordinals: what they say.
         words: the exchange's, told last first.
-        low: how often two snapshots in a row told less than had been stored for long.
+        low: how often two snapshots of the day in a row told less than had been stored for long.
         gaps: of it.
         rest: shares that are missing in open gaps by totals still, after what was fetched into them.
         doubts: how many; those that the exchange's totals decided alone are in `decided`.
@@ -218,10 +218,11 @@ _WORDS_2 = """
 SELECT symbol, volume, turnover, NULL, at_ms, until_ms, NULL, NULL FROM exchange_totals AS t
 WHERE at_ms = (SELECT max(at_ms) FROM exchange_totals WHERE symbol = t.symbol)"""
 
+# Of the day itself: what is told on the next one under its date may be of totals that were set back.
 _LOW = """
 SELECT symbol, sum(most < 0 AND before < 0) FROM (
   SELECT symbol, most, lag(most) OVER (PARTITION BY symbol ORDER BY segment, offset, at_ms) AS before
-  FROM exchange_totals
+  FROM exchange_totals WHERE ifnull(exchange_ms < ?, 1)
 ) GROUP BY symbol"""
 
 _FRESH = "SELECT symbol, sum(most >= 0) FROM exchange_totals WHERE most NOT NULL GROUP BY symbol"
@@ -286,7 +287,7 @@ def _read(con: apsw.Connection, day: str) -> DayFigures:
     for symbol, tick_type, volume, turnover, last_volume, last_turnover, _, most in con.execute(_REVISED):
         first, last = Sums(volume, turnover), Sums(last_volume, last_turnover)
         revised[symbol].append(Revised(tick_type, first, last, most))
-    more = _Premises(con) if has_premises else None
+    more = _Premises(con, day) if has_premises else None
     symbols = []
     named: list[tuple[Any, ...]] = con.execute(_SYMBOLS).fetchall()
     for (symbol,) in named:
@@ -330,8 +331,9 @@ def _read(con: apsw.Connection, day: str) -> DayFigures:
 class _Premises:
     """What databases tell since they have premises."""
 
-    def __init__(self, con: apsw.Connection) -> None:
-        self.low: dict[str, int] = {symbol: low or 0 for symbol, low in con.execute(_LOW)}
+    def __init__(self, con: apsw.Connection, day: str) -> None:
+        end_ms = parse_time(day + "000000").ms + DAY_MS
+        self.low: dict[str, int] = {symbol: low or 0 for symbol, low in con.execute(_LOW, (end_ms,))}
         self.decided = _counts(con, "decided")
         recorded: list[Any] = con.execute("SELECT symbol, without FROM recorded").fetchall()
         self.recorded: dict[str, str | None] = dict(recorded)

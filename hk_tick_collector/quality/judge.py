@@ -27,16 +27,14 @@ from hk_tick_collector.quality.rows import Window
 from hk_tick_collector.resumption import Cause, ClockStepped, OpendState, Recording, Resumption, TotalsAsked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from hk_tick_collector.batch import Failure, Mark, News
     from hk_tick_collector.db import DayDatabase
     from hk_tick_collector.mapping import Row
     from hk_tick_collector.opend.messages import DayTotals
-
-    # The database of a day, in a transaction; None where there is none yet.
-    Databases = Callable[[str], DayDatabase | None]
+    from hk_tick_collector.quality.past import Databases
 
 log = logs.get_logger()
 
@@ -235,7 +233,9 @@ class Judge:
 
     def _resume(self, event: Resumption, mark: Mark, databases: Databases) -> None:
         if event.cause is not Cause.NOT_SUBSCRIBED or not self._recording.symbols:
-            self._record(Recording(event.symbols, 0, {}), mark.recv_ts_ms)
+            # What OpenD does not give is told again only where that has changed.
+            without = {symbol: why for symbol, why in self._recording.without.items() if symbol in event.symbols}
+            self._record(Recording(event.symbols, 0, without), mark.recv_ts_ms)
         candidates = self._clocks.candidates(mark.recv_ts_ms)
         if self._clocks.opend_offset_ms is None:
             candidates = [mark.recv_ts_ms + event.clock_offset_ms]
@@ -303,7 +303,7 @@ class Judge:
         if newest_ms is not None and newest_ms > (self._market_ms or 0):
             self._market_ms = newest_ms
         self._is_saved = False
-        for day, its_totals in sorted(self._by_day(told, mark.recv_ts_ms).items()):
+        for day, its_totals in sorted(self._by_day(told, mark.recv_ts_ms, databases).items()):
             database = databases(day)
             if database is None:
                 continue
@@ -313,7 +313,9 @@ class Judge:
             ledger.totalled(its_totals, Word(mark.place, mark.recv_ts_ms, asked_ms, agreed_ms, self._market_ms))
             ledger.note_judged(mark.place, mark.recv_ts_ms)
 
-    def _by_day(self, told: list[Told], recv_ts_ms: int) -> dict[str, list[tuple[DayTotals, int | None]]]:
+    def _by_day(
+        self, told: list[Told], recv_ts_ms: int, databases: Databases
+    ) -> dict[str, list[tuple[DayTotals, int | None]]]:
         """Totals by the day that they are of. Those that are a day's last word say that nothing was traded since."""
         # Where clocks disagree about the day, "nothing today" is said of none.
         candidates = {hk_day(ms) for ms in self._clocks.candidates(recv_ts_ms)}
@@ -325,7 +327,7 @@ class Judge:
             if day is not None and day not in candidates and day > max(candidates):
                 continue  # of a day that no clock knows yet
             if day is None or day < today:
-                is_last = day is not None and self._words.is_last(day, totals, recv_ts_ms, opens_ms)
+                is_last = day is not None and self._words.is_last(day, totals, recv_ts_ms, opens_ms, databases)
                 if len(candidates) == 1 and (is_last or (day is None and not totals.volume)):
                     days.setdefault(today, []).append((totals._replace(volume=0, turnover=0.0), None))
                 if day is None or day < oldest:

@@ -127,9 +127,11 @@ class Ledger:
                 seen_ms = self._midnight_ms if last is None or last.until_ms is None else last.until_ms
                 if not known or not may_trade_between(seen_ms, end_ms):
                     continue
-            elif not known:
-                self._con.execute(_INSERT_RECORDED, (symbol, at_ms, None))
-                if cause is Cause.RECORDER_DOWN and others_since_ms is not None and others_since_ms < at_ms:
+            else:
+                if not known:
+                    self._con.execute(_INSERT_RECORDED, (symbol, at_ms, None))
+                its_since_ms = known[0][0] if known else at_ms
+                if cause is Cause.RECORDER_DOWN and its_since_ms > max(event.since_ms or 0, others_since_ms or at_ms):
                     cause = Cause.NOT_SUBSCRIBED  # others were recorded: it was not asked for yet
             begin_ms = event.since_ms if event.since_ms is not None else last_recv_ms
             opens_ms = self._midnight_ms + PRE_OPENING_MS

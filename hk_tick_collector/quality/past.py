@@ -2,7 +2,8 @@
 
 A snapshot that is dated a day before today says that nothing was traded today, but only if it is that day's last word:
 with other totals it may count a trade of today under an old date. Reads day databases and certificates, and changes
-nothing.
+nothing. A day that is being written is read through its writer: what came before in the journal counts, committed or
+not, so that a replay comes to the same.
 """
 
 from __future__ import annotations
@@ -17,9 +18,14 @@ from hk_tick_collector.quality import certificate as certificates
 from hk_tick_collector.quality.counted import Votes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from hk_tick_collector.db import DayDatabase
     from hk_tick_collector.opend.messages import DayTotals
+
+    # The database of a day, in a transaction; None where there is none, or it is sealed.
+    Databases = Callable[[str], DayDatabase | None]
 
 CATALOG = "catalog.db"
 DAYS_MAX = 12
@@ -41,7 +47,7 @@ class LastWords:
         self._root = data_root
         self._days: dict[str, _Day] = {}
 
-    def is_last(self, day: str, totals: DayTotals, recv_ts_ms: int, opens_ms: int) -> bool:
+    def is_last(self, day: str, totals: DayTotals, recv_ts_ms: int, opens_ms: int, databases: Databases) -> bool:
         """Whether totals of a past day are its last word.
 
         Args:
@@ -49,20 +55,26 @@ class LastWords:
             totals: of one symbol, as just told.
             recv_ts_ms: when that was.
             opens_ms: what was told of that day before this, by the exchange's time, counts nothing of today.
+            databases: of days that are being written.
         """
         known = self._days.get(day)
         is_old = known is not None and abs(recv_ts_ms - known.read_ms) >= READ_AGAIN_MS
         if known is None or (is_old and totals.symbol not in known.volumes):  # it may have been told since
             while len(self._days) >= DAYS_MAX:
                 del self._days[next(iter(self._days))]
-            known = self._days[day] = _Day(recv_ts_ms, self._read(day, opens_ms))
+            known = self._days[day] = _Day(recv_ts_ms, self._read(day, opens_ms, databases))
         return known.volumes.get(totals.symbol) == totals.volume
 
-    def _read(self, day: str, opens_ms: int) -> dict[str, int]:
+    def _read(self, day: str, opens_ms: int, databases: Databases) -> dict[str, int]:
         path = self._root / f"{day}.db"
+        database = databases(day)
         try:
+            rows: list[tuple[Any, ...]]
+            if database is not None:
+                rows = database.connection.execute(_LAST, (opens_ms,)).fetchall()
+                return dict(rows)
             if path.exists():
-                rows: list[tuple[Any, ...]] = look(path, lambda con: con.execute(_LAST, (opens_ms,)).fetchall())
+                rows = look(path, lambda con: con.execute(_LAST, (opens_ms,)).fetchall())
                 return dict(rows)
             told = certificates.read(self._root / f"{day}.certificate.json")
             return {one["symbol"]: one["exchange_volume"] for one in told["symbols"]}

@@ -215,6 +215,8 @@ def _without_last_word(f: Figures, found: _Finding) -> None:
         found.unproven.append(f"perhaps missing: {numbered(f.ordinals.missing, 'tick')}, whose ordinals are")
     if f.doubts:
         found.unproven.append(f"{numbered(f.doubts, 'interruption')} in which something may be missing")
+    if f.of_other_days:
+        found.unproven.append(f"{numbered(f.of_other_days, 'tick')} of another day")
     if f.revised:
         found.unproven.append(f"{numbered(len(f.revised), 'tick')} came with several contents")
     if f.bad:

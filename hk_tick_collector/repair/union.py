@@ -79,8 +79,8 @@ OTHERS = (
     ),
     Table("bad_ticks", "s.recv_ts_ms"),
     # Each of these tells of one recorder. Where both have the same key, what claims less stays: the gap that is open,
-    # the doubt that begins earlier.
-    Table("gaps", "s.state = 'filled'"),
+    # and of these the greater one; the doubt that begins earlier.
+    Table("gaps", "(s.state = 'filled') * 1e19 - ifnull(s.missing_volume, 0)"),
     Table("doubts", "ifnull(s.before_seq, 0)"),
     Table("exchange_totals", "-s.our_rows"),
     Table("symbol_types", "-s.agreed"),
