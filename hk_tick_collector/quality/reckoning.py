@@ -91,7 +91,7 @@ class _Watched:
 
     def __init__(self, newest: list[TotalsRow], volume_max: int) -> None:
         self.last = newest[0] if newest else None
-        self.pending = [row for row in reversed(newest) if row.least is None]
+        self.pending = [row for row in reversed(newest) if row.exact is None]  # else it was taken, or can't be
         self.volume_max = volume_max
 
 
@@ -180,6 +180,7 @@ class Reckoning:
         elif row.our_rows == holding.rows:
             after_shares = 0
         else:
+            self._con.execute(_LEAST, (None, 0, row.symbol, row.at_ms, row.segment, row.offset))
             return groups
         least = least_missing(row, holding, after_shares)
         is_exact = not least and self._is_exact(row, holding, until_ms)
@@ -201,7 +202,7 @@ class Reckoning:
         return not ticks_between(self._con, row.symbol, key_at(from_ms), key_at(until_ms + SECOND_MS))
 
     def _lose(self, row: TotalsRow, volume: int, level: int, until_ms: int | None, now: TotalsRow) -> bool:
-        """More is missing than gaps tell: another gap, from where no more was to where this was. Whether one was made."""
+        """More is missing than gaps tell: another gap, from where no more was to where this was. Whether it is."""
         symbol = row.symbol
         settled = self._book.all(_SETTLED, (symbol, level, row.segment, row.offset))
         begin_ms = counts_from_ms(TotalsRow(*settled[0])) if settled else None
