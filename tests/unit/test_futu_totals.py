@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hk_tick_collector.quality.bounds import CALM_MS
 from support.bodies import refusal
 from support.kept_log import keep_log
 from support.recorder_state import FRIDAY, hk_ms
@@ -18,7 +19,6 @@ from hk_tick_collector.futu_totals import CODES_MAX, ROUNDS_AFTER_PUSH, Totals
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.messages import ProtoId, day_totals
 from hk_tick_collector.opend.purpose import Purpose
-from hk_tick_collector.quality.bounds import CALM_MS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

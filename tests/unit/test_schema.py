@@ -87,6 +87,7 @@ def test_a_new_file_is_marked_as_ours(path: Path) -> None:
     assert tables == {
         *("ticks", "tick_revisions", "symbol_stats", "time_corrections", "bad_ticks"),
         *("gaps", "doubts", "exchange_totals", "judged", "recorded", "outages", "trade_dates"),
+        *("symbol_types", "ordinals", "decided", "premises", "clocks"),
     }
     con.close()
     check_data_root(path.parent)

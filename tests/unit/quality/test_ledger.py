@@ -6,13 +6,13 @@ import json
 
 import apsw
 import pytest
+from hk_tick_collector.quality.bounds import CALM_MS
 from support.tale import SEC, Tale, snapshot, volume_of
 from support.ticks import DAY, DAY_MS, HSBC, NEXT_DAY, OPEN_MS, TENCENT, push, pushes, reply, seq_at, ticker
 
 from hk_tick_collector.day_databases import DayDatabases
 from hk_tick_collector.journal import CURSOR, DIRECTORY
 from hk_tick_collector.opend.purpose import Purpose
-from hk_tick_collector.quality.bounds import CALM_MS
 from hk_tick_collector.quality.judge import FILE, PAST_SNAPSHOTS
 from hk_tick_collector.resumption import Cause
 from hk_tick_collector.writer import Writer, WriterSettings
