@@ -21,7 +21,8 @@ VALUES (:symbol, :told, 1, :told, :volume, :turnover, :own, :told, 0, 0, 0, :tol
 def tell_last_word(path: Path, symbol: str, volume: int, turnover: float, day: str, *, hour: str = "16:15:00") -> None:
     """The exchange has counted so much, as it told twice at that hour; its types of ticks are known to be counted."""
     told = {
-        "symbol": symbol, "volume": volume, "turnover": turnover, "told": clock(hour, day), "own": clock("16:08:30", day),
+        "symbol": symbol, "volume": volume, "turnover": turnover, "told": clock(hour, day),
+        "own": clock("16:08:30", day),
     }  # fmt: skip
     with closing(apsw.Connection(str(path))) as con:
         con.execute(_WORD, told)
