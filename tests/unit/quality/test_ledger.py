@@ -6,7 +6,8 @@ import json
 
 import apsw
 import pytest
-from hk_tick_collector.quality.bounds import CALM_MS
+
+CALM_MS = 15_000
 from support.tale import SEC, Tale, snapshot, volume_of
 from support.ticks import DAY, DAY_MS, HSBC, NEXT_DAY, OPEN_MS, TENCENT, push, pushes, reply, seq_at, ticker
 
