@@ -8,12 +8,13 @@ import pytest
 from support.tale import SEC
 from support.ticks import HSBC, OPEN_MS, TENCENT, push, reply, seq_at, ticker
 
-from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.resumption import Cause
 
 if TYPE_CHECKING:
     from support.tale import Tale
+
+    from hk_tick_collector.opend import opend_pb2 as pb
 
 
 def told(ordinal: int, shift: int = 0, **fields: object) -> pb.Ticker:

@@ -98,7 +98,10 @@ def test_a_hole_within_an_open_gap_is_told_already(day: DayDatabase) -> None:
     """One within a gap that is filled is another loss."""
     store(day, range(1, 101))
     store(day, [103], push_type_id=2)
-    gap = "INSERT INTO gaps VALUES (?, 5, 'unknown', NULL, '', ?, NULL, ?, NULL, 2, NULL, 'ordinals', 5, ?, NULL, NULL, NULL, 0)"
+    gap = (
+        "INSERT INTO gaps VALUES (?, 5, 'unknown', NULL, '', ?, NULL, ?, NULL, 2, NULL, 'ordinals', 5, ?, "
+        "NULL, NULL, NULL, 0)"
+    )
     day.connection.execute(gap, (TENCENT, seq_at(100), seq_at(103), "open"))
     assert holes(day, 103) == []
     day.connection.execute("UPDATE gaps SET state = 'filled'")
