@@ -1,4 +1,4 @@
-"""What the exchange's totals show as they come: gaps, their bounds, how they are filled, and doubts that are decided."""
+"""What the exchange's totals show as they come: gaps and their bounds, what fills them, doubts that are decided."""
 
 from __future__ import annotations
 
@@ -181,7 +181,8 @@ def test_a_snapshot_that_says_the_same_prolongs_the_one_before(day: Tale) -> Non
     """With the time of the last but one, and the newest sign of life."""
     told(day, 3)
     ((count, until_ms, confirmed_ms, market_ms),) = day.query(
-        "SELECT count(*), max(until_ms), max(confirmed_ms), max(market_ms) FROM exchange_totals WHERE symbol = 'HK.00700'"
+        "SELECT count(*), max(until_ms), max(confirmed_ms), max(market_ms) FROM exchange_totals "
+        "WHERE symbol = 'HK.00700'"
     )
     assert count == 1
     assert (until_ms, confirmed_ms, market_ms) == (day.now_ms, day.now_ms - 32 * SEC, day.now_ms - SEC)
