@@ -8,6 +8,7 @@ import pytest
 from support.tale import SEC
 from support.ticks import HSBC, OPEN_MS, TENCENT, push, reply, seq_at, ticker
 
+from hk_tick_collector.journal import CURSOR, DIRECTORY
 from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.resumption import Cause
 
@@ -52,6 +53,16 @@ def test_a_reply_under_the_same_sequences_is_as_it_should_be(tale: Tale) -> None
         poll(tale, *(told(n) for n in range(1, 9)))
     assert stored(tale) == [(n, 1) for n in range(1, 9)]
     assert same_sequence(tale) == (1, 0)
+
+
+def test_a_reply_that_is_told_again_after_a_restart_is_no_evidence(tale: Tale) -> None:
+    """What it has in common with what is stored it has itself brought."""
+    hear_pushes(tale, 1)
+    poll(tale, *(told(n) for n in range(1, 9)))
+    for _ in range(2):
+        assert len(stored(tale)) == 8
+        assert same_sequence(tale) == (0, 0)
+        (tale.root / DIRECTORY / CURSOR).unlink()
 
 
 @pytest.mark.parametrize("purpose", [Purpose.AUDIT, Purpose.BACKFILL])
