@@ -60,7 +60,10 @@ class Mark(NamedTuple):
 
 
 class Part:
-    """What stands between two marks of the journal, and the mark at its end."""
+    """What stands between two marks or replies of the journal, and the mark at its end, if it is one.
+
+    A reply ends a part, since a tick belongs to what came first, the reply or the push, however batches are cut.
+    """
 
     def __init__(self) -> None:
         self.bodies = {push_type: Bodies() for push_type in PushType}
@@ -78,8 +81,8 @@ class Batch:
         self.max_recv_ts_ms = 0
         self.is_full = False  # there was more than fits
 
-    def mark(self, mark: Mark) -> None:
-        """What is added from here on stands behind this mark."""
+    def mark(self, mark: Mark | None) -> None:
+        """What is added from here on stands after this mark; None: after a reply that is none."""
         self.parts[-1].mark = mark
         self.parts.append(Part())
 
@@ -89,13 +92,14 @@ class Batch:
         for place, (number, frame) in enumerate(run.others):
             push_type = _PUSH_TYPE_OF.get(purpose_of(frame.serial_no))
             mark = _mark_of(frame, number, record)
-            if mark is not None:
+            is_reply = frame.proto_id == ProtoId.QOT_GET_TICKER and push_type is not None
+            if mark is not None or is_reply:
                 behind = number - place
                 self._push(run, slice(taken, behind), first, record)
                 taken, first = behind, number + 1
-            if frame.proto_id == ProtoId.QOT_GET_TICKER and push_type is not None:
+            if is_reply and push_type is not None:
                 self.parts[-1].bodies[push_type].add([frame.body], record, range(number))
-            if mark is not None:
+            if mark is not None or is_reply:
                 self.mark(mark)
         self._push(run, slice(taken, None), first, record)
 

@@ -215,12 +215,10 @@ class Writer:
     def _sift(self, day: str, database: DayDatabase, share: DayShare) -> None:
         """Hold what was fetched against what is stored: it may come under other sequences."""
         for symbol, rows in share.fetched.items():
-            sifted = sift(database, symbol, rows)
-            share.fetched[symbol] = sifted.rows
-            if sifted.failed is not None:
+            share.fetched[symbol], failed = sift(database, symbol, rows)
+            if failed is not None:
                 database.renumbered.add(symbol)
-                recv_ts_ms = max(row[10] for row in rows)
-                self._judge.ledger(day, database).note_failure(symbol, Premise.SAME_SEQUENCE, recv_ts_ms, sifted.failed)
+                self._judge.ledger(day, database).note_failure(symbol, Premise.SAME_SEQUENCE, rows[-1][10], failed)
 
     def _commit(self, begun: dict[str, DayDatabase]) -> None:
         for database in begun.values():

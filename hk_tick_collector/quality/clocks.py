@@ -3,16 +3,18 @@
 Three witnesses: the host's clock; OpenD's, which is asked for each minute; and the newest trade that was pushed live.
 The last two are kept as differences to the host's clock, and follow it when it is set. No single one is believed: a
 time counts where two of them agree. Where none do, nothing is concluded from a time, and that is the reason that is
-given.
+given. Of the trades between two marks of the journal the newest counts, so that it makes no difference in how many
+pieces they were taken.
 """
 
 from __future__ import annotations
 
-from statistics import median_low
 from typing import TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    Place = tuple[int, int, int]  # in the journal
 
 AGREE_MS: Final = 120_000
 
@@ -20,27 +22,47 @@ AGREE_MS: Final = 120_000
 class Clocks:
     """The three clocks, at a place in the journal."""
 
-    def __init__(self, opend_offset_ms: int | None = None, market_offset_ms: int | None = None) -> None:
-        """Begin with what was known: OpenD's clock, and the newest live trade, less the host's clock."""
+    def __init__(
+        self, opend_offset_ms: int | None = None, market_offset_ms: int | None = None, *, is_trading: bool = False
+    ) -> None:
+        """Begin with what was known.
+
+        Args:
+            opend_offset_ms: OpenD's clock less the host's.
+            market_offset_ms: the newest live trade less the host's clock.
+            is_trading: that trade came after the last mark of the journal.
+        """
         self.opend_offset_ms = opend_offset_ms
         self.market_offset_ms = market_offset_ms
+        self.is_trading = is_trading
+        self._stepped_at: Place | None = None  # up to there both have followed the host's clock
 
     def told(self, offset_ms: int | None) -> None:
         """OpenD's clock less the host's, as measured now; None: it could not be read, so nothing is known of it."""
         self.opend_offset_ms = offset_ms
 
-    def stepped(self, step_ms: int) -> None:
-        """The host's clock was set; the others went on."""
+    def stepped(self, step_ms: int, place: Place) -> None:
+        """The host's clock was set; the others went on. Told twice at the same place in the journal it counts once."""
+        if place == self._stepped_at:
+            return
+        self._stepped_at = place
         if self.opend_offset_ms is not None:
             self.opend_offset_ms -= step_ms
         if self.market_offset_ms is not None:
             self.market_offset_ms -= step_ms
 
     def traded(self, delays_ms: Iterable[int]) -> None:
-        """Trades were pushed live: for some of them, the trade's time less the host's when it came."""
-        told = list(delays_ms)
-        if told:
-            self.market_offset_ms = median_low(told)
+        """Trades were pushed live: for each of them, the trade's time less the host's when it came."""
+        newest = max(delays_ms, default=None)
+        if newest is None:
+            return
+        if self.is_trading and self.market_offset_ms is not None:
+            newest = max(newest, self.market_offset_ms)
+        self.market_offset_ms, self.is_trading = newest, True
+
+    def marked(self) -> None:
+        """A mark of the journal: what is traded from here on is newer than all before."""
+        self.is_trading = False
 
     def exchange_ms(self, recv_ts_ms: int) -> int | None:
         """The exchange's time when something was received, on the word of two clocks; None: no two agree."""
@@ -59,9 +81,14 @@ class Clocks:
         offsets = (0, self.opend_offset_ms, self.market_offset_ms)
         return [recv_ts_ms + offset for offset in offsets if offset is not None]
 
-    def fields(self) -> dict[str, int | None]:
+    def fields(self) -> dict[str, int | Place | None]:
         """For `of`."""
-        return {"opend_offset_ms": self.opend_offset_ms, "market_offset_ms": self.market_offset_ms}
+        return {
+            "opend_offset_ms": self.opend_offset_ms,
+            "market_offset_ms": self.market_offset_ms,
+            "is_trading": self.is_trading,
+            "stepped_at": self._stepped_at,
+        }
 
     @classmethod
     def of(cls, fields: dict[str, Any]) -> Self:
@@ -71,4 +98,8 @@ class Clocks:
             KeyError, ValueError, TypeError: they are none of ours.
         """
         values = (fields["opend_offset_ms"], fields["market_offset_ms"])
-        return cls(*(None if value is None else int(value) for value in values))
+        opend_ms, market_ms = (None if value is None else int(value) for value in values)
+        clocks = cls(opend_ms, market_ms, is_trading=bool(fields["is_trading"]))
+        segment, offset, frame = fields["stepped_at"] or (-1, -1, -1)
+        clocks._stepped_at = (int(segment), int(offset), int(frame))
+        return clocks

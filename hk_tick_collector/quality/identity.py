@@ -28,12 +28,17 @@ _PROBES: Final = 3
 _KNOWN_MIN: Final = 2
 _TS_MS: Final = 2  # the place in a row
 _SEQ: Final = 1
+_RECV_TS_MS: Final = 10
 
 _CONTENT = "seq, ts_ms, price, volume, turnover, direction_id, tick_type_id"
 _BY_TIME = f"SELECT {_CONTENT} FROM ticks WHERE symbol = ? AND ts_ms BETWEEN ? AND ?"  # noqa: S608 - columns of ours
 _BY_SEQ = f"SELECT {_CONTENT} FROM ticks WHERE symbol = ? AND seq BETWEEN ? AND ?"  # noqa: S608 - likewise
 _HAS_SEQUENCES = "SELECT 1 FROM ticks WHERE symbol = ? AND seq > 0 LIMIT 1"
-_PROBE = "SELECT ts_ms, price, volume, turnover, direction_id, tick_type_id FROM ticks WHERE symbol = ? AND seq = ?"
+# Not by this very reply, which is told again after a restart.
+_PROBE = (
+    "SELECT ts_ms, price, volume, turnover, direction_id, tick_type_id FROM ticks "
+    "WHERE symbol = ? AND seq = ? AND recv_ts_ms <> ?"
+)
 
 
 class Sifted(NamedTuple):
@@ -84,7 +89,7 @@ def _is_known(con: apsw.Connection, symbol: str, rows: Sequence[Row]) -> bool:
     known = 0
     for number in range(_PROBES if len(rows) >= _PROBES else 0):
         row = rows[number * (len(rows) - 1) // (_PROBES - 1)]
-        known += con.execute(_PROBE, (symbol, row[_SEQ])).fetchone() == _content(row)
+        known += con.execute(_PROBE, (symbol, row[_SEQ], row[_RECV_TS_MS])).fetchone() == _content(row)
     return known >= _KNOWN_MIN
 
 

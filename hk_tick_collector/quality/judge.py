@@ -21,7 +21,7 @@ from hk_tick_collector.hktime import DAY_MS, PRE_OPENING_MS, hk_day, parse_time
 from hk_tick_collector.opend.messages import RefusedError, day_totals, trade_dates
 from hk_tick_collector.quality.clocks import Clocks
 from hk_tick_collector.quality.ledger import Ledger
-from hk_tick_collector.quality.past import LastWords
+from hk_tick_collector.quality.past import LastWords, days_before
 from hk_tick_collector.quality.reckoning import Word
 from hk_tick_collector.quality.rows import Window
 from hk_tick_collector.resumption import Cause, ClockStepped, OpendState, Recording, Resumption, TotalsAsked
@@ -42,7 +42,6 @@ FILE = "judge.json"
 WAITING_MAX = 64  # reconnects before the first tick of a day; more than that tell nothing new
 TRADE_DATES_MAX = 64
 ASKED_MAX = 16  # snapshots under way
-LOOK_BACK_DAYS = 12  # the longest time between two trading days, Lunar New Year's, and some
 # Of a symbol that has not traded today, this many snapshots after a resumption are brought to its last day as well: its
 # totals there are the last word, and two in a row are needed.
 PAST_SNAPSHOTS = 3
@@ -98,9 +97,16 @@ class Judge:
         self._load()
 
     def heard(self, pushed: Mapping[str, list[Row]]) -> None:
-        """Ticks were pushed: by how much the newest of each symbol is apart from the host's clock."""
-        newest: list[Any] = [rows[-1] for rows in pushed.values()]
-        self._clocks.traded(row[_TS_MS] - row[_RECV_TS_MS] for row in newest if row[_PUSH_DATA_TYPE] == _REALTIME)
+        """Ticks were pushed: by how much they are apart from the host's clock."""
+        before = self._clocks.fields()
+        self._clocks.traded(
+            row[_TS_MS] - row[_RECV_TS_MS]  # type: ignore[operator,misc]
+            for rows in pushed.values()
+            for row in rows
+            if row[_PUSH_DATA_TYPE] == _REALTIME
+        )
+        if self._clocks.fields() != before:
+            self._is_saved = False
 
     def exchange_ms(self, recv_ts_ms: int) -> int:
         """The exchange's time when something was received, as far as it is known; else the host's."""
@@ -123,6 +129,9 @@ class Judge:
             self._begin_today(mark.recv_ts_ms, databases)
         else:
             self._window(mark, fetched, databases)
+        if self._clocks.is_trading:
+            self._clocks.marked()
+            self._is_saved = False
 
     def ledger(self, day: str, database: DayDatabase) -> Ledger:
         """The ledger of a day's database, which remembers as long as that is open."""
@@ -166,6 +175,7 @@ class Judge:
             "recording": {**self._recording.fields(), "at_ms": self._recording_ms},
             "asked": list(self._asked.items()),
             "trade_dates": self._trade_dates,
+            "past": self._past,
         }
         temporary = self._path.with_name(FILE + ".tmp")
         temporary.write_text(json.dumps(told))
@@ -184,6 +194,7 @@ class Judge:
             asked = {int(serial_no): int(at_ms) for serial_no, at_ms in told["asked"]}
             market, market_ms = (None if told[name] is None else int(told[name]) for name in ("market", "market_ms"))
             dates = {str(day): str(date_type) for day, date_type in told["trade_dates"].items()}
+            past = Counter({str(symbol): int(times) for symbol, times in told["past"].items()})
         except FileNotFoundError:
             return
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as exc:
@@ -192,6 +203,7 @@ class Judge:
         self._waiting, self._resumed_day, self._clocks, self._trade_dates = waiting, resumed_day, clocks, dates
         self._recording, self._recording_ms = recording, recording_ms
         self._asked, self._market, self._market_ms = asked, market, market_ms
+        self._past = past
 
     # ---- events
 
@@ -203,10 +215,10 @@ class Judge:
         elif isinstance(event, OpendState):
             self._market = event.market
             self._clocks.told(event.clock_offset_ms)
-            self._note_clock("opend_offset", event.clock_offset_ms, mark.recv_ts_ms, databases)
+            self._note_clock("opend_offset", event.clock_offset_ms, mark, databases)
         elif isinstance(event, ClockStepped):
-            self._clocks.stepped(event.step_ms)
-            self._note_clock("host_step", event.step_ms, mark.recv_ts_ms, databases)
+            self._clocks.stepped(event.step_ms, mark.place)
+            self._note_clock("host_step", event.step_ms, mark, databases)
         elif isinstance(event, TotalsAsked):
             self._asked[event.serial_no] = event.asked_ms
             while len(self._asked) > ASKED_MAX:
@@ -226,16 +238,15 @@ class Judge:
         if (database := databases(today)) is not None:
             self.begin(today, database)
 
-    def _note_clock(self, name: str, value_ms: int | None, recv_ts_ms: int, databases: Databases) -> None:
-        today = hk_day(self.exchange_ms(recv_ts_ms))
+    def _note_clock(self, name: str, value_ms: int | None, mark: Mark, databases: Databases) -> None:
+        today = hk_day(self.exchange_ms(mark.recv_ts_ms))
         if value_ms is not None and (database := databases(today)) is not None:
-            self.ledger(today, database).note_clock(name, value_ms)
+            ledger = self.ledger(today, database)
+            if not ledger.is_judged(mark.place, mark.recv_ts_ms):
+                ledger.note_clock(name, value_ms)
+                ledger.note_judged(mark.place, mark.recv_ts_ms)
 
     def _resume(self, event: Resumption, mark: Mark, databases: Databases) -> None:
-        if event.cause is not Cause.NOT_SUBSCRIBED or not self._recording.symbols:
-            # What OpenD does not give is told again only where that has changed.
-            without = {symbol: why for symbol, why in self._recording.without.items() if symbol in event.symbols}
-            self._record(Recording(event.symbols, 0, without), mark.recv_ts_ms)
         candidates = self._clocks.candidates(mark.recv_ts_ms)
         if self._clocks.opend_offset_ms is None:
             candidates = [mark.recv_ts_ms + event.clock_offset_ms]
@@ -252,10 +263,22 @@ class Judge:
             elif waiting not in self._waiting:
                 newer = [other for other in self._waiting if other.day >= self._resumed_day]  # that was a holiday
                 self._waiting = [*newer, waiting][-WAITING_MAX:]
-        # Of a day before nothing more will come; what it lacks at its end is known now, if at all.
-        waiting = _Waiting(self._resumed_day, event, mark.place, mark.recv_ts_ms, min(candidates), is_open)
+        today = _Waiting(self._resumed_day, event, mark.place, mark.recv_ts_ms, min(candidates), is_open)
+        self._resume_before(today, databases)
+        # Only now: a symbol that nobody has asked for until now is told from one that was to be recorded before.
+        if event.cause is not Cause.NOT_SUBSCRIBED or not self._recording.symbols:
+            # What OpenD does not give is told again only where that has changed.
+            without = {symbol: why for symbol, why in self._recording.without.items() if symbol in event.symbols}
+            self._record(Recording(event.symbols, 0, without), mark.recv_ts_ms)
+        for day, database in ((day, databases(day)) for day in days):
+            if database is not None:
+                self.begin(day, database)
+
+    def _resume_before(self, waiting: _Waiting, databases: Databases) -> None:
+        """Of a day before nothing more will come; what it lacks at its end is known now, if at all."""
+        event = waiting.event
         before = None if event.since_ms is None else hk_day(event.since_ms + waiting.exchange_ms - waiting.recv_ts_ms)
-        for earlier in _days_before(self._resumed_day):
+        for earlier in days_before(self._resumed_day):
             if before is not None and earlier < before:
                 break
             database = databases(earlier)
@@ -321,7 +344,7 @@ class Judge:
         candidates = {hk_day(ms) for ms in self._clocks.candidates(recv_ts_ms)}
         today = min(candidates)
         opens_ms = parse_time(today + "000000").ms + PRE_OPENING_MS
-        oldest = (date.fromisoformat(today) - timedelta(days=LOOK_BACK_DAYS)).strftime("%Y%m%d")
+        oldest = days_before(today)[-1]
         days: dict[str, list[tuple[DayTotals, int | None]]] = {}
         for day, own_ms, totals in told:
             if day is not None and day not in candidates and day > max(candidates):
@@ -359,12 +382,6 @@ class Judge:
             self._trade_dates = dict(sorted(dates.items())[-TRADE_DATES_MAX:])
             self._dated -= changed
             self._is_saved = False
-
-
-def _days_before(day: str) -> list[str]:
-    """The days before this one, the newest first, as far back as there can be a trading day."""
-    last = date.fromisoformat(day)
-    return [(last - timedelta(days=n)).strftime("%Y%m%d") for n in range(1, LOOK_BACK_DAYS + 1)]
 
 
 def _read_totals(body: bytes) -> list[Told]:

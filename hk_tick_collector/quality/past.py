@@ -8,6 +8,7 @@ not, so that a replay comes to the same.
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apsw
@@ -31,8 +32,15 @@ CATALOG = "catalog.db"
 DAYS_MAX = 12
 
 READ_AGAIN_MS = 600_000
+LOOK_BACK_DAYS = 12  # the longest time between two trading days, Lunar New Year's, and some
 
 _LAST = "SELECT symbol, max(volume) FROM exchange_totals WHERE ifnull(exchange_ms, until_ms) < ? GROUP BY symbol"
+
+
+def days_before(day: str) -> list[str]:
+    """The days before this one, the newest first, as far back as there can be a trading day."""
+    last = date.fromisoformat(day)
+    return [(last - timedelta(days=n)).strftime("%Y%m%d") for n in range(1, LOOK_BACK_DAYS + 1)]
 
 
 class _Day(NamedTuple):

@@ -104,7 +104,7 @@ class _Watched:
 
     def __init__(self, newest: list[TotalsRow], volume_max: int) -> None:
         self.last = newest[0] if newest else None
-        self.pending = [row for row in reversed(newest) if row.least is None]
+        self.pending = [row for row in reversed(newest) if row.exact is None]  # else it was taken, or can't be
         self.volume_max = volume_max
 
 
@@ -210,6 +210,7 @@ class Reckoning:
         elif row.our_rows == holding.rows:
             after_shares = 0
         else:
+            self._con.execute(_LEAST, (None, 0, row.symbol, row.at_ms, row.segment, row.offset))
             return groups
         least = least_missing(row, holding, after_shares)
         is_exact = not least and self._is_exact(row, holding, until_ms)

@@ -6,7 +6,9 @@ from typing import Any, Final
 
 from hk_tick_collector.hktime import parse_time
 from hk_tick_collector.quality.audit import DayAudit, Gap, Ordinals, Outage, Session, SymbolAudit, Verdict
+from hk_tick_collector.quality.counted import Votes
 from hk_tick_collector.quality.wording import of_symbols
+from hk_tick_collector.schema import VERSION
 
 DAY: Final = "20261120"
 
@@ -57,21 +59,37 @@ def symbol_audit(symbol: str = "HK.00700", **fields: Any) -> SymbolAudit:  # noq
     made = SymbolAudit(
         symbol=symbol,
         verdict=Verdict.COMPLETE,
+        evidence="both",
         missing=None,
         missing_volume=None,
         reasons=(),
+        contradictions=(),
+        would_prove=(),
+        so_far="",
         rows=1234,
         volume=123_400,
         turnover=45_658_000.5,
         exchange_volume=123_400,
         exchange_turnover=45_658_000.5,
+        turnover_tolerance=1.617,
+        totals_own_ms=at("16:08:11"),
+        totals_received_ms=at("16:12:00"),
         totals_ms=at("16:15:00"),
-        ordinals=Ordinals(pairs=1200, contiguous=1200, counts=True, missing=0),
+        market_ms=at("16:08:30"),
+        covered=("AUTO_MATCH",),
+        not_covered=(),
+        revisions=(0, 0),
+        revised_volume=0,
+        ordinals=Ordinals(pairs=1200, contiguous=1200, counts=True, missing=0, first=1),
         first_ts_ms=at("09:21:03"),
         last_ts_ms=at("16:08:11"),
         sessions={"pre-opening": 4, "morning": 700, "afternoon": 529, "closing auction": 1},
         gaps=(),
         doubts=0,
+        doubts_by_totals=0,
+        premises={},
+        recorded=True,
+        without=None,
     )
     return made._replace(**fields)
 
@@ -80,6 +98,7 @@ def incomplete(symbol: str = "HK.00700", **fields: Any) -> SymbolAudit:  # noqa:
     """One that lacks 12 ticks in one gap."""
     lacking = {
         "verdict": Verdict.INCOMPLETE,
+        "covered": (),
         "missing": 12,
         "reasons": ("12 ticks are missing",),
         "exchange_volume": 124_600,
@@ -92,10 +111,16 @@ def unprovable(symbol: str = "HK.00700", **fields: Any) -> SymbolAudit:  # noqa:
     """One without totals."""
     unknown = {
         "verdict": Verdict.UNPROVABLE,
+        "evidence": "none",
+        "covered": (),
+        "would_prove": ("two snapshots received after 16:12:00, with two clocks that agree",),
         "reasons": ("no totals of the exchange",),
         "exchange_volume": None,
         "exchange_turnover": None,
+        "totals_own_ms": None,
+        "totals_received_ms": None,
         "totals_ms": None,
+        "market_ms": None,
         "doubts": 1,
     }
     return symbol_audit(symbol, **{**unknown, **fields})
@@ -109,7 +134,12 @@ def day_audit(*symbols: SymbolAudit, **fields: Any) -> DayAudit:  # noqa: ANN401
         trade_date="whole",
         sessions=SESSIONS,
         not_counted=("ODD_LOT",),
+        types={1: Votes(2, 0), 6: Votes(0, 2)},
+        history={},
         outages=(Outage("opend_down", at("10:01:04"), at("10:03:12"), len(symbols)),),
+        clocks={},
+        schema_version=VERSION,
+        is_over=True,
         symbols=symbols,
         audited_ms=at("23:00:00"),
     )

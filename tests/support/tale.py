@@ -2,26 +2,46 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hk_tick_collector.db_read import open_readonly
-from hk_tick_collector.hktime import hk_text
-from hk_tick_collector.journal import DIRECTORY
+from hk_tick_collector.hktime import hk_text, parse_time
+from hk_tick_collector.journal import CURSOR, DIRECTORY
 from hk_tick_collector.journal_append import Journal
 from hk_tick_collector.opend import frames
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.messages import ProtoId, security_of
 from hk_tick_collector.opend.purpose import PURPOSES, Purpose
-from hk_tick_collector.resumption import EVENT, STATE_EVENT, Cause, Resumption
+from hk_tick_collector.quality.judge import FILE
+from hk_tick_collector.resumption import (
+    CLOCK_STEPPED,
+    EVENT,
+    RECORDING,
+    STATE_EVENT,
+    TOTALS_ASKED,
+    Cause,
+    Resumption,
+)
 from hk_tick_collector.writer import Writer, WriterSettings
-from support.ticks import DAY, HSBC, OPEN_MS, TENCENT, ticker
+from support.ticks import DAY, HSBC, OPEN_MS, TENCENT, push, ticker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
 SEC = 1000
-TABLES = ("gaps", "doubts", "exchange_totals", "symbol_stats", "judged")
+ALIBABA, MEITUAN, CHEUNG_KONG = "HK.09988", "HK.03690", "HK.00001"
+NAMES = {"tencent": TENCENT, "hsbc": HSBC, "alibaba": ALIBABA, "meituan": MEITUAN, "cheung_kong": CHEUNG_KONG}
+TABLES = (
+    "gaps", "doubts", "decided", "exchange_totals", "symbol_stats", "symbol_types", "premises", "ordinals", "recorded",
+    "outages", "clocks", "judged",
+)  # fmt: skip
+SERIAL_NO = 5 * PURPOSES + Purpose.TOTALS
+
+
+def clock(text: str, day: str = DAY) -> int:
+    """UTC epoch ms of a Hong Kong clock time of that day."""
+    return parse_time(f"{day[:4]}-{day[4:6]}-{day[6:]} {text}").ms
 
 
 def volume_of(ordinals: Iterable[int]) -> int:
@@ -29,31 +49,61 @@ def volume_of(ordinals: Iterable[int]) -> int:
     return sum(int(ticker(n).volume) for n in ordinals)
 
 
-def snapshot(at_ms: int, **volumes: int) -> bytes:
-    """The frame of a GetSecuritySnapshot reply: `tencent` and `hsbc` have traded so much by the exchange's count."""
+class Counted(NamedTuple):
+    """What the exchange has counted of a symbol: shares, and when it was traded last."""
+
+    volume: int
+    own_ms: int
+
+
+def snapshot_of(told: dict[str, Counted], *, turnover_off: float = 0.0) -> bytes:
+    """The frame of a GetSecuritySnapshot reply; a share costs 300."""
     basics = []
-    for name, volume in volumes.items():
-        market, code = security_of({"tencent": TENCENT, "hsbc": HSBC}[name])
+    for symbol, one in told.items():
+        market, code = security_of(symbol)
         basics.append(
             pb.Qot_GetSecuritySnapshot.SnapshotBasicData(
                 security=pb.Security(market=market, code=code), type=3, isSuspend=False, listTime="", lotSize=100,
-                priceSpread=0.2, updateTime=hk_text(at_ms)[:19], highPrice=0, openPrice=0, lowPrice=0, lastClosePrice=0,
-                curPrice=0, volume=volume, turnover=300.0 * volume, turnoverRate=0,
+                priceSpread=0.2, updateTime=hk_text(one.own_ms)[:19], highPrice=0, openPrice=0, lowPrice=0,
+                lastClosePrice=0, curPrice=0, volume=one.volume, turnover=300.0 * one.volume + turnover_off,
+                turnoverRate=0,
             )
         )  # fmt: skip
     s2c = pb.Qot_GetSecuritySnapshot.S2C(snapshotList=[pb.Qot_GetSecuritySnapshot.Snapshot(basic=b) for b in basics])
     body = pb.Qot_GetSecuritySnapshot.Response(retType=0, s2c=s2c).SerializeToString()
-    return frames.encode(ProtoId.QOT_GET_SECURITY_SNAPSHOT, 5 * PURPOSES + Purpose.TOTALS, body)
+    return frames.encode(ProtoId.QOT_GET_SECURITY_SNAPSHOT, SERIAL_NO, body)
+
+
+def snapshot(at_ms: int, **volumes: int) -> bytes:
+    """The same, of symbols that all were traded last at one moment."""
+    return snapshot_of({NAMES[name]: Counted(volume, at_ms) for name, volume in volumes.items()})
 
 
 class Tale:
-    """A journal that is told second by second from `OPEN_MS` on, and what writers make of it."""
+    """A journal that is told second by second from `OPEN_MS` on, and what writers make of it.
+
+    Besides what it is told to say it can play an exchange that counts: `trade`, `lose`, `tell`, `close`.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.journal = Journal(root / DIRECTORY, segment_bytes=1 << 20, buffer_bytes=1 << 20, sync_ms=10)
         self.journal.start()
         self.now_ms = OPEN_MS
+        self.counted: dict[str, Counted] = {}
+        self.ordinals: dict[str, int] = {}
+
+    # ---- time
+
+    def at(self, text: str) -> None:
+        """It is that Hong Kong clock time: what is told next is told then."""
+        self.now_ms = clock(text) - SEC
+
+    def wait(self, seconds: float) -> None:
+        """Time passes."""
+        self.now_ms += int(seconds * SEC)
+
+    # ---- records
 
     def hear(self, *raw: bytes) -> None:
         """A record, a second after the one before."""
@@ -61,18 +111,33 @@ class Tale:
         self.journal.append_frames(1, self.now_ms, b"".join(raw))
         assert self.journal.flush(60)
 
-    def resume(self, cause: Cause, since_ms: int | None, *symbols: str, clock_offset_ms: int = 0) -> None:
-        """The stream has resumed."""
+    def event(self, name: str, **fields: object) -> None:
+        """An event of the session."""
         self.now_ms += SEC
-        event = Resumption(cause, since_ms, 1000, clock_offset_ms, symbols or (TENCENT,))
-        self.journal.append_event(1, self.now_ms, {"event": EVENT, **event.fields()})
+        self.journal.append_event(1, self.now_ms, {"event": name, **fields})
         assert self.journal.flush(60)
 
-    def opend_state(self, clock_offset_ms: int) -> None:
-        """OpenD said what time it is."""
-        self.now_ms += SEC
-        self.journal.append_event(1, self.now_ms, {"event": STATE_EVENT, "clock_offset_ms": clock_offset_ms})
-        assert self.journal.flush(60)
+    def resume(self, cause: Cause, since_ms: int | None, *symbols: str, clock_offset_ms: int = 0) -> None:
+        """The stream has resumed."""
+        event = Resumption(cause, since_ms, 1000, clock_offset_ms, symbols or (TENCENT,))
+        self.event(EVENT, **event.fields())
+
+    def opend_state(self, clock_offset_ms: int | None, market_hk: int | None = None) -> None:
+        """OpenD said what time it is, and what the market does."""
+        self.event(STATE_EVENT, clock_offset_ms=clock_offset_ms, market_hk=market_hk)
+
+    def step_clock(self, step_ms: int) -> None:
+        """The host's clock is set: what comes from here on is later by it."""
+        self.now_ms += step_ms
+        self.event(CLOCK_STEPPED, step_ms=step_ms)
+
+    def record_only(self, *symbols: str, **without: str) -> None:
+        """What is to be recorded from here on, and what of it OpenD does not give."""
+        self.event(RECORDING, symbols=symbols, without={NAMES[name]: why for name, why in without.items()})
+
+    def ask(self) -> None:
+        """The next snapshot is asked for."""
+        self.event(TOTALS_ASKED, serial_no=SERIAL_NO, asked_ms=self.now_ms + SEC)
 
     def totals(self, *, at_ms: int | None = None, **volumes: int) -> None:
         """A snapshot, some seconds later; `at_ms` is when the symbols were traded last, by the exchange."""
@@ -89,12 +154,81 @@ class Tale:
         body = pb.Qot_RequestTradeDate.Response(retType=0, s2c=s2c).SerializeToString()
         self.hear(frames.encode(ProtoId.QOT_REQUEST_TRADE_DATE, PURPOSES, body))
 
+    # ---- an exchange that counts
+
+    def made(self, symbol: str = TENCENT, volume: int = 100, *, is_counted: bool = True, **fields: Any) -> pb.Ticker:  # noqa: ANN401
+        """A trade of this moment, which the exchange has counted; whether anybody hears of it is another matter."""
+        ordinal = self.ordinals[symbol] = self.ordinals.get(symbol, 0) + 1
+        at_ms = self.now_ms + SEC
+        held = self.counted.get(symbol, Counted(0, at_ms))
+        self.counted[symbol] = Counted(held.volume + volume * is_counted, at_ms)
+        return ticker(ordinal, at_ms, volume=volume, turnover=300.0 * volume, **fields)
+
+    def trade(self, symbol: str = TENCENT, volume: int = 100, **fields: Any) -> int:  # noqa: ANN401
+        """A trade that is pushed as it is made; its sequence."""
+        made = self.made(symbol, volume, **fields)
+        self.hear(push(symbol, made))
+        return made.sequence
+
+    def lose(self, symbol: str = TENCENT, volume: int = 100) -> pb.Ticker:
+        """A trade whose push never comes."""
+        made = self.made(symbol, volume)
+        self.now_ms += SEC
+        return made
+
+    def tell(self, *, turnover_off: float = 0.0, **volumes: int) -> None:
+        """A snapshot of all that was traded; of those that are named with another volume."""
+        told = dict(self.counted)
+        for name, volume in volumes.items():
+            told[NAMES[name]] = told[NAMES[name]]._replace(volume=volume)
+        self.hear(snapshot_of(told, turnover_off=turnover_off))
+
+    def prove_types(self, *types: int) -> None:
+        """Two other symbols show, each in a calm moment, that the exchange counts these types of ticks; in a minute."""
+        for symbol in (ALIBABA, MEITUAN):
+            for tick_type in types or (1,):
+                self.trade(symbol, type=tick_type)
+        self.wait(30)
+        self.trade(CHEUNG_KONG)  # a sign of life of the market, long after their trades
+        for _ in range(2):
+            self.tell()
+            self.wait(20)
+
+    def close(self, *, rounds: int = 2, **volumes: int) -> None:
+        """The market closes with a trade of another symbol, and the exchange tells its totals after that."""
+        self.now_ms = max(self.now_ms, clock("16:08:30"))
+        self.trade(CHEUNG_KONG)
+        self.now_ms = max(self.now_ms, clock("16:12:30"))
+        for _ in range(rounds):
+            self.wait(60)
+            self.tell(**volumes)
+
+    # ---- what becomes of it
+
     def write(self, **settings: Any) -> None:  # noqa: ANN401
         """Have a new writer store what there is."""
         writer = Writer(WriterSettings(str(self.root), **settings))
         while writer.step():
             pass
         writer.close()
+
+    def write_in_steps(self, batch_size: int, restart_every: int = 0) -> None:
+        """Have writers store what there is, a new one after so many batches (0: one does all)."""
+        writer = Writer(WriterSettings(str(self.root), batch_size=batch_size))
+        steps = 0
+        while writer.step():
+            steps += 1
+            if restart_every and steps % restart_every == 0:
+                writer.close()
+                writer = Writer(WriterSettings(str(self.root), batch_size=batch_size))
+        writer.close()
+
+    def begin_again(self) -> None:
+        """All that was made of the journal is gone."""
+        (self.root / DIRECTORY / CURSOR).unlink(missing_ok=True)
+        (self.root / DIRECTORY / FILE).unlink(missing_ok=True)
+        for path in self.root.glob("*.db*"):
+            path.unlink()
 
     def query(self, select: str, day: str = DAY) -> list[tuple[Any, ...]]:
         """What a reader sees."""
@@ -111,6 +245,16 @@ class Tale:
     def doubts(self) -> list[Any]:
         """The doubts."""
         return self.query("SELECT symbol, cause, before_seq FROM doubts ORDER BY symbol, resumed_ms")
+
+    def premises(self) -> list[Any]:
+        """How often each was seen to hold, and to fail."""
+        return self.query("SELECT symbol, name, held, failed FROM premises ORDER BY symbol, name")
+
+    def bounds(self, symbol: str = TENCENT) -> list[Any]:
+        """What is missing at least and at most, by each snapshot."""
+        return self.query(
+            f"SELECT least, most FROM exchange_totals WHERE symbol = '{symbol}' ORDER BY segment, offset"  # noqa: S608
+        )
 
     def dump(self) -> dict[str, list[tuple[Any, ...]]]:
         """All that is concluded."""

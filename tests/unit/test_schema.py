@@ -87,6 +87,7 @@ def test_a_new_file_is_marked_as_ours(path: Path) -> None:
     assert tables == {
         *("ticks", "tick_revisions", "symbol_stats", "time_corrections", "bad_ticks"),
         *("gaps", "doubts", "exchange_totals", "judged", "recorded", "outages", "trade_dates"),
+        *("symbol_types", "ordinals", "decided", "premises", "clocks"),
     }
     con.close()
     check_data_root(path.parent)
@@ -278,4 +279,38 @@ def test_a_missing_value_is_a_fault_and_no_duplicate(path: Path, column: str, wa
     con = open_readonly(path)
     assert con.execute("SELECT count(*) FROM ticks").get == 0
     assert con.execute("SELECT count(*) FROM symbol_stats").get == 0
+    con.close()
+
+
+def test_a_day_of_the_second_version_keeps_its_ledger(path: Path) -> None:
+    """Each row of it is there with what it told; what it did not know is not known."""
+    con = apsw.Connection(str(path))
+    for script in MIGRATIONS[:2]:
+        con.execute(script.replace(DAY_OF_TS, day_of_ts(path)))
+    con.pragma("application_id", APPLICATION_ID)
+    con.pragma("user_version", 2)
+    seqs = seq_at(1), seq_at(4)
+    types = [row(TENCENT, seq_at(n), tick_type_id=1 + n % 2) for n in range(4)]
+    con.executemany("INSERT INTO ticks VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", types)
+    bounds = (TENCENT, 10, "opend_down", 5, "morning")
+    gap = (*bounds, seqs[0], 1, seqs[1], 2, 3, 400, "totals", 7, seqs[1], 11, "filled", 12, "poll")
+    con.execute(f"INSERT INTO gaps VALUES ({','.join('?' * len(gap))})", gap)  # noqa: S608
+    con.execute("INSERT INTO doubts VALUES (?,?,?,?,?,?,?,?,?)", (*bounds, seqs[0], 1, 7, seqs[1]))
+    told = (TENCENT, 20, 900, 9.0, 700, 7.0, 7, seqs[1], 200, seqs[0], 30)
+    con.execute("INSERT INTO exchange_totals VALUES (?,?,?,?,?,?,?,?,?,?,?)", told)
+    con.execute("INSERT INTO recorded VALUES (?, 5)", (TENCENT,))
+    con.execute("INSERT INTO judged VALUES (1, 2, 3, 4, 5)")
+    con.close()
+    DayDatabase(path, Pragmas()).close()
+    con = open_readonly(path)
+    assert con.pragma("user_version") == VERSION
+    assert con.execute("SELECT * FROM gaps").fetchall() == [(*gap[:12], 11, "filled", 12, "poll", None, 0)]
+    assert con.execute("SELECT * FROM doubts").fetchall() == [(*bounds, seqs[0], 1)]
+    nothing = (None,) * 3
+    assert con.execute("SELECT * FROM exchange_totals").fetchall() == [
+        (TENCENT, 20, 0, 0, 900, 9.0, *nothing, 700, 7.0, 7, seqs[1], *nothing, 30, None, None)
+    ]
+    assert con.execute("SELECT * FROM recorded").fetchall() == [(TENCENT, 5, None)]
+    assert con.execute("SELECT * FROM symbol_types").fetchall() == [(TENCENT, 1, 0), (TENCENT, 2, 0)]
+    assert con.execute("SELECT * FROM judged").fetchall() == [(1, 2, 3, 4, 5)]
     con.close()

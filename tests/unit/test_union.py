@@ -17,7 +17,7 @@ from hk_tick_collector.mapping import Correction
 from hk_tick_collector.repair import union
 from hk_tick_collector.repair.compare import Common
 from hk_tick_collector.repair.union import COUNTED_ANEW, EXAMPLES_MAX, LEFT_OUT, OTHERS, TableCounts, Union, unite
-from hk_tick_collector.schema import APPLICATION_ID, VERSION
+from hk_tick_collector.schema import APPLICATION_ID, DAY_OF_TS, MIGRATIONS, VERSION, day_of_ts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -188,8 +188,7 @@ def gap(resumed_ms: int, before: int, after: int, evidence: str = "ordinals", fi
     """One that lacks what is between these ordinals."""
     bounds = (TENCENT, resumed_ms, "opend_down", None, "morning", seq_at(before), OPEN_MS, seq_at(after), OPEN_MS)
     state = ("open", None, None) if filled_ms is None else ("filled", filled_ms, "poll")
-    shown = seq_at(after) if evidence == "ordinals" else None
-    return (*bounds, after - before - 1, None, evidence, None, shown, resumed_ms, *state)
+    return (*bounds, after - before - 1, None, evidence, resumed_ms, *state, None, 0)
 
 
 def test_the_ones_gaps_are_filled_by_the_others_ticks(two: Two) -> None:
@@ -215,11 +214,12 @@ def test_doubts_and_totals_of_both_are_kept(order: str, two: Two) -> None:
     one, other = (two.a, two.b)[:: 1 if order == "ab" else -1]
     record(one, ticks(1, 2))
     record(other, ticks(1, 2))
-    note(one, "doubts", (TENCENT, 10, "unknown", 5, "morning", seq_at(2), OPEN_MS, None, None))
-    note(other, "doubts", (TENCENT, 10, "unknown", 5, "morning", seq_at(1), OPEN_MS, None, None))
-    note(other, "doubts", (HSBC, 10, "unknown", 5, "morning", None, None, 0, None))
-    note(one, "exchange_totals", (TENCENT, 10, 900, 9.0, 700, 7.0, 7, seq_at(2), 200, seq_at(2), 10))
-    note(other, "exchange_totals", (TENCENT, 10, 900, 9.0, 800, 8.0, 8, seq_at(2), 100, seq_at(2), 10))
+    note(one, "doubts", (TENCENT, 10, "unknown", 5, "morning", seq_at(2), OPEN_MS))
+    note(other, "doubts", (TENCENT, 10, "unknown", 5, "morning", seq_at(1), OPEN_MS))
+    note(other, "doubts", (HSBC, 10, "unknown", 5, "morning", None, None))
+    for path, ours in ((one, 700), (other, 800)):
+        shown = (TENCENT, 10, 1, 20, 900, 9.0, None, None, 10, ours, 7.0, ours // 100, seq_at(2))
+        note(path, "exchange_totals", (*shown, None, None, None, 10, None, None))
     note(other, "judged", (1, 7, 8, 9, 10))
     done = two.unite()
     assert query(two.made, "SELECT symbol, before_seq FROM doubts ORDER BY 1") == [(HSBC, None), (TENCENT, seq_at(1))]
@@ -411,38 +411,87 @@ def totals_gap(resumed_ms: int, before: int, after: int, volume: int) -> Any:  #
     return tuple(row)
 
 
-@pytest.mark.parametrize(("volume", "state"), [(200, "filled"), (300, "open")])
+def merged(two: Two) -> list[tuple[Any, ...]]:
+    """What became of the gaps."""
+    return query(two.made, "SELECT resumed_ms, state, missing_volume, merged_volume FROM gaps ORDER BY 1")
+
+
+@pytest.mark.parametrize("volume", [200, 300])
 @pytest.mark.parametrize("order", ["ab", "ba"])
-def test_a_gap_by_totals_is_filled_by_exactly_its_volume(order: str, volume: int, state: str, two: Two) -> None:
-    """The other one has two ticks of 100 shares in it; if more was missing, it stays open."""
+def test_what_the_other_has_inside_of_a_gap_by_totals_is_counted_towards_it(order: str, volume: int, two: Two) -> None:
+    """It tells what is missing at least: so even by as much it is not filled; the exchange's last word does that."""
     one, other = (two.a, two.b)[:: 1 if order == "ab" else -1]
-    record(one, ticks(1, 4, volume=100))
-    record(other, ticks(1, volume=100) + ticks(2, 3, volume=100, recv_ts_ms=OPEN_MS + 77))
+    record(one, ticks(1, 4, 5, volume=100))
+    record(other, ticks(1, 4, 6, volume=100) + ticks(2, 3, volume=100, recv_ts_ms=OPEN_MS + 77))
     note(one, "gaps", totals_gap(10, 1, 4, volume))
     two.unite()
-    expected = ("filled", OPEN_MS + 77, "merge") if state == "filled" else ("open", None, None)
-    assert query(two.made, "SELECT state, filled_ms, filled_by FROM gaps") == [expected]
+    assert merged(two) == [(10, "open", volume, 200)]
 
 
-def test_a_gap_that_both_have_stays_open(two: Two) -> None:
+def test_a_gap_by_totals_without_an_end_reaches_to_the_second_after_its_last_moment(two: Two) -> None:
+    """What was traded later is none of what it lacks."""
+    later = [row(TENCENT, seq_at(n, OPEN_MS + at), OPEN_MS + at, volume=100) for n, at in ((8, 3000), (9, 4000))]
+    record(two.a, ticks(1, volume=100))
+    record(two.b, ticks(1, 2, volume=100) + later)
+    note(
+        two.a, "gaps", (*totals_gap(10, 1, 4, 900)[:7], None, None, *totals_gap(10, 1, 4, 900)[9:16], OPEN_MS + 3500, 0)
+    )
+    two.unite()
+    assert merged(two) == [(10, "open", 900, 200)], "the one of its first second, and the one three seconds later"
+
+
+def test_a_gap_that_both_have_counts_only_what_one_of_them_lacks(two: Two) -> None:
     """Neither has what is missing."""
     for side in (two.a, two.b):
         record(side, ticks(1, 4, volume=100))
         note(side, "gaps", totals_gap(10, 1, 4, 200))
     two.unite()
-    assert query(two.made, "SELECT state FROM gaps") == [("open",)]
+    assert merged(two) == [(10, "open", 200, 0)]
 
 
-@pytest.mark.parametrize(("exchange", "state"), [(400, "filled"), (500, "open")])
-@pytest.mark.parametrize(("after_close", "is_word"), [(7 * 3600_000, True), (60_000, False)])
-def test_the_exchanges_last_word_fills_what_totals_had_shown(
-    exchange: int, state: str, after_close: int, two: Two, *, is_word: bool
-) -> None:
-    """After the close, and of the two together; each alone had less, in gaps whose volumes overlap."""
-    record(two.a, ticks(1, 2, 4, volume=100))
-    record(two.b, ticks(1, 3, 4, volume=100))
-    note(two.a, "gaps", totals_gap(10, 1, 4, 150))
-    until_ms = OPEN_MS + after_close
-    note(two.a, "exchange_totals", (TENCENT, 10, exchange, 9.0, 300, 7.0, 7, seq_at(2), 0, seq_at(2), until_ms))
+def old_side(path: Path) -> None:
+    """A database as an older program has left it: version 2, with a gap, a doubt and a snapshot."""
+    path.unlink(missing_ok=True)
+    con = apsw.Connection(str(path))
+    for number, script in enumerate(MIGRATIONS[:2], 1):
+        con.execute(script.replace(DAY_OF_TS, day_of_ts(path)))
+        con.pragma("user_version", number)
+    con.pragma("application_id", APPLICATION_ID)
+    con.executemany("INSERT INTO ticks VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", ticks(1, 4, volume=100))
+    con.execute(
+        "INSERT INTO symbol_stats SELECT symbol, count(*), sum(volume), sum(turnover), min(seq), max(seq), min(ts_ms), "
+        "max(ts_ms), max(recv_ts_ms) FROM ticks GROUP BY symbol"
+    )
+    con.execute(
+        "INSERT INTO gaps VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+        (*totals_gap(10, 1, 4, 200)[:12], 0, None, 10, "open", None, None),
+    )
+    con.execute(
+        "INSERT INTO doubts VALUES (?, 20, 'unknown', NULL, 'morning', ?, ?, 5, NULL)", (TENCENT, seq_at(4), OPEN_MS)
+    )
+    con.execute(
+        "INSERT INTO exchange_totals VALUES (?, 30, 400, 9.0, 200, 7.0, 2, ?, 200, ?, 30)", (TENCENT, *[seq_at(4)] * 2)
+    )
+    con.execute("INSERT INTO recorded VALUES (?, 5)", (TENCENT,))
+    con.close()
+
+
+@pytest.mark.parametrize("order", ["ab", "ba"])
+def test_a_database_of_an_older_version_is_united_with_one_of_this(order: str, two: Two) -> None:
+    """All that it tells is there; what it can't tell is not known, and it is left as it was."""
+    one, other = (two.a, two.b)[:: 1 if order == "ab" else -1]
+    old_side(one)
+    record(other, ticks(1, 2, 3, 4, volume=100))
+    before = one.read_bytes()
     two.unite()
-    assert query(two.made, "SELECT state FROM gaps") == [(state if is_word else "open",)]
+    assert merged(two) == [(10, "open", 200, 200)]
+    assert query(two.made, "SELECT symbol, resumed_ms, cause, before_seq FROM doubts") == [
+        (TENCENT, 20, "unknown", seq_at(4))
+    ]
+    assert query(two.made, "SELECT at_ms, segment, volume, least, until_ms, confirmed_ms FROM exchange_totals") == [
+        (30, 0, 400, None, 30, None)
+    ]
+    assert query(two.made, "SELECT symbol, without FROM recorded") == [(TENCENT, None)]
+    assert query(two.made, "SELECT symbol, tick_type_id, agreed FROM symbol_types") == [(TENCENT, 1, 0)]
+    assert query(two.made, "PRAGMA user_version") == [(VERSION,)]
+    assert one.read_bytes() == before

@@ -6,8 +6,8 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-import apsw
 import pytest
+from support.last_word import tell_last_word
 from support.late_ticks import query
 from support.merging import record
 from support.ticks import DAY, DAY_MS, NEXT_DAY, OPEN_MS, TENCENT, row, seq_at
@@ -69,14 +69,6 @@ def test_what_completes_each_other_ends_with_0(roots: tuple[Path, Path], run: Ru
     assert "differ:" not in out
 
 
-def totals(path: Path, volume: int, turnover: float) -> None:
-    """The exchange's last word after the close."""
-    con = apsw.Connection(str(path))
-    values = (TENCENT, 10, volume, turnover, 0, 0.0, 0, None, 0, None, OPEN_MS + 7 * 3600_000)
-    con.execute("INSERT INTO exchange_totals VALUES (?,?,?,?,?,?,?,?,?,?,?)", values)
-    con.close()
-
-
 def test_merged_days_are_audited_and_certified_anew(tmp_path: Path, run: Run) -> None:
     """Each alone is incomplete; the two together are what the exchange counts, and a certificate says so."""
     a, b, c = tmp_path / "a", tmp_path / "b", tmp_path / "c"
@@ -84,7 +76,7 @@ def test_merged_days_are_audited_and_certified_anew(tmp_path: Path, run: Run) ->
     for root, some in ((a, whole[:2]), (b, whole[1:])):
         root.mkdir()
         record(root / f"{DAY}.db", some)
-        totals(root / f"{DAY}.db", sum(r[4] for r in whole), sum(r[5] for r in whole))
+        tell_last_word(root / f"{DAY}.db", TENCENT, sum(r[4] for r in whole), sum(r[5] for r in whole), DAY)
         assert audit_day(root / f"{DAY}.db").verdict is Verdict.INCOMPLETE
     code, out, _ = run(a, b, "--out", c)
     assert code == 0
@@ -191,3 +183,25 @@ def test_progress_is_told_to_a_terminal_only(
     monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
     _, _, err = run(roots[0] / f"{DAY}.db", roots[1] / f"{DAY}.db", "--out", "c.db")
     assert err == ("c.db: ticks merged: 5 of 5\nc.db: ticks checked: 0 of 4\n" if is_terminal else "")
+
+
+@pytest.mark.parametrize(("lacking", "state"), [(0, "filled"), (100, "open")])
+def test_the_exchanges_last_word_fills_what_totals_had_shown(
+    tmp_path: Path, run: Run, lacking: int, state: str
+) -> None:
+    """Of the two together, and only if it is exactly what they have: a gap tells what is missing at least."""
+    a, b, c = tmp_path / "a", tmp_path / "b", tmp_path / "c"
+    whole = [row(TENCENT, seq_at(n)) for n in (1, 2, 3)]
+    for root, some in ((a, [whole[0], whole[2]]), (b, whole[1:])):
+        root.mkdir()
+        record(root / f"{DAY}.db", some)
+        tell_last_word(root / f"{DAY}.db", TENCENT, sum(r[4] for r in whole) + lacking, sum(r[5] for r in whole), DAY)
+    gap = (
+        "INSERT INTO gaps VALUES (?, 10, 'unknown', NULL, 'morning', ?, NULL, ?, NULL, NULL, 50, 'totals', 11, 'open', "
+        "NULL, NULL, NULL, 0)"
+    )
+    query(a / f"{DAY}.db", gap, TENCENT, seq_at(1), seq_at(3))
+    run(a, b, "--out", c)
+    assert query(c / f"{DAY}.db", "SELECT state, filled_by FROM gaps") == [
+        (state, "merge" if state == "filled" else None)
+    ]

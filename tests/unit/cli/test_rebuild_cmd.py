@@ -277,7 +277,8 @@ def test_replace_puts_the_journals_truth_in_place(bench: Bench, run: Run) -> Non
     (bench.root / DIRECTORY / CURSOR).unlink()
     bench.write()
     assert stored(path) == right
-    assert run("--day", DAY)[0] == 0
+    again = run("--day", DAY)
+    assert again[0] == 0, again
 
 
 def test_the_new_database_belongs_to_whom_the_old_one_belonged(bench: Bench, run: Run) -> None:
@@ -422,7 +423,8 @@ def test_what_a_killed_rebuild_left_is_cleared_away(bench: Bench, run: Run) -> N
     (left / DIRECTORY).mkdir(parents=True)
     (left / DIRECTORY / CURSOR).write_text("{}")
     (left / f"{DAY}.db").write_bytes(b"half")
-    assert run("--day", DAY)[0] == 0
+    again = run("--day", DAY)
+    assert again[0] == 0, again
     assert not left.exists()
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from support.tale import clock
 from support.ticks import DAY
 
 from hk_tick_collector.hktime import hk_text
-from hk_tick_collector.quality.schedule import is_after_close, sessions_of
+from hk_tick_collector.quality.schedule import after_close_ms, closing_print_ms, sessions_of, traded_type
 
 
 def times(date_type: str | None) -> list[str]:
@@ -40,5 +41,22 @@ def test_two_minutes_after_the_auction_all_is_said(date_type: str, close: int) -
     """The last print comes some seconds late."""
     sessions = sessions_of(DAY, date_type)
     close_ms = sessions[0].begin_ms + (close - 9 * 60) * 60_000
-    assert is_after_close(close_ms, sessions)
-    assert not is_after_close(close_ms - 1, sessions)
+    assert after_close_ms(sessions) == close_ms
+    assert closing_print_ms(sessions) == close_ms - 4 * 60_000, "the auction may end two minutes early"
+
+
+@pytest.mark.parametrize(
+    ("date_type", "last", "expected"),
+    [
+        ("morning", None, "morning"),
+        ("morning", "12:08:31", "morning"),
+        ("morning", "13:00:00", "whole"),
+        ("whole", "11:00:00", "whole"),
+        (None, "13:00:00", None),
+    ],
+)
+def test_trades_after_lunch_make_a_whole_day_of_a_half_one(
+    date_type: str | None, last: str | None, expected: str | None
+) -> None:
+    """Where calendar and trades disagree the later close counts."""
+    assert traded_type(DAY, date_type, None if last is None else clock(last)) == expected

@@ -8,7 +8,7 @@ import pytest
 from support.audits import DAY, at, day_audit, filled, gap, incomplete, symbol_audit, unprovable
 
 from hk_tick_collector.quality import wording
-from hk_tick_collector.quality.audit import Ordinals, Outage, Verdict
+from hk_tick_collector.quality.audit import Clock, Ordinals, Outage, Verdict
 
 if TYPE_CHECKING:
     from hk_tick_collector.quality.audit import Gap, SymbolAudit
@@ -163,17 +163,63 @@ def test_the_headline_does_not_soothe(symbols: tuple[SymbolAudit, ...], said: st
 def test_the_notes_name_the_evidence() -> None:
     """Whether the trade date is known, which types the exchange does not count, of how many symbols ordinals count."""
     uncounted = Ordinals(60, 3, counts=False, missing=0)
-    day = day_audit(symbol_audit(), unprovable("HK.00005", ordinals=uncounted))
+    day = day_audit(symbol_audit(not_covered=("ODD_LOT",)), unprovable("HK.00005", ordinals=uncounted))
     assert wording.notes(day) == [
         "trade date: a whole trading day",
-        "the exchange's totals: of 1 of 2 symbols; measured not to be in them: ODD_LOT",
-        "ordinals: evidence for 1 of 2 symbols",
+        "exchange totals: received for 1 of 2 symbols; not proven to be in them: ODD_LOT",
+        "sequence numbers: they count every tick for 1 of 2 symbols, so missing ones can be counted",
     ]
-    told = wording.notes(day._replace(trade_date=None, not_counted=()))
+    told = wording.notes(day_audit(symbol_audit(), trade_date=None))
     assert told[0] == "trade date: not told by OpenD, so a half day is not known"
-    assert told[1].endswith("; no type of tick was measured not to be in them")
+    assert told[1].endswith("; all types of ticks are in them")
     half = wording.notes(day._replace(trade_date="morning"))[0]
     assert half == "trade date: a half day, by OpenD: it traded in the morning only"
+
+
+def test_the_notes_name_what_failed_and_what_is_extra() -> None:
+    """Premises by how many symbols, the steps of the host's clock by the longest, symbols that nobody asked for."""
+    day = day_audit(
+        symbol_audit(premises={"same_sequence": (3, 1), "whole_window": (9, 0)}),
+        symbol_audit("HK.00005", premises={"same_sequence": (0, 2)}, recorded=False),
+        clocks={"host_step": Clock(2, -3_600_000, 5_000), "opend_offset": Clock(9, 0, 3)},
+    )
+    assert wording.notes(day)[3:] == [
+        "extra: 1 symbol that was not to be recorded on this day; the verdict is without",
+        "premises that failed: same_sequence for 2 symbols",
+        "the host's clock was set 2 times, by up to 3,600 s",
+    ]
+
+
+SO_FAR = "nothing missing so far; proof after 16:12"
+
+
+@pytest.mark.parametrize(
+    ("symbol", "missing", "why"),
+    [
+        (unprovable(so_far=SO_FAR), "none so far", SO_FAR),
+        (unprovable(so_far="can't tell: x; proof after 16:12"), "unknown", "can't tell: x; proof after 16:12"),
+        (
+            unprovable(reasons=("a", "b"), would_prove=("c", "d")),
+            "unknown",
+            "a; b (would prove it: c; d)",
+        ),
+        (symbol_audit(), "none", ""),
+        (incomplete(so_far="12 ticks missing so far; proof after 16:12"), "12 ticks", "12 ticks are missing"),
+    ],
+)
+def test_before_the_close_it_is_said_how_it_stands(symbol: SymbolAudit, missing: str, why: str) -> None:
+    """Afterwards the reasons, and what would have proved the day."""
+    assert wording.missing_text(symbol) == missing
+    assert wording.why_text(symbol) == why
+
+
+def test_the_headline_before_the_close_tells_of_how_many_nothing_is_missing_so_far() -> None:
+    """Of all of them, with when there will be a proof; a loss is told as ever."""
+    day = day_audit(unprovable(so_far=SO_FAR), unprovable("HK.00005", so_far="can't tell: x; proof after 16:12"))
+    day = day._replace(is_over=False)
+    assert wording.headline(day).startswith("nothing missing so far for 1 of 2 symbols; proof after 16:12; 2,468 rows")
+    lossy = day_audit(incomplete(), unprovable("HK.00005", so_far=SO_FAR), is_over=False)
+    assert wording.headline(lossy).startswith("1 INCOMPLETE, 1 UNPROVABLE; ")
 
 
 def test_the_longest_interruptions_are_named() -> None:

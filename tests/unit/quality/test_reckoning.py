@@ -1,0 +1,214 @@
+"""What the exchange's totals show as they come: gaps and their bounds, what fills them, doubts that are decided."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from support.tale import CHEUNG_KONG, SEC
+from support.ticks import DAY, DAY_MS, HSBC, TENCENT, push, reply, ticker
+
+from hk_tick_collector.opend.purpose import Purpose
+from hk_tick_collector.quality.audit import Verdict, audit_day
+from hk_tick_collector.resumption import Cause
+
+if TYPE_CHECKING:
+    from support.tale import Tale
+
+GAP = "cause, before_seq, after_seq, missing, missing_volume, evidence, state"
+
+
+@pytest.fixture
+def day(tale: Tale) -> Tale:
+    """Types are proven; the symbol has traded twice, half a minute ago, and that was told twice."""
+    tale.at("09:50:00")
+    tale.record_only(TENCENT)
+    tale.prove_types()
+    for _ in range(2):
+        tale.trade()
+    told(tale)
+    return tale
+
+
+def told(tale: Tale, times: int = 2, **volumes: int) -> None:
+    """Snapshots, half a minute apart, with a sign of life of the market before each."""
+    for _ in range(times):
+        tale.wait(30)
+        tale.trade(CHEUNG_KONG)
+        tale.tell(**volumes)
+    tale.write()
+
+
+def last_seq(tale: Tale) -> int:
+    """Of the symbol."""
+    return int(tale.query("SELECT max(seq) FROM ticks WHERE symbol = 'HK.00700'")[0][0])
+
+
+def test_a_loss_is_a_gap_between_what_no_loss_was_in_and_what_was_not_counted(day: Tale) -> None:
+    """By ticks that are stored: the last that was counted before, and the first that can't have been."""
+    before = last_seq(day)
+    day.lose(volume=300)
+    inside = day.trade()
+    told(day)
+    assert day.gaps(GAP) == [("unknown", before, None, None, 300, "totals", "open")]
+    day.trade()
+    told(day)
+    assert day.gaps(GAP) == [("unknown", before, last_seq(day), None, 300, "totals", "open")]
+    assert before < inside < last_seq(day)
+
+
+def test_a_second_loss_is_a_gap_of_its_own(day: Tale) -> None:
+    """What is missing beyond what gaps tell already."""
+    for volume in (300, 500):
+        day.lose(volume=volume)
+        day.trade()
+        told(day, 3)
+    assert day.gaps("missing_volume, state") == [(300, "open"), (500, "open")]
+
+
+def test_a_loss_in_an_outage_is_of_its_cause_and_decides_the_doubt(day: Tale) -> None:
+    """Of several doubts the gravest."""
+    since_ms = day.now_ms
+    day.lose()
+    day.resume(Cause.CONNECTION_LOST, since_ms)
+    day.trade()
+    day.resume(Cause.OPEND_DOWN, day.now_ms)
+    told(day)
+    assert day.doubts() == []
+    assert day.gaps("cause, missing_volume, since_ms") == [("opend_down", 100, since_ms)]
+    assert day.query("SELECT * FROM decided") == []
+
+
+def test_two_snapshots_decide_a_doubt_in_which_nothing_is_missing(day: Tale) -> None:
+    """One is no word; that nothing else has decided it is kept."""
+    day.resume(Cause.OPEND_DOWN, day.now_ms)
+    resumed_ms = day.now_ms
+    told(day, 1)
+    assert len(day.doubts()) == 1
+    told(day, 2)
+    assert day.doubts() == []
+    assert day.query("SELECT symbol, resumed_ms, cause, decided_by FROM decided") == [
+        (TENCENT, resumed_ms, "opend_down", "totals")
+    ]
+
+
+def test_a_doubt_is_never_decided_by_waiting(day: Tale) -> None:
+    """A frozen feed tells the same totals again and again: nobody has traded since, so it shows nothing."""
+    day.resume(Cause.OPEND_DOWN, day.now_ms)
+    for _ in range(5):
+        day.wait(60)
+        day.tell()
+    day.write()
+    assert len(day.doubts()) == 1
+
+
+def test_a_doubt_with_a_type_that_nobody_has_proven_stays(day: Tale) -> None:
+    """A lost tick may stand for one that is not counted."""
+    day.trade(type=6, is_counted=False)
+    day.resume(Cause.OPEND_DOWN, day.now_ms)
+    day.lose()
+    told(day, 3)
+    assert (len(day.doubts()), day.gaps()) == (1, [])
+
+
+@pytest.mark.parametrize("purpose", [Purpose.AUDIT, Purpose.BACKFILL])
+def test_a_gap_is_filled_by_as_much_as_is_missing_and_two_snapshots(day: Tale, purpose: Purpose) -> None:
+    """The tick alone does not fill it, since it tells what is missing at least; nor does less of it."""
+    first, second = day.lose(), day.lose()
+    day.trade()
+    told(day)
+    day.trade()
+    day.hear(reply(TENCENT, first, purpose=purpose))
+    told(day, 3)
+    assert day.gaps("missing_volume, state") == [(200, "open")]
+    day.hear(reply(TENCENT, second, purpose=purpose))
+    day.write()
+    assert day.gaps("state") == [("open",)]
+    came_ms = day.now_ms
+    told(day, 2)
+    filled_by = "poll" if purpose is Purpose.AUDIT else "backfill"
+    assert day.gaps("state, filled_by, filled_ms") == [("filled", filled_by, came_ms)]
+
+
+def test_what_comes_elsewhere_fills_no_gap(day: Tale) -> None:
+    """As many shares, but traded after its bounds; the loss is still there."""
+    day.lose()
+    day.trade()
+    told(day)
+    day.trade()
+    told(day)
+    late = day.made()
+    day.hear(reply(TENCENT, late, purpose=Purpose.AUDIT))
+    told(day, 3)
+    assert day.gaps("missing_volume, state") == [(100, "open")]
+
+
+def test_a_revision_counts_towards_a_gap_and_the_last_word_decides(day: Tale) -> None:
+    """Nobody knows which of its contents the exchange counts, so the gap stays open, with nothing left in it."""
+    made = day.made(volume=400)
+    day.hear(push(TENCENT, ticker(made.sequence & 0xFFFFFFFF, day.now_ms + SEC, volume=100, turnover=30_000.0)))
+    told(day)
+    day.trade()
+    told(day)
+    assert day.gaps("missing_volume, state") == [(300, "open")]
+    day.hear(push(TENCENT, made))
+    told(day, 3)
+    assert day.gaps("missing_volume, state") == [(300, "open")]
+    day.close()
+    day.write()
+    found = {one.symbol: one for one in audit_day(day.root / f"{DAY}.db").symbols}[TENCENT]
+    assert (found.verdict, found.revised_volume) == (Verdict.COMPLETE, 300)
+
+
+@pytest.mark.parametrize("absurd", [0, 100])
+def test_an_absurdly_low_snapshot_makes_no_loss_and_decides_nothing(day: Tale, absurd: int) -> None:
+    """What is missing never falls by itself, and a greater total that follows is no loss."""
+    day.resume(Cause.OPEND_DOWN, day.now_ms)
+    told(day, 4, tencent=absurd)
+    assert (day.gaps(), len(day.doubts())) == ([], 1)
+    told(day, 3)
+    assert (day.gaps(), day.doubts()) == ([], [])
+
+
+def test_two_snapshots_below_what_is_stored_are_counted(day: Tale) -> None:
+    """They speak against totals that agree at last."""
+    told(day, 3, tencent=100)
+    told(day, 2)
+    assert [most for _, most in day.bounds() if most is not None and most < 0]
+
+
+def test_a_snapshot_that_says_the_same_prolongs_the_one_before(day: Tale) -> None:
+    """With the time of the last but one, and the newest sign of life."""
+    told(day, 3)
+    ((count, until_ms, confirmed_ms, market_ms),) = day.query(
+        "SELECT count(*), max(until_ms), max(confirmed_ms), max(market_ms) FROM exchange_totals "
+        "WHERE symbol = 'HK.00700'"
+    )
+    assert count == 1
+    assert (until_ms, confirmed_ms, market_ms) == (day.now_ms, day.now_ms - 32 * SEC, day.now_ms - SEC)
+
+
+def test_a_symbol_without_times_in_its_sequences_is_bounded_in_calm_moments_alone(day: Tale) -> None:
+    """Its ticks can't be told apart by when they were traded."""
+    made = day.made(HSBC, sequence=5)
+    day.hear(push(HSBC, made))
+    told(day, 3)
+    assert day.bounds(HSBC)[-1] == (0, 0)
+    day.hear(push(HSBC, day.made(HSBC, sequence=6)))
+    told(day, 1)
+    assert day.bounds(HSBC)[-1][1] is None
+
+
+def test_a_snapshot_on_monday_is_fridays_last_word(day: Tale) -> None:
+    """Of a symbol that has not traded since: what is missing on Friday is found on Monday."""
+    day.lose(volume=700)
+    own = dict(day.counted)
+    day.now_ms += 3 * DAY_MS
+    day.resume(Cause.RECORDER_DOWN, None)
+    assert day.counted == own
+    for _ in range(3):
+        day.wait(30)
+        day.tell()
+    day.write()
+    assert day.doubts() == []
+    assert day.gaps("cause, missing_volume, state") == [("recorder_down", 700, "open")]
