@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 from support.bench import faults_of
 from support.recorder_process import RecorderProcess, until
+from support.sealing import SILENT, seal_day
 from support.simulator_process import SimulatorProcess
 from support.trading_time import DAY, JumpingClock
 from support.whole_day import WholeDay
@@ -14,6 +17,8 @@ from support.whole_day import WholeDay
 from hk_tick_collector import writer as writer_module
 from hk_tick_collector.hktime import parse_time
 from hk_tick_collector.quality.audit import Verdict, audit_day
+from hk_tick_collector.quality.catalog import FILE as CATALOG
+from hk_tick_collector.quality.catalog import Catalog
 from hk_tick_collector.simulator.tape import ODD_LOT
 from hk_tick_collector.simulator.universe import universe
 
@@ -35,13 +40,30 @@ TICKS = 120  # of a day that is made again for each of them
 # ---- every single tick of a day, in one process
 
 
-def verdicts_of(directory: Path, day: WholeDay, **options: object) -> dict[str, Verdict]:
+@pytest.fixture
+def catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What a busy day before has shown of types of ticks: on a day of few trades most types are too rare to prove."""
+    monkeypatch.setattr(writer_module, "send", lambda _message: None)
+    root = tmp_path / "before"
+    WholeDay(root, ticks=1000, ordinals="sparse", date=dt.date(2026, 11, 19))
+    assert seal_day(root / "20261119.db").certificate["verdict"] == "COMPLETE"
+    Catalog(root, SILENT).close()
+    return root / CATALOG
+
+
+def audit_with(catalogue: Path, root: Path) -> DayAudit:
+    """The audit of the day in a DATA_ROOT whose catalogue is this."""
+    shutil.copy(catalogue, root)
+    return audit_day(root / f"{DAY}.db")
+
+
+def verdicts_of(directory: Path, day: WholeDay, catalogue: Path, ordinals: Ordinals) -> dict[str, Verdict]:
     """The verdict on the busy symbol's day for each trade of it, made again without that trade."""
     found = {}
     for number, tick in enumerate(day.made):
         root = directory / str(number)
-        WholeDay(root, ticks=TICKS, withheld=(tick.symbol, tick.seq), **options)
-        audit = audit_day(root / f"{DAY}.db")
+        WholeDay(root, ticks=TICKS, withheld=(tick.symbol, tick.seq), ordinals=ordinals)
+        audit = audit_with(catalogue, root)
         assert sum(symbol.rows for symbol in audit.symbols) == len(day.made) - 1
         of_symbol = {symbol.symbol: symbol.verdict for symbol in audit.symbols}
         found[f"{tick.time} {tick.symbol}"] = max(audit.verdict, of_symbol[tick.symbol], key=_greenness)
@@ -55,16 +77,15 @@ def _greenness(verdict: Verdict) -> int:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("ordinals", ORDINALS)
 def test_a_day_is_complete_with_all_its_ticks_and_incomplete_without_any_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ordinals: Ordinals
+    tmp_path: Path, catalogue: Path, ordinals: Ordinals
 ) -> None:
     """The whole day with its outages is COMPLETE; without any single tick it and that symbol are INCOMPLETE."""
-    monkeypatch.setattr(writer_module, "send", lambda _message: None)
     day = WholeDay(tmp_path / "whole", ticks=TICKS, ordinals=ordinals)
-    whole = audit_day(tmp_path / "whole" / f"{DAY}.db")
+    whole = audit_with(catalogue, tmp_path / "whole")
     assert [symbol.reasons for symbol in whole.symbols] == [()] * len(SYMBOLS)
     assert whole.verdict is Verdict.COMPLETE
     assert len(day.made) == TICKS
-    found = verdicts_of(tmp_path, day, ordinals=ordinals)
+    found = verdicts_of(tmp_path, day, catalogue, ordinals)
     assert {when: verdict for when, verdict in found.items() if verdict is not Verdict.INCOMPLETE} == {}
 
 
