@@ -54,6 +54,7 @@ STEP_MS: Final = 10_000  # what is pushed at once
 LAST_WORDS: Final = ("16:12:10", "16:13:10", "16:42:30")
 LINK_LOST, LINK_BACK = "11:00:00", "11:07:00"
 EXCHANGE_LOST, EXCHANGE_BACK = "14:00:00", "14:09:00"
+INTERRUPTIONS: Final = {LINK_LOST, LINK_BACK, EXCHANGE_LOST, EXCHANGE_BACK}
 AUDIT = "15:00:00"
 
 
@@ -82,6 +83,7 @@ class WholeDay:
         ticks: int,
         ordinals: Ordinals,
         date: dt.date = DATE,
+        is_calm: bool = False,
         withheld: Key | None = None,
         without: Iterable[int] = (),
     ) -> None:
@@ -92,12 +94,14 @@ class WholeDay:
             ticks: of the day.
             ordinals: what sequences are like.
             date: of the day.
+            is_calm: without interruptions.
             withheld: a trade that OpenD never hears of.
             without: types of ticks that are not in the exchange's totals.
         """
         self.tickers: set[str] = set()
         self.made: list[MadeTick] = []
         self._date = date
+        self._is_calm = is_calm
         plan = day_plan(date, SYMBOLS, seed=SEED, ticks_per_day=ticks, ordinals=ordinals, uncounted=frozenset(without))
         self._market = MarketDay(plan)
         self._clock = MarketClock(start_ts_ms=self._at("08:50:00"), speed=1)
@@ -134,26 +138,30 @@ class WholeDay:
         self._begin(Cause.RECORDER_DOWN, None)
         self._ask(ProtoId.QOT_REQUEST_TRADE_DATE, messages.request_trade_date(self._date - dt.timedelta(7), self._date))
         minutes = range(self._at("09:00:00"), self._at("16:11:00"), MINUTE_MS)
-        for now_ms in minutes:
+        for minute, now_ms in enumerate(minutes):
             self._go_to(now_ms)
             clock = hk_text(now_ms)[11:19]
-            if clock == LINK_LOST:
-                self._opend.leave(self)
-            elif clock == LINK_BACK:
-                self._begin(Cause.CONNECTION_LOST, self._at(LINK_LOST))
-            elif clock == EXCHANGE_LOST:
-                self._opend.upstream = Upstream.LOST
-            elif clock == EXCHANGE_BACK:
-                self._opend.tell(self._opend.regain_upstream()[1])
-                self._begin(Cause.EXCHANGE_LOST, self._at(EXCHANGE_LOST))
+            if not self._is_calm and clock in INTERRUPTIONS:
+                self._interrupt(clock)
             elif clock == AUDIT:
                 self._fetch(Purpose.AUDIT, 50)
-            elif (now_ms - minutes[0]) // MINUTE_MS % SNAPSHOT_EVERY_MIN == 0 and not _is_away(clock):
+            elif minute % SNAPSHOT_EVERY_MIN == 0 and (self._is_calm or not _is_away(clock)):
                 self._total()
         for clock in LAST_WORDS:
             self._go_to(self._at(clock))
             self._total()
         assert self._market.done
+
+    def _interrupt(self, clock: str) -> None:
+        if clock == LINK_LOST:
+            self._opend.leave(self)
+        elif clock == LINK_BACK:
+            self._begin(Cause.CONNECTION_LOST, self._at(LINK_LOST))
+        elif clock == EXCHANGE_LOST:
+            self._opend.upstream = Upstream.LOST
+        elif clock == EXCHANGE_BACK:
+            self._opend.tell(self._opend.regain_upstream()[1])
+            self._begin(Cause.EXCHANGE_LOST, self._at(EXCHANGE_LOST))
 
     def _go_to(self, now_ms: int) -> None:
         while self._clock.now_ms < now_ms:
