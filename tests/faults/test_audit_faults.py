@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 from support.bench import faults_of
 from support.recorder_process import RecorderProcess, until
+from support.sealing import SILENT, seal_day
 from support.simulator_process import SimulatorProcess
 from support.trading_time import DAY, JumpingClock
 from support.whole_day import WholeDay
@@ -14,7 +17,11 @@ from support.whole_day import WholeDay
 from hk_tick_collector import writer as writer_module
 from hk_tick_collector.hktime import parse_time
 from hk_tick_collector.quality.audit import Verdict, audit_day
-from hk_tick_collector.simulator.tape import ODD_LOT
+from hk_tick_collector.quality.catalog import FILE as CATALOG
+from hk_tick_collector.quality.catalog import Catalog
+from hk_tick_collector.quality.counting import OTHERS_MIN
+from hk_tick_collector.simulator.tape import _SPECIALS as SPECIALS
+from hk_tick_collector.simulator.tape import AUCTION, AUTO_MATCH, ODD_LOT
 from hk_tick_collector.simulator.universe import universe
 
 if TYPE_CHECKING:
@@ -24,24 +31,52 @@ if TYPE_CHECKING:
     from hk_tick_collector.quality.audit import DayAudit
     from hk_tick_collector.simulator.tape import Ordinals
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 
 SYMBOLS = universe(3, 0)
 BUSIEST = SYMBOLS[0]
 ORDINALS: list[Ordinals] = ["contiguous", "sparse", "none"]
 TICKS = 120  # of a day that is made again for each of them
+# A clock that jumps while OpenD is asked for its own is known again when that is asked the next time, after a minute.
+LAST_WORD_SEC = 90
+BUSY = 12_000  # so many that two symbols have each type of them
 
 
 # ---- every single tick of a day, in one process
 
 
-def verdicts_of(directory: Path, day: WholeDay, **options: object) -> dict[str, Verdict]:
+@pytest.fixture(scope="module")
+def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a busy day before has shown of types of ticks: on a day of few trades most types are too rare to prove."""
+    root = tmp_path_factory.mktemp("before") / "root"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writer_module, "send", lambda _message: None)
+        WholeDay(root, ticks=BUSY, ordinals="sparse", date=dt.date(2026, 11, 19), is_calm=True)
+    shown = seal_day(root / "20261119.db").certificate["types"]
+    assert {one["tick_type_id"] for one in shown if one["counted"] >= OTHERS_MIN} == {*SPECIALS, AUTO_MATCH, AUCTION}
+    Catalog(root, SILENT).close()
+    return root / CATALOG
+
+
+@pytest.fixture(autouse=True)
+def _silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody listens to writers in this process."""
+    monkeypatch.setattr(writer_module, "send", lambda _message: None)
+
+
+def audit_with(catalogue: Path, root: Path) -> DayAudit:
+    """The audit of the day in a DATA_ROOT whose catalogue is this."""
+    shutil.copy(catalogue, root)
+    return audit_day(root / f"{DAY}.db")
+
+
+def verdicts_of(directory: Path, day: WholeDay, catalogue: Path, ordinals: Ordinals) -> dict[str, Verdict]:
     """The verdict on the busy symbol's day for each trade of it, made again without that trade."""
     found = {}
     for number, tick in enumerate(day.made):
         root = directory / str(number)
-        WholeDay(root, ticks=TICKS, withheld=(tick.symbol, tick.seq), **options)
-        audit = audit_day(root / f"{DAY}.db")
+        WholeDay(root, ticks=TICKS, withheld=(tick.symbol, tick.seq), ordinals=ordinals)
+        audit = audit_with(catalogue, root)
         assert sum(symbol.rows for symbol in audit.symbols) == len(day.made) - 1
         of_symbol = {symbol.symbol: symbol.verdict for symbol in audit.symbols}
         found[f"{tick.time} {tick.symbol}"] = max(audit.verdict, of_symbol[tick.symbol], key=_greenness)
@@ -55,32 +90,31 @@ def _greenness(verdict: Verdict) -> int:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("ordinals", ORDINALS)
 def test_a_day_is_complete_with_all_its_ticks_and_incomplete_without_any_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ordinals: Ordinals
+    tmp_path: Path, catalogue: Path, ordinals: Ordinals
 ) -> None:
     """The whole day with its outages is COMPLETE; without any single tick it and that symbol are INCOMPLETE."""
-    monkeypatch.setattr(writer_module, "send", lambda _message: None)
     day = WholeDay(tmp_path / "whole", ticks=TICKS, ordinals=ordinals)
-    whole = audit_day(tmp_path / "whole" / f"{DAY}.db")
+    whole = audit_with(catalogue, tmp_path / "whole")
     assert [symbol.reasons for symbol in whole.symbols] == [()] * len(SYMBOLS)
     assert whole.verdict is Verdict.COMPLETE
     assert len(day.made) == TICKS
-    found = verdicts_of(tmp_path, day, ordinals=ordinals)
+    found = verdicts_of(tmp_path, day, catalogue, ordinals)
     assert {when: verdict for when, verdict in found.items() if verdict is not Verdict.INCOMPLETE} == {}
 
 
-def test_types_that_the_exchange_does_not_count_are_proven_by_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where odd lots are not in its totals no day is COMPLETE, with all of them or without any one."""
-    monkeypatch.setattr(writer_module, "send", lambda _message: None)
+def test_types_that_the_exchange_does_not_count_are_never_covered(tmp_path: Path) -> None:
+    """Where odd lots are not in its totals no verdict speaks of them, with all of them or without any one."""
     day = WholeDay(tmp_path / "whole", ticks=TICKS, ordinals="none", without={ODD_LOT})
     odd_lots = [tick for tick in day.made if tick.tick_type == ODD_LOT]
     assert odd_lots
-    assert audit_day(tmp_path / "whole" / f"{DAY}.db").verdict is not Verdict.COMPLETE
-    for number, tick in enumerate(odd_lots):
+    for number, lost in enumerate([None, *odd_lots]):
         root = tmp_path / str(number)
-        WholeDay(root, ticks=TICKS, ordinals="none", without={ODD_LOT}, withheld=(tick.symbol, tick.seq))
-        assert audit_day(root / f"{DAY}.db").verdict is not Verdict.COMPLETE, tick
+        withheld = None if lost is None else (lost.symbol, lost.seq)
+        WholeDay(root, ticks=TICKS, ordinals="none", without={ODD_LOT}, withheld=withheld)
+        having = {tick.symbol for tick in odd_lots if tick is not lost}
+        for symbol in audit_day(root / f"{DAY}.db").symbols:
+            assert "ODD_LOT" not in symbol.covered, lost
+            assert ("ODD_LOT" in symbol.not_covered) is (symbol.symbol in having), lost
 
 
 # ---- real processes, on a clock that jumps over the hours
@@ -89,8 +123,9 @@ def test_types_that_the_exchange_does_not_count_are_proven_by_nothing(
 class Trading:
     """A simulator and a recorder, from the pre-opening on."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, catalogue: Path) -> None:
         self._directory = directory
+        self._catalogue = catalogue
         self.clock = JumpingClock(directory, "2026-11-20 09:05:00")
         self.sim = SimulatorProcess(directory)
         self.recorder = RecorderProcess(directory, 0, SYMBOLS)
@@ -127,12 +162,13 @@ class Trading:
         self.clock.jump_to("2026-11-20 16:13:00")
 
     def wait_for_last_word(self) -> None:
-        """Until the exchange's totals are known for a time after the close."""
+        """Until the exchange's totals were told twice for a time after the close."""
         after_ms = parse_time("2026-11-20 16:12:00").ms
-        select = f"SELECT count(DISTINCT symbol) FROM exchange_totals WHERE until_ms >= {after_ms}"  # noqa: S608
+        select = f"SELECT count(DISTINCT symbol) FROM exchange_totals WHERE confirmed_ms >= {after_ms}"  # noqa: S608
         until(
             lambda: self.recorder.query(select) == [(len(SYMBOLS),)],
             lambda: str(self.recorder.query("SELECT * FROM exchange_totals")[-6:]),
+            LAST_WORD_SEC,
         )
 
     def audit(self, lost: int = 0) -> DayAudit:
@@ -142,7 +178,7 @@ class Trading:
             lambda: len(self.recorder.stored()) == len(made) - lost,
             lambda: f"{len(made)} were made, {len(self.recorder.stored())} are stored",
         )
-        return audit_day(self.recorder.data_root / f"{DAY}.db")
+        return audit_with(self._catalogue, self.recorder.data_root)
 
     def cut(self) -> None:
         """The connection ends, and is made again."""
@@ -157,9 +193,9 @@ class Trading:
 
 
 @pytest.fixture
-def trading(tmp_path: Path) -> Iterator[Trading]:
+def trading(tmp_path: Path, catalogue: Path) -> Iterator[Trading]:
     """Ends with the test."""
-    made = Trading(tmp_path)
+    made = Trading(tmp_path, catalogue)
     try:
         yield made
     finally:
@@ -245,8 +281,8 @@ def test_a_day_without_one_tick_is_not_complete(trading: Trading, place: Callabl
     assert audit.verdict is Verdict.INCOMPLETE
 
 
-def test_an_odd_lot_that_is_not_counted_and_not_there_leaves_no_complete_day(trading: Trading) -> None:
-    """The exchange's totals agree without it: that is no proof, and is not said to be one."""
+def test_an_odd_lot_that_is_not_counted_and_not_there_is_not_covered(trading: Trading) -> None:
+    """The exchange's totals agree without it: they prove nothing of odd lots, and are not said to."""
     trading.begin("--totals-without", "ODD_LOT", "--ordinals", "none")
     for symbol in SYMBOLS:
         trading.sim.command("tick", symbol=symbol, type="ODD_LOT", volume=7)
@@ -255,8 +291,8 @@ def test_an_odd_lot_that_is_not_counted_and_not_there_leaves_no_complete_day(tra
     trading.close()
     trading.wait_for_last_word()
     audit = trading.audit(lost=1)
-    assert audit.verdict is not Verdict.COMPLETE
-    assert Verdict.COMPLETE not in {symbol.verdict for symbol in audit.symbols}
+    assert {"ODD_LOT" in symbol.covered for symbol in audit.symbols} == {False}
+    assert {"ODD_LOT" in symbol.not_covered for symbol in audit.symbols} == {True}
 
 
 def test_a_day_without_totals_is_unprovable(trading: Trading) -> None:
@@ -293,3 +329,22 @@ def test_an_exchange_that_was_lost_before_the_close_leaves_an_unprovable_day(tra
     assert missed == len(SYMBOLS)
     audit = trading.audit(lost=missed)
     assert {symbol.verdict for symbol in audit.symbols} == {Verdict.UNPROVABLE} == {audit.verdict}
+
+
+def test_an_exchange_that_freezes_unnoticed_leaves_an_unprovable_day(trading: Trading) -> None:
+    """From 13:30 on OpenD hears nothing, says that it is logged in, and answers with the totals of then."""
+    trading.begin()
+    trading.jump_to("13:30:00")
+    trading.sim.command("pause")
+    trading.audit()
+    assert trading.sim.command("exchange_frozen", sec=600)["n"] > 0
+    trading.sim.command("resume")
+    trading.sim.command("burst", ticks=60)
+    trading.close()
+    trading.wait_for_last_word()
+    missed = len(trading.sim.ledger().ticks) - len(trading.recorder.stored())
+    assert missed >= 60 + len(SYMBOLS)
+    audit = trading.audit(lost=missed)
+    assert [symbol.volume == symbol.exchange_volume for symbol in audit.symbols] == [True] * len(SYMBOLS)
+    assert {symbol.verdict for symbol in audit.symbols} == {Verdict.UNPROVABLE} == {audit.verdict}
+    assert all("may have frozen" in symbol.reasons[0] for symbol in audit.symbols)

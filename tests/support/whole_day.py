@@ -10,13 +10,22 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any, Final
 
-from hk_tick_collector.hktime import parse_time
+from hk_tick_collector.hktime import hk_text, parse_time
 from hk_tick_collector.journal import DIRECTORY
 from hk_tick_collector.journal_append import Journal
 from hk_tick_collector.opend import frames, messages
 from hk_tick_collector.opend.messages import ProtoId
 from hk_tick_collector.opend.purpose import PURPOSES, Purpose
-from hk_tick_collector.resumption import EVENT, Cause, Resumption
+from hk_tick_collector.resumption import (
+    EVENT,
+    RECORDING,
+    STATE_EVENT,
+    TOTALS_ASKED,
+    Cause,
+    Recording,
+    Resumption,
+    TotalsAsked,
+)
 from hk_tick_collector.simulator import calls
 from hk_tick_collector.simulator.clock import MarketClock
 from hk_tick_collector.simulator.ledger import LedgerWriter
@@ -35,21 +44,18 @@ if TYPE_CHECKING:
 
 DATE: Final = dt.date(2026, 11, 20)
 SYMBOLS: Final = tuple(universe(3, 0))
+SEED: Final = 3
 MINUTE_MS: Final = 60_000
 SNAPSHOT_EVERY_MIN: Final = 10
 STEP_MS: Final = 10_000  # what is pushed at once
 
 
-def at(clock: str) -> int:
-    """UTC epoch ms of a Hong Kong clock time of the day."""
-    return parse_time(f"{DATE} {clock}").ms
-
-
 # By when OpenD said it: the close, and then once more, when all has come to rest.
-LAST_WORDS: Final = tuple(map(at, ("16:12:10", "16:13:10", "16:42:30")))
-LINK_LOST, LINK_BACK = at("11:00:00"), at("11:07:00")
-EXCHANGE_LOST, EXCHANGE_BACK = at("14:00:00"), at("14:09:00")
-AUDIT = at("15:00:00")
+LAST_WORDS: Final = ("16:12:10", "16:13:10", "16:42:30")
+LINK_LOST, LINK_BACK = "11:00:00", "11:07:00"
+EXCHANGE_LOST, EXCHANGE_BACK = "14:00:00", "14:09:00"
+INTERRUPTIONS: Final = {LINK_LOST, LINK_BACK, EXCHANGE_LOST, EXCHANGE_BACK}
+AUDIT = "15:00:00"
 
 
 class _Withheld(Armed):
@@ -71,7 +77,15 @@ class WholeDay:
     cipher = None
 
     def __init__(
-        self, root: Path, *, ticks: int, ordinals: Ordinals, withheld: Key | None = None, without: Iterable[int] = ()
+        self,
+        root: Path,
+        *,
+        ticks: int,
+        ordinals: Ordinals,
+        date: dt.date = DATE,
+        is_calm: bool = False,
+        withheld: Key | None = None,
+        without: Iterable[int] = (),
     ) -> None:
         """Make the day in `root`, and store it.
 
@@ -79,14 +93,18 @@ class WholeDay:
             root: DATA_ROOT.
             ticks: of the day.
             ordinals: what sequences are like.
+            date: of the day.
+            is_calm: without interruptions.
             withheld: a trade that OpenD never hears of.
             without: types of ticks that are not in the exchange's totals.
         """
         self.tickers: set[str] = set()
         self.made: list[MadeTick] = []
-        plan = day_plan(DATE, SYMBOLS, seed=3, ticks_per_day=ticks, ordinals=ordinals, uncounted=frozenset(without))
+        self._date = date
+        self._is_calm = is_calm
+        plan = day_plan(date, SYMBOLS, seed=SEED, ticks_per_day=ticks, ordinals=ordinals, uncounted=frozenset(without))
         self._market = MarketDay(plan)
-        self._clock = MarketClock(start_ts_ms=at("08:50:00"), speed=1)
+        self._clock = MarketClock(start_ts_ms=self._at("08:50:00"), speed=1)
         root.mkdir()
         self._journal = Journal(root / DIRECTORY, segment_bytes=1 << 22, buffer_bytes=1 << 24, sync_ms=1000)
         self._journal.start()
@@ -112,32 +130,38 @@ class WholeDay:
 
     # ---- the day
 
+    def _at(self, clock: str) -> int:
+        """UTC epoch ms of a Hong Kong clock time of the day."""
+        return parse_time(f"{self._date} {clock}").ms
+
     def _live(self) -> None:
         self._begin(Cause.RECORDER_DOWN, None)
-        self._ask(ProtoId.QOT_REQUEST_TRADE_DATE, messages.request_trade_date(DATE - dt.timedelta(7), DATE))
-        minutes = range(at("09:00:00"), at("16:11:00"), MINUTE_MS)
-        for now_ms in minutes:
+        self._ask(ProtoId.QOT_REQUEST_TRADE_DATE, messages.request_trade_date(self._date - dt.timedelta(7), self._date))
+        minutes = range(self._at("09:00:00"), self._at("16:11:00"), MINUTE_MS)
+        for minute, now_ms in enumerate(minutes):
             self._go_to(now_ms)
-            if now_ms == LINK_LOST:
-                self._opend.leave(self)
-            elif now_ms == LINK_BACK:
-                self._begin(Cause.CONNECTION_LOST, LINK_LOST)
-            elif now_ms == EXCHANGE_LOST:
-                self._opend.upstream = Upstream.LOST
-            elif now_ms == EXCHANGE_BACK:
-                self._opend.tell(self._opend.regain_upstream()[1])
-                self._begin(Cause.EXCHANGE_LOST, EXCHANGE_LOST)
-            elif now_ms == AUDIT:
+            clock = hk_text(now_ms)[11:19]
+            if not self._is_calm and clock in INTERRUPTIONS:
+                self._interrupt(clock)
+            elif clock == AUDIT:
                 self._fetch(Purpose.AUDIT, 50)
-            elif (now_ms - minutes[0]) // MINUTE_MS % SNAPSHOT_EVERY_MIN == 0 and not self._is_away(now_ms):
+            elif minute % SNAPSHOT_EVERY_MIN == 0 and (self._is_calm or not _is_away(clock)):
                 self._total()
-        for now_ms in LAST_WORDS:
-            self._go_to(now_ms)
+        for clock in LAST_WORDS:
+            self._go_to(self._at(clock))
             self._total()
         assert self._market.done
 
-    def _is_away(self, now_ms: int) -> bool:
-        return LINK_LOST < now_ms < LINK_BACK or EXCHANGE_LOST < now_ms < EXCHANGE_BACK
+    def _interrupt(self, clock: str) -> None:
+        if clock == LINK_LOST:
+            self._opend.leave(self)
+        elif clock == LINK_BACK:
+            self._begin(Cause.CONNECTION_LOST, self._at(LINK_LOST))
+        elif clock == EXCHANGE_LOST:
+            self._opend.upstream = Upstream.LOST
+        elif clock == EXCHANGE_BACK:
+            self._opend.tell(self._opend.regain_upstream()[1])
+            self._begin(Cause.EXCHANGE_LOST, self._at(EXCHANGE_LOST))
 
     def _go_to(self, now_ms: int) -> None:
         while self._clock.now_ms < now_ms:
@@ -150,7 +174,8 @@ class WholeDay:
         if cause is not Cause.EXCHANGE_LOST:
             self._opend.join(self)
         event = Resumption(cause, since_ms, 1000, 0, SYMBOLS)
-        self._journal.append_event(1, self._clock.now_ms, {"event": EVENT, **event.fields()})
+        self._note(EVENT, event.fields())
+        self._note(RECORDING, Recording(SYMBOLS, len(SYMBOLS), {}).fields())
         self._ask(ProtoId.QOT_SUB, messages.subscribe(SYMBOLS))
         self._fetch(Purpose.BACKFILL, 1000)
         self._total()
@@ -159,10 +184,20 @@ class WholeDay:
         for symbol in SYMBOLS:
             self._ask(ProtoId.QOT_GET_TICKER, messages.get_ticker(symbol, count), purpose)
 
+    def _note(self, name: str, fields: dict[str, Any]) -> None:
+        self._journal.append_event(1, self._clock.now_ms, {"event": name, **fields})
+
     def _total(self) -> None:
+        state = self._market.state_at(self._clock.now_ms)
+        self._note(STATE_EVENT, {"clock_offset_ms": 0, "market_hk": state})
+        self._note(TOTALS_ASKED, TotalsAsked(PURPOSES + Purpose.TOTALS, self._clock.now_ms)._asdict())
         self._ask(ProtoId.QOT_GET_SECURITY_SNAPSHOT, messages.get_security_snapshot(SYMBOLS), Purpose.TOTALS)
 
     def _ask(self, proto_id: ProtoId, body: bytes, purpose: Purpose = Purpose.CONTROL) -> None:
         reply: Any = calls.answer(self._opend, self, proto_id, body).make()
         messages.check_accepted(proto_id, reply)
         self.send(frames.encode(proto_id, PURPOSES + purpose, reply))
+
+
+def _is_away(clock: str) -> bool:
+    return LINK_LOST < clock < LINK_BACK or EXCHANGE_LOST < clock < EXCHANGE_BACK
