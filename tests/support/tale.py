@@ -20,6 +20,7 @@ from hk_tick_collector.resumption import (
     STATE_EVENT,
     TOTALS_ASKED,
     Cause,
+    Recording,
     Resumption,
 )
 from hk_tick_collector.writer import Writer, WriterSettings
@@ -133,7 +134,8 @@ class Tale:
 
     def record_only(self, *symbols: str, **without: str) -> None:
         """What is to be recorded from here on, and what of it OpenD does not give."""
-        self.event(RECORDING, symbols=symbols, without={NAMES[name]: why for name, why in without.items()})
+        told = Recording(symbols, len(symbols) - len(without), {NAMES[name]: why for name, why in without.items()})
+        self.event(RECORDING, **told.fields())
 
     def ask(self) -> None:
         """The next snapshot is asked for."""

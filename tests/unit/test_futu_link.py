@@ -11,6 +11,7 @@ import pytest
 from support.kept_log import KeptLog, keep_log
 
 from hk_tick_collector import futu_link
+from hk_tick_collector.clock import HostClock
 from hk_tick_collector.errors import SessionError
 from hk_tick_collector.futu_link import Link, UnansweredError
 from hk_tick_collector.opend import frames
@@ -80,7 +81,7 @@ async def connected() -> AsyncIterator[tuple[Link, Server]]:
     server = Server()
     listener = await asyncio.start_server(server.serve, "127.0.0.1", 0)
     journal: Any = Journal()
-    link = Link(ClientConnection("test"), journal, 1, lambda _notice: None)
+    link = Link(ClientConnection("test"), journal, 1, lambda _notice: None, HostClock())
     await link.open("127.0.0.1", listener.sockets[0].getsockname()[1], 5)
     try:
         yield link, server

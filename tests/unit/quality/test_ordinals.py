@@ -9,8 +9,9 @@ from support.ticks import DAY, TENCENT, row, seq_at
 
 from hk_tick_collector.day_databases import open_day
 from hk_tick_collector.db import DayDatabase, Pragmas
+from hk_tick_collector.quality.book import Book
 from hk_tick_collector.quality.continuity import Hole
-from hk_tick_collector.quality.ordinals import Measured, measure, new_holes
+from hk_tick_collector.quality.ordinals import Measured, measure, new_holes, save
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -32,7 +33,9 @@ def store(day: DayDatabase, ordinals: Iterable[int], **fields: int) -> None:
 
 def measured(day: DayDatabase, until: int) -> tuple[int, int, bool]:
     """Pairs, contiguous ones, and whether that is enough."""
-    found = measure(day.connection, TENCENT, seq_at(until))
+    book = Book(day, [], [])
+    found = measure(book, TENCENT, seq_at(until))
+    save(book)
     return found.pairs, found.contiguous, found.counts
 
 
@@ -66,13 +69,14 @@ def test_what_was_fetched_or_made_good_is_no_pair(day: DayDatabase, fetched: dic
 def test_sequences_without_a_time_in_them_do_not_count(day: DayDatabase) -> None:
     """They count something else."""
     day.store({TENCENT: [row(TENCENT, n) for n in range(1, 201)]}, {})
-    found = measure(day.connection, TENCENT, 1 << 62)
+    found = measure(Book(day, [], []), TENCENT, 1 << 62)
     assert (found.pairs, found.contiguous) == (199, 0)
 
 
 def holes(day: DayDatabase, until: int) -> list[Hole]:
     """The new ones."""
-    return new_holes(day.connection, TENCENT, measure(day.connection, TENCENT, seq_at(until)), seq_at(until))
+    book = Book(day, [], [])
+    return new_holes(book, TENCENT, measure(book, TENCENT, seq_at(until)), seq_at(until))
 
 
 def test_each_hole_is_found_once(day: DayDatabase) -> None:

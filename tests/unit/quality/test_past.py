@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 OPENS_MS = clock("09:00:00", NEXT_DAY)
 
 
+def no_databases(_day: str) -> None:
+    """None is being written."""
+
+
 def totals(volume: int) -> DayTotals:
     """As told on the next day."""
     return DayTotals(symbol=TENCENT, time="", volume=volume, turnover=0.0)
@@ -33,26 +37,26 @@ def test_totals_of_a_day_before_are_its_last_word_only_if_they_are_what_it_was_t
     path = record(tmp_path / f"{DAY}.db", [row(TENCENT, seq_at(1))])
     tell_last_word(path, TENCENT, 100, 1.0, DAY)
     words = LastWords(tmp_path)
-    assert words.is_last(DAY, totals(100), OPENS_MS, OPENS_MS)
-    assert not words.is_last(DAY, totals(200), OPENS_MS, OPENS_MS)
-    assert not words.is_last("20260730", totals(100), OPENS_MS, OPENS_MS), "of that day nothing is known"
+    assert words.is_last(DAY, totals(100), OPENS_MS, OPENS_MS, no_databases)
+    assert not words.is_last(DAY, totals(200), OPENS_MS, OPENS_MS, no_databases)
+    assert not words.is_last("20260730", totals(100), OPENS_MS, OPENS_MS, no_databases), "of that day nothing is known"
 
 
 def test_what_was_told_after_the_opening_says_nothing(tmp_path: Path) -> None:
     """It may be of today."""
     path = record(tmp_path / f"{DAY}.db", [row(TENCENT, seq_at(1))])
     tell_last_word(path, TENCENT, 100, 1.0, DAY)
-    assert not LastWords(tmp_path).is_last(DAY, totals(100), OPENS_MS, clock("16:00:00"))
+    assert not LastWords(tmp_path).is_last(DAY, totals(100), OPENS_MS, clock("16:00:00"), no_databases)
 
 
 def test_a_day_of_which_a_symbol_was_not_known_is_read_again(tmp_path: Path) -> None:
     """Not each minute."""
     path = record(tmp_path / f"{DAY}.db", [row(TENCENT, seq_at(1))])
     words = LastWords(tmp_path)
-    assert not words.is_last(DAY, totals(100), 0, OPENS_MS)
+    assert not words.is_last(DAY, totals(100), 0, OPENS_MS, no_databases)
     tell_last_word(path, TENCENT, 100, 1.0, DAY)
-    assert not words.is_last(DAY, totals(100), READ_AGAIN_MS - 1, OPENS_MS)
-    assert words.is_last(DAY, totals(100), READ_AGAIN_MS, OPENS_MS)
+    assert not words.is_last(DAY, totals(100), READ_AGAIN_MS - 1, OPENS_MS, no_databases)
+    assert words.is_last(DAY, totals(100), READ_AGAIN_MS, OPENS_MS, no_databases)
 
 
 def test_a_sealed_day_whose_database_is_elsewhere_is_told_by_its_certificate(tmp_path: Path) -> None:
@@ -62,9 +66,9 @@ def test_a_sealed_day_whose_database_is_elsewhere_is_told_by_its_certificate(tmp
     tale.journal.close(5)
     seal_day(path)
     path.unlink()
-    assert LastWords(tmp_path).is_last(DAY, totals(volume_of(range(1, 41))), OPENS_MS, OPENS_MS)
+    assert LastWords(tmp_path).is_last(DAY, totals(volume_of(range(1, 41))), OPENS_MS, OPENS_MS, no_databases)
     (tmp_path / f"{DAY}.certificate.json").write_text("{")
-    assert not LastWords(tmp_path).is_last(DAY, totals(volume_of(range(1, 41))), OPENS_MS, OPENS_MS)
+    assert not LastWords(tmp_path).is_last(DAY, totals(volume_of(range(1, 41))), OPENS_MS, OPENS_MS, no_databases)
 
 
 def test_days_before_are_as_many_as_a_holiday_may_last() -> None:

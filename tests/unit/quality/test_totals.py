@@ -18,12 +18,12 @@ from hk_tick_collector.quality.totals import (
     Holding,
     counts_from_ms,
     counts_until_ms,
-    holding_of,
     key_at,
     last_word,
     least_missing,
     most_missing,
-    tail,
+    revised,
+    shares_since,
     ticks_between,
 )
 
@@ -89,7 +89,7 @@ def test_a_snapshot_that_was_told_again_counts_as_of_then() -> None:
 
 def test_the_bounds_are_what_is_told_less_what_it_may_and_must_have_counted() -> None:
     """Of 900 shares 200 came after it and 500 after what it must have counted."""
-    holding = Holding(900, 9, {}, {}, is_timely=True)
+    holding = Holding(900, 9, None, {}, {}, is_timely=True)
     assert least_missing(told(1000), holding, 200) == 300
     assert most_missing(told(1000), holding, 500) == 600
 
@@ -97,7 +97,7 @@ def test_the_bounds_are_what_is_told_less_what_it_may_and_must_have_counted() ->
 def test_revisions_make_each_bound_weaker() -> None:
     """At least: as if all were counted with the most; at most: with the least; each only if it was traded by then."""
     early, late = seq_at(1, T - 60 * SEC), seq_at(2, T + 60 * SEC)
-    holding = Holding(900, 9, {early: 70, late: 7}, {early: -50, late: -5}, is_timely=True)
+    holding = Holding(900, 9, late, {early: 70, late: 7}, {early: -50, late: -5}, is_timely=True)
     assert least_missing(told(1000), holding, 0) == 100 - 70
     assert most_missing(told(1000), holding, 0) == 100 + 50
 
@@ -108,20 +108,19 @@ def test_a_key_is_the_least_sequence_of_its_second() -> None:
     assert key_at(-5) == 0
 
 
-def test_what_is_stored_is_summed_from_two_places(tmp_path: Path) -> None:
-    """In whatever order they are asked for; the second of a range is not in it."""
+def test_what_is_stored_is_summed_from_a_place_on(tmp_path: Path) -> None:
+    """From a sequence on, that one included; the end of a range is not."""
     day = open_day(tmp_path / f"{DAY}.db", Pragmas())
     rows = [row(TENCENT, seq_at(n, T + n * SEC), T + n * SEC, volume=10**n) for n in range(5)]
     day.store({TENCENT: rows, HSBC: [row(HSBC, 7)]}, {TENCENT: [row(TENCENT, rows[1][1], T + SEC, volume=4)]})
     con = day.connection
     keys = key_at(T + SEC), key_at(T + 3 * SEC)
-    assert tail(con, TENCENT, *keys) == (11110, 11000)
-    assert tail(con, TENCENT, *reversed(keys)) == (11000, 11110)
+    holding = Holding(11111, 5, rows[-1][1], *revised(con, TENCENT), is_timely=True)
+    assert [shares_since(con, TENCENT, holding, key) for key in keys] == [11110, 11000]
+    assert shares_since(con, TENCENT, holding, rows[-1][1] + 1) == 0
     assert ticks_between(con, TENCENT, *keys) == 2
-    assert holding_of(con, TENCENT, 11111, 5, is_revised=True) == Holding(
-        11111, 5, {}, {rows[1][1]: -6}, is_timely=True
-    )
-    assert not holding_of(con, HSBC, 100, 1, is_revised=False).is_timely, "a sequence that has no time in it"
+    assert (holding.more, holding.less) == ({}, {rows[1][1]: -6})
+    assert day.untimely == {HSBC}, "a sequence that has no time in it"
     day.close()
 
 

@@ -35,7 +35,7 @@ def figures(**fields: Any) -> Figures:  # noqa: ANN401 - fields by name
     """Ten ticks of 1,000 shares for 10,000, all of which the exchange has counted."""
     made = Figures(
         symbol="HK.1", by_type={AUTO: Sums(1000, 10_000.0, 10)}, last_ms_by_type={AUTO: at("16:08:20")}, by_session={},
-        rows=10, agreed={}, made_up=0, of_other_days=0, fractions=0, first_ts_ms=at("09:30:00"),
+        rows=10, agreed={}, empty=0, made_up=0, of_other_days=0, fractions=0, first_ts_ms=at("09:30:00"),
         last_ts_ms=at("16:08:20"), ordinals=Ordinals(0, 0, counts=False, missing=0), words=(WORD,), low=0, gaps=(),
         rest=0, doubts=0, last_doubt_ms=None, decided=0, revised=(), bad=0, recorded=True, without=None, premises={},
     )  # fmt: skip
