@@ -66,7 +66,7 @@ def test_totals_after_the_close_that_are_ours_prove_the_day(day: Tale) -> None:
     assert symbol.turnover == symbol.exchange_turnover
     assert (symbol.covered, symbol.not_covered, symbol.would_prove, symbol.so_far) == (("AUTO_MATCH",), (), (), "")
     assert symbol.totals_ms == day.now_ms
-    assert symbol.ordinals == (59, 59, True, 0, 1)
+    assert symbol.ordinals == (59, 59, True, 0, 1, 0, 0)
     assert symbol.sessions == {"morning": 60}
 
 

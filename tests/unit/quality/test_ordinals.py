@@ -76,7 +76,9 @@ def test_sequences_without_a_time_in_them_do_not_count(day: DayDatabase) -> None
 def holes(day: DayDatabase, until: int) -> list[Hole]:
     """The new ones."""
     book = Book(day, [], [])
-    return new_holes(book, TENCENT, measure(book, TENCENT, seq_at(until)), seq_at(until))
+    found = new_holes(book, TENCENT, measure(book, TENCENT, seq_at(until)), seq_at(until))
+    save(book)
+    return found
 
 
 def test_each_hole_is_found_once(day: DayDatabase) -> None:
