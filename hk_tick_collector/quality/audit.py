@@ -18,9 +18,10 @@ import apsw
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.look import look
 from hk_tick_collector.quality.counted import Measured, Sums, Types, Votes
-from hk_tick_collector.quality.figures import Clock, Figures, Gap, Ordinals, Outage, read
+from hk_tick_collector.quality.figures import Clock, Figures, Gap, Ordinals, Outage
 from hk_tick_collector.quality.last_word import final_word
 from hk_tick_collector.quality.past import type_history
+from hk_tick_collector.quality.reading import read
 from hk_tick_collector.quality.schedule import Session, after_close_ms
 from hk_tick_collector.quality.verdict import WORST_FIRST, DayAudit, SymbolAudit, Verdict
 from hk_tick_collector.quality.weighing import judge_symbol

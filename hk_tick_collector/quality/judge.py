@@ -11,19 +11,19 @@ from __future__ import annotations
 import json
 from collections import Counter
 from datetime import date, timedelta
-from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hk_tick_collector import logs
 from hk_tick_collector.batch import Place
-from hk_tick_collector.errors import BadTickError, RemoteProtocolError
+from hk_tick_collector.errors import RemoteProtocolError
 from hk_tick_collector.hktime import DAY_MS, PRE_OPENING_MS, hk_day, parse_time
-from hk_tick_collector.opend.messages import RefusedError, day_totals, trade_dates
+from hk_tick_collector.opend.messages import RefusedError, trade_dates
 from hk_tick_collector.quality.clocks import Clocks
 from hk_tick_collector.quality.ledger import Ledger
 from hk_tick_collector.quality.past import LastWords, days_before
 from hk_tick_collector.quality.reckoning import Word
 from hk_tick_collector.quality.rows import Window
+from hk_tick_collector.quality.told import read_totals
 from hk_tick_collector.resumption import Cause, ClockStepped, OpendState, Recording, Resumption, TotalsAsked
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from hk_tick_collector.mapping import Row
     from hk_tick_collector.opend.messages import DayTotals
     from hk_tick_collector.quality.past import Databases
+    from hk_tick_collector.quality.told import Told
 
 log = logs.get_logger()
 
@@ -45,20 +46,11 @@ ASKED_MAX = 16  # snapshots under way
 # Of a symbol that has not traded today, this many snapshots after a resumption are brought to its last day as well: its
 # totals there are the last word, and two in a row are needed.
 PAST_SNAPSHOTS = 3
-VOLUME_MAX = 1 << 62  # shares; more than that is no number of shares
 # OpenD's states of the Hong Kong market in which there can be trades: auctions, waiting for the opening, the sessions.
 OPEN_STATES = frozenset({1, 2, 3, 5, 19, 30, 35, 36})
 
 _TS_MS, _PUSH_DATA_TYPE, _RECV_TS_MS = 2, 9, 10  # places in a row
 _REALTIME = 1  # OpenD's own word for a tick that it had just got
-
-
-class Told(NamedTuple):
-    """Of a security, what a snapshot tells: the day that it is of (None: no day can be read), and its own time."""
-
-    day: str | None
-    own_ms: int | None
-    totals: DayTotals
 
 
 class _Waiting(NamedTuple):
@@ -123,7 +115,7 @@ class Judge:
         if mark.event is not None:
             self._take_event(mark, databases)
         elif mark.totals is not None:
-            self._total(mark, _read_totals(mark.totals), databases)
+            self._total(mark, read_totals(mark.totals), databases)
         elif mark.trade_dates is not None:
             self._date(mark.trade_dates)
             self._begin_today(mark.recv_ts_ms, databases)
@@ -382,21 +374,3 @@ class Judge:
             self._trade_dates = dict(sorted(dates.items())[-TRADE_DATES_MAX:])
             self._dated -= changed
             self._is_saved = False
-
-
-def _read_totals(body: bytes) -> list[Told]:
-    """A snapshot's totals, each with the day that it is of: before the opening that may be the day before."""
-    try:
-        found = day_totals(body)
-    except (RefusedError, RemoteProtocolError, BadTickError):  # told by the session
-        return []
-    told = []
-    for totals in found:
-        if not isfinite(totals.turnover) or not 0 <= totals.volume < VOLUME_MAX:
-            continue  # no numbers of shares and money
-        try:
-            own_ms = parse_time(totals.time).ms
-            told.append(Told(hk_day(own_ms), own_ms, totals))
-        except (BadTickError, OverflowError, ValueError):
-            told.append(Told(None, None, totals))  # a security that was never traded has no time
-    return told
