@@ -396,6 +396,5 @@ class FutuClient:
         self._clock_set.set()
         if self._link is not None:
             self._link.last_heard_ms += step_ms
-        held = self._step_limiter.allow("step")
-        if held is not None:
+        if (held := self._step_limiter.allow("step")) is not None:
             log.warning("clock_stepped", step_ms=step_ms, repeated=held)

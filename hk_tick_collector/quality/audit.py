@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import apsw
 
 from hk_tick_collector.errors import DatabaseError
+from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.look import look
 from hk_tick_collector.quality.counted import Measured, Sums, Types, Votes
 from hk_tick_collector.quality.figures import Clock, Figures, Gap, Ordinals, Outage
@@ -38,10 +39,14 @@ __all__ = [
 ]  # fmt: skip
 
 
-def audit_day(path: Path) -> DayAudit:
+def audit_day(path: Path, now_ms: int | None = None) -> DayAudit:
     """Audit a day database, which is left as it is; a recorder may be writing to it.
 
     What other days have shown of types of ticks is taken from the catalogue beside it, if there is one.
+
+    Args:
+        path: the database.
+        now_ms: UTC epoch ms; None: by this host's clock. It decides no verdict, only whether more may come.
 
     Raises:
         DatabaseError: it can't be read, or an older program made it, which kept no ledger.
@@ -50,17 +55,21 @@ def audit_day(path: Path) -> DayAudit:
         figures = look(path, lambda con: read(con, path))
     except (apsw.Error, OSError) as exc:
         raise DatabaseError(f"{path} can't be read: {exc}") from exc
-    return judge(figures, type_history(path.parent, figures.day))
+    return judge(figures, type_history(path.parent, figures.day), now_ms)
 
 
-def judge(figures: DayFigures, history: Mapping[int, Votes] | None = None) -> DayAudit:
+def judge(figures: DayFigures, history: Mapping[int, Votes] | None = None, now_ms: int | None = None) -> DayAudit:
     """Draw the conclusions from what was read of a day, and of types of ticks on other days."""
     types = Types((_measured(f, figures) for f in figures.symbols), history or {})
     audits = [judge_symbol(symbol, figures, types) for symbol in figures.symbols]
     audits.sort(key=lambda a: (WORST_FIRST.index(a.verdict), -(a.missing or 0), -(a.missing_volume or 0), a.symbol))
     verdicts = {audit.verdict for audit in audits if audit.recorded} or {Verdict.UNPROVABLE}
     shown = types.of_day
+    now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
     known = [word.until_ms for f in figures.symbols for word in f.words if word.until_ms is not None]
+    is_over = max(known, default=0) >= after_close_ms(figures.sessions) or hk_day(now_ms) > figures.day
+    if is_over:
+        audits = [audit._replace(so_far="") for audit in audits]
     return DayAudit(
         day=figures.day,
         verdict=next(verdict for verdict in WORST_FIRST if verdict in verdicts),
@@ -72,9 +81,9 @@ def judge(figures: DayFigures, history: Mapping[int, Votes] | None = None) -> Da
         outages=figures.outages,
         clocks=figures.clocks,
         schema_version=figures.version,
-        is_over=max(known, default=0) >= after_close_ms(figures.sessions),
+        is_over=is_over,
         symbols=tuple(audits),
-        audited_ms=time.time_ns() // 1_000_000,
+        audited_ms=now_ms,
     )
 
 

@@ -110,7 +110,7 @@ class DayAudit(NamedTuple):
         outages: interruptions of the stream, harmful or not.
         clocks: how the clocks were seen, by name.
         schema_version: of the database.
-        is_over: the exchange's totals were told after the close.
+        is_over: the exchange's totals were told after the close, or the audit was made on a later day.
         symbols: the worst first.
         audited_ms: when, UTC epoch ms.
     """

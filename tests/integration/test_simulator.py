@@ -446,7 +446,7 @@ def test_static_info_and_plates_tell_the_universe(flat: SimulatorProcess) -> Non
 
         def members(plate: str) -> list[str]:
             reply = client.call(ProtoId.QOT_GET_PLATE_SECURITY, messages.get_plate_security(plate))
-            return messages.plate_members(reply.SerializeToString())
+            return list(messages.plate_members(reply.SerializeToString()).symbols)
 
         assert members("HK.BK1001")[0] == TENCENT
         assert set(members("HK.BK1002")) | set(members("HK.BK1003")) == set(members("HK.BK1004"))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import apsw
 import pytest
 from support.tale import ALIBABA, CHEUNG_KONG, MEITUAN, Tale
-from support.ticks import DAY, HSBC, OPEN_MS, TENCENT, push, pushes, reply, ticker
+from support.ticks import DAY, DAY_MS, HSBC, OPEN_MS, TENCENT, push, pushes, reply, ticker
 
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.opend.purpose import Purpose
@@ -36,7 +36,7 @@ def day(tale: Tale) -> Tale:
 def audit(tale: Tale) -> DayAudit:
     """What the audit says once all is stored."""
     tale.write()
-    return audit_day(tale.root / f"{DAY}.db")
+    return audit_day(tale.root / f"{DAY}.db", tale.now_ms)
 
 
 def of(tale: Tale, symbol: str = TENCENT) -> SymbolAudit:
@@ -214,6 +214,8 @@ def test_before_the_close_it_is_told_how_it_stands(day: Tale) -> None:
     assert of(day).so_far == "nothing missing so far; proof after 16:12"
     day.resume(Cause.OPEND_DOWN, day.now_ms)
     assert of(day).so_far == "can't tell: 1 interruption undecided; proof after 16:12"
+    day.now_ms = OPEN_MS + DAY_MS
+    assert (audit(day).is_over, of(day).so_far) == (True, ""), "on a later day no proof will come of itself"
 
 
 # ---- databases
