@@ -114,7 +114,7 @@ def new_holes(book: Book, symbol: str, measured: Measured, until_seq: int) -> li
     """The holes that nobody has looked for yet, up to that sequence; none where ordinals do not count."""
     con = book.con
     begin = measured.searched_seq or 0
-    if not measured.counts or until_seq <= begin:
+    if not measured.counts or until_seq <= begin or begin == measured.measured_seq:
         return []
     counts: Any = con.execute(_COUNT, (symbol, begin, until_seq)).fetchall()[0]
     count, _, last = counts
