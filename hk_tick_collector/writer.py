@@ -95,6 +95,7 @@ class WriterSettings(NamedTuple):
     retry_backoff_max_sec: float = 10.0
     drift_warn_sec: float = 120.0
     log_level: str = "INFO"
+    past_root: str = ""  # where databases of days before lie, to be read only; "": in data_root
     pace_sec_max: float = PACE_SEC_MAX  # a commit that comes later would be taken for a stall
 
 
@@ -106,7 +107,7 @@ class Writer:
         self._root = Path(settings.data_root)
         self._journal = self._root / DIRECTORY
         self._intake = Intake(self._journal, settings.batch_size, is_normal=settings.synchronous == "NORMAL")
-        self._judge = Judge(self._journal)
+        self._judge = Judge(self._journal, settings.past_root)
         self._mapper = Mapper()
         self._pragmas = Pragmas(
             settings.busy_timeout_ms, settings.synchronous, settings.wal_autocheckpoint_pages, settings.pace_sec_max
@@ -142,7 +143,7 @@ class Writer:
     def reset(self) -> None:
         """Forget what is not committed: close the databases, go back to the cursor."""
         self._intake.go_back()  # first: whatever else fails, no record may be passed over
-        self._judge = Judge(self._journal)
+        self._judge = Judge(self._journal, self._settings.past_root)
         try:
             self._databases.close()
         finally:
@@ -361,8 +362,7 @@ def _recover(writer: Writer, exc: Exception, failures: int, parent: Parent, sett
     writer.counters.errors += 1
     error = f"{type(exc).__name__}: {exc}"[:ERROR_MAX]
     send({"event": "error", "error": error, "failures": failures, "totals": vars(writer.counters)})
-    held = writer.limiter.allow(error)
-    if held is not None:
+    if (held := writer.limiter.allow(error)) is not None:
         log.error("persist_failed", error=error, failures=failures, repeated=held, exc_info=exc)
     with contextlib.suppress(apsw.Error):
         writer.reset()

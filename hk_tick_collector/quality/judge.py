@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from datetime import date, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hk_tick_collector import logs
@@ -28,7 +29,6 @@ from hk_tick_collector.resumption import Cause, ClockStepped, OpendState, Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
     from hk_tick_collector.batch import Failure, Mark, News
     from hk_tick_collector.db import DayDatabase
@@ -67,10 +67,10 @@ class _Waiting(NamedTuple):
 class Judge:
     """Judges marks, in the journal's order."""
 
-    def __init__(self, journal: Path) -> None:
-        """Take up what was put down in `DATA_ROOT/journal`."""
+    def __init__(self, journal: Path, past_root: str = "") -> None:
+        """Take up what was put down in `DATA_ROOT/journal`; days before lie in `past_root`, or else in `DATA_ROOT`."""
         self._path = journal / FILE
-        self._words = LastWords(journal.parent)
+        self._words = LastWords(Path(past_root) if past_root else journal.parent)
         self._waiting: list[_Waiting] = []
         self._resumed_day = ""
         self._clocks = Clocks()

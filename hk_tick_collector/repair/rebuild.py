@@ -100,7 +100,7 @@ def derive(data_root: Path, day: str, scratch: Path, progress: Progress) -> Deri
     (scratch / DIRECTORY).mkdir()
     for segment in segments:
         (scratch / DIRECTORY / segment.path.name).symlink_to(segment.path.absolute())
-    end, totals = _write(scratch, segments, progress)
+    end, totals = _write(scratch, data_root, segments, progress)
     made = scratch / f"{day}.db"
     if not made.exists():
         held = f"{everything[0].day} to {everything[-1].day}"
@@ -117,10 +117,16 @@ def derive(data_root: Path, day: str, scratch: Path, progress: Progress) -> Deri
     )
 
 
-def _write(scratch: Path, segments: list[Segment], progress: Progress) -> tuple[dict[str, Any], dict[str, int]]:
+def _write(
+    scratch: Path, data_root: Path, segments: list[Segment], progress: Progress
+) -> tuple[dict[str, Any], dict[str, int]]:
     """Run a writer until all is stored: the last that it said of its place, and its totals."""
     settings = WriterSettings(
-        str(scratch.absolute()), synchronous="NORMAL", retry_max_attempts=WRITER_TRIES, log_level="ERROR"
+        str(scratch.absolute()),
+        synchronous="NORMAL",
+        retry_max_attempts=WRITER_TRIES,
+        log_level="ERROR",
+        past_root=str(data_root.absolute()),  # before a weekend the journal is not read
     )
     before: dict[int, int] = {}
     size = 0

@@ -11,8 +11,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.last_word import tell_last_word
 from support.late_ticks import assert_stats_true, bytes_of, query, stored
-from support.ticks import DAY, DAY_MS, HSBC, NEXT_DAY, OPEN_MS, TENCENT, pushes, reply, seq_at, ticker
+from support.merging import record
+from support.tale import ALIBABA, Counted, clock, snapshot_of
+from support.ticks import DAY, DAY_MS, HSBC, NEXT_DAY, OPEN_MS, TENCENT, pushes, reply, row, seq_at, ticker
 
 from hk_tick_collector.cli import rebuild_cmd
 from hk_tick_collector.cli.app import entry
@@ -182,6 +185,19 @@ def test_it_can_be_kept_beside(bench: Bench, run: Run) -> None:
     assert (code, str(kept) in out) == (0, True)
     assert query(kept, "PRAGMA journal_mode") == [("delete",)]
     assert stored(kept) == stored(bench.root / f"{DAY}.db")
+
+
+def test_a_snapshot_that_says_nothing_was_traded_says_so_again(bench: Bench, run: Run) -> None:
+    """It repeats the last word on a day before the weekend, which stands in that day's database and nowhere else."""
+    before = "20260728"
+    friday = record(bench.root / f"{before}.db", [row(ALIBABA, seq_at(1, OPEN_MS - 3 * DAY_MS), OPEN_MS - 3 * DAY_MS)])
+    tell_last_word(friday, ALIBABA, 100, 30_000.0, before)
+    bench.feed(snapshot_of({ALIBABA: Counted(100, clock("16:08:30", before))}), OPEN_MS + 500)
+    bench.write()
+    run("--day", DAY, "--keep")
+    told = "SELECT symbol, volume FROM exchange_totals"
+    assert query(bench.root / f"{DAY}.db", told) == [(ALIBABA, 0)]
+    assert query(bench.root / f"{DAY}.db.rebuilt", told) == [(ALIBABA, 0)]
 
 
 # ---- what the journal does not hold
