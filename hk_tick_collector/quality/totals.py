@@ -53,17 +53,27 @@ def counts_from_ms(row: TotalsRow) -> int | None:
     """
     if row.exchange_ms is None:
         return None
-    asked_ms = row.exchange_ms if row.asked_ms is None else row.exchange_ms - max(0, row.at_ms - row.asked_ms)
-    told = [] if row.market_ms is None else [min(asked_ms, row.market_ms)]
-    if row.own_ms is not None and row.own_ms <= row.exchange_ms + ROUNDED_MS:  # else it is no time of a trade
-        told.append(row.own_ms)
-    return max(told) - LATE_MS if told else None
+    from_ms = None
+    if row.market_ms is not None:
+        way_ms = 0 if row.asked_ms is None else max(0, row.at_ms - row.asked_ms)
+        from_ms = min(row.exchange_ms - way_ms, row.market_ms)
+    own_ms = row.own_ms
+    # A later one is no time of a trade.
+    if own_ms is not None and own_ms <= row.exchange_ms + ROUNDED_MS and (from_ms is None or own_ms > from_ms):
+        from_ms = own_ms
+    return None if from_ms is None else from_ms - LATE_MS
 
 
 def counts_until_ms(row: TotalsRow) -> int | None:
     """A snapshot can't have counted what was traded after this, by the exchange's time; None: it can't be told."""
-    told = [ms for ms in (row.own_ms, row.exchange_ms, row.market_ms) if ms is not None]
-    return max(told) + ROUNDED_MS if row.exchange_ms is not None else None
+    until_ms = row.exchange_ms
+    if until_ms is None:
+        return None
+    if row.own_ms is not None and row.own_ms > until_ms:
+        until_ms = row.own_ms
+    if row.market_ms is not None and row.market_ms > until_ms:
+        until_ms = row.market_ms
+    return until_ms + ROUNDED_MS
 
 
 def last_word(row: TotalsRow) -> TotalsRow:
@@ -119,9 +129,11 @@ def least_missing(row: TotalsRow, holding: Holding, after_shares: int) -> int:
         holding: what is stored by now.
         after_shares: of that, what was traded after `counts_until_ms`.
     """
-    end_key = key_at((counts_until_ms(row) or 0) + SECOND_MS)
-    more = sum(volume for seq, volume in holding.more.items() if seq < end_key)
-    return row.volume - (holding.volume - after_shares + more)
+    counted = holding.volume - after_shares
+    if holding.more:
+        end_key = key_at((counts_until_ms(row) or 0) + SECOND_MS)
+        counted += sum(volume for seq, volume in holding.more.items() if seq < end_key)
+    return row.volume - counted
 
 
 def most_missing(row: TotalsRow, holding: Holding, from_shares: int) -> int:
@@ -132,6 +144,8 @@ def most_missing(row: TotalsRow, holding: Holding, from_shares: int) -> int:
         holding: what is stored by now; all of its types are counted.
         from_shares: of that, what was traded at or after `counts_from_ms`.
     """
-    begin_key = key_at(counts_from_ms(row) or 0)
-    less = sum(volume for seq, volume in holding.less.items() if seq < begin_key)
-    return row.volume - (holding.volume - from_shares + less)
+    counted = holding.volume - from_shares
+    if holding.less:
+        begin_key = key_at(counts_from_ms(row) or 0)
+        counted += sum(volume for seq, volume in holding.less.items() if seq < begin_key)
+    return row.volume - counted
