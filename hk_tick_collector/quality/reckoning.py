@@ -62,6 +62,11 @@ _NEWEST = (
     "ORDER BY segment DESC, offset DESC LIMIT ?"
 )
 _GREATEST = "SELECT ifnull(max(volume), 0) FROM exchange_totals WHERE symbol = ?"
+# Gaps that reach into the time of a loss: it may be what was missing in them besides what they tell.
+_OF_THE_SAME = (
+    "SELECT symbol, resumed_ms, cause, since_ms, session, before_seq, before_ts_ms FROM gaps WHERE symbol = ? "
+    "AND state = 'open' AND evidence = 'totals' AND ifnull(end_ms, found_ms) >= ? ORDER BY resumed_ms"
+)
 # The last snapshot before a loss by which no more was missing than was told then.
 _SETTLED = (
     f"SELECT {_COLUMNS} FROM exchange_totals WHERE symbol = ? AND most BETWEEN 0 AND ? "  # noqa: S608
@@ -247,8 +252,10 @@ class Reckoning:
         if self._book.all(_TOLD_BY_ORDINALS, (symbol, begin or 0)):
             return False
         doubts = [doubt for doubt in self._book.doubts(symbol) if doubt.resumed_ms <= row.at_ms]
-        cause = gravest(*(Cause(doubt.cause) for doubt in doubts)) if doubts else Cause.UNKNOWN
-        first = doubts[0] if doubts else Doubt(symbol, row.at_ms, str(cause), None, "", None, None)
+        told = [Doubt(*gap) for gap in self._book.all(_OF_THE_SAME, (symbol, begin_ms or 0))]
+        outages = sorted([*doubts, *told], key=lambda one: one.resumed_ms)
+        cause = gravest(*(Cause(one.cause) for one in outages)) if outages else Cause.UNKNOWN
+        first = outages[0] if outages else Doubt(symbol, row.at_ms, str(cause), None, "", None, None)
         gap = first._replace(cause=str(cause), before_seq=begin, before_ts_ms=self._book.ts_ms(symbol, begin))
         end_ms = until_ms if until_ms is not None else row.at_ms
         self._book.gap(gap, Loss(None, end_ms, None, min(volume, INT64_MAX), now.at_ms))

@@ -1,4 +1,8 @@
-"""`hk-tick-collector audit` as it is typed, on what real processes have recorded of a simulated day's end."""
+"""`hk-tick-collector audit` as it is typed, on what real processes have recorded of a simulated day.
+
+Simulator and recorder share a clock that goes as clocks do and jumps over the hours: no time is believed on which no
+two clocks agree, so a market that goes faster than the host's clock proves nothing.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +14,10 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from support.calm import calm, show_types
 from support.recorder_process import RecorderProcess, until
 from support.simulator_process import SimulatorProcess
+from support.trading_time import JumpingClock
 
 from hk_tick_collector.hktime import parse_time
 
@@ -21,10 +27,10 @@ if TYPE_CHECKING:
 
 DAY: Final = "20261120"
 SYMBOLS: Final = ("HK.00700", "HK.09988", "HK.00005")
-# The last ten minutes before the close, and the closing auction, in ten seconds.
-CLOSING: Final = ("--date", DAY, "--start", "15:50", "--speed", "150", "--ticks-per-day", "40000", "--hold")
-TOTALS: Final = {"FUTU_TOTALS_INTERVAL_SEC": "0.7"}  # 43 in 30 s, where 60 are allowed
-OVER: Final = "16:13:00"  # after the last print, and OpenD has been asked since whether it still has the exchange
+MARKET: Final = ("--now", "--hold", "--rate", "40", "--no-rate-limits")
+TOTALS: Final = {"FUTU_TOTALS_INTERVAL_SEC": "0.3"}
+# A clock that jumps while OpenD is asked for its own is known again when that is asked the next time, after a minute.
+LAST_WORD_SEC: Final = 90
 LAST_WORD_MS: Final = parse_time(f"{DAY}161200").ms  # two minutes after the latest closing auction
 
 
@@ -33,8 +39,21 @@ class Place:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.sim = SimulatorProcess(directory, *CLOSING, "--symbols", ",".join(SYMBOLS)).start()
-        self.recorder = RecorderProcess(directory, self.sim.port, SYMBOLS, name="data", **TOTALS)
+        self.clock = JumpingClock(directory)
+        options = (*MARKET, "--symbols", ",".join(SYMBOLS))
+        self.sim = SimulatorProcess(directory, *options, env=self.clock.env).start()
+        self.recorder = RecorderProcess(
+            directory, self.sim.port, SYMBOLS, name="data", **self.clock.env, **TOTALS
+        ).start()
+
+    def trade(self) -> None:
+        """The morning: ticks of all types flow, and calm moments show that all of them are counted."""
+        self.recorder.wait_for("backfill_done")
+        self.sim.command("burst", ticks=300)
+        for symbol in SYMBOLS:
+            show_types(self.clock, self.sim, SYMBOLS)
+            calm(self.clock, self.sim, self.recorder, symbol, len(SYMBOLS))
+        self.sim.command("resume")
 
     def audit(self, *options: str) -> tuple[int, str]:
         """Exit code and standard output; nothing was said on the other one."""
@@ -54,19 +73,19 @@ class Place:
         return told
 
     def finish(self) -> dict[str, Any]:
-        """Let the day end, and the recorder be started again, so that it knows OpenD's clock; the audit that is final.
+        """Let the closing auction print once of each symbol, and the evening come; the audit that is final."""
+        self.sim.command("pause")
+        self.clock.jump_to("2026-11-20 16:08:20")
+        for symbol in SYMBOLS:
+            self.sim.command("tick", symbol=symbol, type="AUCTION", volume=100_000)
+        self.clock.jump_to("2026-11-20 16:13:00")
 
-        A recorder takes OpenD's clock to go as fast as its own, but at a connect; the simulated one goes faster.
-        """
-        self.sim.wait_for(lambda stats: stats["done"] and stats["sim_time"][11:] > OVER)
-        assert self.recorder.stop() == 0
-        self.recorder.start()
-
-        def is_final() -> bool:
-            symbols = self.told()["symbols"]
-            return all((symbol["totals_ms"] or 0) >= LAST_WORD_MS and not symbol["doubts"] for symbol in symbols)
-
-        until(is_final, lambda: f"nothing is in doubt: {self.told()}")
+        select = f"SELECT count(DISTINCT symbol) FROM exchange_totals WHERE confirmed_ms >= {LAST_WORD_MS}"  # noqa: S608
+        until(
+            lambda: self.recorder.query(select) == [(len(SYMBOLS),)],
+            lambda: f"the last word is told twice: {self.told()}",
+            LAST_WORD_SEC,
+        )
         assert self.recorder.stop() == 0
         return self.told()
 
@@ -84,9 +103,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
 
 def test_a_day_is_proven_complete_only_when_it_is_over(place: Place) -> None:
     """While it goes on nothing is proven, and the exit code is 1; at its end all is, and it is 0."""
-    place.recorder.start()
-    place.sim.wait_for(lambda stats: stats["made"] > 300)
-    until((place.recorder.data_root / f"{DAY}.db").exists, "something is stored")
+    place.trade()
     assert place.told()["verdict"] == "UNPROVABLE"
     told = place.finish()
     place.recorder.wait_until_stored(place.sim)
@@ -95,7 +112,7 @@ def test_a_day_is_proven_complete_only_when_it_is_over(place: Place) -> None:
     assert {symbol["symbol"]: symbol["rows"] for symbol in told["symbols"]} == made
     for symbol in told["symbols"]:
         assert symbol["volume"] == symbol["exchange_volume"]
-        assert symbol["sessions"]["closing auction"] > 0
+        assert symbol["sessions"]["closing auction"] == 1
         assert symbol["reasons"] == symbol["gaps"] == []
     code, out = place.audit("--html", "day.html")
     assert code == 0
@@ -107,9 +124,7 @@ def test_a_day_is_proven_complete_only_when_it_is_over(place: Place) -> None:
 
 def test_what_is_lost_is_told(place: Place) -> None:
     """What was traded while OpenD was away is missing by the exchange's count: so many shares, where, and why."""
-    place.recorder.start()
-    place.recorder.wait_for("backfill_done")
-    place.sim.wait_for(lambda stats: stats["made"] > 300)
+    place.trade()
     assert place.sim.command("restart", sec=1)["n"] == 1
     place.recorder.wait_for("backfill_done", 2)
     told = place.finish()

@@ -79,6 +79,33 @@ def test_a_loss_in_an_outage_is_of_its_cause_and_decides_the_doubt(day: Tale) ->
     assert day.query("SELECT * FROM decided") == []
 
 
+def test_the_rest_of_a_loss_that_was_told_in_part_has_its_cause(day: Tale) -> None:
+    """A trade that the first snapshot may have counted hides a part, which comes to light when the doubt is decided."""
+    day.lose(volume=500)
+    day.resume(Cause.OPEND_DOWN, day.now_ms)
+    day.trade(CHEUNG_KONG)
+    day.tell()
+    day.trade(volume=300)
+    told(day, 1)
+    assert day.gaps("cause, missing_volume") == [("opend_down", 200)]
+    assert day.doubts() == []
+    told(day, 3)
+    assert day.gaps("cause, missing_volume") == [("opend_down", 200), ("opend_down", 300)]
+    assert day.doubts() == []
+
+
+def test_a_loss_after_all_of_another_was_told_is_not_of_its_cause(day: Tale) -> None:
+    """Two snapshots have shown since that no more is missing."""
+    day.lose(volume=500)
+    day.resume(Cause.OPEND_DOWN, day.now_ms)
+    day.trade()
+    told(day, 4)
+    day.lose(volume=700)
+    day.trade()
+    told(day, 3)
+    assert day.gaps("cause, missing_volume") == [("opend_down", 500), ("unknown", 700)]
+
+
 def test_two_snapshots_decide_a_doubt_in_which_nothing_is_missing(day: Tale) -> None:
     """One is no word; that nothing else has decided it is kept."""
     day.resume(Cause.OPEND_DOWN, day.now_ms)
