@@ -125,7 +125,7 @@ def test_an_outage_of_the_exchange_beyond_50_is_a_gap(stage: Stage, ordinals: st
 
 @pytest.mark.parametrize("ordinals", ORDINALS)
 def test_an_outage_of_the_exchange_within_50_leaves_no_gap(stage: Stage, ordinals: str) -> None:
-    """Fewer than 50 were made good: these were all, as ordinals or totals tell; where neither can, it stays in doubt."""
+    """Fewer than 50 were made good: that was all, as ordinals or totals tell; else it stays in doubt."""
     stage.begin("--ordinals", ordinals, rate=10)
     assert stage.sim.command("outage", sec=2)["n"] == 1
     stage.sim.command("burst", ticks=20, symbols=[BUSIEST])
