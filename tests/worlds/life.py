@@ -31,7 +31,7 @@ MORNING_MS: Final = START_MS + 3 * DAY_MS  # of the next trading day
 MADE_GOOD_MAX: Final = 50  # by OpenD after it has lost the exchange, as its vendor says
 CONNECTING: Final = frozenset({Cause.CONNECTION_LOST, Cause.OPEND_DOWN, Cause.RECORDER_DOWN, Cause.JOURNAL_FULL})
 _LOST_ITS_SOURCE: Final = frozenset({Cause.EXCHANGE_LOST, Cause.KICKED_OUT})
-_CAUSES: Final = (*CONNECTING, Cause.EXCHANGE_LOST, Cause.KICKED_OUT, Cause.UNKNOWN)
+_CAUSES: Final = (*sorted(CONNECTING), Cause.EXCHANGE_LOST, Cause.KICKED_OUT, Cause.UNKNOWN)  # in one order each time
 _DEPTHS: Final = (3, 10, 40, 1000, 1000)
 
 
