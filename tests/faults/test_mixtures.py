@@ -1,4 +1,4 @@
-"""No silent loss, whatever comes together: 200 mixtures of faults, each by its seed."""
+"""No silent loss, whatever comes together: 120 mixtures of faults, each by its seed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.faults
 
-SEEDS = 200
+SEEDS = 120
 LANES = 6  # they wait more than they work
 
 
