@@ -323,7 +323,13 @@ class Lane:
         until(decided, self._tale, DECIDED_SEC)
         with contextlib.suppress(AssertionError):
             until(lambda: not idle(), "", IDLE_SEC)
-        self.idle += [f"{gap}\n{self._tale()}" for gap in idle()]
+        for symbol in SYMBOLS * 2:  # an audit has brought what was missing: totals tell it in calm moments
+            if not idle():
+                break
+            self._calm(symbol)
+            self._read_ledger()
+        if not self.has_audits:  # what an audit brings while a gap is being found may leave it open until the day's end
+            self.idle += [f"{gap}\n{self._tale()}" for gap in idle()]
         wrong = [f"{gap}: {problem}" for gap in self._news() if self._lost_in(gap) and (problem := self._problem(gap))]
         by_ordinals = self._told_by_ordinals()
         untold = {key for key in self._lost if key[0] not in by_ordinals and not self._is_told(key)}
