@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,8 +30,6 @@ SYMBOLS_MAX: Final = 100_000
 NAME_MAX: Final = 64  # characters of a symbol
 REASON_MAX: Final = 200
 _INT_MAX: Final = 2**63 - 1
-
-_T = TypeVar("_T")
 
 
 class Cause(StrEnum):
@@ -214,34 +212,3 @@ def read_event(payload: bytes) -> Event | None:
         return read(fields) if read is not None else None
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
-
-
-def _read(payload: bytes, kind: type[_T]) -> _T | None:
-    event = read_event(payload)
-    return event if isinstance(event, kind) else None
-
-
-def read_resumption(payload: bytes) -> Resumption | None:
-    """The resumption in an event's payload; None for all other events."""
-    return _read(payload, Resumption)
-
-
-def read_clock_offset_ms(payload: bytes) -> int | None:
-    """OpenD's clock less the host's, in an `opend_state` event; None for all other events."""
-    state = _read(payload, OpendState)
-    return state.clock_offset_ms if state is not None else None
-
-
-def read_clock_stepped(payload: bytes) -> ClockStepped | None:
-    """The step of the host's clock in an event's payload; None for all other events."""
-    return _read(payload, ClockStepped)
-
-
-def read_totals_asked(payload: bytes) -> TotalsAsked | None:
-    """When totals were asked for, in an event's payload; None for all other events."""
-    return _read(payload, TotalsAsked)
-
-
-def read_recording(payload: bytes) -> Recording | None:
-    """What is recorded, in an event's payload; None for all other events."""
-    return _read(payload, Recording)

@@ -7,6 +7,13 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.events import (
+    read_clock_offset_ms,
+    read_clock_stepped,
+    read_recording,
+    read_resumption,
+    read_totals_asked,
+)
 from support.recorder_process import RecorderProcess, until
 from support.simulator_process import SimulatorProcess
 from support.trading_time import JumpingClock, clock_of
@@ -14,14 +21,7 @@ from support.trading_time import JumpingClock, clock_of
 from hk_tick_collector.journal import DIRECTORY, Kind, iter_records
 from hk_tick_collector.opend.frames import iter_frames
 from hk_tick_collector.opend.messages import ProtoId
-from hk_tick_collector.resumption import (
-    STATE_EVENT,
-    read_clock_offset_ms,
-    read_clock_stepped,
-    read_recording,
-    read_resumption,
-    read_totals_asked,
-)
+from hk_tick_collector.resumption import STATE_EVENT
 from hk_tick_collector.simulator.universe import universe
 
 if TYPE_CHECKING:

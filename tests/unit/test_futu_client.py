@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from support.bodies import refusal
+from support.events import read_clock_offset_ms, read_clock_stepped
 from support.kept_log import KeptLog, keep_log
 from support.ticks import OPEN_MS
 
@@ -26,7 +27,7 @@ from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.messages import GtwEvent, NotifyType, ProtoId, RefusedError, symbol_of
 from hk_tick_collector.opend.notices import Notice
 from hk_tick_collector.opend.numbers import QotRight
-from hk_tick_collector.resumption import CLOCK_STEPPED, EVENT, Cause, read_clock_offset_ms, read_clock_stepped
+from hk_tick_collector.resumption import CLOCK_STEPPED, EVENT, Cause
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

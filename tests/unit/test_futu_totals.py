@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.bodies import refusal
+from support.events import read_totals_asked
 from support.kept_log import keep_log
 from support.recorder_state import FRIDAY, hk_ms
 from support.ticks import OPEN_MS
@@ -20,7 +21,7 @@ from hk_tick_collector.futu_totals import APART_SEC, CODES_MAX, ROUNDS_AFTER_PUS
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.messages import ProtoId, day_totals, symbol_of
 from hk_tick_collector.opend.purpose import Purpose
-from hk_tick_collector.resumption import TOTALS_ASKED, read_totals_asked
+from hk_tick_collector.resumption import TOTALS_ASKED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

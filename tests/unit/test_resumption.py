@@ -6,6 +6,13 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from support.events import (
+    read_clock_offset_ms,
+    read_clock_stepped,
+    read_recording,
+    read_resumption,
+    read_totals_asked,
+)
 
 from hk_tick_collector.resumption import (
     CLOCK_STEPPED,
@@ -22,11 +29,6 @@ from hk_tick_collector.resumption import (
     Resumption,
     TotalsAsked,
     gravest,
-    read_clock_offset_ms,
-    read_clock_stepped,
-    read_recording,
-    read_resumption,
-    read_totals_asked,
 )
 
 if TYPE_CHECKING:
