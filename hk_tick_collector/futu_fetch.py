@@ -16,7 +16,7 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from hk_tick_collector import logs
-from hk_tick_collector.deadlines import Interruption, fetch_order, keeps_hours, risks
+from hk_tick_collector.deadlines import fetch_order
 from hk_tick_collector.errors import SessionError
 from hk_tick_collector.futu_link import UnansweredError
 from hk_tick_collector.futu_state import Fetched, may_trade
@@ -183,14 +183,13 @@ class Fetcher:
         }
 
     async def _order(self, symbols: list[str], outage: Outage | None) -> list[str]:
-        rows, rates = await asyncio.to_thread(self._stored.rows_by_symbol), self._state.rates.by_symbol()
-        now_ms, offset_ms = self._state.clock.now_ms(), self._state.clock_offset_ms or 0
+        state = self._state
+        rows, now_ms = await asyncio.to_thread(self._stored.rows_by_symbol), state.clock.now_ms()
         deadlines: dict[str, int] = {}
         if outage is not None and outage.since_ms is not None:
-            by_hours = keeps_hours(is_open=may_trade(self._state.market), now_ms=now_ms + offset_ms)
-            interruption = Interruption(outage.since_ms, TICKER_REPLY_MAX, offset_ms, by_hours=by_hours)
-            deadlines = {risk.symbol: risk.deadline_ms for risk in risks(rates, interruption, now_ms)}
-        return fetch_order(symbols, rates, rows, deadlines, now_ms)
+            found = state.risks(outage.since_ms, TICKER_REPLY_MAX, now_ms, is_open=may_trade(state.market))
+            deadlines = {risk.symbol: risk.deadline_ms for risk in found}
+        return fetch_order(symbols, state.rates.by_symbol(), rows, deadlines, now_ms)
 
     async def _fetch_all(
         self, symbols: Iterable[str], depth: int, purpose: Purpose, outage: Outage | None

@@ -12,7 +12,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from hk_tick_collector import logs
-from hk_tick_collector.deadlines import URGENT_MS, Interruption, keeps_hours, risks
+from hk_tick_collector.deadlines import URGENT_MS
 from hk_tick_collector.futu_state import may_trade
 from hk_tick_collector.hktime import may_trade_between
 
@@ -97,10 +97,7 @@ class Reconnects:
         """In how many seconds an attempt has to be made for the nearest deadline that can still be met."""
         if outage is None or outage.since_ms is None:
             return None
-        offset_ms = self._state.clock_offset_ms or 0
-        by_hours = keeps_hours(is_open=may_trade(self._state.market), now_ms=now_ms + offset_ms)
-        interruption = Interruption(outage.since_ms, outage.reach, offset_ms, by_hours=by_hours)
-        found = risks(self._state.rates.by_symbol(), interruption, now_ms)
+        found = self._state.risks(outage.since_ms, outage.reach, now_ms, is_open=may_trade(self._state.market))
         left_ms = min((risk.deadline_ms - now_ms for risk in found if risk.deadline_ms > now_ms), default=None)
         return None if left_ms is None else max(0, left_ms - URGENT_MS) / 1000
 

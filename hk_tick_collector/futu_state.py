@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple, Protocol
 
 from hk_tick_collector.clock import HostClock
-from hk_tick_collector.deadlines import Rates
+from hk_tick_collector.deadlines import Interruption, Rates, Risk, keeps_hours, risks
 from hk_tick_collector.opend.crypto import PacketEncAlgo, RsaKey
 
 # Qot_Common.QotMarketState, as far as the Hong Kong stock market takes its values. OpenD's numbers, its words.
@@ -116,6 +116,19 @@ class ClientState:
         """OpenD's clock; while it is not known, the host's. UTC epoch ms."""
         now_ms = self.clock.now_ms()  # first: where the host's clock was set, the difference is another from now on
         return now_ms + (self.clock_offset_ms or 0)
+
+    def risks(self, since_ms: int, reach: int, now_ms: int, *, is_open: bool) -> list[Risk]:
+        """How long each symbol can still be made good in an outage, the nearest deadline first.
+
+        Args:
+            since_ms: the last moment at which the stream was whole, by the host's clock.
+            reach: how many ticks of a symbol can be had when it is over.
+            now_ms: the host's clock.
+            is_open: whether the market is known to be open, by more than the calendar.
+        """
+        offset_ms = self.clock_offset_ms or 0
+        by_hours = keeps_hours(is_open=is_open, now_ms=now_ms + offset_ms)
+        return risks(self.rates.by_symbol(), Interruption(since_ms, reach, offset_ms, by_hours=by_hours), now_ms)
 
     def shift(self, step_ms: int) -> None:
         """The host's clock was set forward by so much: what is kept of it is as it would have told it."""

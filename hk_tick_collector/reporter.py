@@ -18,7 +18,7 @@ from hk_tick_collector.backlog import Backlog, measure_backlog
 from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.data_root import STATE_NAME
 from hk_tick_collector.db_read import rows_of_day
-from hk_tick_collector.deadlines import Interruption, keeps_hours, outlook, outlook_text, risks
+from hk_tick_collector.deadlines import outlook, outlook_text
 from hk_tick_collector.errors import DatabaseError, JournalError
 from hk_tick_collector.futu_state import may_trade
 from hk_tick_collector.health import WORD_LATE_MS
@@ -302,11 +302,8 @@ class Reporter:
         now_ms = state.clock.now_ms()
         if outage is None or outage.since_ms is None:
             return None
-        offset_ms = state.clock_offset_ms or 0
         is_evident = bool(market["is_open"]) and market["source"] != "clock"
-        by_hours = keeps_hours(is_open=is_evident, now_ms=now_ms + offset_ms)
-        interruption = Interruption(outage.since_ms, outage.reach, offset_ms, by_hours=by_hours)
-        found = risks(state.rates.by_symbol(), interruption, now_ms)
+        found = state.risks(outage.since_ms, outage.reach, now_ms, is_open=is_evident)
         return outlook(str(outage.cause), outage.since_ms, found, now_ms, is_open=bool(market["is_open"]))
 
     def _describe_writer(self, now: float) -> dict[str, Any]:
