@@ -11,7 +11,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hk_tick_collector.hktime import hk_day
-from hk_tick_collector.mapping import Mapped, PushType
+from hk_tick_collector.mapping import TS_MS, Mapped, PushType
 from hk_tick_collector.opend.messages import ProtoId
 from hk_tick_collector.opend.purpose import Purpose, purpose_of
 from hk_tick_collector.resumption import read_event
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from hk_tick_collector.mapping import BadTick, Correction, Row
     from hk_tick_collector.opend.frames import Frame, SplitRun
     from hk_tick_collector.resumption import Event
-
-TS_MS: Final = 2  # the place of `ts_ms` in a row
 
 _PUSH_TYPE_OF = {Purpose.BACKFILL: PushType.BACKFILL, Purpose.AUDIT: PushType.POLL}
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import apsw
 
 from hk_tick_collector.hktime import EPOCH_MS_MIN
+from hk_tick_collector.mapping import RECV_TS_MS, TURNOVER, VOLUME
 from hk_tick_collector.schema import (
     APPLICATION_ID,
     DAY_OF_TS,
@@ -239,10 +240,10 @@ class DayDatabase:
         if seq <= 0 or self._con.execute(_IS_THERE, (symbol, seq)).get is not None:
             return
         content: Any = row[CONTENT]
-        rows: list[Any] = self._con.execute(_MADE_UP, (symbol, *content, row[10] - UNDER_WAY_MS)).fetchall()
+        rows: list[Any] = self._con.execute(_MADE_UP, (symbol, *content, row[RECV_TS_MS] - UNDER_WAY_MS)).fetchall()
         for (made_up,) in rows:
             self._con.execute(_DELETE_MADE_UP, (symbol, made_up))
-            self._con.execute(_SUBTRACT_STATS, (row[4], row[5], symbol))
+            self._con.execute(_SUBTRACT_STATS, (row[VOLUME], row[TURNOVER], symbol))
 
     def _insert_pushed(self, rows_by_symbol: Mapping[str, list[Row]]) -> Inserted:
         """Insert rows of which nearly all are new; go on behind each that is there already."""

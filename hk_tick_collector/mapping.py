@@ -26,7 +26,7 @@ from hashlib import blake2b
 from itertools import repeat
 from math import isfinite
 from operator import mul, rshift, sub
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from hk_tick_collector.errors import BadTickError
 from hk_tick_collector.hktime import DAY_MS, EPOCH_MS_MAX, EPOCH_MS_MIN, Form, WrittenTime, hk_midnight_ms, parse_time
@@ -65,6 +65,16 @@ class PushType(IntEnum):
 # direction_id, tick_type_id, push_type_id, push_data_type, recv_ts_ms, inserted_at_ms. Prices and turnover in HKD,
 # volume in shares, times in UTC epoch ms; direction, tick type and push data type are OpenD's own numbers.
 Row = tuple[str, int, int, float, int, float, int, int, int, int, int, int]
+
+# Places in a row.
+SEQ: Final = 1
+TS_MS: Final = 2
+VOLUME: Final = 4
+TURNOVER: Final = 5
+PUSH_DATA_TYPE: Final = 9
+RECV_TS_MS: Final = 10
+
+PUSH_DATA_REALTIME: Final = 1  # OpenD's own word for a tick that it had just got
 
 
 class Correction(NamedTuple):

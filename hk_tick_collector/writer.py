@@ -27,14 +27,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import apsw
 
 from hk_tick_collector import logs
-from hk_tick_collector.batch import TS_MS, Batch, Chunk, Counters, Outcome, bad_row, share_by_day
+from hk_tick_collector.batch import Batch, Chunk, Counters, Outcome, bad_row, share_by_day
 from hk_tick_collector.data_root import WRITER_LOCK, hold_lock
 from hk_tick_collector.day_databases import DayDatabases
 from hk_tick_collector.db import Pragmas
 from hk_tick_collector.errors import CollectorError, DatabaseError
 from hk_tick_collector.intake import Intake
 from hk_tick_collector.journal import DIRECTORY, save_cursor
-from hk_tick_collector.mapping import Mapper, PushType
+from hk_tick_collector.mapping import PUSH_DATA_REALTIME, PUSH_DATA_TYPE, RECV_TS_MS, TS_MS, Mapper, PushType
 from hk_tick_collector.quality.filling import MADE_GOOD, fill
 from hk_tick_collector.quality.identity import sift
 from hk_tick_collector.quality.judge import Judge
@@ -66,17 +66,13 @@ CHUNK_REPLIES = 4
 
 DAYS_MAX = 16  # days with an open transaction; only a feed with wrong dates has more, and each takes three files
 
-PUSH_DATA_REALTIME = 1  # OpenD's own word for a tick that it had just got
-
-_PUSH_DATA_TYPE = 9  # the place in a row
-
 
 def _came_late(share: DayShare) -> set[str]:
     """The symbols with ticks that may fill a gap: fetched, or made good, as the ends of what was pushed tell."""
     made_good = {
         symbol
         for symbol, rows in share.pushed.items()
-        if MADE_GOOD in {rows[0][_PUSH_DATA_TYPE], rows[-1][_PUSH_DATA_TYPE]}
+        if MADE_GOOD in {rows[0][PUSH_DATA_TYPE], rows[-1][PUSH_DATA_TYPE]}
     }
     return made_good | share.fetched.keys()
 
@@ -219,7 +215,8 @@ class Writer:
             share.fetched[symbol], failed = sift(database, symbol, rows)
             if failed is not None:
                 database.renumbered.add(symbol)
-                self._judge.ledger(day, database).note_failure(symbol, Premise.SAME_SEQUENCE, rows[-1][10], failed)
+                ledger, at_ms = self._judge.ledger(day, database), rows[-1][RECV_TS_MS]
+                ledger.note_failure(symbol, Premise.SAME_SEQUENCE, at_ms, failed)
 
     def _commit(self, begun: dict[str, DayDatabase]) -> None:
         for database in begun.values():

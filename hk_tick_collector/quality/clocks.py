@@ -9,14 +9,14 @@ pieces they were taken.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Self
+
+from hk_tick_collector.clock import AGREE_MS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     Place = tuple[int, int, int]  # in the journal
-
-AGREE_MS: Final = 120_000
 
 
 class Clocks:
@@ -51,14 +51,15 @@ class Clocks:
         if self.market_offset_ms is not None:
             self.market_offset_ms -= step_ms
 
-    def traded(self, delays_ms: Iterable[int]) -> None:
-        """Trades were pushed live: for each of them, the trade's time less the host's when it came."""
+    def traded(self, delays_ms: Iterable[int]) -> bool:
+        """Trades were pushed live: for each, its time less the host's when it came. Whether that changed anything."""
         newest = max(delays_ms, default=None)
-        if newest is None:
-            return
-        if self.is_trading and self.market_offset_ms is not None:
-            newest = max(newest, self.market_offset_ms)
+        if newest is None or (
+            self.is_trading and self.market_offset_ms is not None and newest <= self.market_offset_ms
+        ):
+            return False
         self.market_offset_ms, self.is_trading = newest, True
+        return True
 
     def marked(self) -> None:
         """A mark of the journal: what is traded from here on is newer than all before."""

@@ -13,6 +13,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hk_tick_collector.db import CONTENT
+from hk_tick_collector.mapping import RECV_TS_MS, SEQ, TS_MS
 from hk_tick_collector.quality.premises import Premise, has_held, note_held
 from hk_tick_collector.schema import INT64_MAX
 
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 
 _PROBES: Final = 3
 _KNOWN_MIN: Final = 2
-_TS_MS: Final = 2  # the place in a row
-_SEQ: Final = 1
-_RECV_TS_MS: Final = 10
 
 _CONTENT = "seq, ts_ms, price, volume, turnover, direction_id, tick_type_id"
 _BY_TIME = f"SELECT {_CONTENT} FROM ticks WHERE symbol = ? AND ts_ms BETWEEN ? AND ?"  # noqa: S608 - columns of ours
@@ -58,7 +56,7 @@ def sift(database: DayDatabase, symbol: str, rows: list[Row]) -> Sifted:
     con = database.connection
     if symbol in database.renumbered:
         return Sifted(_by_content(con, symbol, rows), None)
-    if any(row[_SEQ] <= 0 for row in rows):
+    if any(row[SEQ] <= 0 for row in rows):
         if con.execute(_HAS_SEQUENCES, (symbol,)).get is None:
             return Sifted(rows, None)  # its pushes have none either, and are told apart in the same way
         seen = "a reply has ticks without a sequence, and what was pushed has one"
@@ -69,7 +67,7 @@ def sift(database: DayDatabase, symbol: str, rows: list[Row]) -> Sifted:
         return Sifted(rows, None)
     # A reply is one piece: what is stored between its first and its last has to be in it, under the same sequence. Only
     # of its last second a push may have come that it does not know yet.
-    theirs: dict[int, Any] = {row[_SEQ]: _content(row) for row in rows}
+    theirs: dict[int, Any] = {row[SEQ]: _content(row) for row in rows}
     end = ((max(theirs) >> 32) + 1) << 32
     stored: list[tuple[Any, ...]] = con.execute(_BY_SEQ, (symbol, min(theirs), end)).fetchall()
     same = sum(theirs.get(seq) == tuple(content) for seq, *content in stored)
@@ -89,13 +87,13 @@ def _is_known(con: apsw.Connection, symbol: str, rows: Sequence[Row]) -> bool:
     known = 0
     for number in range(_PROBES if len(rows) >= _PROBES else 0):
         row = rows[number * (len(rows) - 1) // (_PROBES - 1)]
-        known += con.execute(_PROBE, (symbol, row[_SEQ], row[_RECV_TS_MS])).fetchone() == _content(row)
+        known += con.execute(_PROBE, (symbol, row[SEQ], row[RECV_TS_MS])).fetchone() == _content(row)
     return known >= _KNOWN_MIN
 
 
 def _by_content(con: apsw.Connection, symbol: str, rows: list[Row]) -> list[Row]:
     """The rows of which more are told than are stored."""
-    span = (symbol, min(row[_TS_MS] for row in rows), max(row[_TS_MS] for row in rows))
+    span = (symbol, min(row[TS_MS] for row in rows), max(row[TS_MS] for row in rows))
     held: Counter[tuple[Any, ...]] = Counter(tuple(content) for _, *content in con.execute(_BY_TIME, span))
     told: Counter[tuple[Any, ...]] = Counter()
     new: list[Row] = []
@@ -103,7 +101,7 @@ def _by_content(con: apsw.Connection, symbol: str, rows: list[Row]) -> list[Row]
         content = _content(row)
         told[content] += 1
         if told[content] > held[content]:
-            new.append((symbol, _made_up(content, told[content]), *row[_TS_MS:]))
+            new.append((symbol, _made_up(content, told[content]), *row[TS_MS:]))
     return new
 
 

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hk_tick_collector import logs
 from hk_tick_collector.batch import Place
 from hk_tick_collector.errors import RemoteProtocolError
-from hk_tick_collector.hktime import DAY_MS, PRE_OPENING_MS, hk_day, parse_time
+from hk_tick_collector.hktime import DAY_MS, PRE_OPENING_MS, day_before, hk_day, parse_time
+from hk_tick_collector.mapping import PUSH_DATA_REALTIME, PUSH_DATA_TYPE, RECV_TS_MS, TS_MS
 from hk_tick_collector.opend.messages import RefusedError, trade_dates
 from hk_tick_collector.quality.clocks import Clocks
 from hk_tick_collector.quality.ledger import Ledger
-from hk_tick_collector.quality.past import LastWords, days_before
+from hk_tick_collector.quality.past import LOOK_BACK_DAYS, LastWords, days_before
 from hk_tick_collector.quality.reckoning import Word
 from hk_tick_collector.quality.rows import Window
 from hk_tick_collector.quality.told import read_totals
@@ -48,9 +49,6 @@ ASKED_MAX = 16  # snapshots under way
 PAST_SNAPSHOTS = 3
 # OpenD's states of the Hong Kong market in which there can be trades: auctions, waiting for the opening, the sessions.
 OPEN_STATES = frozenset({1, 2, 3, 5, 19, 30, 35, 36})
-
-_TS_MS, _PUSH_DATA_TYPE, _RECV_TS_MS = 2, 9, 10  # places in a row
-_REALTIME = 1  # OpenD's own word for a tick that it had just got
 
 
 class _Waiting(NamedTuple):
@@ -90,14 +88,13 @@ class Judge:
 
     def heard(self, pushed: Mapping[str, list[Row]]) -> None:
         """Ticks were pushed: by how much they are apart from the host's clock."""
-        before = self._clocks.fields()
-        self._clocks.traded(
-            row[_TS_MS] - row[_RECV_TS_MS]  # type: ignore[operator,misc]
+        delays_ms = [
+            row[TS_MS] - row[RECV_TS_MS]
             for rows in pushed.values()
             for row in rows
-            if row[_PUSH_DATA_TYPE] == _REALTIME
-        )
-        if self._clocks.fields() != before:
+            if row[PUSH_DATA_TYPE] == PUSH_DATA_REALTIME
+        ]
+        if self._clocks.traded(delays_ms):
             self._is_saved = False
 
     def exchange_ms(self, recv_ts_ms: int) -> int:
@@ -262,8 +259,8 @@ class Judge:
             # What OpenD does not give is told again only where that has changed.
             without = {symbol: why for symbol, why in self._recording.without.items() if symbol in event.symbols}
             self._record(Recording(event.symbols, 0, without), mark.recv_ts_ms)
-        for day, database in ((day, databases(day)) for day in days):
-            if database is not None:
+        for day in days:
+            if (database := databases(day)) is not None:
                 self.begin(day, database)
 
     def _resume_before(self, waiting: _Waiting, databases: Databases) -> None:
@@ -336,7 +333,7 @@ class Judge:
         candidates = {hk_day(ms) for ms in self._clocks.candidates(recv_ts_ms)}
         today = min(candidates)
         opens_ms = parse_time(today + "000000").ms + PRE_OPENING_MS
-        oldest = days_before(today)[-1]
+        oldest = day_before(today, LOOK_BACK_DAYS)
         days: dict[str, list[tuple[DayTotals, int | None]]] = {}
         for day, own_ms, totals in told:
             if day is not None and day not in candidates and day > max(candidates):

@@ -8,12 +8,12 @@ not, so that a replay comes to the same.
 
 from __future__ import annotations
 
-from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apsw
 
 from hk_tick_collector.errors import DatabaseError
+from hk_tick_collector.hktime import day_before
 from hk_tick_collector.look import look
 from hk_tick_collector.quality import certificate as certificates
 from hk_tick_collector.quality.counted import Votes
@@ -39,8 +39,7 @@ _LAST = "SELECT symbol, max(volume) FROM exchange_totals WHERE ifnull(exchange_m
 
 def days_before(day: str) -> list[str]:
     """The days before this one, the newest first, as far back as there can be a trading day."""
-    last = date.fromisoformat(day)
-    return [(last - timedelta(days=n)).strftime("%Y%m%d") for n in range(1, LOOK_BACK_DAYS + 1)]
+    return [day_before(day, days) for days in range(1, LOOK_BACK_DAYS + 1)]
 
 
 class _Day(NamedTuple):
