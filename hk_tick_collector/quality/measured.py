@@ -18,13 +18,9 @@ if TYPE_CHECKING:
 
     import apsw
 
-_DELAYS: Final = (
-    "SELECT recv_ts_ms - ts_ms FROM ticks WHERE push_type_id = 0 AND push_data_type = 1 ORDER BY 1 LIMIT 1000000"
-)
-_AGES: Final = (
-    "SELECT exchange_ms - own_ms FROM exchange_totals WHERE own_ms NOT NULL AND exchange_ms NOT NULL ORDER BY 1"
-)
-_REPLIES: Final = "SELECT at_ms - asked_ms FROM exchange_totals WHERE asked_ms NOT NULL ORDER BY 1"
+_DELAYS: Final = "SELECT recv_ts_ms - ts_ms FROM ticks WHERE push_type_id = 0 AND push_data_type = 1 LIMIT 1000000"
+_AGES: Final = "SELECT exchange_ms - own_ms FROM exchange_totals WHERE own_ms NOT NULL AND exchange_ms NOT NULL"
+_REPLIES: Final = "SELECT at_ms - asked_ms FROM exchange_totals WHERE asked_ms NOT NULL"
 _TYPES: Final = "SELECT tick_type_id, count(*) FROM ticks GROUP BY 1"
 
 
