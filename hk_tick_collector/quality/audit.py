@@ -61,15 +61,13 @@ def audit_day(path: Path, now_ms: int | None = None) -> DayAudit:
 def judge(figures: DayFigures, history: Mapping[int, Votes] | None = None, now_ms: int | None = None) -> DayAudit:
     """Draw the conclusions from what was read of a day, and of types of ticks on other days."""
     types = Types((_measured(f, figures) for f in figures.symbols), history or {})
-    audits = [judge_symbol(symbol, figures, types) for symbol in figures.symbols]
-    audits.sort(key=lambda a: (WORST_FIRST.index(a.verdict), -(a.missing or 0), -(a.missing_volume or 0), a.symbol))
-    verdicts = {audit.verdict for audit in audits if audit.recorded} or {Verdict.UNPROVABLE}
-    shown = types.of_day
     now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
     known = [word.until_ms for f in figures.symbols for word in f.words if word.until_ms is not None]
     is_over = max(known, default=0) >= after_close_ms(figures.sessions) or hk_day(now_ms) > figures.day
-    if is_over:
-        audits = [audit._replace(so_far="") for audit in audits]
+    audits = [judge_symbol(symbol, figures, types, is_over=is_over) for symbol in figures.symbols]
+    audits.sort(key=lambda a: (WORST_FIRST.index(a.verdict), -(a.missing or 0), -(a.missing_volume or 0), a.symbol))
+    verdicts = {audit.verdict for audit in audits if audit.recorded} or {Verdict.UNPROVABLE}
+    shown = types.of_day
     return DayAudit(
         day=figures.day,
         verdict=next(verdict for verdict in WORST_FIRST if verdict in verdicts),

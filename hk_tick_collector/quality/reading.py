@@ -116,10 +116,10 @@ def _day_of(con: apsw.Connection, path: Path) -> str:
 def _read(con: apsw.Connection, day: str) -> DayFigures:
     version = int(con.pragma("user_version"))
     has_premises = version >= PREMISES_VERSION
-    trade_date = con.execute("SELECT date_type FROM trade_dates WHERE day = ?", (day,)).get
+    trade_date: Any = con.execute("SELECT date_type FROM trade_dates WHERE day = ?", (day,)).get
     sums = _sums(con, day)
     traded_ms = max((one.last_ms for one in sums.values()), default=None)
-    sessions = sessions_of(day, traded_type(day, None if trade_date is None else str(trade_date), traded_ms))
+    sessions = sessions_of(day, traded_type(day, trade_date, traded_ms))
     by_session = _by_session(con, sessions)
     ordinals = {symbol: _ordinals(*row) for symbol, *row in con.execute(_ORDINALS)}
     words: dict[str, list[Words]] = defaultdict(list)
@@ -171,8 +171,7 @@ def _read(con: apsw.Connection, day: str) -> DayFigures:
     columns = ", ".join(Outage._fields)
     outages = tuple(Outage(*row) for row in con.execute(f"SELECT {columns} FROM outages ORDER BY resumed_ms"))  # noqa: S608
     clocks = more.clocks if more else {}
-    date_type = None if trade_date is None else str(trade_date)
-    return DayFigures(day, version, date_type, sessions, outages, tuple(symbols), clocks)
+    return DayFigures(day, version, trade_date, sessions, outages, tuple(symbols), clocks)
 
 
 class _Premises:

@@ -41,8 +41,8 @@ class _Finding:
         return Verdict.UNPROVABLE if self.unproven or self.contradictions else Verdict.COMPLETE
 
 
-def judge_symbol(f: Figures, day: DayFigures, types: Types) -> SymbolAudit:
-    """Judge a symbol's day."""
+def judge_symbol(f: Figures, day: DayFigures, types: Types, *, is_over: bool) -> SymbolAudit:
+    """Judge a symbol's day; until it is over, say also how it stands so far."""
     known = {t: types.is_counted(t, f.symbol) for t in f.by_type}
     not_counted = frozenset(t for t, is_counted in known.items() if is_counted is False)
     last = final_word(f, day, not_counted)
@@ -67,7 +67,7 @@ def judge_symbol(f: Figures, day: DayFigures, types: Types) -> SymbolAudit:
         reasons=(*found.lost, *found.contradictions, *found.unproven),
         contradictions=tuple(found.contradictions),
         would_prove=tuple(found.would_prove) if found.verdict is Verdict.UNPROVABLE else (),
-        so_far=_so_far(f, day),
+        so_far="" if is_over else _so_far(f, day),
         rows=f.rows,
         volume=ours.volume,
         turnover=round(ours.turnover, 3),
@@ -225,12 +225,8 @@ def _without_last_word(f: Figures, found: _Finding) -> None:
 
 def _so_far(f: Figures, day: DayFigures) -> str:
     """What can be said before the close."""
-    told = [word.until_ms for word in f.words if word.until_ms is not None]
-    after_ms = after_close_ms(day.sessions)
-    if told and max(told) >= after_ms:
-        return ""
     gaps = [gap for gap in f.gaps if gap.state == "open"]
-    later = f"proof after {hk_text(after_ms)[11:16]}"
+    later = f"proof after {hk_text(after_close_ms(day.sessions))[11:16]}"
     if gaps:
         ticks, shares = _sum_known([gap.missing for gap in gaps]), sum(gap.missing_volume or 0 for gap in gaps)
         amount = (

@@ -204,7 +204,7 @@ def _fill_gaps(con: apsw.Connection, symbols: Iterable[str], work: _Work) -> Non
         fill_by_ordinals(con, day, symbol)
     if len(work.sides_with("gaps")) == len(SIDES):
         for side, other in (SIDES, SIDES[::-1]):
-            count_from_other(con, side, other, has_end=work.has_column(side, "gaps", "end_ms"))
+            count_from_other(con, side, other, has_end="end_ms" in work.columns_of(side, "gaps"))
 
 
 def _check(con: apsw.Connection, done: Union, made: Path, progress: Progress) -> None:
@@ -340,21 +340,21 @@ class _Work:
     def _as_now(self, source: str, columns: str) -> str:
         """A table with today's columns; those that an older schema lacks are given a value."""
         schema, _, table = source.partition(".")
-        there = {row[1] for row in self._con.execute(f"PRAGMA {schema}.table_info({table})")}
+        there = self.columns_of(schema, table)
         named = (name if name in there else f"{ABSENT.get(name, 'NULL')} AS {name}" for name in columns.split(", "))
         return f"SELECT {', '.join(named)} FROM {source}"  # noqa: S608 - names of ours
 
-    def has_column(self, side: str, table: str, column: str) -> bool:
-        """Whether a table of a side has a column."""
-        return any(row[1] == column for row in self._con.execute(f"PRAGMA {side}.table_info({table})"))
+    def columns_of(self, schema: str, table: str) -> list[str]:
+        """The stored columns of a table of one side, or of the union; those that are computed are not listed."""
+        return [row[1] for row in self._con.execute(f"PRAGMA {schema}.table_info({table})")]
 
     def sides_with(self, table: str) -> list[str]:
         """The sides that have a table."""
         return [side for side, tables in self._tables.items() if table in tables]
 
     def _columns(self, table: str) -> str:
-        """The stored columns; those that are computed are not listed."""
-        return ", ".join(row[1] for row in self._con.execute(f"PRAGMA main.table_info({table})"))
+        """Those of the union's table, for a statement."""
+        return ", ".join(self.columns_of("main", table))
 
     def _key(self, table: str) -> list[str]:
         keyed = sorted((row[5], row[1]) for row in self._con.execute(f"PRAGMA main.table_info({table})") if row[5])

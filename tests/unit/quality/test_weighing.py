@@ -45,7 +45,7 @@ def figures(**fields: Any) -> Figures:  # noqa: ANN401 - fields by name
 def judged(types: Types | None = None, **fields: Any) -> SymbolAudit:  # noqa: ANN401 - fields by name
     """What is concluded; AUTO is counted, ODD is not, as other days have shown."""
     day = DayFigures(DAY, 3, "whole", sessions_of(DAY, "whole"), (), (), {})
-    return judge_symbol(figures(**fields), day, types or Types([], {AUTO: Votes(9, 0), ODD: Votes(0, 9)}))
+    return judge_symbol(figures(**fields), day, types or Types([], {AUTO: Votes(9, 0), ODD: Votes(0, 9)}), is_over=True)
 
 
 def word(**fields: Any) -> dict[str, Any]:  # noqa: ANN401 - fields by name
