@@ -19,11 +19,7 @@ from hk_tick_collector.quality.audit import Verdict
 from hk_tick_collector.resumption import Cause
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from support.day_story import DayStory
-
-    Begin = Callable[..., DayStory]
+    from support.day_story import Begin
 
 COMPLETE, INCOMPLETE, UNPROVABLE = Verdict.COMPLETE, Verdict.INCOMPLETE, Verdict.UNPROVABLE
 HOUR = 60 * MINUTE

@@ -43,11 +43,7 @@ from hk_tick_collector.resumption import Cause
 from hk_tick_collector.sealed import is_sealed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from support.day_story import DayStory
-
-    Begin = Callable[..., DayStory]
+    from support.day_story import Begin, DayStory
 
 COMPLETE, INCOMPLETE, UNPROVABLE = Verdict.COMPLETE, Verdict.INCOMPLETE, Verdict.UNPROVABLE
 SUNDAY = "20260802"

@@ -34,11 +34,7 @@ from hk_tick_collector.repair.rebuild import derive, workplace
 from hk_tick_collector.resumption import Cause
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from support.day_story import DayStory, Told
-
-    Begin = Callable[..., DayStory]
+    from support.day_story import Begin, Told
 
 COMPLETE, INCOMPLETE, UNPROVABLE = Verdict.COMPLETE, Verdict.INCOMPLETE, Verdict.UNPROVABLE
 CONCLUDED = ("gaps", "doubts", "exchange_totals", "decided", "recorded", "symbol_types")

@@ -35,11 +35,7 @@ from hk_tick_collector.quality.audit import Verdict
 from hk_tick_collector.resumption import Cause
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from support.day_story import DayStory
-
-    Begin = Callable[..., DayStory]
+    from support.day_story import Begin
 
 COMPLETE, UNPROVABLE = Verdict.COMPLETE, Verdict.UNPROVABLE
 

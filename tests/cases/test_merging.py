@@ -34,14 +34,11 @@ from hk_tick_collector.quality.audit import Verdict, audit_day
 from hk_tick_collector.resumption import Cause
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from support.day_story import DayStory
+    from support.day_story import Begin
 
     from hk_tick_collector.merge import MergedDay
-
-    Begin = Callable[..., DayStory]
 
 COMPLETE, INCOMPLETE, UNPROVABLE = Verdict.COMPLETE, Verdict.INCOMPLETE, Verdict.UNPROVABLE
 

@@ -9,6 +9,7 @@ such as "10:00:00" are Hong Kong's.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hk_tick_collector.db_read import open_readonly
@@ -17,7 +18,7 @@ from hk_tick_collector.journal import DIRECTORY
 from hk_tick_collector.journal_append import Journal
 from hk_tick_collector.opend import frames
 from hk_tick_collector.opend import opend_pb2 as pb
-from hk_tick_collector.opend.messages import ProtoId, security_of
+from hk_tick_collector.opend.messages import ProtoId
 from hk_tick_collector.opend.purpose import PURPOSES, Purpose
 from hk_tick_collector.quality.audit import audit_day
 from hk_tick_collector.quality.filling import MADE_GOOD
@@ -32,6 +33,7 @@ from hk_tick_collector.resumption import (
     Resumption,
 )
 from hk_tick_collector.writer import Writer, WriterSettings
+from support.snapshot import Row, frame_of
 from support.ticks import HSBC, TENCENT, body, push, ticker
 
 if TYPE_CHECKING:
@@ -254,7 +256,7 @@ class DayStory:
         self._serial_no += 1
         serial_no = self._serial_no * PURPOSES + Purpose.TOTALS
         self._event(TOTALS_ASKED, serial_no=serial_no, asked_ms=self.host_ms - took_ms)
-        self.hear(snapshot_frame(told, serial_no, self.no_time))
+        self.hear(frame_of((Row(symbol, *one) for symbol, one in told.items()), serial_no, self.no_time))
 
     def trade_dates(self, **types: int) -> None:
         """OpenD's calendar: days (`d20260729=WHOLE`), and their types."""
@@ -379,24 +381,6 @@ class DayStory:
             con.close()
 
 
-def snapshot_frame(told: Mapping[str, Told], serial_no: int, no_time: str = "") -> bytes:
-    """The frame of a GetSecuritySnapshot reply."""
-    basics = []
-    for symbol, (volume, turnover, own_ms) in told.items():
-        market, code = security_of(symbol)
-        basics.append(
-            pb.Qot_GetSecuritySnapshot.SnapshotBasicData(
-                security=pb.Security(market=market, code=code), type=3, isSuspend=False, listTime="", lotSize=100,
-                updateTime=no_time if own_ms is None else hk_text(own_ms)[:19], priceSpread=0.2,
-                highPrice=0, openPrice=0, lowPrice=0, lastClosePrice=0, curPrice=0,
-                volume=volume, turnover=turnover, turnoverRate=0,
-            )
-        )  # fmt: skip
-    s2c = pb.Qot_GetSecuritySnapshot.S2C(snapshotList=[pb.Qot_GetSecuritySnapshot.Snapshot(basic=b) for b in basics])
-    reply = pb.Qot_GetSecuritySnapshot.Response(retType=0, s2c=s2c).SerializeToString()
-    return frames.encode(ProtoId.QOT_GET_SECURITY_SNAPSHOT, serial_no, reply)
-
-
 def of(audit: DayAudit, symbol: str) -> SymbolAudit:
     """A symbol's part of an audit."""
     return next(one for one in audit.symbols if one.symbol == symbol)
@@ -410,3 +394,7 @@ def verdicts(audit: DayAudit) -> dict[str, Verdict]:
 def reasons(audit: DayAudit) -> dict[str, tuple[str, ...]]:
     """By symbol, what stands in the way of a proof."""
     return {one.symbol: one.reasons for one in audit.symbols if one.reasons}
+
+
+Begin = Callable[..., DayStory]
+"""Begins a story in a DATA_ROOT of its own: the fixture `begin` of the cases."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hk_tick_collector.db_read import open_readonly
-from hk_tick_collector.hktime import hk_text, parse_time
+from hk_tick_collector.hktime import parse_time
 from hk_tick_collector.journal import CURSOR, DIRECTORY
 from hk_tick_collector.journal_append import Journal
 from hk_tick_collector.opend import frames
 from hk_tick_collector.opend import opend_pb2 as pb
-from hk_tick_collector.opend.messages import ProtoId, security_of
+from hk_tick_collector.opend.messages import ProtoId
 from hk_tick_collector.opend.purpose import PURPOSES, Purpose
 from hk_tick_collector.quality.judge import FILE
 from hk_tick_collector.resumption import (
@@ -24,6 +24,7 @@ from hk_tick_collector.resumption import (
     Resumption,
 )
 from hk_tick_collector.writer import Writer, WriterSettings
+from support.snapshot import Row, frame_of
 from support.ticks import DAY, HSBC, OPEN_MS, TENCENT, push, ticker
 
 if TYPE_CHECKING:
@@ -59,20 +60,8 @@ class Counted(NamedTuple):
 
 def snapshot_of(told: dict[str, Counted], *, turnover_off: float = 0.0) -> bytes:
     """The frame of a GetSecuritySnapshot reply; a share costs 300."""
-    basics = []
-    for symbol, one in told.items():
-        market, code = security_of(symbol)
-        basics.append(
-            pb.Qot_GetSecuritySnapshot.SnapshotBasicData(
-                security=pb.Security(market=market, code=code), type=3, isSuspend=False, listTime="", lotSize=100,
-                priceSpread=0.2, updateTime=hk_text(one.own_ms)[:19], highPrice=0, openPrice=0, lowPrice=0,
-                lastClosePrice=0, curPrice=0, volume=one.volume, turnover=300.0 * one.volume + turnover_off,
-                turnoverRate=0,
-            )
-        )  # fmt: skip
-    s2c = pb.Qot_GetSecuritySnapshot.S2C(snapshotList=[pb.Qot_GetSecuritySnapshot.Snapshot(basic=b) for b in basics])
-    body = pb.Qot_GetSecuritySnapshot.Response(retType=0, s2c=s2c).SerializeToString()
-    return frames.encode(ProtoId.QOT_GET_SECURITY_SNAPSHOT, SERIAL_NO, body)
+    rows = (Row(symbol, one.volume, 300.0 * one.volume + turnover_off, one.own_ms) for symbol, one in told.items())
+    return frame_of(rows, SERIAL_NO)
 
 
 def snapshot(at_ms: int, **volumes: int) -> bytes:

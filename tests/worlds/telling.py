@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from support.snapshot import Row, frame_of
+
 from hk_tick_collector import writer as writer_module
 from hk_tick_collector.db_read import open_readonly
 from hk_tick_collector.hktime import hk_text
@@ -164,7 +166,8 @@ def _write(root: Path) -> None:
 def _frame(record: Record) -> bytes:
     payload = record.payload
     if isinstance(payload, Snapshot):
-        return frames.encode(ProtoId.QOT_GET_SECURITY_SNAPSHOT, record.serial_no, _snapshot_body(payload))
+        rows = (Row(row.symbol, row.volume, row.turnover, row.update_ms or None) for row in payload.rows)
+        return frame_of(rows, record.serial_no)
     if isinstance(payload, Calendar):
         return frames.encode(ProtoId.QOT_REQUEST_TRADE_DATE, record.serial_no, _calendar_body(payload))
     assert isinstance(payload, Ticks)
@@ -193,22 +196,6 @@ def _ticker(told: Told, ticks: Ticks) -> pb.Ticker:
         pushDataType=_PUSH_DATA_TYPES[ticks.way],
         timestamp=trade.traded_ms // 1000,
     )
-
-
-def _snapshot_body(snapshot: Snapshot) -> bytes:
-    found = []
-    for row in snapshot.rows:
-        market, code = security_of(row.symbol)
-        found.append(
-            pb.Qot_GetSecuritySnapshot.SnapshotBasicData(
-                security=pb.Security(market=market, code=code), type=3, isSuspend=False, listTime="", lotSize=100,
-                priceSpread=0.2, updateTime=_written(row.update_ms // 1000) if row.update_ms else "", highPrice=0,
-                openPrice=0, lowPrice=0, lastClosePrice=0, curPrice=0, volume=row.volume, turnover=row.turnover,
-                turnoverRate=0, updateTimestamp=row.update_ms // 1000 if row.update_ms else 0,
-            )
-        )  # fmt: skip
-    s2c = pb.Qot_GetSecuritySnapshot.S2C(snapshotList=[pb.Qot_GetSecuritySnapshot.Snapshot(basic=b) for b in found])
-    return pb.Qot_GetSecuritySnapshot.Response(retType=0, s2c=s2c).SerializeToString()
 
 
 def _calendar_body(calendar: Calendar) -> bytes:
