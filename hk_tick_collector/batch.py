@@ -80,7 +80,7 @@ class Batch:
         self.is_full = False  # there was more than fits
 
     def mark(self, mark: Mark | None) -> None:
-        """What is added from here on stands after this mark; None: after a reply that is none."""
+        """What is added from here on stands after this mark; None: after a reply that is not a mark."""
         self.parts[-1].mark = mark
         self.parts.append(Part())
 

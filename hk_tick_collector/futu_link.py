@@ -38,8 +38,8 @@ ROOM_CHECK_SEC = 0.05
 LATE_SEC = 1.0
 CALLS_MAX = 256  # calls under way at once; more is a bug in the session
 LATE_CALLS_MAX = 1024  # calls that got no answer in time, whose answers may still come
-# A frame can't complete before its last byte has come, so one large answer holds all behind it up. An answer that was
-# asked for may take as long as it takes at this rate; nothing else is large.
+# A frame can't complete before its last byte has come, so one large answer holds up everything after it. An answer that
+# was asked for may take as long as it takes at this rate; nothing else is large.
 SLOWEST_BYTES_PER_SEC = 32 * 1024
 
 
@@ -172,7 +172,7 @@ class Link(asyncio.Protocol):
         return serial_no
 
     async def keep_alive(self, every_sec: float) -> None:
-        """Give signs of life on time, and wait for no answer: behind a backlog it is late, and so would be the next."""
+        """Give signs of life on time, and wait for no answer: after a backlog it is late, and so would be the next."""
         while True:
             await asyncio.sleep(every_sec)
             self.tell(ProtoId.KEEP_ALIVE, messages.keep_alive(int(time.time())))
@@ -180,7 +180,7 @@ class Link(asyncio.Protocol):
     async def watch(self, dead_link_sec: float) -> None:
         """End a link on which no frame comes, not even the answer to a sign of life: it is dead, whatever TCP says.
 
-        Bytes alone are no sign: behind a header that claims too much, honest frames are swallowed. Only a large answer
+        Bytes alone are no sign: after a header that claims too much, honest frames are swallowed. Only a large answer
         that was asked for gets the time that it takes at `SLOWEST_BYTES_PER_SEC`.
         """
         is_suspect = False

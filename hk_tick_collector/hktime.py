@@ -130,7 +130,7 @@ def hk_day(ts_ms: int) -> str:
 
 
 def day_before(day: str, days: int) -> str:
-    """The day so many days before another one, both as `YYYYMMDD`; behind it where the number is negative."""
+    """The day `days` days before another one, both as `YYYYMMDD`; a negative number gives a day after it."""
     return (datetime.strptime(day, "%Y%m%d").replace(tzinfo=HK) - timedelta(days=days)).strftime("%Y%m%d")
 
 

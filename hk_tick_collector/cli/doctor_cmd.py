@@ -87,7 +87,7 @@ _GRAVE: Final = frozenset({"same_sequence", "whole_window", "made_good_joins"})
 
 
 def _record(settings: Settings, root: Path, minutes: float, *, is_quiet: bool) -> tuple[Measured, int | None]:
-    """Have a recorder of its own record for so long; what was measured, and OpenD's version."""
+    """Run a recorder of its own for that long. Returns what it measured, and OpenD's version."""
     from hk_tick_collector.quality.measured import measure  # noqa: PLC0415 - only where it is needed
 
     environ = {**os.environ, **_environ_of(settings, minutes), "DATA_ROOT": str(root)}

@@ -1,7 +1,7 @@
 """Ordinals of a symbol's day: whether they count every tick, measured as ticks come, and where one is missing.
 
-Owns the table `ordinals`. What is behind by more than a moment has come, so only ticks up to a given sequence are
-looked at, and each once: the cost of a look is that of what has come since the last one.
+Owns the table `ordinals`. Ticks under way come within a moment, so only ticks up to a given sequence are looked
+at, and each once: the cost of a look is that of what has come since the last one.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ SELECT symbol, tick_type_id, count(*), sum(volume >> 32), sum(volume & 429496729
   min(ts_ms), max(ts_ms), sum(volume = 0), sum(seq <= 0), sum(ts_ms NOT BETWEEN ?1 AND ?2), sum(ts_ms % 1000 <> 0)
 FROM ticks GROUP BY symbol, tick_type_id"""
 
-# In the order of the primary key, so that nothing is sorted. A pair is two live pushes, one behind the other.
+# In the order of the primary key, so that nothing is sorted. A pair is two live pushes, one right after the other.
 _ORDINALS = f"""
 SELECT symbol, sum(pair), sum(pair AND step = 1), sum(pair AND NOT plausible), sum(max(step - 1, 0)),
   min(seq) & 4294967295, sum(made_good AND NOT before), sum(made_good AND NOT before AND step = 1)
@@ -230,7 +230,7 @@ def _sums(con: apsw.Connection, day: str) -> dict[str, _Sums]:
 
 
 def _by_session(con: apsw.Connection, sessions: tuple[Session, ...]) -> dict[str, dict[str, int]]:
-    """Ticks by symbol and session; a print some seconds behind the close is the auction's."""
+    """Ticks by symbol and session; a print some seconds after the close is the auction's."""
     found: dict[str, dict[str, int]] = defaultdict(dict)
     names = [session.name for session in sessions]
     begins = [session.begin_ms for session in sessions]

@@ -198,8 +198,8 @@ def test_an_answer_that_was_asked_for_may_take_its_time(monkeypatch: pytest.Monk
     asyncio.run(work())
 
 
-def test_a_call_behind_a_slow_frame_ends_no_session() -> None:
-    """Bytes come, and its own answer may be behind them: that is for the watch to judge."""
+def test_a_call_after_a_slow_frame_ends_no_session() -> None:
+    """Bytes come, and its own answer may come after them: that is for the watch to judge."""
 
     async def work() -> None:
         async with connected() as (link, server):
