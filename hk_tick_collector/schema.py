@@ -272,11 +272,14 @@ CREATE TABLE exchange_totals (
   until_ms INTEGER,
   confirmed_ms INTEGER,
   market_ms INTEGER,
+  may_ms INTEGER,
+  untold INTEGER,
+  untold_ms INTEGER,
   PRIMARY KEY (symbol, at_ms, segment, offset)
 ) WITHOUT ROWID, STRICT;
 INSERT INTO exchange_totals
 SELECT symbol, at_ms, 0, 0, volume, turnover, NULL, NULL, NULL, our_volume, our_turnover, our_rows, our_last_seq,
-  NULL, NULL, NULL, until_ms, NULL, NULL FROM exchange_totals_2;
+  NULL, NULL, NULL, until_ms, NULL, NULL, NULL, NULL, NULL FROM exchange_totals_2;
 DROP TABLE exchange_totals_2;
 
 CREATE TABLE symbol_types (

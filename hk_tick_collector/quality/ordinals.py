@@ -30,8 +30,11 @@ _SAVE = (
 )
 _COUNT = f"SELECT count(*), total({FETCHED}), max(seq) FROM ticks WHERE symbol = ? AND seq > ? AND seq <= ?"  # noqa: S608
 _SOME = (
-    f"SELECT seq, NOT {FETCHED} FROM ticks WHERE symbol = ? AND seq >= ? AND seq <= ? "  # noqa: S608 - ours
+    f"SELECT seq, NOT {FETCHED}, recv_ts_ms FROM ticks WHERE symbol = ? AND seq >= ? AND seq <= ? "  # noqa: S608 - ours
     "ORDER BY seq LIMIT ?"
+)
+_OUTAGES = (
+    "SELECT ifnull(since_ms, resumed_ms) AS begin_ms, resumed_ms FROM outages WHERE resumed_ms >= ? AND begin_ms <= ?"
 )
 _SEQUENCES = "SELECT seq FROM ticks WHERE symbol = ? AND seq >= ? AND seq <= ? ORDER BY seq"
 # Within these a hole is told already. One within a gap that is filled is another loss.
@@ -101,13 +104,27 @@ def measure(book: Book, symbol: str, until_seq: int) -> Measured:
         searched = last if searched == begin else searched  # there is no hole between
     else:
         rows: list[Any] = con.execute(_SOME, (symbol, max(1, begin), until_seq, ROWS_MAX)).fetchall()
-        live = [(a, b) for (a, is_live), (b, is_also) in pairwise(rows) if is_live and is_also]
-        pairs = len(live)
-        contiguous = sum(ordinal_of(b) == ordinal_of(a) + 1 and seq_time_ms(b) is not None for a, b in live)
+        pairs, contiguous = _count_pairs(rows, con.execute(_OUTAGES, (rows[0][2], rows[-1][2])).fetchall())
         last = rows[-1][0]
     found = Measured(last, so_far.pairs + pairs, so_far.contiguous + contiguous, searched)
     _save(book, symbol, found)
     return found
+
+
+def _count_pairs(rows: list[Any], outages: list[Any]) -> tuple[int, int]:
+    """How many pairs of live pushes follow each other, and in how many of them the ordinals do.
+
+    Two with an outage between them do not: what was lost in that says nothing of how ordinals count.
+    """
+    pairs = contiguous = 0
+    for (a, is_live, a_ms), (b, is_also, b_ms) in pairwise(rows):
+        if not (is_live and is_also):
+            continue
+        follows = ordinal_of(b) == ordinal_of(a) + 1 and seq_time_ms(b) is not None
+        if follows or not any(since_ms <= b_ms and resumed_ms >= a_ms for since_ms, resumed_ms in outages):
+            pairs += 1
+            contiguous += follows
+    return pairs, contiguous
 
 
 def new_holes(book: Book, symbol: str, measured: Measured, until_seq: int) -> list[Hole]:

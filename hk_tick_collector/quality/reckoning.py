@@ -46,14 +46,14 @@ _REVISED = "SELECT DISTINCT symbol FROM tick_revisions"
 _OPEN = "SELECT DISTINCT symbol FROM gaps WHERE state = 'open' OR (after_seq IS NULL AND end_ms NOT NULL)"
 _LAST_BEFORE = "SELECT max(seq) FROM ticks WHERE symbol = ? AND seq > 0 AND seq < ?"
 _TOLD_BY_ORDINALS = (
-    "SELECT 1 FROM gaps WHERE symbol = ? AND state = 'open' AND evidence = 'ordinals' AND after_seq > ? LIMIT 1"
+    "SELECT max(after_ts_ms) FROM gaps WHERE symbol = ? AND state = 'open' AND evidence = 'ordinals' AND after_seq > ?"
 )
 _COLUMNS = ", ".join(TotalsRow._fields)
 _INSERT = (
     f"INSERT INTO exchange_totals ({_COLUMNS}) VALUES ({','.join('?' * len(TotalsRow._fields))}) ON CONFLICT DO NOTHING"  # noqa: S608
 )
 _STILL = (
-    "UPDATE exchange_totals SET until_ms = ?, confirmed_ms = ?, market_ms = ?, most = ? "
+    "UPDATE exchange_totals SET until_ms = ?, confirmed_ms = ?, market_ms = ?, most = ?, untold = ?, untold_ms = ? "
     "WHERE symbol = ? AND at_ms = ? AND segment = ? AND offset = ?"
 )
 _LEAST = "UPDATE exchange_totals SET least = ?, exact = ? WHERE symbol = ? AND at_ms = ? AND segment = ? AND offset = ?"
@@ -71,6 +71,16 @@ _OF_THE_SAME = (
 _SETTLED = (
     f"SELECT {_COLUMNS} FROM exchange_totals WHERE symbol = ? AND most BETWEEN 0 AND ? "  # noqa: S608
     "AND (segment, offset) < (?, ?) ORDER BY segment DESC, offset DESC LIMIT 1"
+)
+# The shares in gaps by ordinals are not known. What two snapshots found untold after the last of them bounds these.
+_UNTOLD = (
+    "SELECT untold, untold_ms FROM exchange_totals WHERE symbol = ? AND untold < ? AND untold_ms > ? "
+    "AND (segment, offset) < (?, ?) ORDER BY untold, untold_ms DESC LIMIT 1"
+)
+# A snapshot that came before the last tick before an outage, by the order of the journal.
+_BEFORE = (
+    f"SELECT {_COLUMNS} FROM exchange_totals WHERE symbol = ? AND least > 0 AND our_last_seq < ? "  # noqa: S608
+    "AND may_ms NOT NULL ORDER BY least DESC LIMIT 1"
 )
 
 
@@ -157,6 +167,7 @@ class Reckoning:
             word.asked_ms, word.exchange_ms, ours.volume, round(ours.turnover, 3), ours.rows, ours.last_seq,
             until_ms=word.exchange_ms, market_ms=word.market_ms,
         )  # fmt: skip
+        now = now._replace(may_ms=counts_until_ms(now))
         watched = self._watch(symbol)
         last, aged = watched.last, self._aged(watched, now)
         holding = self._holding(symbol, ours)
@@ -170,7 +181,11 @@ class Reckoning:
         for row in aged:
             groups = self._take_least(row, holding, groups, now)
         if last is not None and last.most is not None and now.most is not None and min(last.most, now.most) >= 0:
-            self._take_most(now, max(last.most, now.most), counts_from_ms(last_word(last)), groups)
+            most, seen_ms = max(last.most, now.most), counts_from_ms(last_word(last))
+            if seen_ms is not None:
+                told = sum(group.rest for group in groups)
+                now = now._replace(untold=max(0, most - told), untold_ms=seen_ms)
+                self._take_most(now, most, seen_ms, groups, holding)
         self._keep(now, watched)
 
     def _holding(self, symbol: str, ours: _Stored) -> Holding:
@@ -209,16 +224,15 @@ class Reckoning:
 
     def _take_least(self, row: TotalsRow, holding: Holding, groups: list[Group], now: TotalsRow) -> list[Group]:
         """Take a snapshot's lower bound, now that all before it has come; the open gaps after that."""
-        until_ms = counts_until_ms(row)
-        if holding.is_timely and until_ms is not None:
-            after_shares = shares_since(self._con, row.symbol, holding, key_at(until_ms + SECOND_MS))
+        if holding.is_timely and row.may_ms is not None:
+            after_shares = shares_since(self._con, row.symbol, holding, key_at(row.may_ms + SECOND_MS))
         elif row.our_rows == holding.rows:
             after_shares = 0
         else:
             self._con.execute(_LEAST, (None, 0, row.symbol, row.at_ms, row.segment, row.offset))
             return groups
         least = least_missing(row, holding, after_shares)
-        is_exact = not least and self._is_exact(row, holding, until_ms)
+        is_exact = not least and self._is_exact(row, holding)
         values = (least, int(is_exact), row.symbol, row.at_ms, row.segment, row.offset)
         if is_exact and self._counting.can_learn(row.symbol):
             self._con.execute(_LEAST, values)  # now, since the next one looks for it
@@ -226,67 +240,107 @@ class Reckoning:
         else:
             self._least.append(values)
         level = sum(group.rest for group in groups)
-        if least > level and self._lose(row, least - level, level, until_ms, now):
+        if least > level and self._lose(row, least - level, level, now):
             self._open.add(row.symbol)
             return open_groups(self._con, row.symbol)
         return groups
 
-    def _is_exact(self, row: TotalsRow, holding: Holding, until_ms: int | None) -> bool:
+    def _is_exact(self, row: TotalsRow, holding: Holding) -> bool:
         """Whether a snapshot is what was stored then, while nothing was traded that it may or may not have counted."""
         from_ms = counts_from_ms(row)
-        if until_ms is None or from_ms is None or not holding.is_timely or row.volume != row.our_volume:
+        if row.may_ms is None or from_ms is None or not holding.is_timely or row.volume != row.our_volume:
             return False
         if abs(row.turnover - row.our_turnover) > tolerance(row.our_rows):
             return False
         begin_key = key_at(from_ms)
         if (holding.last_seq or 0) < begin_key:
             return True
-        return not ticks_between(self._con, row.symbol, begin_key, key_at(until_ms + SECOND_MS))
+        return not ticks_between(self._con, row.symbol, begin_key, key_at(row.may_ms + SECOND_MS))
 
-    def _lose(self, row: TotalsRow, volume: int, level: int, until_ms: int | None, now: TotalsRow) -> bool:
+    def _lose(self, row: TotalsRow, volume: int, level: int, now: TotalsRow) -> bool:
         """More is missing than gaps tell: a gap, from where no more was to where this was. Whether one was made."""
         symbol = row.symbol
         settled = self._book.all(_SETTLED, (symbol, level, row.segment, row.offset))
         begin_ms = counts_from_ms(last_word(TotalsRow(*settled[0]))) if settled else None
-        begin = None if begin_ms is None else self._book.all(_LAST_BEFORE, (symbol, key_at(begin_ms)))[0][0]
-        if self._book.all(_TOLD_BY_ORDINALS, (symbol, begin or 0)):
-            return False
+        begin = self._last_before(symbol, begin_ms)
+        by_ordinals_ms = self._book.all(_TOLD_BY_ORDINALS, (symbol, begin or 0))[0][0]
         doubts = [doubt for doubt in self._book.doubts(symbol) if doubt.resumed_ms <= row.at_ms]
+        if by_ordinals_ms is not None:
+            values = (symbol, volume, by_ordinals_ms + SECOND_MS, row.segment, row.offset)
+            untold = self._book.all(_UNTOLD, values)
+            if not untold or row.exchange_ms is None:
+                return False  # all of it may be in the gaps by ordinals
+            volume, begin_ms = volume - untold[0][0], untold[0][1]
+            begin = self._last_before(symbol, begin_ms)
+            resumed_after_ms = begin_ms - (row.exchange_ms - row.at_ms)
+            doubts = [doubt for doubt in doubts if doubt.resumed_ms > resumed_after_ms]
+        going_on = [
+            doubt
+            for doubt in self._book.doubts(symbol)
+            if doubt.since_ms is not None and doubt.since_ms <= row.at_ms < doubt.resumed_ms
+        ]
         told = [Doubt(*gap) for gap in self._book.all(_OF_THE_SAME, (symbol, begin_ms or 0))]
-        outages = sorted([*doubts, *told], key=lambda one: one.resumed_ms)
+        outages = sorted([*doubts, *going_on, *told], key=lambda one: one.resumed_ms)
         cause = gravest(*(Cause(one.cause) for one in outages)) if outages else Cause.UNKNOWN
         first = outages[0] if outages else Doubt(symbol, row.at_ms, str(cause), None, "", None, None)
         gap = first._replace(cause=str(cause), before_seq=begin, before_ts_ms=self._book.ts_ms(symbol, begin))
-        end_ms = until_ms if until_ms is not None else row.at_ms
+        end_ms = row.may_ms if row.may_ms is not None else row.at_ms
         self._book.gap(gap, Loss(None, end_ms, None, min(volume, INT64_MAX), now.at_ms))
         self._book.close_bounds(symbol)
         for doubt in doubts:
             self._book.drop(doubt)
         return True
 
-    def _take_most(self, now: TotalsRow, most: int, seen_ms: int | None, groups: list[Group]) -> None:
+    def _last_before(self, symbol: str, ms: int | None) -> int | None:
+        """The last stored sequence of before that time of the exchange."""
+        last: int | None = None if ms is None else self._book.all(_LAST_BEFORE, (symbol, key_at(ms)))[0][0]
+        return last
+
+    def _take_most(self, now: TotalsRow, most: int, seen_ms: int, groups: list[Group], holding: Holding) -> None:
         """Two snapshots in a row bound from above what is missing: gaps may be filled, doubts dropped."""
         symbol = now.symbol
-        if seen_ms is None or now.exchange_ms is None:
+        if now.exchange_ms is None:
             return
         if groups:
             self._book.news += fill_by_totals(self._con, self._book.day, symbol, groups, most, seen_ms)
             groups = open_groups(self._con, symbol)
-        if most > sum(group.rest for group in groups):
-            return
+        is_told = most <= sum(group.rest for group in groups)
         offset_ms = now.exchange_ms - now.at_ms
         for doubt in self._book.doubts(symbol):
-            if doubt.resumed_ms + offset_ms <= seen_ms:
+            if doubt.resumed_ms + offset_ms <= seen_ms and (
+                is_told or self._is_of_before(doubt, most, groups, holding)
+            ):
                 self._book.drop_by_totals(doubt, now.at_ms)
+
+    def _is_of_before(self, doubt: Doubt, most: int, groups: list[Group], holding: Holding) -> bool:
+        """Whether all that is missing at most, and not told of later, was missing already when an outage began.
+
+        By the snapshot of before it that showed the most to be missing, held against what is stored now.
+        """
+        if doubt.before_seq is None or not holding.is_timely:
+            return False
+        before = self._book.all(_BEFORE, (doubt.symbol, doubt.before_seq))
+        if not before:
+            return False
+        row = TotalsRow(*before[0])
+        end_key = key_at((row.may_ms or 0) + SECOND_MS)
+        least = least_missing(row, holding, shares_since(self._con, row.symbol, holding, end_key))
+        return most - least <= sum(group.rest for group in groups if group.gaps[0].begin >= end_key)
 
     def _keep(self, now: TotalsRow, watched: _Watched) -> None:
         """Keep a snapshot; one that says nothing new prolongs the one before."""
         last = watched.last
         if last is not None and now[4:7] == last[4:7] and now[9:13] == last[9:13]:
+            untold = (last if now.untold is None else now)[-2:]
             still = last._replace(
-                until_ms=now.until_ms, confirmed_ms=last.until_ms, market_ms=now.market_ms, most=now.most
+                until_ms=now.until_ms,
+                confirmed_ms=last.until_ms,
+                market_ms=now.market_ms,
+                most=now.most,
+                untold=untold[0],
+                untold_ms=untold[1],
             )
-            values = (still.until_ms, still.confirmed_ms, still.market_ms, still.most)
+            values = (still.until_ms, still.confirmed_ms, still.market_ms, still.most, still.untold, still.untold_ms)
             self._still.append((*values, still.symbol, still.at_ms, still.segment, still.offset))
             watched.last = still
             watched.pending = [still if row[:4] == still[:4] else row for row in watched.pending]

@@ -49,6 +49,10 @@ class TotalsRow(NamedTuple):
         until_ms: the exchange's time at the last snapshot that found all of this so still; None: not known.
         confirmed_ms: the same of the last but one.
         market_ms: the newest sign of life of the whole market by then: the newest update time of any symbol.
+        may_ms: it may have counted what was traded until this, by the exchange's time; None: not known.
+        untold: missing at most, in shares, besides what gaps by totals tell, by this and the one before; None: it can't
+            be told.
+        untold_ms: by the exchange's time, of what was traded before this.
     """
 
     symbol: str
@@ -70,3 +74,6 @@ class TotalsRow(NamedTuple):
     until_ms: int | None = None
     confirmed_ms: int | None = None
     market_ms: int | None = None
+    may_ms: int | None = None
+    untold: int | None = None
+    untold_ms: int | None = None

@@ -127,11 +127,11 @@ def least_missing(row: TotalsRow, holding: Holding, after_shares: int) -> int:
     Args:
         row: the snapshot.
         holding: what is stored by now.
-        after_shares: of that, what was traded after `counts_until_ms`.
+        after_shares: of that, what was traded after its `may_ms`.
     """
     counted = holding.volume - after_shares
     if holding.more:
-        end_key = key_at((counts_until_ms(row) or 0) + SECOND_MS)
+        end_key = key_at((row.may_ms or 0) + SECOND_MS)
         counted += sum(volume for seq, volume in holding.more.items() if seq < end_key)
     return row.volume - counted
 

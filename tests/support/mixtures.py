@@ -476,11 +476,11 @@ class Lane:
         return {key for key in missing if key[0] not in by_ordinals and not any(gap.covers(key) for gap in gaps)}
 
     def _told_by_ordinals(self) -> set[str]:
-        """Symbols with an open gap by ordinals.
+        """Symbols with an open gap by ordinals of this mixture.
 
-        Nobody knows its shares, so that totals tell no later loss until the day's last word; docs/proof.md says so.
+        Nobody knows its shares, so that totals tell no other loss until a calm moment has bounded them: docs/proof.md.
         """
-        return {gap.symbol for gap in self.gaps() if gap.state == "open" and gap.evidence == "ordinals"}
+        return {gap.symbol for gap in self._news() if gap.state == "open" and gap.evidence == "ordinals"}
 
     def _tale(self) -> str:
         """What has happened, for who must find out."""

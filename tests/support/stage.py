@@ -103,15 +103,31 @@ class Stage:
         return self.sim.ledger().ticks.keys() - self.recorder.stored()
 
     def unexplained(self) -> set[Key]:
-        """What is lost and inside no gap."""
-        gaps = self.gaps()
-        return {key for key in self.lost() if not any(gap.covers(key) for gap in gaps)}
+        """What is lost and inside no gap, nor in an outage that is in doubt."""
+        gaps, doubts = self.gaps(), self.doubts()
+        made = self.sim.ledger().ticks
+        return {
+            key
+            for key in self.lost()
+            if not any(gap.covers(key) for gap in gaps)
+            and not any(
+                doubt.symbol == key[0] and key[1] > (doubt.before_seq or 0) and made[key].ts_ms <= doubt.resumed_ms
+                for doubt in doubts
+            )
+        }
 
     def is_told(self) -> bool:
-        """Whether gaps tell all that is lost, to the tick or to the share, and what can be decided is."""
-        if (self.is_timely and self.doubts()) or self.unexplained():
+        """Whether gaps tell all that is lost, to the tick or to the share, and what can be decided is.
+
+        Nobody knows the shares in a gap by ordinals. Where ordinals have stopped counting before a calm moment has
+        bounded them, what came in between stays in doubt: docs/proof.md.
+        """
+        if self.unexplained():
             return False
         gaps = [gap for gap in self.gaps() if gap.state == "open"]
+        doubted = {doubt.symbol for doubt in self.doubts()} if self.is_timely else set()
+        if doubted - {gap.symbol for gap in gaps if gap.evidence == "ordinals"}:
+            return False
         volumes, ticks = Counter[str](), Counter[str]()
         made = self.sim.ledger().ticks
         for key in self.lost():
@@ -125,7 +141,7 @@ class Stage:
         return all(
             told[symbol] == (volumes if symbol in by_totals else ticks)[symbol]
             for symbol in SYMBOLS
-            if symbol not in by_totals & by_ordinals
+            if symbol not in (by_totals & by_ordinals) | doubted
         )
 
     def tell(self) -> None:

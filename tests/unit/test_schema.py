@@ -308,7 +308,7 @@ def test_a_day_of_the_second_version_keeps_its_ledger(path: Path) -> None:
     assert con.execute("SELECT * FROM doubts").fetchall() == [(*bounds, seqs[0], 1)]
     nothing = (None,) * 3
     assert con.execute("SELECT * FROM exchange_totals").fetchall() == [
-        (TENCENT, 20, 0, 0, 900, 9.0, *nothing, 700, 7.0, 7, seqs[1], *nothing, 30, None, None)
+        (TENCENT, 20, 0, 0, 900, 9.0, *nothing, 700, 7.0, 7, seqs[1], *nothing, 30, *nothing, None, None)
     ]
     assert con.execute("SELECT * FROM recorded").fetchall() == [(TENCENT, 5, None)]
     assert con.execute("SELECT * FROM symbol_types").fetchall() == [(TENCENT, 1, 0), (TENCENT, 2, 0)]

@@ -219,7 +219,7 @@ def test_doubts_and_totals_of_both_are_kept(order: str, two: Two) -> None:
     note(other, "doubts", (HSBC, 10, "unknown", 5, "morning", None, None))
     for path, ours in ((one, 700), (other, 800)):
         shown = (TENCENT, 10, 1, 20, 900, 9.0, None, None, 10, ours, 7.0, ours // 100, seq_at(2))
-        note(path, "exchange_totals", (*shown, None, None, None, 10, None, None))
+        note(path, "exchange_totals", (*shown, None, None, None, 10, None, None, None, None, None))
     note(other, "judged", (1, 7, 8, 9, 10))
     done = two.unite()
     assert query(two.made, "SELECT symbol, before_seq FROM doubts ORDER BY 1") == [(HSBC, None), (TENCENT, seq_at(1))]

@@ -57,6 +57,16 @@ def test_a_jump_between_live_pushes_is_no_contiguous_pair(day: DayDatabase) -> N
     assert measured(day, 70) == (67, 66, False)
 
 
+def test_a_jump_over_an_outage_is_no_pair(day: DayDatabase) -> None:
+    """What was lost in that says nothing of how ordinals count; a jump before or after it does."""
+    store(day, range(1, 61), recv_ts_ms=1_000)
+    store(day, range(70, 81), recv_ts_ms=9_000)
+    day.connection.execute("INSERT INTO outages VALUES (8000, 'opend_down', 2000, 1)")
+    assert measured(day, 80) == (69, 69, True)
+    store(day, range(90, 101), recv_ts_ms=10_000)
+    assert measured(day, 100) == (80, 79, False)
+
+
 @pytest.mark.parametrize("fetched", [{"push_type_id": 1}, {"push_type_id": 2}, {"push_data_type": 2}])
 def test_what_was_fetched_or_made_good_is_no_pair(day: DayDatabase, fetched: dict[str, int]) -> None:
     """It may have been made to fit."""

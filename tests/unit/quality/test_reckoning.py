@@ -66,6 +66,116 @@ def test_a_second_loss_is_a_gap_of_its_own(day: Tale) -> None:
     assert day.gaps("missing_volume, state") == [(300, "open"), (500, "open")]
 
 
+def lose_by_ordinals(tale: Tale) -> None:
+    """Ordinals count, and an outage costs 300 shares in two trades; then ordinals begin to jump, and count no more."""
+    for _ in range(60):
+        tale.trade()
+    told(tale)
+    since_ms = tale.now_ms
+    tale.lose()
+    tale.lose(volume=200)
+    tale.resume(Cause.OPEND_DOWN, since_ms)
+    tale.hear(reply(TENCENT, *(tale.made() for _ in range(3))))
+    tale.write()
+    assert tale.gaps("cause, missing, missing_volume, evidence") == [("opend_down", 2, None, "ordinals")]
+    for _ in range(3):
+        tale.ordinals[TENCENT] += 5
+        tale.trade()
+    tale.write()
+
+
+def test_a_loss_after_one_by_ordinals_is_told_by_totals_once_these_have_bounded_the_first(day: Tale) -> None:
+    """Two snapshots show what was missing at most by then; what is missing beyond that is another loss."""
+    lose_by_ordinals(day)
+    before = last_seq(day)
+    told(day, 3)
+    day.lose(volume=500)
+    day.trade()
+    told(day, 3)
+    gaps = day.gaps("before_seq, missing, missing_volume, evidence")
+    assert [gap[1:] for gap in gaps] == [(2, None, "ordinals"), (None, 500, "totals")]
+    assert gaps[1][0] == before
+    told(day, 3)
+    assert len(day.gaps()) == 2
+
+
+def test_a_loss_before_the_first_is_bounded_may_be_part_of_it(day: Tale) -> None:
+    """It is no gap of its own, and what is doubted stays in doubt."""
+    lose_by_ordinals(day)
+    since_ms = day.now_ms
+    day.lose(volume=500)
+    day.resume(Cause.CONNECTION_LOST, since_ms)
+    day.trade()
+    told(day, 4)
+    assert day.gaps("missing, missing_volume, evidence") == [(2, None, "ordinals")]
+    assert [cause for _, cause, _ in day.doubts()] == ["connection_lost"]
+
+
+def test_a_doubt_is_dropped_once_all_that_is_missing_was_missing_before_it(day: Tale) -> None:
+    """An earlier snapshot shows as much to be missing, of what is stored now."""
+    lose_by_ordinals(day)
+    told(day, 3)
+    day.trade()
+    day.resume(Cause.CONNECTION_LOST, day.now_ms)
+    day.trade()
+    day.write()
+    assert [cause for _, cause, _ in day.doubts()] == ["connection_lost"]
+    told(day, 3)
+    assert day.doubts() == []
+    assert day.query("SELECT cause, decided_by FROM decided") == [("connection_lost", "totals")]
+
+
+def test_what_comes_from_before_an_outage_does_not_hide_what_was_lost_in_it(day: Tale) -> None:
+    """As many shares have come of an older loss as were lost: as much is missing as there was, and not the same."""
+    lose_by_ordinals(day)
+    lost = day.lose(volume=200)
+    day.trade()
+    told(day, 3)
+    day.trade()
+    day.lose(volume=200)
+    day.resume(Cause.CONNECTION_LOST, day.now_ms)
+    day.trade()
+    day.hear(reply(TENCENT, lost, purpose=Purpose.AUDIT))
+    told(day, 4)
+    assert [cause for _, cause, _ in day.doubts()] == ["connection_lost"]
+
+
+def test_a_loss_that_is_seen_while_an_outage_goes_on_is_of_its_cause(day: Tale) -> None:
+    """The stream resumes later, and what it was is known by the time that the loss is told."""
+    since_ms = day.now_ms
+    day.lose(volume=300)
+    day.wait(10)
+    day.tell()
+    day.lose(volume=50)
+    day.wait(1)
+    day.resume(Cause.JOURNAL_FULL, since_ms)
+    day.trade()
+    told(day, 3)
+    assert [(cause, volume) for cause, volume in day.gaps("cause, missing_volume") if volume] == [
+        ("journal_full", 300),
+        ("journal_full", 50),
+    ]
+    assert day.doubts() == []
+
+
+def test_a_doubt_from_before_the_first_is_bounded_is_not_decided_by_what_is_lost_later(day: Tale) -> None:
+    """Only an outage in which the later loss can be is."""
+    lose_by_ordinals(day)
+    day.resume(Cause.CONNECTION_LOST, day.now_ms)
+    day.trade()
+    told(day, 4)
+    since_ms = day.now_ms
+    day.lose(volume=700)
+    day.resume(Cause.KICKED_OUT, since_ms)
+    day.trade()
+    told(day, 3)
+    assert day.gaps("cause, missing_volume, evidence") == [
+        ("opend_down", None, "ordinals"),
+        ("kicked_out", 700, "totals"),
+    ]
+    assert [cause for _, cause, _ in day.doubts()] == ["connection_lost"]
+
+
 def test_a_loss_in_an_outage_is_of_its_cause_and_decides_the_doubt(day: Tale) -> None:
     """Of several doubts the gravest."""
     since_ms = day.now_ms

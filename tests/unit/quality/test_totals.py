@@ -38,8 +38,9 @@ T = OPEN_MS
 def told(volume: int = 1000, **fields: int | None) -> TotalsRow:
     """A snapshot that came at `T`, of a symbol that was traded 10 s before."""
     times = {"own_ms": T - 10 * SEC, "exchange_ms": T, "until_ms": T, **fields}
-    return TotalsRow(TENCENT, T, 1, 0, volume, 0.0, asked_ms=times.pop("asked_ms", None), our_volume=0,
-                     our_turnover=0.0, our_rows=0, our_last_seq=None, **times)  # fmt: skip
+    row = TotalsRow(TENCENT, T, 1, 0, volume, 0.0, asked_ms=times.pop("asked_ms", None), our_volume=0,
+                    our_turnover=0.0, our_rows=0, our_last_seq=None, **times)  # fmt: skip
+    return row._replace(may_ms=counts_until_ms(row))
 
 
 @pytest.mark.parametrize(
