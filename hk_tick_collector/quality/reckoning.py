@@ -21,7 +21,6 @@ from hk_tick_collector.quality.totals import (
     counts_from_ms,
     counts_until_ms,
     key_at,
-    last_word,
     least_missing,
     most_missing,
     revised,
@@ -167,12 +166,12 @@ class Reckoning:
             word.asked_ms, word.exchange_ms, ours.volume, round(ours.turnover, 3), ours.rows, ours.last_seq,
             until_ms=word.exchange_ms, market_ms=word.market_ms,
         )  # fmt: skip
-        now = now._replace(may_ms=counts_until_ms(now))
         watched = self._watch(symbol)
         last, aged = watched.last, self._aged(watched, now)
         holding = self._holding(symbol, ours)
         groups = self._groups(symbol)
-        now = now._replace(most=self._most(now, watched, holding, sum(group.rest for group in groups)))
+        most = self._most(now, watched, holding, sum(group.rest for group in groups))
+        now = now._replace(most=most, may_ms=counts_until_ms(now))
         if aged and aged[-1].our_last_seq is not None and holding.is_timely:
             search(self._book, symbol, aged[-1].our_last_seq, aged[-1].at_ms, now.at_ms)
         if symbol in self._open:
@@ -180,12 +179,8 @@ class Reckoning:
             self._book.close_bounds(symbol)
         for row in aged:
             groups = self._take_least(row, holding, groups, now)
-        if last is not None and last.most is not None and now.most is not None and min(last.most, now.most) >= 0:
-            most, seen_ms = max(last.most, now.most), counts_from_ms(last_word(last))
-            if seen_ms is not None:
-                told = sum(group.rest for group in groups)
-                now = now._replace(untold=max(0, most - told), untold_ms=seen_ms)
-                self._take_most(now, most, seen_ms, groups, holding)
+        if last is not None and last.most is not None and most is not None and min(last.most, most) >= 0:
+            now = self._take_most(now, last, groups, holding)
         self._keep(now, watched)
 
     def _holding(self, symbol: str, ours: _Stored) -> Holding:
@@ -206,7 +201,7 @@ class Reckoning:
 
     def _most(self, now: TotalsRow, watched: _Watched, holding: Holding, level: int) -> int | None:
         """The upper bound by a snapshot; None: it gives none, since it is late, or can't be held against the ticks."""
-        from_ms, last = counts_from_ms(now), watched.last
+        from_ms, last = counts_from_ms(now, now.exchange_ms), watched.last
         if from_ms is None or not self._counting.counts_all(now.symbol):
             return None
         if holding.is_timely:
@@ -232,9 +227,9 @@ class Reckoning:
             self._con.execute(_LEAST, (None, 0, row.symbol, row.at_ms, row.segment, row.offset))
             return groups
         least = least_missing(row, holding, after_shares)
-        is_exact = not least and self._is_exact(row, holding)
+        is_exact = not least and self._counting.can_learn(row.symbol) and self._is_exact(row, holding)
         values = (least, int(is_exact), row.symbol, row.at_ms, row.segment, row.offset)
-        if is_exact and self._counting.can_learn(row.symbol):
+        if is_exact:
             self._con.execute(_LEAST, values)  # now, since the next one looks for it
             self._counting.saw(row)
         else:
@@ -247,7 +242,7 @@ class Reckoning:
 
     def _is_exact(self, row: TotalsRow, holding: Holding) -> bool:
         """Whether a snapshot is what was stored then, while nothing was traded that it may or may not have counted."""
-        from_ms = counts_from_ms(row)
+        from_ms = counts_from_ms(row, row.exchange_ms)
         if row.may_ms is None or from_ms is None or not holding.is_timely or row.volume != row.our_volume:
             return False
         if abs(row.turnover - row.our_turnover) > tolerance(row.our_rows):
@@ -261,7 +256,10 @@ class Reckoning:
         """More is missing than gaps tell: a gap, from where no more was to where this was. Whether one was made."""
         symbol = row.symbol
         settled = self._book.all(_SETTLED, (symbol, level, row.segment, row.offset))
-        begin_ms = counts_from_ms(last_word(TotalsRow(*settled[0]))) if settled else None
+        begin_ms = None
+        if settled:
+            no_more = TotalsRow(*settled[0])
+            begin_ms = counts_from_ms(no_more, no_more.until_ms)
         begin = self._last_before(symbol, begin_ms)
         by_ordinals_ms = self._book.all(_TOLD_BY_ORDINALS, (symbol, begin or 0))[0][0]
         doubts = [doubt for doubt in self._book.doubts(symbol) if doubt.resumed_ms <= row.at_ms]
@@ -296,11 +294,12 @@ class Reckoning:
         last: int | None = None if ms is None else self._book.all(_LAST_BEFORE, (symbol, key_at(ms)))[0][0]
         return last
 
-    def _take_most(self, now: TotalsRow, most: int, seen_ms: int, groups: list[Group], holding: Holding) -> None:
+    def _take_most(self, now: TotalsRow, last: TotalsRow, groups: list[Group], holding: Holding) -> TotalsRow:
         """Two snapshots in a row bound from above what is missing: gaps may be filled, doubts dropped."""
-        symbol = now.symbol
-        if now.exchange_ms is None:
-            return
+        symbol, most, seen_ms = now.symbol, max(last.most or 0, now.most or 0), counts_from_ms(last, last.until_ms)
+        if now.exchange_ms is None or seen_ms is None:
+            return now
+        now = now._replace(untold=max(0, most - sum(group.rest for group in groups)), untold_ms=seen_ms)
         if groups:
             self._book.news += fill_by_totals(self._con, self._book.day, symbol, groups, most, seen_ms)
             groups = open_groups(self._con, symbol)
@@ -311,6 +310,7 @@ class Reckoning:
                 is_told or self._is_of_before(doubt, most, groups, holding)
             ):
                 self._book.drop_by_totals(doubt, now.at_ms)
+        return now
 
     def _is_of_before(self, doubt: Doubt, most: int, groups: list[Group], holding: Holding) -> bool:
         """Whether all that is missing at most, and not told of later, was missing already when an outage began.

@@ -45,21 +45,25 @@ def key_at(ms: int) -> int:
     return max(0, ms // SECOND_MS) << 32
 
 
-def counts_from_ms(row: TotalsRow) -> int | None:
+def counts_from_ms(row: TotalsRow, told_ms: int | None) -> int | None:
     """A snapshot must have counted what was traded before this, by the exchange's time; None: it can't be told.
 
     By its own time; or, where the symbol has not traded lately, by that of any other in the same answers: then these
     are not frozen, and it has counted all until it was asked for.
+
+    Args:
+        row: the snapshot.
+        told_ms: when it was told, by the exchange's time: the first time, or the last.
     """
-    if row.exchange_ms is None:
+    if told_ms is None:
         return None
     from_ms = None
     if row.market_ms is not None:
         way_ms = 0 if row.asked_ms is None else max(0, row.at_ms - row.asked_ms)
-        from_ms = min(row.exchange_ms - way_ms, row.market_ms)
+        from_ms = min(told_ms - way_ms, row.market_ms)
     own_ms = row.own_ms
     # A later one is no time of a trade.
-    if own_ms is not None and own_ms <= row.exchange_ms + ROUNDED_MS and (from_ms is None or own_ms > from_ms):
+    if own_ms is not None and own_ms <= told_ms + ROUNDED_MS and (from_ms is None or own_ms > from_ms):
         from_ms = own_ms
     return None if from_ms is None else from_ms - LATE_MS
 
@@ -74,11 +78,6 @@ def counts_until_ms(row: TotalsRow) -> int | None:
     if row.market_ms is not None and row.market_ms > until_ms:
         until_ms = row.market_ms
     return until_ms + ROUNDED_MS
-
-
-def last_word(row: TotalsRow) -> TotalsRow:
-    """A snapshot as of the last time that it was told so."""
-    return row._replace(exchange_ms=row.until_ms)
 
 
 class Holding(NamedTuple):
@@ -146,6 +145,6 @@ def most_missing(row: TotalsRow, holding: Holding, from_shares: int) -> int:
     """
     counted = holding.volume - from_shares
     if holding.less:
-        begin_key = key_at(counts_from_ms(row) or 0)
+        begin_key = key_at(counts_from_ms(row, row.exchange_ms) or 0)
         counted += sum(volume for seq, volume in holding.less.items() if seq < begin_key)
     return row.volume - counted

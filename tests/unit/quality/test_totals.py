@@ -19,7 +19,6 @@ from hk_tick_collector.quality.totals import (
     counts_from_ms,
     counts_until_ms,
     key_at,
-    last_word,
     least_missing,
     most_missing,
     revised,
@@ -62,7 +61,8 @@ def test_a_snapshot_must_have_counted_what_was_traded_15_s_before_its_own_time(
     fields: dict[str, int | None], since_own: int | None
 ) -> None:
     """Or before that of any other symbol, where this one is not traded."""
-    assert counts_from_ms(told(**fields)) == (None if since_own is None else T - 10 * SEC - LATE_MS + since_own)
+    row = told(**fields)
+    assert counts_from_ms(row, row.exchange_ms) == (None if since_own is None else T - 10 * SEC - LATE_MS + since_own)
 
 
 @pytest.mark.parametrize(
@@ -84,8 +84,8 @@ def test_a_snapshot_can_not_have_counted_what_was_traded_after_it_came(
 
 def test_a_snapshot_that_was_told_again_counts_as_of_then() -> None:
     """What it must have counted is more."""
-    again = last_word(told(market_ms=T + 60 * SEC)._replace(until_ms=T + 60 * SEC))
-    assert counts_from_ms(again) == T + 60 * SEC - LATE_MS
+    again = told(market_ms=T + 60 * SEC)
+    assert counts_from_ms(again, T + 60 * SEC) == T + 60 * SEC - LATE_MS
 
 
 def test_the_bounds_are_what_is_told_less_what_it_may_and_must_have_counted() -> None:
