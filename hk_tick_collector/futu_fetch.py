@@ -19,9 +19,10 @@ from hk_tick_collector import logs
 from hk_tick_collector.deadlines import fetch_order
 from hk_tick_collector.errors import SessionError
 from hk_tick_collector.futu_link import UnansweredError
-from hk_tick_collector.futu_state import Fetched, may_trade
+from hk_tick_collector.futu_state import Fetched
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend.columns import decode_columns
+from hk_tick_collector.opend.market import may_trade
 from hk_tick_collector.opend.messages import TICKER_REPLY_MAX, ProtoId, RefusedError
 from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.resumption import Cause

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from hk_tick_collector import logs
 from hk_tick_collector.deadlines import URGENT_MS
-from hk_tick_collector.futu_state import may_trade
 from hk_tick_collector.hktime import may_trade_between
+from hk_tick_collector.opend.market import may_trade
 
 if TYPE_CHECKING:
     from hk_tick_collector.futu_outages import Outage

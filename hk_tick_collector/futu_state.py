@@ -5,35 +5,11 @@ Owns the values that the parts of the session share. Never does anything.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from hk_tick_collector.clock import HostClock
 from hk_tick_collector.deadlines import Interruption, Rates, Risk, keeps_hours, risks
 from hk_tick_collector.opend.crypto import PacketEncAlgo, RsaKey
-
-# Qot_Common.QotMarketState, as far as the Hong Kong stock market takes its values. OpenD's numbers, its words.
-MARKET_WORDS: Final = {
-    0: "NONE",
-    1: "AUCTION",
-    2: "WAITING_OPEN",
-    3: "MORNING",
-    4: "REST",
-    5: "AFTERNOON",
-    6: "CLOSED",
-    19: "HK_CAS",
-    30: "CLOSE_AUCTION",
-    31: "AFTERNOON_END",
-    35: "TRADE_AT_LAST",
-    36: "TRADE_AUCTION",
-}
-# The states in which there are no trades. The opening match comes while it waits for the opening, odd lots in the
-# closing auction. Its last print comes when OpenD says CLOSED already, so nothing may stop at that.
-CLOSED_WORDS: Final = frozenset({"NONE", "REST", "CLOSED", "AFTERNOON_END"})
-
-
-def may_trade(market: str | None) -> bool:
-    """Whether there may be trades by OpenD's word; a state that nobody has heard of must not count as closed."""
-    return market is not None and market not in CLOSED_WORDS
 
 
 class ClientSettings(NamedTuple):

@@ -20,10 +20,10 @@ from hk_tick_collector.data_root import STATE_NAME
 from hk_tick_collector.db_read import rows_of_day
 from hk_tick_collector.deadlines import outlook, outlook_text
 from hk_tick_collector.errors import DatabaseError, JournalError
-from hk_tick_collector.futu_state import may_trade
 from hk_tick_collector.health import WORD_LATE_MS
 from hk_tick_collector.hktime import CONTINUOUS, hk_day, is_trading_time, may_trade_between
 from hk_tick_collector.journal import DIRECTORY
+from hk_tick_collector.opend.market import may_trade
 
 if TYPE_CHECKING:
     from pathlib import Path

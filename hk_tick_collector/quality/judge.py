@@ -19,6 +19,7 @@ from hk_tick_collector.batch import Place
 from hk_tick_collector.errors import RemoteProtocolError
 from hk_tick_collector.hktime import DAY_MS, PRE_OPENING_MS, day_before, hk_day, parse_time
 from hk_tick_collector.mapping import PUSH_DATA_REALTIME, PUSH_DATA_TYPE, RECV_TS_MS, TS_MS
+from hk_tick_collector.opend.market import market_word, may_trade
 from hk_tick_collector.opend.messages import RefusedError, trade_dates
 from hk_tick_collector.quality.clocks import Clocks
 from hk_tick_collector.quality.ledger import Ledger
@@ -47,8 +48,6 @@ ASKED_MAX = 16  # snapshots under way
 # Of a symbol that has not traded today, this many snapshots after a resumption are brought to its last day as well: its
 # totals there are the last word, and two in a row are needed.
 PAST_SNAPSHOTS = 3
-# OpenD's states of the Hong Kong market in which there can be trades: auctions, waiting for the opening, the sessions.
-OPEN_STATES = frozenset({1, 2, 3, 5, 19, 30, 35, 36})
 
 
 class _Waiting(NamedTuple):
@@ -240,7 +239,7 @@ class Judge:
         if self._clocks.opend_offset_ms is None:
             candidates = [mark.recv_ts_ms + event.clock_offset_ms]
         self._past.clear()
-        is_open = self._market in OPEN_STATES
+        is_open = self._market is not None and may_trade(market_word(self._market))
         # Where clocks disagree by a day, nobody knows which day this is: a doubt too many does less harm than none.
         days = {hk_day(ms): ms for ms in reversed(candidates)}
         self._resumed_day = min(days)

@@ -255,37 +255,31 @@ class Reckoning:
     def _lose(self, row: TotalsRow, volume: int, level: int, now: TotalsRow) -> bool:
         """More is missing than gaps tell: a gap, from where no more was to where this was. Whether one was made."""
         symbol = row.symbol
-        settled = self._book.all(_SETTLED, (symbol, level, row.segment, row.offset))
-        begin_ms = None
-        if settled:
-            no_more = TotalsRow(*settled[0])
-            begin_ms = counts_from_ms(no_more, no_more.until_ms)
+        settled = [TotalsRow(*one) for one in self._book.all(_SETTLED, (symbol, level, row.segment, row.offset))]
+        begin_ms = counts_from_ms(settled[0], settled[0].until_ms) if settled else None
         begin = self._last_before(symbol, begin_ms)
+        doubts = self._book.doubts(symbol)
+        over = [doubt for doubt in doubts if doubt.resumed_ms <= row.at_ms]
+        going_on = [doubt for doubt in doubts if (doubt.since_ms or INT64_MAX) <= row.at_ms < doubt.resumed_ms]
         by_ordinals_ms = self._book.all(_TOLD_BY_ORDINALS, (symbol, begin or 0))[0][0]
-        doubts = [doubt for doubt in self._book.doubts(symbol) if doubt.resumed_ms <= row.at_ms]
         if by_ordinals_ms is not None:
-            values = (symbol, volume, by_ordinals_ms + SECOND_MS, row.segment, row.offset)
-            untold = self._book.all(_UNTOLD, values)
-            if not untold or row.exchange_ms is None:
+            bounds = (symbol, volume, by_ordinals_ms + SECOND_MS, row.segment, row.offset)
+            bounded = self._book.all(_UNTOLD, bounds)
+            if not bounded or row.exchange_ms is None:
                 return False  # all of it may be in the gaps by ordinals
-            volume, begin_ms = volume - untold[0][0], untold[0][1]
-            begin = self._last_before(symbol, begin_ms)
-            resumed_after_ms = begin_ms - (row.exchange_ms - row.at_ms)
-            doubts = [doubt for doubt in doubts if doubt.resumed_ms > resumed_after_ms]
-        going_on = [
-            doubt
-            for doubt in self._book.doubts(symbol)
-            if doubt.since_ms is not None and doubt.since_ms <= row.at_ms < doubt.resumed_ms
-        ]
+            untold, since_ms = bounded[0]
+            volume, begin_ms = volume - untold, since_ms
+            begin = self._last_before(symbol, since_ms)
+            over = [doubt for doubt in over if doubt.resumed_ms + row.exchange_ms - row.at_ms > since_ms]
         told = [Doubt(*gap) for gap in self._book.all(_OF_THE_SAME, (symbol, begin_ms or 0))]
-        outages = sorted([*doubts, *going_on, *told], key=lambda one: one.resumed_ms)
+        outages = sorted([*over, *going_on, *told], key=lambda one: one.resumed_ms)
         cause = gravest(*(Cause(one.cause) for one in outages)) if outages else Cause.UNKNOWN
         first = outages[0] if outages else Doubt(symbol, row.at_ms, str(cause), None, "", None, None)
         gap = first._replace(cause=str(cause), before_seq=begin, before_ts_ms=self._book.ts_ms(symbol, begin))
         end_ms = row.may_ms if row.may_ms is not None else row.at_ms
         self._book.gap(gap, Loss(None, end_ms, None, min(volume, INT64_MAX), now.at_ms))
         self._book.close_bounds(symbol)
-        for doubt in doubts:
+        for doubt in over:
             self._book.drop(doubt)
         return True
 
@@ -299,12 +293,12 @@ class Reckoning:
         symbol, most, seen_ms = now.symbol, max(last.most or 0, now.most or 0), counts_from_ms(last, last.until_ms)
         if now.exchange_ms is None or seen_ms is None:
             return now
+        offset_ms = now.exchange_ms - now.at_ms
         now = now._replace(untold=max(0, most - sum(group.rest for group in groups)), untold_ms=seen_ms)
         if groups:
             self._book.news += fill_by_totals(self._con, self._book.day, symbol, groups, most, seen_ms)
             groups = open_groups(self._con, symbol)
         is_told = most <= sum(group.rest for group in groups)
-        offset_ms = now.exchange_ms - now.at_ms
         for doubt in self._book.doubts(symbol):
             if doubt.resumed_ms + offset_ms <= seen_ms and (
                 is_told or self._is_of_before(doubt, most, groups, holding)
