@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from hk_tick_collector.cursor import load_cursor
 from hk_tick_collector.errors import RemoteProtocolError
-from hk_tick_collector.journal import JournalReader, Kind, load_cursor
+from hk_tick_collector.journal import JournalReader, Kind
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend.columns import decode_columns
 from hk_tick_collector.opend.frames import split_run

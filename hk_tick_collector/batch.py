@@ -11,7 +11,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hk_tick_collector.hktime import hk_day
-from hk_tick_collector.mapping import TS_MS, Mapped, PushType
+from hk_tick_collector.mapping import RECV_TS_MS, TS_MS, BadTick, Mapped, PushType
 from hk_tick_collector.opend.messages import ProtoId
 from hk_tick_collector.opend.purpose import Purpose, purpose_of
 from hk_tick_collector.resumption import read_event
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from hk_tick_collector.journal import Position, Record
-    from hk_tick_collector.mapping import BadTick, Correction, Row
+    from hk_tick_collector.mapping import Correction, Row
     from hk_tick_collector.opend.frames import Frame, SplitRun
     from hk_tick_collector.resumption import Event
 
@@ -172,6 +172,7 @@ class Outcome:
         self.drifted: Row | None = None
         self.news: list[News] = []
         self.failures: list[Failure] = []
+        self.away: dict[str, int] = {}  # by day: ticks of one that is certified and kept elsewhere; not stored
 
     @property
     def gaps_found(self) -> list[News]:
@@ -193,6 +194,7 @@ class Counters:
         self.duplicates = 0
         self.revisions = 0
         self.extra = 0  # of sealed days on which their symbol was not to be recorded
+        self.away = 0  # of sealed days whose databases are kept elsewhere
         self.bad = 0
         self.corrected = 0
         self.commits = 0
@@ -209,6 +211,7 @@ class Counters:
         self.duplicates += outcome.duplicates
         self.revisions += outcome.revisions
         self.extra += outcome.extra
+        self.away += sum(outcome.away.values())
         self.bad += len(outcome.bad)
         self.corrected += len(outcome.corrections)
         self.commits += outcome.rows > 0
@@ -285,6 +288,41 @@ class DayShare:
         self.fetched: dict[str, list[Row]] = {}
         self.corrections: list[Correction] = []
         self.bad: list[BadRow] = []
+
+    @property
+    def ticks(self) -> int:
+        """How many rows of ticks are in it."""
+        return sum(map(len, self.pushed.values())) + sum(map(len, self.fetched.values()))
+
+    def pieces(self) -> list[DayShare]:
+        """Each thing in it by itself."""
+        found: list[DayShare] = []
+        for symbol, row in ((symbol, row) for symbol, rows in self.pushed.items() for row in rows):
+            found.append(DayShare())
+            found[-1].pushed[symbol] = [row]
+        for symbol, row in ((symbol, row) for symbol, rows in self.fetched.items() for row in rows):
+            found.append(DayShare())
+            found[-1].fetched[symbol] = [row]
+        for correction in self.corrections:
+            found.append(DayShare())
+            found[-1].corrections.append(correction)
+        for bad in self.bad:
+            found.append(DayShare())
+            found[-1].bad.append(bad)
+        return found
+
+    def put_aside(self, error: str, place: tuple[Position, int]) -> list[BadRow]:
+        """What to keep of its ticks instead, if these can't be stored.
+
+        Args:
+            error: why.
+            place: the record that they came in, and the frame's number there.
+        """
+        rows = [row for by_symbol in (self.pushed, self.fetched) for rows in by_symbol.values() for row in rows]
+        # Without the time at which it was to be stored, which is another one in a replay.
+        return [
+            bad_row(BadTick(0, -1, row[0], error, repr(row[:-1]).encode()), row[RECV_TS_MS], *place) for row in rows
+        ]
 
 
 def share_by_day(chunk: Chunk) -> dict[str, DayShare]:

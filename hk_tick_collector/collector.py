@@ -20,7 +20,7 @@ from hk_tick_collector import logs
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hk_tick_collector.writer import WriterSettings
+    from hk_tick_collector.lane import WriterSettings
 
 log = logs.get_logger()
 
@@ -49,6 +49,8 @@ class RuntimeState:
         self.max_ts_ms: int | None = None
         self.wal_bytes = 0
         self.wal_held_sec = 0.0  # since when a reader keeps the WAL from being emptied
+        self.days_waiting = 0  # whose databases can't be written
+        self.waits: list[dict[str, Any]] = []  # the newest of them: day, is_today, reason, since_ms, is_catching_up
         self.dead_since: float | None = None  # since when there is no writer
         self.recoveries = 0
         self.totals: dict[str, int] = {}
@@ -241,6 +243,8 @@ class Collector:
         # Told with each commit and with each sign of life: a WAL that is held can grow no more, and still be told of.
         state.wal_bytes = message.get("wal_bytes", state.wal_bytes)
         state.wal_held_sec = message.get("wal_held_sec", state.wal_held_sec)
+        state.days_waiting = message.get("days_waiting", state.days_waiting)
+        state.waits = message.get("waits", state.waits)
         if message["event"] == "error":
             state.last_exception_monotonic = now
             state.last_exception = message["error"]

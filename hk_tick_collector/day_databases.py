@@ -8,18 +8,22 @@ changes.
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import apsw
 
 from hk_tick_collector import logs
+from hk_tick_collector.content import is_of_content
 from hk_tick_collector.db import DayDatabase
-from hk_tick_collector.errors import DatabaseError
+from hk_tick_collector.errors import DatabaseError, DayError, FileGoneError
 from hk_tick_collector.schema import day_files
 from hk_tick_collector.sealed import is_sealed, opening, reopen, wanted_day
 from hk_tick_collector.wal import WalState, journal_mode_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from hk_tick_collector.db import Pragmas
@@ -28,6 +32,29 @@ log = logs.get_logger()
 
 LOOK_BACK_SEC = 600.0
 LOOK_BACK_DAYS = 8
+LOOK_AT_FILES_SEC = 2.0  # whether the open files are still there under their names
+
+
+@contextmanager
+def of_day(day: str) -> Iterator[None]:
+    """What is done in here is done in a day's database.
+
+    Raises:
+        DayError: that failed, for a reason that other days need not share.
+    """
+    try:
+        yield
+    except DayError:
+        raise
+    except (apsw.Error, OSError, DatabaseError) as exc:
+        if is_of_content(exc):
+            raise
+        raise DayError(day, exc) from exc
+
+
+def is_away(path: Path) -> bool:
+    """Whether a day is certified, and its database kept elsewhere. Nothing opens it, and none is made in its place."""
+    return is_sealed(path) and not path.exists()
 
 
 def open_day(path: Path, pragmas: Pragmas) -> DayDatabase:
@@ -35,14 +62,26 @@ def open_day(path: Path, pragmas: Pragmas) -> DayDatabase:
 
     Raises:
         DatabaseNewerError: a newer program made it.
-        DatabaseError: it is just being sealed, for longer than that should take.
+        DatabaseError: it is just being sealed, for longer than that should take; or it is a link to nothing.
         apsw.Error, OSError: it could not be opened.
     """
+    if path.is_symlink() and not path.exists():  # its disk may not be mounted; SQLite would make a file there
+        raise DatabaseError(f"{path} is a link to {path.readlink()}, which is not there: mount it, or put it back")
     with opening(path.parent):
         number = reopen(path)
         if number is not None:
             log.warning("day_reopened", day=path.stem, certificate=number)
         return DayDatabase(path, pragmas)
+
+
+def set_aside(path: Path) -> Path:
+    """Give a damaged database another name, whole, with what lies beside it; which one."""
+    kept = path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+    with opening(path.parent):
+        for suffix in ("-wal", "-shm", ""):  # the file itself at last: until then it is found and moved again
+            with suppress(FileNotFoundError):
+                path.with_name(path.name + suffix).rename(kept.with_name(kept.name + suffix))
+    return kept
 
 
 def settle_day(path: Path, pragmas: Pragmas) -> bool:
@@ -75,20 +114,46 @@ class DayDatabases:
         self._limit = limit
         self._idle_sec = idle_sec
         self._open: dict[str, tuple[DayDatabase, float]] = {}
+        self._files: dict[str, tuple[int, int]] = {}  # of the open ones, their device and inode
+        self._looked_at = 0.0
         self._look_back_at = 0.0  # when to look for days that are over and still in WAL mode
 
     def get(self, day: str) -> tuple[DayDatabase, bool]:
         """The day's database, and whether it was opened just now."""
         now = time.monotonic()
         held = self._open.pop(day, None)
-        database = held[0] if held else open_day(self._data_root / f"{day}.db", self._pragmas)
+        path = self._data_root / f"{day}.db"
+        database = held[0] if held else open_day(path, self._pragmas)
         self._open[day] = (database, now)
+        if held is None:
+            told = path.stat()
+            self._files[day] = (told.st_dev, told.st_ino)
         return database, held is None
 
     def has(self, day: str) -> bool:
         """Whether there is a database of that day to conclude something in: a sealed one is left alone."""
         path = self._data_root / f"{day}.db"
         return day in self._open or (path.exists() and not rests(path))
+
+    def look_at_files(self) -> None:
+        """See now and then whether what is stored goes into the files that others see.
+
+        Raises:
+            DayError: one is not there any more, or another one has its name.
+        """
+        now = time.monotonic()
+        if now - self._looked_at < LOOK_AT_FILES_SEC:
+            return
+        self._looked_at = now
+        for day in self._open:
+            path = self._data_root / f"{day}.db"
+            with of_day(day):
+                try:
+                    told = path.stat()
+                except FileNotFoundError as exc:
+                    raise FileGoneError(f"{path} is gone") from exc
+                if (told.st_dev, told.st_ino) != self._files[day]:
+                    raise FileGoneError(f"{path} is another file than it was")
 
     def trim(self) -> None:
         """Between two transactions: close what is over the limit, and what was not used for long."""

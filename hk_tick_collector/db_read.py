@@ -51,23 +51,45 @@ def readonly_uri(path: Path) -> str:
     return f"file:{quoted}?mode=ro"
 
 
-def check_data_root(data_root: Path) -> None:
-    """Refuse to start on a DATA_ROOT with a day database that can't be written: newer, foreign, or no database.
+def check_today(data_root: Path, today: str) -> None:
+    """Refuse to start where today's database can't be used: a newer version's, another program's, or unreadable.
+
+    One that is locked is waited for, one that is damaged is made again from the journal. Other days may fail alone.
 
     Raises:
         ConfigError: one line that names the file.
     """
-    for path in day_files(data_root):
+    path = data_root / f"{today}.db"
+    if not path.exists():
+        return
+    fault = _fault_of(path)
+    passing = (apsw.BusyError, apsw.CorruptError, apsw.NotADBError)
+    if fault is not None and not isinstance(fault, passing) and not isinstance(fault.__cause__, passing):
+        raise ConfigError(str(fault)) from fault
+
+
+def unusable_days(data_root: Path) -> dict[Path, str]:
+    """The day databases that can't be read, and why; one that is locked for now can be."""
+    faults = {path: _fault_of(path) for path in _days_or_none(data_root)}
+    return {
+        path: str(fault)
+        for path, fault in faults.items()
+        if fault is not None
+        and not isinstance(fault, apsw.BusyError)
+        and not isinstance(fault.__cause__, apsw.BusyError)
+    }
+
+
+def _fault_of(path: Path) -> Exception | None:
+    try:
+        con = open_readonly(path)
         try:
-            con = open_readonly(path)
-            try:
-                check_ours(con, path)
-            finally:
-                con.close()
-        except (apsw.Error, DatabaseError) as exc:
-            if isinstance(exc, apsw.BusyError) or isinstance(exc.__cause__, apsw.BusyError):
-                continue  # locked by another program for now; the writer waits for it
-            raise ConfigError(str(exc)) from exc
+            check_ours(con, path)
+        finally:
+            con.close()
+    except (apsw.Error, DatabaseError) as exc:
+        return exc
+    return None
 
 
 def seed_last_seq(data_root: Path, days: int) -> dict[str, Seed]:

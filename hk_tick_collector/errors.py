@@ -9,7 +9,11 @@
     ├── SessionError             OpenD refused, or is silent     → drop the connection, reconnect
     ├── JournalError             it can't be used as it is       → one line, exit 1
     ├── DatabaseError            SQLite failed                   → reset the connection, retry with backoff
+    │   ├── DayError             of one day's database           → that day waits, the others go on
+    │   ├── FileGoneError        an open file is moved away      → that day waits, or is made again
     │   └── DatabaseNewerError   made by a newer version         → one line, exit 2
+    ├── ContentError             it can't be stored for its sake → keep it aside with its bytes, go on
+    │   └── OddMarkError         likewise, judged                → keep it aside with its bytes, go on
     └── BadTickError             one row makes no sense          → keep it aside with its bytes, go on
 
 A message holds what was seen, what was expected and, where there is something, what to do.
@@ -52,8 +56,38 @@ class DatabaseError(CollectorError):
     """SQLite failed."""
 
 
+class DayError(DatabaseError):
+    """The database of one day failed.
+
+    Attributes:
+        day: YYYYMMDD.
+        cause: what was raised.
+    """
+
+    def __init__(self, day: str, cause: Exception) -> None:
+        super().__init__(f"{day}: {type(cause).__name__}: {cause}")
+        self.day = day
+        self.cause = cause
+
+
+class FileGoneError(DatabaseError):
+    """A database's file is not there any more, or another one has its name, while it is open."""
+
+
 class DatabaseNewerError(DatabaseError, ConfigError):
     """The database was made by a newer version of this program."""
+
+
+class ContentError(CollectorError):
+    """Something can't be stored or judged for its own sake, however often it is tried."""
+
+
+class OddMarkError(ContentError):
+    """Something that stands between the ticks can't be judged; `part` says which part of the batch it ends."""
+
+    def __init__(self, part: int, reason: str) -> None:
+        super().__init__(reason)
+        self.part = part
 
 
 class BadTickError(CollectorError):

@@ -24,8 +24,7 @@ from hk_tick_collector.futu_recording import RecordingTeller
 from hk_tick_collector.futu_state import ClientState
 from hk_tick_collector.futu_subscribe import Subscriber, Wanted
 from hk_tick_collector.futu_totals import Totals
-from hk_tick_collector.opend import messages
-from hk_tick_collector.opend.market import market_word
+from hk_tick_collector.opend import market, messages
 from hk_tick_collector.opend.messages import GtwEvent, ProtoId, RefusedError
 from hk_tick_collector.opend.protocol import ClientConnection
 from hk_tick_collector.resumption import CLOCK_STEPPED, EVENT, STATE_EVENT, Cause, ClockStepped, Resumption
@@ -282,7 +281,7 @@ class FutuClient:
         now_ms = self.state.clock.now_ms()
         before_ms = now_ms - int((time.monotonic() - asked_at) * 1000)  # by the clock of now, if it was set meanwhile
         was_logined, self.state.qot_logined = self.state.qot_logined, state.qot_logined
-        self.state.market = market_word(state.market_hk)
+        self.state.market = market.market_word(state.market_hk)
         self.state.market_at = time.monotonic()
         if state.clock_sec is not None:  # whole seconds, cut: half a second late in the mean
             self.state.clock_offset_ms = state.clock_sec * 1000 + 500 - (before_ms + now_ms) // 2

@@ -19,6 +19,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hk_tick_collector.hktime import CONTINUOUS, EPOCH_MS_MAX, EPOCH_MS_MIN, hk_text, since_continuous_ms
+from hk_tick_collector.words import counted, excerpt, size, span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -48,7 +49,6 @@ CLOCK_OFFSET_MS_MAX = 3_000  # it is measured to about a second
 WORD_LATE_MS = 600_000  # OpenD's word is asked for once a minute, and believed for some minutes
 
 NAMES_SHOWN = 3
-TEXT_MAX = 160
 
 
 class Verdict(StrEnum):
@@ -97,7 +97,7 @@ def end_text(state: Mapping[str, Any]) -> str:
     at = f"{hk_text(int(at_ms))[:19]} HK" if EPOCH_MS_MIN <= at_ms < EPOCH_MS_MAX else "an unknown time"
     if state.get("died"):
         return f"did not stop cleanly, last heard of at {at}"
-    why = _text(state.get("stop_reason") or "")
+    why = excerpt(state.get("stop_reason") or "")
     rest = "; the next start stores the rest" if state.get("stored") is False else ""
     if why in {"", "SIGTERM", "SIGINT"}:
         return f"stopped cleanly at {at}{rest}"
@@ -115,9 +115,9 @@ def _presence(state: Mapping[str, Any], now_ms: int | None) -> Iterator[_Finding
         return
     age_sec = (now_ms - at_ms) / 1000 if now_ms is not None else 0.0
     if age_sec > SILENT_SEC_MAX:
-        yield _Finding(Verdict.FAILING, f"the recorder has said nothing for {_span(age_sec)}: it hangs, or is gone")
+        yield _Finding(Verdict.FAILING, f"the recorder has said nothing for {span(age_sec)}: it hangs, or is gone")
     elif age_sec < -FUTURE_SEC_MAX:
-        reason = f"the recorder spoke {_span(-age_sec)} in the future: a clock was set, so its age can't be told"
+        reason = f"the recorder spoke {span(-age_sec)} in the future: a clock was set, so its age can't be told"
         yield _Finding(Verdict.UNPROVEN, reason)
 
 
@@ -131,14 +131,14 @@ def _link(state: Mapping[str, Any]) -> Iterator[_Finding]:
         return
     unheard_sec = _number(session, "last_heard_age_sec")
     if unheard_sec is not None and unheard_sec > UNHEARD_SEC_MAX:
-        yield _Finding(serious, f"OpenD is connected and has sent nothing for {_span(unheard_sec)}, not even an answer")
+        yield _Finding(serious, f"OpenD is connected and has sent nothing for {span(unheard_sec)}, not even an answer")
     if session.get("qot_logined") is False:
         yield _Finding(serious, "OpenD is not logged in to the quote server: no tick comes until it is")
     since_ms, at_ms = _number(session, "since_ms"), _number(state, "at_ms") or 0
     if session.get("subscribed") == 0:
         up_sec = (at_ms - since_ms) / 1000 if since_ms else uptime_sec
         if up_sec > SUBSCRIBE_SEC_MAX:
-            yield _Finding(serious, f"no symbol is subscribed, {_span(up_sec)} after OpenD was connected")
+            yield _Finding(serious, f"no symbol is subscribed, {span(up_sec)} after OpenD was connected")
         else:
             yield _Finding(Verdict.UNPROVEN, "OpenD is connected, and no symbol is subscribed yet")
 
@@ -150,9 +150,8 @@ def _down(
     told_sec = _number(session, "down_sec")
     down_sec = uptime_sec if told_sec is None else told_sec
     closed = "" if _is_open(state) else f" ({_market_text(state)})"
-    reason = (
-        f"OpenD not connected for {_span(down_sec)}: {_text(session.get('last_disconnect') or 'no answer yet')}{closed}"
-    )
+    why = excerpt(session.get("last_disconnect") or "no answer yet")
+    reason = f"OpenD not connected for {span(down_sec)}: {why}{closed}"
     if down_sec <= DOWN_SEC_MAX:
         serious = Verdict.DEGRADED
     if not was_up and serious is Verdict.DEGRADED:
@@ -166,7 +165,7 @@ def _outage(state: Mapping[str, Any]) -> Iterator[_Finding]:
     past, first_ms = _number(told, "past"), _number(told, "first_deadline_ms")
     if past:
         names = told.get("past_symbols")
-        shown = ", ".join(_text(name) for name in (names[:NAMES_SHOWN] if isinstance(names, list) else []))
+        shown = ", ".join(excerpt(name) for name in (names[:NAMES_SHOWN] if isinstance(names, list) else []))
         reason = f"by estimate {_count(past, 'symbol')} can no longer be made good: {shown}"
         rest = f" and {past - NAMES_SHOWN:,.0f} more" if past > NAMES_SHOWN else ""
         yield _Finding(Verdict.FAILING if _is_open(state) else Verdict.DEGRADED, reason + rest)
@@ -180,11 +179,11 @@ def _symbols(state: Mapping[str, Any]) -> Iterator[_Finding]:
     session = part_of(state, "session")
     refused = session.get("refused")
     if isinstance(refused, dict) and refused:
-        shown = ", ".join(f"{_text(name)} ({_text(why)})" for name, why in list(refused.items())[:NAMES_SHOWN])
+        shown = ", ".join(f"{excerpt(name)} ({excerpt(why)})" for name, why in list(refused.items())[:NAMES_SHOWN])
         yield _Finding(Verdict.DEGRADED, f"{_count(refused, 'symbol')} refused: {shown}{_rest(refused)}")
     left_out = session.get("left_out")
     if isinstance(left_out, list) and left_out:
-        shown = ", ".join(_text(name) for name in left_out[:NAMES_SHOWN])
+        shown = ", ".join(excerpt(name) for name in left_out[:NAMES_SHOWN])
         yield _Finding(Verdict.DEGRADED, f"{_count(left_out, 'symbol')} without quota: {shown}{_rest(left_out)}")
 
 
@@ -202,9 +201,9 @@ def _pushes(state: Mapping[str, Any]) -> Iterator[_Finding]:
         usual_sec = _uptime_sec(state) / frames if frames else quiet_sec
         if quiet_sec > max(QUIET_SEC_MAX, QUIET_GAPS * usual_sec):
             if is_proven_open:
-                yield _Finding(Verdict.FAILING, f"no push for {_span(quiet_sec)} while the market is open")
+                yield _Finding(Verdict.FAILING, f"no push for {span(quiet_sec)} while the market is open")
             else:
-                reason = f"no push for {_span(quiet_sec)}; it is trading time, but OpenD has not said that it trades"
+                reason = f"no push for {span(quiet_sec)}; it is trading time, but OpenD has not said that it trades"
                 yield _Finding(Verdict.UNPROVEN, reason)
         return
     if not session.get("connected"):
@@ -215,7 +214,7 @@ def _pushes(state: Mapping[str, Any]) -> Iterator[_Finding]:
     if is_proven_open and _number(session, "resubscribes"):
         yield _Finding(Verdict.FAILING, f"{reason}, though fetched ticks show trades: restart OpenD")
     elif is_proven_open and subscribed >= MANY_SYMBOLS and up_sec > QUIET_SEC_MAX:
-        yield _Finding(Verdict.FAILING, f"{reason}, {_span(up_sec)} ago, on any of {subscribed:,.0f} symbols")
+        yield _Finding(Verdict.FAILING, f"{reason}, {span(up_sec)} ago, on any of {subscribed:,.0f} symbols")
     else:
         yield _Finding(Verdict.UNPROVEN, f"{reason}: no evidence yet")
 
@@ -235,12 +234,12 @@ def _journal(state: Mapping[str, Any]) -> Iterator[_Finding]:
     """Does the disk take what comes?"""
     journal = part_of(state, "journal")
     held = _number(journal, "buffered_bytes") or 0
-    fault = f": {_text(journal['fault'])}" if journal.get("fault") else ""
+    fault = f": {excerpt(journal['fault'])}" if journal.get("fault") else ""
     if journal.get("is_full"):
-        reason = f"journal full{fault}; {_size(held)} held in memory, and nothing is read from OpenD: make space"
+        reason = f"journal full{fault}; {size(held)} held in memory, and nothing is read from OpenD: make space"
         yield _Finding(Verdict.FAILING, reason)
     elif fault:
-        reason = f"journal can't be written{fault}; {_size(held)} held in memory: make space"
+        reason = f"journal can't be written{fault}; {size(held)} held in memory: make space"
         yield _Finding(Verdict.FAILING, reason)
 
 
@@ -249,7 +248,7 @@ def _writer(state: Mapping[str, Any]) -> Iterator[_Finding]:
     writer, watchdog = part_of(state, "writer"), part_of(state, "watchdog")
     if watchdog.get("is_stalled"):
         failed = _number(watchdog, "recoveries_failed") or 0
-        why = _text(watchdog.get("last_reason") or "nothing is stored")
+        why = excerpt(watchdog.get("last_reason") or "nothing is stored")
         yield _Finding(
             Verdict.FAILING, f"storing is stalled: {why} ({failed:,.0f} recoveries failed so far){_waiting(state)}"
         )
@@ -257,20 +256,36 @@ def _writer(state: Mapping[str, Any]) -> Iterator[_Finding]:
     if silent_sec is None and (_number(state, "uptime_sec") or 0) > WRITER_SILENT_SEC_MAX:
         yield _Finding(Verdict.FAILING, f"writer: none has begun to store since the start{_waiting(state)}")
     if silent_sec is not None and silent_sec > WRITER_SILENT_SEC_MAX:
-        yield _Finding(Verdict.FAILING, f"writer: no sign of life for {_span(silent_sec)}{_waiting(state)}")
+        yield _Finding(Verdict.FAILING, f"writer: no sign of life for {span(silent_sec)}{_waiting(state)}")
     exception_sec, commit_sec = _number(writer, "last_exception_age_sec"), _number(writer, "last_commit_age_sec")
     if exception_sec is not None and exception_sec <= EXCEPTION_SEC_MAX:
         failures = _number(writer, "errors") or 1
-        reason = f"writer: {_text(writer.get('last_exception') or 'fails')} ({_count(failures, 'failure')})"
+        reason = f"writer: {excerpt(writer.get('last_exception') or 'fails')} ({_count(failures, 'failure')})"
         if commit_sec is not None and commit_sec < exception_sec:
-            yield _Finding(Verdict.DEGRADED, f"{reason}, {_span(exception_sec)} ago; it stores again")
+            yield _Finding(Verdict.DEGRADED, f"{reason}, {span(exception_sec)} ago; it stores again")
         elif _waiting(state):
             yield _Finding(Verdict.FAILING, f"{reason}{_waiting(state)}")
     lag_ms = _number(writer, "lag_ms")
     # The lag is that of the last commit: at night it is as old as the last tick.
     is_fresh = commit_sec is None or commit_sec <= WRITER_SILENT_SEC_MAX
     if lag_ms is not None and lag_ms > LAG_MS_MAX and is_fresh and _waiting(state):
-        yield _Finding(Verdict.DEGRADED, f"writer: {_span(lag_ms / 1000)} behind{_waiting(state)}")
+        yield _Finding(Verdict.DEGRADED, f"writer: {span(lag_ms / 1000)} behind{_waiting(state)}")
+
+
+def _waits(state: Mapping[str, Any]) -> Iterator[_Finding]:
+    """Is there a day whose database can't be written? It has a place of its own in the journal; all others go on."""
+    writer = part_of(state, "writer")
+    told = writer.get("waits")
+    waits = [wait for wait in told if isinstance(wait, dict)] if isinstance(told, list) else []
+    for wait in waits[:NAMES_SHOWN]:
+        is_today = wait.get("is_today") is True
+        what = "today is not stored" if is_today else f"{excerpt(wait.get('day'))} waits, all other days are stored"
+        if wait.get("is_catching_up"):
+            what = f"{'today' if is_today else excerpt(wait.get('day'))} is being caught up from the journal"
+        yield _Finding(Verdict.FAILING if is_today else Verdict.DEGRADED, f"{what}: {excerpt(wait.get('reason'))}")
+    more = (_number(writer, "days_waiting") or 0) - min(len(waits), NAMES_SHOWN)
+    if more > 0:
+        yield _Finding(Verdict.DEGRADED, f"{_count(more, 'more day')} waiting: see day_waits in the log")
 
 
 def _wal(state: Mapping[str, Any]) -> Iterator[_Finding]:
@@ -278,8 +293,8 @@ def _wal(state: Mapping[str, Any]) -> Iterator[_Finding]:
     writer = part_of(state, "writer")
     held_sec = _number(writer, "wal_held_sec")
     if held_sec is not None and held_sec >= WAL_HELD_SEC_MAX:
-        size = _size(_number(writer, "wal_bytes") or 0)
-        reason = f"a reader keeps the WAL from being emptied for {_span(held_sec)}, {size}: find the long query, end it"
+        held = size(_number(writer, "wal_bytes") or 0)
+        reason = f"a reader keeps the WAL from being emptied for {span(held_sec)}, {held}: find the long query, end it"
         yield _Finding(Verdict.DEGRADED, reason)
 
 
@@ -299,7 +314,7 @@ def _premises(state: Mapping[str, Any]) -> Iterator[_Finding]:
         yield _Finding(Verdict.DEGRADED, reason)
 
 
-_RULES = (_link, _outage, _pushes, _evidence, _journal, _writer, _wal, _symbols, _premises, _clock)
+_RULES = (_link, _outage, _pushes, _evidence, _journal, _writer, _waits, _wal, _symbols, _premises, _clock)
 
 
 # ---- the market's hours
@@ -335,7 +350,7 @@ def _since_continuous_ms(state: Mapping[str, Any], late_ms: int = 0) -> int | No
 
 def _market_text(state: Mapping[str, Any]) -> str:
     market = part_of(state, "market")
-    word = f", OpenD says {_text(market['state'])}" if market.get("state") and market.get("source") == "opend" else ""
+    word = f", OpenD says {excerpt(market['state'])}" if market.get("state") and market.get("source") == "opend" else ""
     return f"market {'open' if _is_open(state) else 'closed'}{word}"
 
 
@@ -364,32 +379,15 @@ def _uptime_sec(state: Mapping[str, Any]) -> float:
 def _waiting(state: Mapping[str, Any]) -> str:
     """What is received and not stored, as the end of a sentence; empty if there is nothing."""
     journal = part_of(state, "journal")
-    rows, size = _number(journal, "backlog_rows"), _number(journal, "backlog_bytes")
+    rows, size_bytes = _number(journal, "backlog_rows"), _number(journal, "backlog_bytes")
     if rows:
         return f", {rows:,.0f} rows waiting"
-    return f", {_size(size)} waiting" if size else ""
+    return f", {size(size_bytes)} waiting" if size_bytes else ""
 
 
 def _count(what: Any, name: str) -> str:  # noqa: ANN401 - a collection or a number
-    number = what if isinstance(what, int | float) else len(what)
-    return f"{number:,.0f} {name}{'' if number == 1 else 's'}"
+    return counted(int(what) if isinstance(what, int | float) else len(what), name)
 
 
 def _rest(what: Any) -> str:  # noqa: ANN401
     return f" and {len(what) - NAMES_SHOWN:,} more" if len(what) > NAMES_SHOWN else ""
-
-
-def _text(value: object) -> str:
-    """Somebody else's words, safe to show and not too many."""
-    text = "".join(c if c.isprintable() else " " for c in str(value)).strip()
-    return text if len(text) <= TEXT_MAX else text[:TEXT_MAX] + "…"
-
-
-def _span(sec: float) -> str:
-    if sec < 900:  # noqa: PLR2004 - as long as seconds can be pictured
-        return f"{sec:,.0f} s"
-    return f"{sec / 60:,.0f} min" if sec < 7200 else f"{sec / 3600:,.1f} h"  # noqa: PLR2004 - two hours
-
-
-def _size(size_bytes: float) -> str:
-    return f"{size_bytes / 1e6:,.1f} MB" if size_bytes < 1e8 else f"{size_bytes / 1e6:,.0f} MB"  # noqa: PLR2004

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 from hk_tick_collector import logs
 from hk_tick_collector.batch import Batch, bad_row, mark_of_event
+from hk_tick_collector.cursor import cursor_is_of_this_boot, first_of_day
 from hk_tick_collector.errors import RemoteProtocolError
-from hk_tick_collector.journal import JournalReader, Kind, cursor_is_of_this_boot, first_of_day, load_cursor
+from hk_tick_collector.journal import JournalReader, Kind
 from hk_tick_collector.mapping import BadTick
 from hk_tick_collector.opend.frames import split_run
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from hk_tick_collector.journal import Position, Record
@@ -31,22 +33,31 @@ READ_BYTES = 1024 * 1024  # of the journal at a time; twice that is held while i
 class Intake:
     """Reads batches."""
 
-    def __init__(self, journal: Path, batch_size: int, *, is_normal: bool) -> None:
+    def __init__(
+        self, journal: Path, batch_size: int, begin: Callable[[], Position | None], *, is_normal: bool
+    ) -> None:
         """Begin at the cursor.
 
         Args:
             journal: `DATA_ROOT/journal`.
             batch_size: ticks in a batch, about.
+            begin: behind what is stored; None: nothing is.
             is_normal: SQLite's `synchronous` is NORMAL, so that a power cut may have taken what was committed.
         """
         self._journal = journal
+        self._begin = begin
         self._enough = batch_size
         self._is_normal = is_normal
         self._unread: list[Record] = []  # read from the journal, for the next batch
         self._reader = JournalReader(journal, self._where_to_begin())
 
-    def take(self) -> Batch | None:
-        """Gather the ticker bodies of whole records, until there are enough; None: there is nothing new."""
+    def take(self, until: Position | None = None, *, is_single: bool = False) -> Batch | None:
+        """Gather the ticker bodies of whole records, until there are enough; None: there is nothing new.
+
+        Args:
+            until: what stands from here on is not taken.
+            is_single: take one record.
+        """
         batch = Batch()
         size = 0
         while not batch.is_full:
@@ -54,8 +65,11 @@ class Intake:
                 self._unread = self._reader.read(READ_BYTES)[::-1]
                 if not self._unread:
                     break
+            if until is not None and self._unread[-1].start[:2] >= until[:2]:
+                break
             record = self._unread.pop()
             batch.end = record.end
+            batch.is_full = is_single
             if record.kind != Kind.FRAMES:
                 mark = mark_of_event(record) if record.kind == Kind.EVENT else None
                 if mark is not None:
@@ -70,7 +84,7 @@ class Intake:
             batch.take_run(run, record)
             batch.max_recv_ts_ms = max(batch.max_recv_ts_ms, record.recv_ts_ms)
             size += len(record.payload)
-            batch.is_full = batch.pushes >= self._enough or size >= self._enough * TICK_BYTES
+            batch.is_full = is_single or batch.pushes >= self._enough or size >= self._enough * TICK_BYTES
         return batch if batch.end is not None else None
 
     def tell_damages(self) -> int:
@@ -90,8 +104,8 @@ class Intake:
         self._reader.close()
 
     def _where_to_begin(self) -> Position | None:
-        """The cursor; but what NORMAL had committed before a power cut may be gone: then that day is replayed."""
-        cursor = load_cursor(self._journal)
+        """That; but what NORMAL had committed before a power cut may be gone: then that day is replayed."""
+        cursor = self._begin()
         if cursor is None or not self._is_normal or cursor_is_of_this_boot(self._journal):
             return cursor
         begin = first_of_day(self._journal, cursor)

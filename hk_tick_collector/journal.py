@@ -1,6 +1,6 @@
 """The append-only log of what OpenD really said: the one way in.
 
-Owns the files in `DATA_ROOT/journal`: names, records, checksums, torn tails, the writer's cursor. Never looks into a
+Owns the files in `DATA_ROOT/journal`: names, records, checksums, torn tails. Never looks into a
 frame. Invariant: a record that was read back is byte for byte one that was appended, in order; whatever else is
 found is reported, never skipped in silence.
 
@@ -18,7 +18,6 @@ This module reads and names; `journal_append` is the recorder's end that writes.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import struct
@@ -39,7 +38,6 @@ _HEADER_CHECKED = HEADER_SIZE - 4  # all but the header's own checksum
 PAYLOAD_MAX = 16 * 1024 * 1024
 
 DIRECTORY = "journal"
-CURSOR = "cursor.json"
 
 _SEGMENT_NAME = re.compile(r"(\d{8})-(\d{8})\.hkj")
 
@@ -314,41 +312,3 @@ def iter_records(root: Path, start: Position | None = None) -> Iterator[Record]:
             yield from records
     finally:
         reader.close()
-
-
-def _boot_id() -> str:
-    """Which start of the machine this is."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-
-
-def save_cursor(root: Path, position: Position) -> None:
-    """Put down where the writer goes on. Not synced: an older cursor only means that more is replayed."""
-    temporary = root / (CURSOR + ".tmp")
-    temporary.write_text(json.dumps({**position._asdict(), "boot_id": _boot_id()}))
-    temporary.replace(root / CURSOR)
-
-
-def cursor_is_of_this_boot(root: Path) -> bool:
-    """Whether the machine has run without a break since the cursor was put down."""
-    try:
-        return bool(json.loads((root / CURSOR).read_text())["boot_id"] == _boot_id())
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-
-
-def first_of_day(root: Path, position: Position) -> Position:
-    """The beginning of the day's journal in which a position lies."""
-    segments = list_segments(root)
-    day = next((s.day for s in segments if s.number == position.segment), None)
-    first = min((s.number for s in segments if s.day == day), default=position.segment)
-    return Position(first, 0, -1)
-
-
-def load_cursor(root: Path) -> Position | None:
-    """Where the writer goes on; None where there is no readable cursor, which replays what the journal holds."""
-    try:
-        fields = json.loads((root / CURSOR).read_text())
-        position = Position(int(fields["segment"]), int(fields["offset"]), int(fields["record_no"]))
-    except (FileNotFoundError, ValueError, KeyError, TypeError, OverflowError):
-        return None
-    return position if position.segment >= 0 and position.offset >= 0 else None

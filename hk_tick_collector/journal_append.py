@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from hk_tick_collector import logs
 from hk_tick_collector.clock import wall_ms
+from hk_tick_collector.cursor import load_cursor
 from hk_tick_collector.errors import JournalError
 from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.journal import (
@@ -29,7 +30,6 @@ from hk_tick_collector.journal import (
     Position,
     encode_record,
     list_segments,
-    load_cursor,
     segment_name,
 )
 

@@ -20,12 +20,14 @@ from hk_tick_collector import __version__, diagnostics, logs
 from hk_tick_collector.backlog import measure_backlog
 from hk_tick_collector.collector import Collector
 from hk_tick_collector.data_root import RECORDER_LOCK, hold_lock
-from hk_tick_collector.db_read import StoredTicks, check_data_root, seed_last_seq
+from hk_tick_collector.db_read import StoredTicks, check_today, seed_last_seq, unusable_days
 from hk_tick_collector.errors import ConfigError, LocalProtocolError
 from hk_tick_collector.futu_client import FutuClient
 from hk_tick_collector.futu_state import ClientSettings
+from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.journal import DIRECTORY
 from hk_tick_collector.journal_append import Journal
+from hk_tick_collector.lane import WriterSettings
 from hk_tick_collector.life import ProofOfLife
 from hk_tick_collector.opend.crypto import PacketEncAlgo, RsaKey
 from hk_tick_collector.pruning import Pruner
@@ -35,7 +37,6 @@ from hk_tick_collector.sd_notify import Herald, Notifier
 from hk_tick_collector.sealing import Sealer
 from hk_tick_collector.wal import PACE_SEC_MAX
 from hk_tick_collector.watchdog import Look, Watchdog, WatchdogSettings
-from hk_tick_collector.writer import WriterSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -55,6 +56,8 @@ DUMP_SEC = 1.0  # for the writer to write its stacks before it is killed
 LAST_WORDS_SEC = 5.0  # for what is nice to have when all is stored
 LOST_WRITER_SEC = 3.0  # for a writer that the watchdog has given up: it may still end by itself, but is not waited for
 
+UNUSABLE_TOLD = 8  # days; the newest
+
 PERSISTENT_STALL: Final = "persistent_stall"
 
 
@@ -70,7 +73,7 @@ def run(settings: Settings) -> int:
     data_root = settings.prepare_data_root()
     lock = hold_lock(data_root, RECORDER_LOCK, LOCK_WAIT_SEC)
     try:
-        check_data_root(data_root)
+        check_today(data_root, hk_day(time.time_ns() // 1_000_000))
         diagnostics.enable_early()
         recorder = Recorder(settings, data_root, _client_settings(settings, spec, rsa_key, encryption))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -216,6 +219,7 @@ class Recorder:
         if not settings.backfill_n:
             log.warning("backfill_off", expected="BACKFILL_N of 1000, without which an outage is a hole")
         _tell_seeds(await asyncio.to_thread(seed_last_seq, self._data_root, settings.seed_recent_db_days))
+        telling = asyncio.create_task(self._tell_unusable_days(), name="unusable days")
         tasks = [
             asyncio.create_task(part, name=name)
             for name, part in (
@@ -232,8 +236,14 @@ class Recorder:
         ]
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         code = self._judge(done)
-        await self._shut_down(tasks)
+        await self._shut_down([*tasks, telling])
         return code
+
+    async def _tell_unusable_days(self) -> None:
+        """Days before that can't be read keep nothing from being recorded; but somebody should know."""
+        faults = await asyncio.to_thread(unusable_days, self._data_root)
+        for path, fault in list(faults.items())[-UNUSABLE_TOLD:]:
+            log.warning("day_unusable", day=path.stem, error=fault, days=len(faults), expected="a day's database")
 
     def _herald(self) -> Herald:
         """The one that tells systemd, made when the journal's thread runs: from now on everything must live."""

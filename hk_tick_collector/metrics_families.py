@@ -86,6 +86,7 @@ GAUGES: Final = (
         "Symbols of which ticks are lost for good by now, as estimated; only during an outage.",
     ),
     _Told("hktick_journal_full", "journal.is_full", "1 while nothing more is read from OpenD, for want of disk."),
+    _Told("hktick_days_waiting", "writer.days_waiting", "Days whose databases can't be written for now."),
     _Told("hktick_wal_bytes", "writer.wal_bytes", "Size of the databases' write-ahead logs."),
     _Told(
         "hktick_wal_held_seconds", "writer.wal_held_sec", "Since a reader keeps the write-ahead log from being emptied."

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hk_tick_collector import logs
 from hk_tick_collector.clock import disagreement
+from hk_tick_collector.cursor import needed_from
 from hk_tick_collector.hktime import day_before, hk_day
-from hk_tick_collector.journal import DIRECTORY, list_segments, load_cursor
+from hk_tick_collector.journal import DIRECTORY, list_segments
 from hk_tick_collector.sealed import is_sealed
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def prunable(
 
     Args:
         segments: all, oldest first.
-        cursor: the writer's.
+        cursor: the earliest place that the writer still needs.
         today: YYYYMMDD in Hong Kong, by clocks that agree.
         keep_days: for how many days what is stored is kept.
         holds: whether a day's database is there and not sealed.
@@ -114,7 +115,7 @@ class Pruner:
 
     def _prune(self, today: str) -> Prunable:
         journal = self._root / DIRECTORY
-        cursor = load_cursor(journal)
+        cursor = needed_from(journal)
         if cursor is None:
             return Prunable([], [])
         found = prunable(list_segments(journal), cursor, today, self._keep_days, self._holds)

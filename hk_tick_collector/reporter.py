@@ -58,6 +58,7 @@ _COUNTED: Final = (
     "gaps",
     "gaps_filled",
     "premises_failed",
+    "away",
     "extra",
 )
 _TOLD: Final = ("rows", "inserted", "duplicates", "revisions", "bad", "commits")
@@ -320,6 +321,8 @@ class Reporter:
             "last_commit_ms": state.last_commit_ms,
             "wal_bytes": state.wal_bytes,
             "wal_held_sec": round(state.wal_held_sec, 1),
+            "days_waiting": state.days_waiting,
+            "waits": state.waits,
             "max_ts_ms": state.max_ts_ms,
             "recoveries": state.recoveries,
             **{name: state.totals.get(name, 0) for name in _COUNTED},

@@ -20,35 +20,25 @@ import os
 import signal
 import sys
 import time
-from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import apsw
 
 from hk_tick_collector import logs
-from hk_tick_collector.batch import Batch, Chunk, Counters, Outcome, bad_row, share_by_day
+from hk_tick_collector.batch import Counters
+from hk_tick_collector.cursor import first_for_day, load_cursor, save_cursor
 from hk_tick_collector.data_root import WRITER_LOCK, hold_lock
-from hk_tick_collector.day_databases import DayDatabases
-from hk_tick_collector.db import Pragmas
-from hk_tick_collector.errors import CollectorError, DatabaseError
-from hk_tick_collector.intake import Intake
-from hk_tick_collector.journal import DIRECTORY, save_cursor
-from hk_tick_collector.mapping import PUSH_DATA_REALTIME, PUSH_DATA_TYPE, RECV_TS_MS, TS_MS, Mapper, PushType
-from hk_tick_collector.quality.filling import MADE_GOOD, fill
-from hk_tick_collector.quality.identity import sift
-from hk_tick_collector.quality.judge import Judge
-from hk_tick_collector.quality.late import found_at_rest
-from hk_tick_collector.quality.premises import Premise
+from hk_tick_collector.day_databases import set_aside
+from hk_tick_collector.errors import CollectorError, DatabaseError, DayError, FileGoneError
+from hk_tick_collector.hktime import hk_day
+from hk_tick_collector.journal import DIRECTORY, Position
+from hk_tick_collector.lane import Lane, WriterSettings
 from hk_tick_collector.recorder_pipe import Parent, send
-from hk_tick_collector.wal import PACE_SEC_MAX
+from hk_tick_collector.waiting import DAMAGED, WaitingDays
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from hk_tick_collector.batch import DayShare, Part
-    from hk_tick_collector.db import DayDatabase
-    from hk_tick_collector.mapping import Row
+    from hk_tick_collector.batch import Batch, Outcome
 
 log = logs.get_logger()
 
@@ -60,40 +50,6 @@ LAST_TRIES_SEC = 60.0  # how long it goes on trying once the recorder is gone; t
 # A batch makes some 60,000 objects and frees them all without cycles: looking for cycles among them is wasted time.
 GC_THRESHOLD = 200_000
 
-# Bodies that are rows at the same time. A GetTicker reply holds up to a thousand.
-CHUNK_PUSHES = 20_000
-CHUNK_REPLIES = 4
-
-DAYS_MAX = 16  # days with an open transaction; only a feed with wrong dates has more, and each takes three files
-
-
-def _came_late(share: DayShare) -> set[str]:
-    """The symbols with ticks that may fill a gap: fetched, or made good, as the ends of what was pushed tell."""
-    made_good = {
-        symbol
-        for symbol, rows in share.pushed.items()
-        if MADE_GOOD in {rows[0][PUSH_DATA_TYPE], rows[-1][PUSH_DATA_TYPE]}
-    }
-    return made_good | share.fetched.keys()
-
-
-class WriterSettings(NamedTuple):
-    """What the writer needs to know; it crosses to the process as JSON."""
-
-    data_root: str
-    batch_size: int = 20_000
-    max_wait_ms: int = 100
-    busy_timeout_ms: int = 5000
-    synchronous: str = "FULL"
-    wal_autocheckpoint_pages: int = 4000
-    retry_max_attempts: int = 0
-    retry_backoff_sec: float = 0.5
-    retry_backoff_max_sec: float = 10.0
-    drift_warn_sec: float = 120.0
-    log_level: str = "INFO"
-    past_root: str = ""  # where databases of days before lie, to be read only; "": in data_root
-    pace_sec_max: float = PACE_SEC_MAX  # a commit that comes later would be taken for a stall
-
 
 class Writer:
     """Takes batches from the journal and commits them."""
@@ -102,13 +58,9 @@ class Writer:
         self._settings = settings
         self._root = Path(settings.data_root)
         self._journal = self._root / DIRECTORY
-        self._intake = Intake(self._journal, settings.batch_size, is_normal=settings.synchronous == "NORMAL")
-        self._judge = Judge(self._journal, settings.past_root)
-        self._mapper = Mapper()
-        self._pragmas = Pragmas(
-            settings.busy_timeout_ms, settings.synchronous, settings.wal_autocheckpoint_pages, settings.pace_sec_max
-        )
-        self._databases = DayDatabases(self._root, self._pragmas)
+        self._waiting = WaitingDays(settings)
+        self._place = load_cursor(self._journal)
+        self._lane = Lane(settings, lambda: self._place, lambda day: not self._waiting.takes(day))
         self.limiter = logs.Limiter(LOG_EVERY_SEC)
         self._alive_at = 0.0
         self.counters = Counters()
@@ -119,144 +71,83 @@ class Writer:
         Raises:
             apsw.Error, OSError, DatabaseError: nothing of the batch counts; call `reset` and try again.
         """
-        batch = self._intake.take()
-        self.counters.damages += self._intake.tell_damages()
-        if batch is None:
-            self._databases.trim()
-            self._databases.keep_wal_short()
-            return False
-        started = time.monotonic()
-        outcome = self._store(batch)
-        assert batch.end is not None
-        self._judge.save()
-        save_cursor(self._journal, batch.end)
-        self._count(outcome)
-        self._report(batch, outcome, (time.monotonic() - started) * 1000)
-        self._databases.trim()
-        self._databases.keep_wal_short(is_busy=batch.is_full)
-        return batch.is_full
+        try:
+            stored = self._lane.step()
+        except DayError as error:
+            if not self._can_go_on_without(error):
+                raise error.cause from error
+            return True
+        self.counters.damages += self._lane.tell_damages()
+        if stored is not None:
+            self._place = stored.end
+            self._save()
+            self._count(stored.outcome)
+            self._report(stored.batch, stored.outcome, stored.commit_ms)
+            if stored.batch.is_full:
+                return True
+        return self._catch_up()
+
+    def _save(self) -> None:
+        save_cursor(self._journal, self._place or Position(0, 0, -1), self._waiting.waits)
 
     def reset(self) -> None:
         """Forget what is not committed: close the databases, go back to the cursor."""
-        self._intake.go_back()  # first: whatever else fails, no record may be passed over
-        self._judge = Judge(self._journal, self._settings.past_root)
-        try:
-            self._databases.close()
-        finally:
-            self._databases = DayDatabases(self._root, self._pragmas)
+        self._lane.reset()
 
     def close(self) -> None:
         """Close everything, after the last step."""
-        self._databases.settle()
-        self._intake.close()
+        self._waiting.close()
+        self._lane.close()
 
-    def _chunks(self, part: Part, now_ms: int) -> Iterator[Chunk]:
-        """The rows of a part of a batch, some at a time; those of backfills come last."""
-        for push_type, held in part.bodies.items():
-            most = CHUNK_PUSHES if push_type is PushType.PUSH else CHUNK_REPLIES
-            # Equal parts: a batch goes a little over its size, since records are whole, and a small rest costs much.
-            step = max(1, ceil(len(held) / max(1, round(len(held) / most))))
-            for start in range(0, len(held), step):
-                chunk = Chunk()
-                some = slice(start, start + step)
-                chunk.rows = self._mapper.map_bodies(
-                    held.bodies[some], held.recv_ts_ms[some], push_type, now_ms, chunk.mapped
-                )
-                for bad in chunk.mapped.bad:
-                    body = start + bad.body
-                    chunk.bad.append(bad_row(bad, held.recv_ts_ms[body], *held.place(body)))
-                yield chunk
+    # ---- days that wait
 
-    def _store(self, batch: Batch) -> Outcome:
-        """Store a batch: one transaction in each day's database that it touches, all committed at its end.
+    @property
+    def is_today_stored(self) -> bool:
+        """Whether today's ticks are where all others are."""
+        return not self._waiting.takes(self._today())
 
-        After an error in the second commit the first one stays: what is stored again after `reset` is there already.
-        """
-        outcome = Outcome()
-        begun: dict[str, DayDatabase] = {}
+    def _today(self) -> str:
+        return hk_day(self._lane.exchange_ms(time.time_ns() // 1_000_000))
+
+    def _catch_up(self) -> bool:
+        """Store one batch for a day that waits. Whether there was one."""
+        if not self._waiting.waits:
+            return False
+        before = set(self._waiting.waits)
+        done = self._waiting.step(self._place or Position(0, 0, -1))
+        if done is None and before == set(self._waiting.waits):
+            return False
+        self._save()
+        if done is None:
+            return True
+        _, stored = done
+        stored.outcome.rows = 0  # they were counted when the others went past them
+        self._count(stored.outcome)
+        return True
+
+    def _can_go_on_without(self, error: DayError) -> bool:
+        """Have a day wait whose database failed, or be made again. False: it is today's, and may work in a moment."""
+        if not self._settings.days_wait:
+            return False
+        day, cause = error.day, error.cause
         now_ms = time.time_ns() // 1_000_000
-        for part in batch.parts:
-            fetched: dict[str, list[Row]] = {}
-            for chunk in self._chunks(part, now_ms):
-                self._insert(chunk, begun, outcome)
-                fetched = chunk.mapped.fetched
-            if part.mark is not None:
-                self._judge.judge(part.mark, fetched, lambda day: self._begun(day, begun))
-        if batch.bad:
-            chunk = Chunk()
-            chunk.bad = batch.bad
-            self._insert(chunk, begun, outcome)
-        self._commit(begun)
-        outcome.news += self._judge.news
-        outcome.failures += self._judge.failures
-        self._judge.news.clear()
-        self._judge.failures.clear()
-        return outcome
+        is_today = day == self._today()
+        is_gone, is_damaged = isinstance(cause, FileGoneError), isinstance(cause, DAMAGED)
+        if is_today and not (is_gone or is_damaged):
+            return False
+        self.counters.errors += 1
+        self._lane.reset()
+        if is_today:
+            kept = set_aside(self._root / f"{day}.db") if is_damaged else None
+            log.error("day_made_again", day=day, error=error, kept=kept, expected="the file that is written to")
+            self._waiting.begin_again(day, first_for_day(self._journal, day), str(error), now_ms)
+        else:
+            log.error("day_waits", day=day, error=error, expected="a database that can be written; all others go on")
+            self._waiting.add(day, self._place or Position(0, 0, -1), cause, now_ms)
+        self._save()
+        return True
 
-    def _insert(self, chunk: Chunk, begun: dict[str, DayDatabase], outcome: Outcome) -> None:
-        self._judge.heard(chunk.mapped.pushed)
-        for day, share in sorted(share_by_day(chunk).items()):
-            done = None if day in begun else found_at_rest(self._root / f"{day}.db", share)
-            if done is None:
-                database = self._begin(day, begun)
-                self._sift(day, database, share)
-                done = database.insert(share.pushed, share.fetched, share.corrections, share.bad)
-            outcome.inserted += done.new
-            outcome.duplicates += done.duplicates
-            outcome.revisions += done.revisions
-            outcome.extra += done.extra
-            if done.new and (late := _came_late(share)):
-                outcome.news += fill(begun[day].connection, day, sorted(late))
-        self._note(chunk, outcome)
-
-    def _sift(self, day: str, database: DayDatabase, share: DayShare) -> None:
-        """Hold what was fetched against what is stored: it may come under other sequences."""
-        for symbol, rows in share.fetched.items():
-            share.fetched[symbol], failed = sift(database, symbol, rows)
-            if failed is not None:
-                database.renumbered.add(symbol)
-                ledger, at_ms = self._judge.ledger(day, database), rows[-1][RECV_TS_MS]
-                ledger.note_failure(symbol, Premise.SAME_SEQUENCE, at_ms, failed)
-
-    def _commit(self, begun: dict[str, DayDatabase]) -> None:
-        for database in begun.values():
-            database.commit()
-        self._judge.committed(begun)
-        begun.clear()
-
-    def _begun(self, day: str, begun: dict[str, DayDatabase]) -> DayDatabase | None:
-        """A day's database for the judge; none is made for it."""
-        return self._begin(day, begun) if self._databases.has(day) else None
-
-    def _begin(self, day: str, begun: dict[str, DayDatabase]) -> DayDatabase:
-        """A day's database, in a transaction."""
-        if day in begun:
-            return begun[day]
-        if len(begun) >= DAYS_MAX:
-            self._commit(begun)
-            self._databases.trim()
-        database, is_new = self._databases.get(day)
-        if is_new:
-            log.info("sqlite_pragmas", day=day, path=database.path, **database.pragmas_in_force())
-        database.begin()
-        begun[day] = database
-        self._judge.begin(day, database)
-        return database
-
-    def _note(self, chunk: Chunk, outcome: Outcome) -> None:
-        """Add what is to be counted and told of a chunk, whose rows are let go."""
-        mapped = chunk.mapped
-        outcome.rows += chunk.rows
-        outcome.bad += chunk.bad
-        outcome.corrections += mapped.corrections
-        if mapped.pushed:
-            outcome.ts_ms_max = max(outcome.ts_ms_max or 0, mapped.ts_ms_max)
-        limit_ms = self._settings.drift_warn_sec * 1000
-        for rows in mapped.pushed.values():
-            *_, push_data_type, recv_ts_ms, _ = row = rows[-1]
-            if push_data_type == PUSH_DATA_REALTIME and abs(recv_ts_ms - row[TS_MS]) > limit_ms:
-                outcome.drifted = row
-                break
+    # ---- telling
 
     def _count(self, outcome: Outcome) -> None:
         counters = self.counters
@@ -272,16 +163,24 @@ class Writer:
             self._warn("ts_drift_warn", symbol=symbol, seq=seq, drift_sec=drift_sec, ts_ms=ts_ms)
         if outcome.revisions:
             self._warn("tick_revised", revisions=counters.revisions, in_batch=outcome.revisions)
-        if outcome.extra and (held := self.limiter.allow("ticks_extra")) is not None:
-            log.info("ticks_extra", extra=counters.extra, in_batch=outcome.extra, repeated=held)
+        if outcome.extra:
+            self._tell("ticks_extra", extra=counters.extra, in_batch=outcome.extra)
+        for day, ticks in outcome.away.items():
+            self._tell("day_away", day=day, ticks=ticks, expected="nothing new: it is certified, and kept elsewhere")
+        self._tell_findings(outcome)
+
+    def _tell_findings(self, outcome: Outcome) -> None:
         for failure in outcome.failures[:1]:
             self._warn("premise_failed", **failure._asdict(), in_batch=len(outcome.failures))
         for gap in outcome.gaps_found[:1]:
             self._warn("gap_found", **gap._asdict(), in_batch=len(outcome.gaps_found))
         for gap in outcome.gaps_filled[:1]:
-            held = self.limiter.allow("gap_filled")
-            if held is not None:
-                log.info("gap_filled", **gap._asdict(), in_batch=len(outcome.gaps_filled), repeated=held)
+            self._tell("gap_filled", **gap._asdict(), in_batch=len(outcome.gaps_filled))
+
+    def _tell(self, event: str, **fields: object) -> None:
+        held = self.limiter.allow(event)
+        if held is not None:
+            log.info(event, **fields, repeated=held)
 
     def _warn(self, event: str, **fields: object) -> None:
         held = self.limiter.allow(event)
@@ -303,27 +202,34 @@ class Writer:
                 "lag_ms": max(0, now_ms - batch.max_recv_ts_ms) if batch.max_recv_ts_ms else None,
                 "max_ts_ms": outcome.ts_ms_max,
                 "totals": vars(self.counters),
-                **self._wal_fields(),
+                **self._state_fields(),
             }
         )
 
-    def _wal_fields(self) -> dict[str, object]:
-        wal = self._databases.wal_state()
-        return {"wal_bytes": wal.size_bytes, "wal_held_sec": round(wal.held_sec, 1)}
+    def _state_fields(self) -> dict[str, object]:
+        wal = self._lane.databases.wal_state()
+        waiting = self._waiting
+        waits = waiting.told(self._today()) if waiting.waits else []
+        return {
+            "wal_bytes": wal.size_bytes,
+            "wal_held_sec": round(wal.held_sec, 1),
+            "days_waiting": len(waiting.waits),
+            "waits": waits,
+        }
 
     def rest(self, parent: Parent, began: float) -> None:
         """Wait until the next batch is due, with a sign of life each second; `began` is when the last one was."""
-        due = began + max(self._settings.max_wait_ms / 1000, self._databases.wal_state().pace_sec)
+        due = began + max(self._settings.max_wait_ms / 1000, self._lane.databases.wal_state().pace_sec)
         while True:
             now = time.monotonic()
             if now - self._alive_at >= ALIVE_EVERY_SEC:
                 self._alive_at = now
-                send({"event": "alive", **self._wal_fields()})
+                send({"event": "alive", **self._state_fields()})
             parent.wait(max(0.0, min(due - now, ALIVE_EVERY_SEC)))
             if parent.stopped_at is not None or time.monotonic() >= due:
                 return
-            self._databases.keep_wal_short()
-            if not self._databases.wal_state().pace_sec:  # the reader is gone: no need to wait any longer
+            self._lane.databases.keep_wal_short()
+            if not self._lane.databases.wal_state().pace_sec:  # the reader is gone: no need to wait any longer
                 return
 
 
@@ -348,7 +254,12 @@ def run(settings: WriterSettings, parent: Parent) -> int:
                 return 1
             continue
         if stopping and not more:
-            break
+            if writer.is_today_stored:
+                break
+            if parent.stopped_at is not None and time.monotonic() - parent.stopped_at > LAST_TRIES_SEC:
+                log.error("persist_gave_up", failures=failures, after_stop_sec=LAST_TRIES_SEC)
+                return 1
+            parent.wait(ALIVE_EVERY_SEC)
     writer.close()
     send({"event": "stopped", "totals": vars(writer.counters)})
     return 0

@@ -11,12 +11,13 @@ import typer
 
 from hk_tick_collector.cli.console import cell
 from hk_tick_collector.cli.places import data_root_of
+from hk_tick_collector.cursor import load_cursor
 from hk_tick_collector.data_root import read_recorder
 from hk_tick_collector.db_read import find_day, read_stats
 from hk_tick_collector.deadlines import outlook_text
 from hk_tick_collector.health import LAG_MS_MAX, SILENT_SEC_MAX, Verdict, end_text, judge
 from hk_tick_collector.hktime import hk_text
-from hk_tick_collector.journal import DIRECTORY, JournalReader, load_cursor
+from hk_tick_collector.journal import DIRECTORY, JournalReader
 from hk_tick_collector.plain import plain
 from hk_tick_collector.quality.catalog import newest_sealed
 from hk_tick_collector.schema import day_files

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hk_tick_collector import logs
 from hk_tick_collector.batch import Place
+from hk_tick_collector.day_databases import of_day
 from hk_tick_collector.errors import RemoteProtocolError
 from hk_tick_collector.hktime import DAY_MS, PRE_OPENING_MS, day_before, hk_day, parse_time
 from hk_tick_collector.mapping import PUSH_DATA_REALTIME, PUSH_DATA_TYPE, RECV_TS_MS, TS_MS
@@ -64,9 +65,15 @@ class _Waiting(NamedTuple):
 class Judge:
     """Judges marks, in the journal's order."""
 
-    def __init__(self, journal: Path, past_root: str = "") -> None:
-        """Take up what was put down in `DATA_ROOT/journal`; days before lie in `past_root`, or else in `DATA_ROOT`."""
-        self._path = journal / FILE
+    def __init__(self, journal: Path, past_root: str = "", file: str = FILE) -> None:
+        """Take up what was put down.
+
+        Args:
+            journal: `DATA_ROOT/journal`.
+            past_root: where days before lie; "": in `DATA_ROOT`.
+            file: the name of what is put down.
+        """
+        self._path = journal / file
         self._words = LastWords(Path(past_root) if past_root else journal.parent)
         self._waiting: list[_Waiting] = []
         self._resumed_day = ""
@@ -130,6 +137,10 @@ class Judge:
 
     def begin(self, day: str, database: DayDatabase) -> None:
         """A day's database is in a transaction: what waited for it goes in."""
+        with of_day(day):
+            self._begin(day, database)
+
+    def _begin(self, day: str, database: DayDatabase) -> None:
         if day in self._trade_dates and day not in self._dated:
             self.ledger(day, database).note_trade_date(self._trade_dates[day])
             self._dated.add(day)
@@ -165,7 +176,7 @@ class Judge:
             "trade_dates": self._trade_dates,
             "past": self._past,
         }
-        temporary = self._path.with_name(FILE + ".tmp")
+        temporary = self._path.with_name(self._path.name + ".tmp")
         temporary.write_text(json.dumps(told))
         temporary.replace(self._path)
         self._is_saved = True
@@ -229,10 +240,11 @@ class Judge:
     def _note_clock(self, name: str, value_ms: int | None, mark: Mark, databases: Databases) -> None:
         today = hk_day(self.exchange_ms(mark.recv_ts_ms))
         if value_ms is not None and (database := databases(today)) is not None:
-            ledger = self.ledger(today, database)
-            if not ledger.is_judged(mark.place, mark.recv_ts_ms):
-                ledger.note_clock(name, value_ms)
-                ledger.note_judged(mark.place, mark.recv_ts_ms)
+            with of_day(today):
+                ledger = self.ledger(today, database)
+                if not ledger.is_judged(mark.place, mark.recv_ts_ms):
+                    ledger.note_clock(name, value_ms)
+                    ledger.note_judged(mark.place, mark.recv_ts_ms)
 
     def _resume(self, event: Resumption, mark: Mark, databases: Databases) -> None:
         candidates = self._clocks.candidates(mark.recv_ts_ms)
@@ -276,10 +288,11 @@ class Judge:
                 break  # also if it is sealed: nothing is said of days before that one
 
     def _resume_in(self, day: str, database: DayDatabase, waiting: _Waiting) -> None:
-        ledger = self.ledger(day, database)
-        if not ledger.is_judged(waiting.place, waiting.recv_ts_ms):
-            ledger.resumed(waiting.event, waiting.recv_ts_ms, waiting.exchange_ms, is_open=waiting.is_open)
-            ledger.note_judged(waiting.place, waiting.recv_ts_ms)
+        with of_day(day):
+            ledger = self.ledger(day, database)
+            if not ledger.is_judged(waiting.place, waiting.recv_ts_ms):
+                ledger.resumed(waiting.event, waiting.recv_ts_ms, waiting.exchange_ms, is_open=waiting.is_open)
+                ledger.note_judged(waiting.place, waiting.recv_ts_ms)
 
     # ---- windows
 
@@ -296,12 +309,13 @@ class Judge:
                 database = databases(day)
                 if database is None:
                     continue
-                ledger = self.ledger(day, database)
-                if not ledger.is_judged(mark.place, mark.recv_ts_ms):
-                    of_day = {seq for seq, ts_ms in real if hk_day(ts_ms) == day}
-                    window = Window(first_seq, last_seq, first_ts_ms, len(of_day))
-                    ledger.windowed(symbol, window, mark.recv_ts_ms)
-                    ledger.note_judged(mark.place, mark.recv_ts_ms)
+                with of_day(day):
+                    ledger = self.ledger(day, database)
+                    if not ledger.is_judged(mark.place, mark.recv_ts_ms):
+                        its = {seq for seq, ts_ms in real if hk_day(ts_ms) == day}
+                        window = Window(first_seq, last_seq, first_ts_ms, len(its))
+                        ledger.windowed(symbol, window, mark.recv_ts_ms)
+                        ledger.note_judged(mark.place, mark.recv_ts_ms)
 
     # ---- totals
 
@@ -318,11 +332,12 @@ class Judge:
             database = databases(day)
             if database is None:
                 continue
-            ledger = self.ledger(day, database)
-            if ledger.is_judged(mark.place, mark.recv_ts_ms):
-                continue
-            ledger.totalled(its_totals, Word(mark.place, mark.recv_ts_ms, asked_ms, agreed_ms, self._market_ms))
-            ledger.note_judged(mark.place, mark.recv_ts_ms)
+            with of_day(day):
+                ledger = self.ledger(day, database)
+                if ledger.is_judged(mark.place, mark.recv_ts_ms):
+                    continue
+                ledger.totalled(its_totals, Word(mark.place, mark.recv_ts_ms, asked_ms, agreed_ms, self._market_ms))
+                ledger.note_judged(mark.place, mark.recv_ts_ms)
 
     def _by_day(
         self, told: list[Told], recv_ts_ms: int, databases: Databases

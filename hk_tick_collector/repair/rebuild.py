@@ -21,15 +21,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apsw
 
+from hk_tick_collector.cursor import load_cursor
 from hk_tick_collector.data_root import own_like, sync
 from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.db_read import open_readonly
 from hk_tick_collector.errors import DatabaseError, JournalError
 from hk_tick_collector.hktime import HK, hk_text
-from hk_tick_collector.journal import DIRECTORY, Position, iter_records, list_segments, load_cursor
+from hk_tick_collector.journal import DIRECTORY, Position, iter_records, list_segments
+from hk_tick_collector.lane import WriterSettings
 from hk_tick_collector.repair.backup import backup_path
 from hk_tick_collector.repair.scratch import scratch_place
-from hk_tick_collector.writer import WriterSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,6 +126,7 @@ def _write(
         str(scratch.absolute()),
         synchronous="NORMAL",
         retry_max_attempts=WRITER_TRIES,
+        days_wait=False,
         log_level="ERROR",
         past_root=str(data_root.absolute()),  # before a weekend the journal is not read
     )

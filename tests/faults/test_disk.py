@@ -20,7 +20,8 @@ from support.ticks import TENCENT, pushes, seq_at
 from support.writer_process import WriterBench, until
 
 from hk_tick_collector import journal_append
-from hk_tick_collector.journal import CURSOR, DIRECTORY
+from hk_tick_collector.cursor import CURSOR
+from hk_tick_collector.journal import DIRECTORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -457,6 +457,8 @@ def level_of(node: ast.AST) -> set[str] | None:
             return {level.upper()}
         case ast.Attribute(value=ast.Name(id="self"), attr="_warn"):
             return {"WARNING"}
+        case ast.Attribute(value=ast.Name(id="self"), attr="_tell"):
+            return {"INFO"}
         case ast.Name(id="tell"):  # log.warning or log.info, as it is needed
             return {"INFO", "WARNING"}
     return None

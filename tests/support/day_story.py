@@ -16,6 +16,7 @@ from hk_tick_collector.db_read import open_readonly
 from hk_tick_collector.hktime import hk_day, hk_text, parse_time
 from hk_tick_collector.journal import DIRECTORY
 from hk_tick_collector.journal_append import Journal
+from hk_tick_collector.lane import WriterSettings
 from hk_tick_collector.opend import frames
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.messages import ProtoId
@@ -32,7 +33,7 @@ from hk_tick_collector.resumption import (
     Recording,
     Resumption,
 )
-from hk_tick_collector.writer import Writer, WriterSettings
+from hk_tick_collector.writer import Writer
 from support.snapshot import Row, frame_of
 from support.ticks import HSBC, TENCENT, body, push, ticker
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hk_tick_collector.cursor import CURSOR
 from hk_tick_collector.db_read import open_readonly
 from hk_tick_collector.hktime import parse_time
-from hk_tick_collector.journal import CURSOR, DIRECTORY
+from hk_tick_collector.journal import DIRECTORY
 from hk_tick_collector.journal_append import Journal
+from hk_tick_collector.lane import WriterSettings
 from hk_tick_collector.opend import frames
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.messages import ProtoId
@@ -23,7 +25,7 @@ from hk_tick_collector.resumption import (
     Recording,
     Resumption,
 )
-from hk_tick_collector.writer import Writer, WriterSettings
+from hk_tick_collector.writer import Writer
 from support.snapshot import Row, frame_of
 from support.ticks import DAY, HSBC, OPEN_MS, TENCENT, push, ticker
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from hk_tick_collector.hktime import hk_text, parse_time
 from hk_tick_collector.journal import DIRECTORY
 from hk_tick_collector.journal_append import Journal
+from hk_tick_collector.lane import WriterSettings
 from hk_tick_collector.opend import frames, messages
 from hk_tick_collector.opend.messages import ProtoId
 from hk_tick_collector.opend.purpose import PURPOSES, Purpose
@@ -33,7 +34,7 @@ from hk_tick_collector.simulator.market import MarketDay, day_plan
 from hk_tick_collector.simulator.opend import OpenDOptions, SimulatedOpenD, Upstream
 from hk_tick_collector.simulator.shaping import Armed
 from hk_tick_collector.simulator.universe import universe
-from hk_tick_collector.writer import Writer, WriterSettings
+from hk_tick_collector.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 from hk_tick_collector.db_read import open_readonly
 from hk_tick_collector.journal import DIRECTORY
 from hk_tick_collector.journal_append import Journal
+from hk_tick_collector.lane import WriterSettings
 from hk_tick_collector.schema import day_files
-from hk_tick_collector.writer import WriterSettings
 from support.ticks import OPEN_MS
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class WriterProcess:
         """Start it. If it is not heard, nobody reads what it says, and its pipe is as small as can be."""
         given = WriterSettings(
             **{"data_root": str(data_root), "max_wait_ms": 10, "busy_timeout_ms": 1000, "retry_backoff_sec": 0.05,
-               "retry_backoff_max_sec": 0.2, **settings}
+               "retry_backoff_max_sec": 0.2, "days_wait": False, **settings}
         )  # fmt: skip
         self._log_path = log_directory / f"writer-{time.monotonic_ns()}.log"
         self.messages: list[dict[str, Any]] = []

@@ -15,7 +15,7 @@ from support.writer_process import WriterBench
 
 from hk_tick_collector import collector as collector_module
 from hk_tick_collector.collector import Collector
-from hk_tick_collector.writer import WriterSettings
+from hk_tick_collector.lane import WriterSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -42,7 +42,7 @@ def collector_of(bench: WriterBench, **settings: Any) -> Collector:  # noqa: ANN
     return Collector(
         WriterSettings(
             **{"data_root": str(bench.root), "max_wait_ms": 10, "busy_timeout_ms": 1000, "retry_backoff_sec": 0.05,
-               **settings}
+               "days_wait": False, **settings}
         )
     )  # fmt: skip
 

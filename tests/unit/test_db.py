@@ -22,14 +22,15 @@ from hk_tick_collector.db import DayDatabase, Inserted, Pragmas
 from hk_tick_collector.db_read import (
     Seed,
     StoredTicks,
-    check_data_root,
+    check_today,
     find_day,
     newest_day_with_rows,
     open_readonly,
     read_stats,
     seed_last_seq,
+    unusable_days,
 )
-from hk_tick_collector.errors import ConfigError, DatabaseError
+from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.mapping import Correction
 
 if TYPE_CHECKING:
@@ -317,7 +318,8 @@ def test_a_path_with_odd_characters_is_opened(tmp_path: Path) -> None:
     made.store(by_symbol([row(TENCENT, seq_at(1))]), {})
     made.close()
     assert query_path(root / f"{DAY}.db", "SELECT count(*) FROM ticks") == [(1,)]
-    check_data_root(root)
+    check_today(root, DAY)
+    assert unusable_days(root) == {}
 
 
 def test_reading_what_is_not_there_makes_nothing(tmp_path: Path) -> None:
@@ -388,8 +390,8 @@ def test_stored_ticks_tells_the_newest_day_that_has_rows(tmp_path: Path) -> None
     make_day(tmp_path, "20260730", [])
     (tmp_path / "20260731.db").write_bytes(b"garbage" * 1000)
     assert stored.rows_by_symbol() == {TENCENT: 2, HSBC: 1}
-    with pytest.raises(ConfigError, match=r"20260731\.db"):
-        check_data_root(tmp_path)
+    check_today(tmp_path, "20260731")  # it is made again from the journal
+    assert list(unusable_days(tmp_path)) == [tmp_path / "20260731.db"]
 
 
 def test_the_newest_day_is_one_with_rows(tmp_path: Path) -> None:

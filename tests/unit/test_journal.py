@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 from hk_tick_collector import journal
+from hk_tick_collector.cursor import load_cursor, save_cursor
 from hk_tick_collector.journal import (
-    CURSOR,
     HEADER_SIZE,
     Damage,
     JournalReader,
@@ -19,8 +18,6 @@ from hk_tick_collector.journal import (
     encode_record,
     iter_records,
     list_segments,
-    load_cursor,
-    save_cursor,
     segment_name,
 )
 
@@ -247,49 +244,6 @@ def test_a_reader_goes_on_from_a_cursor(tmp_path: Path) -> None:
         assert reader.backlog_bytes() == 0
         reader.close()
     assert done == total
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "{",
-        "null",
-        "[1, 2, 3]",
-        "\x00\x00\x00",
-        "{}",
-        '{"segment": 1, "offset": 2}',
-        '{"segment": 1, "offset": "x", "record_no": 3}',
-        '{"segment": 1, "offset": null, "record_no": 3}',
-        '{"segment": 1, "offset": Infinity, "record_no": 3}',
-        '{"segment": 1, "offset": -1, "record_no": 3}',
-        '{"segment": -1, "offset": 0, "record_no": 3}',
-    ],
-)
-def test_a_cursor_that_makes_no_sense_replays_everything(tmp_path: Path, text: str) -> None:
-    """A torn or foreign cursor file counts as none: what the journal holds is read from its beginning."""
-    write(tmp_path, 1, range(3))
-    (tmp_path / CURSOR).write_text(text)
-    assert load_cursor(tmp_path) is None
-    reader = JournalReader(tmp_path, load_cursor(tmp_path))
-    assert read_all(reader) == [0, 1, 2]
-    reader.close()
-
-
-def test_a_cursor_that_is_not_utf8_replays_everything(tmp_path: Path) -> None:
-    """Bytes that are no text are no cursor."""
-    (tmp_path / CURSOR).write_bytes(b"\xff\xfe{")
-    assert load_cursor(tmp_path) is None
-
-
-def test_the_cursor_is_replaced_whole(tmp_path: Path) -> None:
-    """A cursor is never seen half written: the file is put into place by its name."""
-    save_cursor(tmp_path, Position(1, 2, 3))
-    before = (tmp_path / CURSOR).stat().st_ino
-    save_cursor(tmp_path, Position(4, 5, 6))
-    assert (tmp_path / CURSOR).stat().st_ino != before
-    assert load_cursor(tmp_path) == Position(4, 5, 6)
-    assert json.loads((tmp_path / CURSOR).read_text()).items() >= {"segment": 4, "offset": 5, "record_no": 6}.items()
 
 
 def test_a_cursor_behind_the_end_of_its_segment_goes_on_in_the_next(tmp_path: Path) -> None:

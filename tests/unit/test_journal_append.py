@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hk_tick_collector import journal_append
+from hk_tick_collector.cursor import save_cursor
 from hk_tick_collector.errors import JournalError
 from hk_tick_collector.journal import (
     HEADER_SIZE,
@@ -22,7 +23,6 @@ from hk_tick_collector.journal import (
     encode_record,
     iter_records,
     list_segments,
-    save_cursor,
 )
 from hk_tick_collector.journal_append import Journal
 

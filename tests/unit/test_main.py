@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from support.bench import Bench
 from support.recorder_process import COMMAND, QUICK, until
 
 from hk_tick_collector.db import DayDatabase, Pragmas
+from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.simulator.verdict import compare
 
 if TYPE_CHECKING:
@@ -93,18 +95,19 @@ def test_a_read_only_data_root_is_one_line_and_exit_2(tmp_path: Path) -> None:
     assert "Read-only file system" in line
 
 
-@pytest.mark.parametrize("fault", ["newer", "foreign", "garbage"])
-def test_a_day_database_that_can_not_be_written_is_one_line_and_exit_2(tmp_path: Path, fault: str) -> None:
+@pytest.mark.parametrize("fault", ["newer", "foreign", "a directory"])
+def test_todays_database_that_can_not_be_used_is_one_line_and_exit_2(tmp_path: Path, fault: str) -> None:
     """It is named before anything is connected, and left as it was."""
-    path = tmp_path / "data" / "20260731.db"
+    path = tmp_path / "data" / f"{hk_day(time.time_ns() // 1_000_000)}.db"
     path.parent.mkdir()
-    if fault == "garbage":
-        path.write_bytes(b"garbage" * 1000)
-    else:
-        DayDatabase(path, Pragmas()).close()
-        con = apsw.Connection(str(path))
-        con.pragma(*(("user_version", 99) if fault == "newer" else ("application_id", 1)))
-        con.close()
+    if fault == "a directory":
+        path.mkdir()
+        assert str(path) in refusal(tmp_path)
+        return
+    DayDatabase(path, Pragmas()).close()
+    con = apsw.Connection(str(path))
+    con.pragma(*(("user_version", 99) if fault == "newer" else ("application_id", 1)))
+    con.close()
     before = path.read_bytes()
     assert str(path) in refusal(tmp_path)
     assert path.read_bytes() == before

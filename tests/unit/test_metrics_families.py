@@ -91,6 +91,7 @@ def test_each_value_is_served_under_its_name() -> None:
         "hktick_backlog_rows": 6,
         "hktick_journal_buffered_bytes": 0,
         "hktick_journal_full": 0,
+        "hktick_days_waiting": 0,
         "hktick_wal_bytes": 16_000_000,
         "hktick_wal_held_seconds": 0,
         "hktick_watchdog_stalled": 0,

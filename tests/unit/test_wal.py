@@ -14,8 +14,9 @@ from support.ticks import DAY, row, seq_at
 from hk_tick_collector import wal as wal_module
 from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.db_read import open_readonly
+from hk_tick_collector.lane import WriterSettings
 from hk_tick_collector.wal import HELD_TELL_SEC, PACE_SEC_MAX, PAGE_BYTES, Wal
-from hk_tick_collector.writer import Writer, WriterSettings
+from hk_tick_collector.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -154,7 +155,7 @@ def test_it_is_told_once_a_minute_and_at_the_end(
 def test_the_line_tells_the_pace_that_is_kept(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the watchdog would take such a pace for a stall, the writer's own limit is what commits wait for."""
     writer = Writer(WriterSettings(str(tmp_path), wal_autocheckpoint_pages=100, pace_sec_max=0.1))
-    database, _ = writer._databases.get(DAY)
+    database, _ = writer._lane.databases.get(DAY)
     database.wal._clock = clock
     first = commit(database, 5)
     reader = open_readonly(database.path)
@@ -168,7 +169,7 @@ def test_the_line_tells_the_pace_that_is_kept(tmp_path: Path, clock: Clock, monk
     clock.now += HELD_TELL_SEC
     database.wal.keep_short()
     assert [(event, fields["commit_every_sec"]) for event, fields in log.lines] == [("wal_held", 0.1)]
-    assert writer._databases.wal_state().pace_sec == 0.1
+    assert writer._lane.databases.wal_state().pace_sec == 0.1
     reader.close()
     writer.close()
 

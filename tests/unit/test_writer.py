@@ -14,14 +14,16 @@ from support.ticks import DAY, DAY_MS, HSBC, NEXT_DAY, OPEN_MS, TENCENT, push, p
 
 from hk_tick_collector import writer as writer_module
 from hk_tick_collector.batch import BadRow, Chunk, share_by_day
+from hk_tick_collector.cursor import CURSOR, load_cursor
 from hk_tick_collector.data_root import hold_lock
 from hk_tick_collector.day_databases import DayDatabases
 from hk_tick_collector.db_read import open_readonly
 from hk_tick_collector.errors import AlreadyRunningError
-from hk_tick_collector.journal import CURSOR, DIRECTORY, load_cursor
+from hk_tick_collector.journal import DIRECTORY
 from hk_tick_collector.journal_append import Journal
+from hk_tick_collector.lane import WriterSettings
 from hk_tick_collector.mapping import Correction
-from hk_tick_collector.writer import Writer, WriterSettings
+from hk_tick_collector.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -194,7 +196,7 @@ def test_an_error_in_the_second_day_is_mended_by_doing_all_again(
     """Nothing of it counts, and the whole batch is stored again."""
     feed(journal, pushes(TENCENT, range(5)) + pushes(TENCENT, range(5), OPEN_MS + DAY_MS))
     (tmp_path / f"{NEXT_DAY}.db").mkdir()
-    writer = Writer(WriterSettings(str(tmp_path)))
+    writer = Writer(WriterSettings(str(tmp_path), days_wait=False))
     with pytest.raises(apsw.CantOpenError):
         writer.step()
     assert load_cursor(tmp_path / DIRECTORY) is None
@@ -213,7 +215,7 @@ def test_a_database_that_can_not_be_closed_hides_no_record(
 ) -> None:
     """Whatever fails while it recovers, a record that was read and not stored is read again."""
     feed(journal, pushes(TENCENT, range(5)))
-    writer = Writer(WriterSettings(str(tmp_path)))
+    writer = Writer(WriterSettings(str(tmp_path), days_wait=False))
     with monkeypatch.context() as broken:
         broken.setattr(DayDatabases, "get", _raise)
         with pytest.raises(apsw.FullError):
@@ -237,7 +239,7 @@ def test_after_a_power_cut_normal_replays_the_day(
 ) -> None:
     """What NORMAL had committed may be gone with the power: the day is stored again, also if that fails at first."""
     feed(journal, pushes(TENCENT, range(5)))
-    settings = WriterSettings(str(tmp_path), synchronous=synchronous)
+    settings = WriterSettings(str(tmp_path), synchronous=synchronous, days_wait=False)
     writer = Writer(settings)
     assert not writer.step()
     writer.close()

@@ -12,11 +12,12 @@ from hk_tick_collector.db_read import open_readonly
 from hk_tick_collector.hktime import hk_text
 from hk_tick_collector.journal import DIRECTORY
 from hk_tick_collector.journal_append import Journal
+from hk_tick_collector.lane import WriterSettings
 from hk_tick_collector.opend import frames
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.messages import ProtoId, security_of
 from hk_tick_collector.quality.audit import audit_day
-from hk_tick_collector.writer import Writer, WriterSettings
+from hk_tick_collector.writer import Writer
 from worlds.feed import Ticks, Way
 from worlds.market import DAY, MIDNIGHT_MS
 from worlds.snapshots import Snapshot

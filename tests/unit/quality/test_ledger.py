@@ -10,11 +10,13 @@ from support.tale import SEC, Tale, snapshot, volume_of
 from support.ticks import DAY, DAY_MS, HSBC, NEXT_DAY, OPEN_MS, TENCENT, push, pushes, reply, seq_at, ticker
 
 from hk_tick_collector.day_databases import DayDatabases
+from hk_tick_collector.db import Pragmas
 from hk_tick_collector.journal import DIRECTORY
+from hk_tick_collector.lane import WriterSettings
 from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.quality.judge import FILE, PAST_SNAPSHOTS
 from hk_tick_collector.resumption import Cause
-from hk_tick_collector.writer import Writer, WriterSettings
+from hk_tick_collector.writer import Writer
 
 
 def outage(tale: Tale, cause: Cause = Cause.CONNECTION_LOST) -> None:
@@ -363,7 +365,7 @@ def test_an_error_at_the_commit_loses_no_conclusion(tale: Tale, monkeypatch: pyt
     outage(tale)
     tale.hear(reply(TENCENT, *(ticker(n) for n in range(141, 200))))
     tale.totals(tencent=volume_of(range(1, 200)))
-    writer = Writer(WriterSettings(str(tale.root)))
+    writer = Writer(WriterSettings(str(tale.root), days_wait=False))
 
     def full(*_args: object) -> None:
         raise apsw.FullError("database or disk is full")
@@ -383,7 +385,7 @@ def test_an_error_at_the_commit_loses_no_conclusion(tale: Tale, monkeypatch: pyt
     tale.begin_again()
     tale.write()
     assert tale.dump() == found
-    assert DayDatabases(tale.root, writer._pragmas).has(DAY)
+    assert DayDatabases(tale.root, Pragmas()).has(DAY)
 
 
 def test_a_journal_that_began_anew_is_judged(tale: Tale) -> None:

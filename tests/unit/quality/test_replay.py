@@ -9,7 +9,8 @@ import pytest
 from support.tale import ALIBABA, MEITUAN, SEC
 from support.ticks import HSBC, NEXT_DAY, OPEN_MS, TENCENT, push, reply, ticker
 
-from hk_tick_collector.journal import CURSOR, DIRECTORY
+from hk_tick_collector.cursor import CURSOR
+from hk_tick_collector.journal import DIRECTORY
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.quality.judge import PAST_SNAPSHOTS

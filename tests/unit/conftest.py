@@ -1,4 +1,4 @@
-"""What the tests of a day's quality begin with."""
+"""What the tests of the modules share."""
 
 from __future__ import annotations
 

@@ -1,0 +1,43 @@
+"""What is raised for what was to be stored, and not for where: it would be raised again, however often it is tried.
+
+A disk that is full, a lock, a file that is damaged or gone are of another kind: they pass, or somebody mends them.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+import apsw
+
+from hk_tick_collector.errors import ContentError, DatabaseError
+from hk_tick_collector.plain import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ERROR_MAX: Final = 500  # characters
+
+
+def is_of_content(exc: BaseException) -> bool:
+    """Whether something is of that kind."""
+    if isinstance(exc, apsw.ConstraintError | apsw.MismatchError | apsw.TooBigError | apsw.RangeError):
+        return True
+    if isinstance(exc, apsw.SQLError):
+        return "overflow" in str(exc)
+    return isinstance(exc, Exception) and not isinstance(exc, apsw.Error | OSError | DatabaseError | MemoryError)
+
+
+@contextmanager
+def storing_content() -> Iterator[None]:
+    """Something is being stored.
+
+    Raises:
+        ContentError: it can't be, for its own sake, whatever it was that was raised.
+    """
+    try:
+        yield
+    except Exception as exc:
+        if not is_of_content(exc):
+            raise
+        raise ContentError(plain(f"{type(exc).__name__}: {exc}")[:ERROR_MAX]) from exc

@@ -1,0 +1,112 @@
+"""The writer's places in the journal: where it goes on, and where each day that waits does.
+
+Owns `journal/cursor.json`. All days share one place; a day whose database can't be written keeps its own, while the
+others go on. Invariant: no place stands behind a row that is not committed. Neither is synced, since an older place
+only means that more is stored again, which changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from hk_tick_collector.hktime import day_before
+from hk_tick_collector.journal import Position, list_segments
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CURSOR: Final = "cursor.json"
+
+
+class Wait(NamedTuple):
+    """A day that waits.
+
+    Attributes:
+        place: what came for it from here on is not stored.
+        since_ms: when it began to wait, by the host's clock.
+        reason: why, in words.
+        is_gone: it had a file, which is not there: no other one is to be made in its place.
+    """
+
+    place: Position
+    since_ms: int
+    reason: str
+    is_gone: bool
+
+
+def save_cursor(root: Path, position: Position, waits: Mapping[str, Wait] | None = None) -> None:
+    """Put down where the writer goes on.
+
+    Args:
+        root: `DATA_ROOT/journal`.
+        position: behind the last record of which all is stored, but for days that wait.
+        waits: these, by day.
+    """
+    temporary = root / (CURSOR + ".tmp")
+    told = {**position._asdict(), "boot_id": _boot_id(), "waits": waits or {}}
+    temporary.write_text(json.dumps(told))
+    temporary.replace(root / CURSOR)
+
+
+def load_cursor(root: Path) -> Position | None:
+    """Where the writer goes on; None where there is no readable cursor, which replays what the journal holds."""
+    told = _read(root)
+    return told[0] if told else None
+
+
+def load_waits(root: Path) -> dict[str, Wait]:
+    """The days that wait."""
+    told = _read(root)
+    return told[1] if told else {}
+
+
+def needed_from(root: Path) -> Position | None:
+    """The earliest place that any day still needs; None where there is no readable cursor."""
+    told = _read(root)
+    return min([told[0], *(wait.place for wait in told[1].values())]) if told else None
+
+
+def cursor_is_of_this_boot(root: Path) -> bool:
+    """Whether the machine has run without a break since the cursor was put down."""
+    try:
+        return bool(json.loads((root / CURSOR).read_text())["boot_id"] == _boot_id())
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def first_of_day(root: Path, position: Position) -> Position:
+    """The beginning of the day's journal in which a position lies."""
+    segments = list_segments(root)
+    day = next((s.day for s in segments if s.number == position.segment), None)
+    first = min((s.number for s in segments if s.day == day), default=position.segment)
+    return Position(first, 0, -1)
+
+
+def first_for_day(root: Path, day: str) -> Position:
+    """From where on the journal can hold ticks of a day: some are received on the day before, by clocks that differ."""
+    before = day_before(day, 1)
+    segments = list_segments(root)
+    first = min((s.number for s in segments if s.day >= before), default=segments[0].number if segments else 0)
+    return Position(first, 0, -1)
+
+
+def _read(root: Path) -> tuple[Position, dict[str, Wait]] | None:
+    """A cursor of which a part can't be read is none: to store all again does no harm, to pass over something does."""
+    try:
+        fields: dict[str, Any] = json.loads((root / CURSOR).read_text())
+        position = Position(int(fields["segment"]), int(fields["offset"]), int(fields["record_no"]))
+        waits = {
+            str(day): Wait(Position(*map(int, place)), int(since_ms), str(reason), bool(is_gone))
+            for day, (place, since_ms, reason, is_gone) in fields.get("waits", {}).items()
+        }
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+        return None
+    places = [position, *(wait.place for wait in waits.values())]
+    return (position, waits) if all(place.segment >= 0 and place.offset >= 0 for place in places) else None
+
+
+def _boot_id() -> str:
+    """Which start of the machine this is."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()

@@ -1,0 +1,184 @@
+"""One way from the journal into day databases: takes batches from its own place, and stores them for its days.
+
+Owns that place in memory, its open databases and its judge. Never moves the cursor: whoever drives it puts down where
+it stands. Nearly always there is one lane, for all days. A day whose database fails waits for a lane of its own.
+
+Errors of a disk, a lock or a file are raised, and tried again. What can't be stored for its own sake is never tried
+twice: the record is taken apart, the piece is put aside with its bytes and its place, and all else is stored.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from hk_tick_collector import logs
+from hk_tick_collector.apart import Apart
+from hk_tick_collector.content import storing_content
+from hk_tick_collector.day_databases import DayDatabases
+from hk_tick_collector.db import Pragmas
+from hk_tick_collector.errors import ContentError, OddMarkError
+from hk_tick_collector.intake import Intake
+from hk_tick_collector.journal import DIRECTORY
+from hk_tick_collector.mapping import Mapper
+from hk_tick_collector.quality.judge import FILE, Judge
+from hk_tick_collector.storing import Storing, Tools
+from hk_tick_collector.wal import PACE_SEC_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hk_tick_collector.batch import Batch, Outcome
+    from hk_tick_collector.journal import Position
+
+log = logs.get_logger()
+
+
+class WriterSettings(NamedTuple):
+    """What the writer needs to know; it crosses to the process as JSON."""
+
+    data_root: str
+    batch_size: int = 20_000
+    max_wait_ms: int = 100
+    busy_timeout_ms: int = 5000
+    synchronous: str = "FULL"
+    wal_autocheckpoint_pages: int = 4000
+    retry_max_attempts: int = 0
+    retry_backoff_sec: float = 0.5
+    retry_backoff_max_sec: float = 10.0
+    drift_warn_sec: float = 120.0
+    log_level: str = "INFO"
+    past_root: str = ""  # where databases of days before lie, to be read only; "": in data_root
+    pace_sec_max: float = PACE_SEC_MAX  # a commit that comes later would be taken for a stall
+    days_wait: bool = True  # a day that can't be written keeps no other from it
+
+
+class Stored(NamedTuple):
+    """A batch that is committed, what became of it, and how long that took."""
+
+    batch: Batch
+    end: Position
+    outcome: Outcome
+    commit_ms: float
+
+
+class Lane:
+    """Stores what the journal holds for some days."""
+
+    def __init__(
+        self,
+        settings: WriterSettings,
+        begin: Callable[[], Position | None],
+        takes: Callable[[str], bool],
+        judge_file: str = FILE,
+    ) -> None:
+        """Nothing is read yet.
+
+        Args:
+            settings: the writer's.
+            begin: behind what is stored; None: nothing is.
+            takes: whether it stores a day.
+            judge_file: the name under which its judge puts down what it knows.
+        """
+        self._settings = settings
+        self._root = Path(settings.data_root)
+        self._takes = takes
+        self._judge_file = judge_file
+        is_normal = settings.synchronous == "NORMAL"
+        self._intake = Intake(self._root / DIRECTORY, settings.batch_size, begin, is_normal=is_normal)
+        self._judge = self._new_judge()
+        self._mapper = Mapper()
+        self._pragmas = Pragmas(
+            settings.busy_timeout_ms, settings.synchronous, settings.wal_autocheckpoint_pages, settings.pace_sec_max
+        )
+        self.databases = DayDatabases(self._root, self._pragmas)
+        self._singly_until: Position | None = None  # up to here records are taken one by one
+
+    def _new_judge(self) -> Judge:
+        return Judge(self._root / DIRECTORY, self._settings.past_root, self._judge_file)
+
+    def exchange_ms(self, recv_ts_ms: int) -> int:
+        """The exchange's time at a moment of the host's clock, as far as it is known; else that."""
+        return self._judge.exchange_ms(recv_ts_ms)
+
+    def step(self, until: Position | None = None) -> Stored | None:
+        """Store one batch of what stands before `until`; None: that was all for now.
+
+        What can't be stored for its own sake is put aside.
+
+        Raises:
+            DayError: one day's database failed. Nothing of the batch counts; call `reset`.
+            apsw.Error, OSError, DatabaseError: likewise, of something else.
+        """
+        self.databases.look_at_files()
+        batch = self._intake.take(until, is_single=self._singly_until is not None)
+        if batch is None:
+            self.databases.trim()
+            self.databases.keep_wal_short()
+            return None
+        assert batch.end is not None
+        started = time.monotonic()
+        try:
+            with storing_content():
+                outcome = Storing(self._tools()).run(batch)
+        except ContentError as exc:
+            if self._singly_until is None:
+                log.error("batch_not_stored", error=exc, expected="one that can be stored")
+                self._singly_until = batch.end
+                self.reset()
+                return self.step(until)
+            outcome = self._store_apart(batch)
+        if self._singly_until is not None and batch.end >= self._singly_until:
+            self._singly_until = None
+        self._judge.save()
+        self.databases.trim()
+        self.databases.keep_wal_short(is_busy=batch.is_full)
+        return Stored(batch, batch.end, outcome, (time.monotonic() - started) * 1000)
+
+    def tell_damages(self) -> int:
+        """Log what was found damaged in the journal since the last call; how many places that were."""
+        return self._intake.tell_damages()
+
+    def reset(self) -> None:
+        """Forget what is not committed: close the databases, go back to where it began."""
+        self._intake.go_back()  # first: whatever else fails, no record may be passed over
+        self._roll_back()
+
+    def close(self) -> None:
+        """Close everything, after the last step."""
+        self.databases.settle()
+        self._intake.close()
+
+    def abandon(self) -> None:
+        """Close everything, whatever state it is in; what is not committed is taken back."""
+        self._intake.close()
+        self.databases.close()
+
+    # ---- a batch
+
+    def _tools(self) -> Tools:
+        settings = self._settings
+        return Tools(self._root, self.databases, self._judge, self._mapper, self._takes, settings.drift_warn_sec)
+
+    def _store_apart(self, batch: Batch) -> Outcome:
+        """Store all of a record but what can't be stored."""
+        odd: dict[int, str] = {}  # by part: why its mark can't be judged
+        while True:
+            self._roll_back()
+            try:
+                outcome = Apart(self._tools(), odd).run(batch)
+            except OddMarkError as exc:
+                odd[exc.part] = str(exc)
+            else:
+                self._judge.save()
+                self._roll_back()  # what was taken back is still in what the open databases remember
+                return outcome
+
+    def _roll_back(self) -> None:
+        """Take back what is not committed, and forget what is remembered of it."""
+        self._judge = self._new_judge()
+        try:
+            self.databases.close()
+        finally:
+            self.databases = DayDatabases(self._root, self._pragmas)

@@ -1,0 +1,206 @@
+"""Storing one batch: one transaction in each day's database that it touches, all committed at its end.
+
+Owns what is begun and what becomes of the batch, for as long as that takes. Opens no database by itself.
+"""
+
+from __future__ import annotations
+
+import time
+from math import ceil
+from typing import TYPE_CHECKING, NamedTuple
+
+from hk_tick_collector import logs
+from hk_tick_collector.batch import Chunk, Outcome, bad_row, share_by_day
+from hk_tick_collector.day_databases import is_away, of_day
+from hk_tick_collector.mapping import PUSH_DATA_REALTIME, PUSH_DATA_TYPE, RECV_TS_MS, TS_MS, PushType
+from hk_tick_collector.quality.filling import MADE_GOOD, fill
+from hk_tick_collector.quality.identity import sift
+from hk_tick_collector.quality.late import found_at_rest
+from hk_tick_collector.quality.premises import Premise
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from hk_tick_collector.batch import Batch, DayShare, Part
+    from hk_tick_collector.day_databases import DayDatabases
+    from hk_tick_collector.db import DayDatabase
+    from hk_tick_collector.mapping import Mapper, Row
+    from hk_tick_collector.quality.judge import Judge
+
+log = logs.get_logger()
+
+# Bodies that are rows at the same time. A GetTicker reply holds up to a thousand.
+CHUNK_PUSHES = 20_000
+CHUNK_REPLIES = 4
+
+DAYS_MAX = 16  # days with an open transaction; only a feed with wrong dates has more, and each takes three files
+
+
+class Tools(NamedTuple):
+    """What a batch is stored with.
+
+    Attributes:
+        root: DATA_ROOT.
+        databases: the open ones.
+        judge: draws the conclusions.
+        mapper: makes rows of bodies.
+        takes: whether a day is to be stored; what is of another one is passed over.
+        drift_warn_sec: so late a live tick is worth a word.
+    """
+
+    root: Path
+    databases: DayDatabases
+    judge: Judge
+    mapper: Mapper
+    takes: Callable[[str], bool]
+    drift_warn_sec: float
+
+
+class Storing:
+    """Stores a batch."""
+
+    def __init__(self, tools: Tools) -> None:
+        """Nothing is begun yet."""
+        self._tools = tools
+        self._judge = tools.judge
+        self._begun: dict[str, DayDatabase] = {}
+        self._outcome = Outcome()
+        self._now_ms = time.time_ns() // 1_000_000
+
+    def run(self, batch: Batch) -> Outcome:
+        """Store it.
+
+        After an error in the second commit the first one stays: what is stored again is there already.
+        """
+        for number, part in enumerate(batch.parts):
+            fetched = self._insert_part(part)
+            if part.mark is not None:
+                self._take_mark(number, part, fetched)
+        if batch.bad:
+            chunk = Chunk()
+            chunk.bad = batch.bad
+            self._insert(chunk)
+        self._commit()
+        outcome = self._outcome
+        outcome.news += self._judge.news
+        outcome.failures += self._judge.failures
+        self._judge.news.clear()
+        self._judge.failures.clear()
+        return outcome
+
+    def _insert_part(self, part: Part) -> dict[str, list[Row]]:
+        """Insert the ticks of a part; what was fetched last."""
+        fetched: dict[str, list[Row]] = {}
+        for chunk in self._chunks(part):
+            self._insert(chunk)
+            fetched = chunk.mapped.fetched
+        return fetched
+
+    def _take_mark(self, _number: int, part: Part, fetched: dict[str, list[Row]]) -> None:
+        assert part.mark is not None
+        self._judge.judge(part.mark, fetched, self._of_judge)
+
+    def _chunks(self, part: Part) -> Iterator[Chunk]:
+        """The rows of a part of a batch, some at a time; those of backfills come last."""
+        for push_type, held in part.bodies.items():
+            most = CHUNK_PUSHES if push_type is PushType.PUSH else CHUNK_REPLIES
+            # Equal parts: a batch goes a little over its size, since records are whole, and a small rest costs much.
+            step = max(1, ceil(len(held) / max(1, round(len(held) / most))))
+            for start in range(0, len(held), step):
+                chunk = Chunk()
+                some = slice(start, start + step)
+                chunk.rows = self._tools.mapper.map_bodies(
+                    held.bodies[some], held.recv_ts_ms[some], push_type, self._now_ms, chunk.mapped
+                )
+                for bad in chunk.mapped.bad:
+                    body = start + bad.body
+                    chunk.bad.append(bad_row(bad, held.recv_ts_ms[body], *held.place(body)))
+                yield chunk
+
+    def _insert(self, chunk: Chunk) -> None:
+        self._judge.heard(chunk.mapped.pushed)
+        for day, share in sorted(share_by_day(chunk).items()):
+            if self._tools.takes(day):
+                with of_day(day):
+                    self._insert_share(day, share)
+        self._note(chunk)
+
+    def _insert_share(self, day: str, share: DayShare) -> None:
+        outcome, path = self._outcome, self._tools.root / f"{day}.db"
+        if day not in self._begun and is_away(path):
+            outcome.away[day] = outcome.away.get(day, 0) + share.ticks
+            return
+        done = None if day in self._begun else found_at_rest(path, share)
+        if done is None:
+            database = self._begin(day)
+            self._sift(day, database, share)
+            done = database.insert(share.pushed, share.fetched, share.corrections, share.bad)
+        outcome.inserted += done.new
+        outcome.duplicates += done.duplicates
+        outcome.revisions += done.revisions
+        outcome.extra += done.extra
+        if done.new and (late := _came_late(share)):
+            outcome.news += fill(self._begun[day].connection, day, sorted(late))
+
+    def _sift(self, day: str, database: DayDatabase, share: DayShare) -> None:
+        """Hold what was fetched against what is stored: it may come under other sequences."""
+        for symbol, rows in share.fetched.items():
+            share.fetched[symbol], failed = sift(database, symbol, rows)
+            if failed is not None:
+                database.renumbered.add(symbol)
+                ledger, at_ms = self._judge.ledger(day, database), rows[-1][RECV_TS_MS]
+                ledger.note_failure(symbol, Premise.SAME_SEQUENCE, at_ms, failed)
+
+    def _commit(self) -> None:
+        for day, database in self._begun.items():
+            with of_day(day):
+                database.commit()
+        self._judge.committed(self._begun)
+        self._begun.clear()
+
+    def _of_judge(self, day: str) -> DayDatabase | None:
+        """A day's database for the judge; none is made for it."""
+        with of_day(day):
+            return self._begin(day) if self._tools.takes(day) and self._tools.databases.has(day) else None
+
+    def _begin(self, day: str) -> DayDatabase:
+        """A day's database, in a transaction."""
+        begun, databases = self._begun, self._tools.databases
+        if day in begun:
+            return begun[day]
+        if len(begun) >= DAYS_MAX:
+            self._commit()
+            databases.trim()
+        database, is_new = databases.get(day)
+        if is_new:
+            log.info("sqlite_pragmas", day=day, path=database.path, **database.pragmas_in_force())
+        database.begin()
+        begun[day] = database
+        self._judge.begin(day, database)
+        return database
+
+    def _note(self, chunk: Chunk) -> None:
+        """Add what is to be counted and told of a chunk, whose rows are let go."""
+        mapped, outcome = chunk.mapped, self._outcome
+        outcome.rows += chunk.rows
+        outcome.bad += chunk.bad
+        outcome.corrections += mapped.corrections
+        if mapped.pushed:
+            outcome.ts_ms_max = max(outcome.ts_ms_max or 0, mapped.ts_ms_max)
+        limit_ms = self._tools.drift_warn_sec * 1000
+        for rows in mapped.pushed.values():
+            *_, push_data_type, recv_ts_ms, _ = row = rows[-1]
+            if push_data_type == PUSH_DATA_REALTIME and abs(recv_ts_ms - row[TS_MS]) > limit_ms:
+                outcome.drifted = row
+                break
+
+
+def _came_late(share: DayShare) -> set[str]:
+    """The symbols with ticks that may fill a gap: fetched, or made good, as the ends of what was pushed tell."""
+    made_good = {
+        symbol
+        for symbol, rows in share.pushed.items()
+        if MADE_GOOD in {rows[0][PUSH_DATA_TYPE], rows[-1][PUSH_DATA_TYPE]}
+    }
+    return made_good | share.fetched.keys()

@@ -1,0 +1,159 @@
+"""The days that can't be written for now: each waits with a place of its own in the journal, and then catches up.
+
+A day's file is locked, damaged, moved away, on a disk that is not mounted, or was made by another program. No other day
+has to wait for that. When it can be written again, a lane of its own stores what has come for it since, up to where all
+the others are, and then it is one of them again.
+
+Owns which days wait, when each is tried again, and what is remembered for its judge. Never moves the cursor of the
+others. Invariant: a day's place is where its own database stands, or before that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import apsw
+
+from hk_tick_collector import logs
+from hk_tick_collector.cursor import Wait, load_waits
+from hk_tick_collector.errors import DatabaseError, DayError, FileGoneError
+from hk_tick_collector.journal import DIRECTORY
+from hk_tick_collector.lane import Lane
+from hk_tick_collector.quality.judge import FILE
+
+if TYPE_CHECKING:
+    from hk_tick_collector.journal import Position
+    from hk_tick_collector.lane import Stored, WriterSettings
+
+log = logs.get_logger()
+
+RETRY_SEC_MAX: Final = 30.0
+TOLD_MAX: Final = 16  # days of which the recorder is told
+REASON_MAX: Final = 200  # characters
+DAMAGED: Final = (apsw.CorruptError, apsw.NotADBError)
+
+
+class _Try(NamedTuple):
+    """When a day is tried again, and how often it has failed in a row."""
+
+    due: float
+    failures: int
+
+
+class WaitingDays:
+    """Which days wait, and what becomes of each."""
+
+    def __init__(self, settings: WriterSettings) -> None:
+        """Take up those that waited when the last writer ended."""
+        self._settings = settings
+        self._root = Path(settings.data_root)
+        self.waits: dict[str, Wait] = load_waits(self._root / DIRECTORY)
+        self._lanes: dict[str, Lane] = {}
+        self._tries: dict[str, _Try] = {}
+
+    def takes(self, day: str) -> bool:
+        """Whether a day waits, so that its own lane is to store it."""
+        return day in self.waits
+
+    def add(self, day: str, place: Position, cause: Exception, at_ms: int) -> None:
+        """A day begins to wait, at a place behind which nothing of it is stored."""
+        judge = self._root / DIRECTORY / FILE
+        its_judge = self._root / DIRECTORY / _judge_file(day)
+        if judge.exists():  # as it was at that place, since it is put down whenever the cursor is
+            shutil.copyfile(judge, its_judge)
+        else:
+            its_judge.unlink(missing_ok=True)
+        self._wait(day, Wait(place, at_ms, _reason(cause), isinstance(cause, FileGoneError)))
+
+    def begin_again(self, day: str, place: Position, reason: str, at_ms: int) -> None:
+        """A day is to be made again, from a place before all that has come for it."""
+        (self._root / DIRECTORY / _judge_file(day)).unlink(missing_ok=True)
+        self._wait(day, Wait(place, at_ms, reason, is_gone=False))
+        self._tries[day] = _Try(0.0, 0)
+
+    def _wait(self, day: str, wait: Wait) -> None:
+        self._close(day)
+        self.waits[day] = wait
+        self._tries[day] = _Try(time.monotonic() + self._settings.retry_backoff_sec, 1)
+
+    def step(self, until: Position) -> tuple[str, Stored] | None:
+        """Store one batch for a day that is due, and take the days that have caught up back to the others.
+
+        Args:
+            until: where the others are.
+
+        Returns:
+            What was stored of which day; None: nothing.
+        """
+        now = time.monotonic()
+        for day in sorted(self.waits):
+            if self._tries.get(day, _Try(0.0, 0)).due > now:
+                continue
+            try:
+                stored = self._step(day, until)
+            except DayError as exc:
+                self._failed(day, exc.cause)
+            except (apsw.Error, OSError, DatabaseError) as exc:
+                self._failed(day, exc)
+            else:
+                self._tries[day] = _Try(0.0, 0)
+                if stored is not None:
+                    self.waits[day] = self.waits[day]._replace(place=stored.end)
+                    return day, stored
+                self._caught_up(day)
+        return None
+
+    def _step(self, day: str, until: Position) -> Stored | None:
+        path = self._root / f"{day}.db"
+        if self.waits[day].is_gone and not path.exists():  # an empty one in its place would hide that
+            raise FileGoneError(f"{path} is gone: put it back")
+        lane = self._lanes.get(day)
+        if lane is None:
+            lane = self._lanes[day] = Lane(
+                self._settings, lambda: self.waits[day].place, lambda its_day: its_day == day, _judge_file(day)
+            )
+        return lane.step(until)
+
+    def _failed(self, day: str, cause: Exception) -> None:
+        failures = self._tries.get(day, _Try(0.0, 0)).failures + 1
+        delay_sec = min(RETRY_SEC_MAX, self._settings.retry_backoff_sec * 2 ** min(failures, 16))
+        self._tries[day] = _Try(time.monotonic() + delay_sec, failures)
+        self.waits[day] = self.waits[day]._replace(reason=_reason(cause))
+        self._close(day)
+
+    def _caught_up(self, day: str) -> None:
+        log.info("day_caught_up", day=day, waited_for=self.waits[day].reason)
+        self._close(day)
+        del self.waits[day], self._tries[day]
+        (self._root / DIRECTORY / _judge_file(day)).unlink(missing_ok=True)
+
+    def _close(self, day: str) -> None:
+        lane = self._lanes.pop(day, None)
+        if lane is not None:
+            with contextlib.suppress(apsw.Error, OSError, DatabaseError):
+                lane.abandon()
+
+    def told(self, today: str) -> list[dict[str, Any]]:
+        """What the recorder is told of them: the newest ones, each with what it waits for and since when."""
+        return [
+            {"day": day, "is_today": day == today, "reason": wait.reason, "since_ms": wait.since_ms,
+             "is_catching_up": day in self._lanes}
+            for day, wait in sorted(self.waits.items(), reverse=True)[:TOLD_MAX]
+        ]  # fmt: skip
+
+    def close(self) -> None:
+        """Close what is open."""
+        for day in list(self._lanes):
+            self._close(day)
+
+
+def _judge_file(day: str) -> str:
+    return f"judge-{day}.json"
+
+
+def _reason(cause: Exception) -> str:
+    return f"{type(cause).__name__}: {cause}"[:REASON_MAX]

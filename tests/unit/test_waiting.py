@@ -1,0 +1,331 @@
+"""Days that can't be written wait, each with its own place; all others go on, and each catches up by itself."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import apsw
+import pytest
+from support.ticks import DAY, DAY_MS, HSBC, NEXT_DAY, OPEN_MS, TENCENT, push, reply, ticker
+
+from hk_tick_collector import writer as writer_module
+from hk_tick_collector.cursor import load_cursor, load_waits, needed_from
+from hk_tick_collector.db import DayDatabase, Pragmas
+from hk_tick_collector.journal import DIRECTORY
+from hk_tick_collector.lane import WriterSettings
+from hk_tick_collector.opend.purpose import Purpose
+from hk_tick_collector.resumption import Cause
+from hk_tick_collector.waiting import RETRY_SEC_MAX
+from hk_tick_collector.writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from support.tale import Tale
+
+OTHER = NEXT_DAY
+
+
+@pytest.fixture(autouse=True)
+def said(tale: Tale, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What writers of a tale tell the recorder."""
+    assert tale
+    messages: list[dict[str, Any]] = []
+    monkeypatch.setattr(writer_module, "send", messages.append)
+    return messages
+
+
+def made(tale: Tale, **settings: Any) -> Writer:  # noqa: ANN401
+    """A writer that tries again at once."""
+    return Writer(
+        WriterSettings(
+            str(tale.root), **{"retry_backoff_sec": 0.0, "busy_timeout_ms": 50, "batch_size": 10, **settings}
+        )
+    )
+
+
+def store_all(writer: Writer) -> None:
+    """Until there is nothing more to do."""
+    while writer.step():
+        pass
+
+
+def ordinals(tale: Tale, day: str, symbol: str = TENCENT) -> list[int]:
+    """The stored ticks of a symbol, by ordinal."""
+    return [seq & 0xFFFFFFFF for (seq,) in tale.query(f"SELECT seq FROM ticks WHERE symbol = '{symbol}'", day)]  # noqa: S608
+
+
+def of_both_days(tale: Tale, some: range) -> None:
+    """Pushes of one day and of the next, side by side."""
+    for n in some:
+        tale.hear(push(TENCENT, ticker(n, OPEN_MS + n)), push(TENCENT, ticker(n, OPEN_MS + DAY_MS + n)))
+
+
+def break_directory(path: Path) -> None:
+    """It can't be opened."""
+    path.mkdir()
+
+
+def break_noise(path: Path) -> None:
+    """It is no database."""
+    path.write_bytes(b"\x07noise" * 1000)
+
+
+def break_foreign(path: Path) -> None:
+    """Another program has made it."""
+    con = apsw.Connection(str(path))
+    con.execute("CREATE TABLE ticks (a); PRAGMA user_version = 4")
+    con.close()
+
+
+def break_newer(path: Path) -> None:
+    """A newer version has made it."""
+    DayDatabase(path, Pragmas()).close()
+    con = apsw.Connection(str(path))
+    con.pragma("user_version", 99)
+    con.close()
+
+
+def break_link(path: Path) -> None:
+    """It is a link to what is not mounted, in a directory that is there."""
+    path.symlink_to(path.parent / "elsewhere.db")
+
+
+BREAKS = [break_directory, break_noise, break_foreign, break_newer, break_link]
+
+
+def mend(path: Path) -> None:
+    """What was in the way is gone."""
+    if path.is_dir():
+        path.rmdir()
+    else:
+        path.unlink()
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+@pytest.mark.parametrize("breaks", BREAKS)
+def test_a_day_that_can_not_be_written_waits_and_catches_up(
+    tale: Tale,
+    said: list[dict[str, Any]],
+    breaks: Callable[[Path], None],
+    *,
+    is_restarted: bool,
+) -> None:
+    """The other day is stored meanwhile; nothing is lost, and what was in the way is untouched."""
+    path = tale.root / f"{OTHER}.db"
+    breaks(path)
+    before = path.read_bytes() if path.is_file() else None
+    of_both_days(tale, range(1, 30))
+    writer = made(tale)
+    store_all(writer)
+    assert ordinals(tale, DAY) == list(range(1, 30))
+    assert list(load_waits(tale.root / DIRECTORY)) == [OTHER]
+    assert said[-1]["waits"][0]["day"] == OTHER
+    assert load_cursor(tale.root / DIRECTORY) != needed_from(tale.root / DIRECTORY)
+    assert (path.read_bytes() if path.is_file() else None) == before
+    of_both_days(tale, range(30, 60))
+    if is_restarted:
+        writer.close()
+        writer = made(tale)
+    store_all(writer)
+    assert ordinals(tale, DAY) == list(range(1, 60))
+    mend(path)
+    writer._waiting._tries.clear()
+    store_all(writer)
+    assert ordinals(tale, OTHER) == list(range(1, 60))
+    assert load_waits(tale.root / DIRECTORY) == {}
+    assert not list((tale.root / DIRECTORY).glob("judge-*"))
+    of_both_days(tale, range(60, 70))
+    store_all(writer)
+    writer.close()
+    assert ordinals(tale, OTHER) == ordinals(tale, DAY) == list(range(1, 70))
+    assert said[-1]["waits"] == []
+
+
+def test_a_damaged_day_is_told_and_tried_again_later_each_time(tale: Tale) -> None:
+    """It can't be mended by waiting: the writer does not spend its time on it."""
+    break_noise(tale.root / f"{OTHER}.db")
+    of_both_days(tale, range(1, 5))
+    writer = made(tale, retry_backoff_sec=0.5)
+    store_all(writer)
+    for failures in range(1, 12):
+        due, so_far = writer._waiting._tries[OTHER]
+        assert so_far == failures
+        assert due - time.monotonic() <= RETRY_SEC_MAX
+        writer._waiting._tries[OTHER] = writer._waiting._tries[OTHER]._replace(due=0.0)
+        assert not writer.step()
+    assert "NotADBError" in load_waits(tale.root / DIRECTORY)[OTHER].reason
+    writer.close()
+
+
+def test_a_locked_day_waits_with_what_is_concluded_of_it(tale: Tale) -> None:
+    """Its gaps and doubts are those that it has where it never waited, at the same places."""
+
+    def told() -> None:
+        for n in range(2, 101):
+            tale.hear(push(TENCENT, ticker(n, tale.now_ms)))
+        since_ms = tale.now_ms
+        tale.wait(60)
+        tale.resume(Cause.OPEND_DOWN, since_ms)
+        tale.hear(reply(TENCENT, *(ticker(n, tale.now_ms) for n in range(141, 200))))
+        tale.hear(push(HSBC, ticker(1, tale.now_ms)))
+        tale.record_only(TENCENT, HSBC)
+        tale.totals(tencent=20_000, hsbc=100)
+        tale.wait(30)
+        tale.totals(tencent=20_000, hsbc=100)
+
+    tale.write()
+    writer = made(tale)
+    tale.hear(push(TENCENT, ticker(1, OPEN_MS)))
+    store_all(writer)
+    lock = apsw.Connection(str(tale.root / f"{DAY}.db"))
+    lock.execute("BEGIN IMMEDIATE")
+    told()
+    tale.now_ms += DAY_MS
+    tale.hear(push(TENCENT, ticker(1, tale.now_ms)))
+    store_all(writer)
+    assert ordinals(tale, NEXT_DAY) == [1]
+    assert ordinals(tale, DAY) == [1]
+    lock.close()
+    writer._waiting._tries.clear()
+    store_all(writer)
+    writer.close()
+    found = tale.dump()
+    assert found["gaps"]
+    assert found["exchange_totals"]
+    tale.begin_again()
+    tale.write()
+    assert tale.dump() == found
+
+
+def test_a_file_that_was_taken_away_must_come_back(tale: Tale, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No empty one is made in its place, and what was in it is still there when it is put back."""
+    monkeypatch.setattr("hk_tick_collector.day_databases.LOOK_AT_FILES_SEC", 0)
+    of_both_days(tale, range(1, 10))
+    writer = made(tale)
+    store_all(writer)
+    path, moved = tale.root / f"{DAY}.db", tale.root / "moved.db"
+    path.rename(moved)
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).rename(moved.with_name(moved.name + suffix))
+    of_both_days(tale, range(10, 20))
+    store_all(writer)
+    assert not path.exists()
+    assert ordinals(tale, OTHER) == list(range(1, 20))
+    assert load_waits(tale.root / DIRECTORY)[DAY].is_gone
+    writer.close()
+    writer = made(tale)
+    store_all(writer)
+    assert not path.exists()
+    moved.rename(path)
+    for suffix in ("-wal", "-shm"):
+        if (beside := moved.with_name(moved.name + suffix)).exists():
+            beside.rename(path.with_name(path.name + suffix))
+    writer._waiting._tries.clear()
+    store_all(writer)
+    writer.close()
+    assert ordinals(tale, DAY) == list(range(1, 20))
+
+
+def be_today(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first of the two days is today."""
+    monkeypatch.setattr(Writer, "_today", lambda _self: DAY)
+
+
+def test_todays_damaged_database_is_set_aside_whole_and_made_again(tale: Tale, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the journal, at once, while the other day goes on; then today's ticks go into it as ever."""
+    be_today(monkeypatch)
+    of_both_days(tale, range(1, 30))
+    writer = made(tale)
+    store_all(writer)
+    writer.close()
+    path = tale.root / f"{DAY}.db"
+    noise = b"\x07noise" * 5000
+    path.write_bytes(noise)
+    of_both_days(tale, range(30, 40))
+    writer = made(tale)
+    store_all(writer)
+    assert ordinals(tale, DAY) == ordinals(tale, OTHER) == list(range(1, 40))
+    (kept,) = tale.root.glob(f"{DAY}.db.damaged-*")
+    assert kept.read_bytes() == noise
+    assert writer.is_today_stored
+    of_both_days(tale, range(40, 45))
+    store_all(writer)
+    writer.close()
+    assert ordinals(tale, DAY) == list(range(1, 45))
+
+
+@pytest.mark.parametrize("by", ["deletion", "replacement"])
+def test_todays_file_that_is_deleted_or_replaced_is_noticed_and_made_again(
+    tale: Tale, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    """What goes into a file that nobody sees is stored for nobody."""
+    monkeypatch.setattr("hk_tick_collector.day_databases.LOOK_AT_FILES_SEC", 0)
+    be_today(monkeypatch)
+    of_both_days(tale, range(1, 30))
+    writer = made(tale)
+    store_all(writer)
+    path = tale.root / f"{DAY}.db"
+    for suffix in ("-wal", "-shm", ""):
+        path.with_name(path.name + suffix).unlink()
+    if by == "replacement":
+        DayDatabase(path, Pragmas()).close()
+    store_all(writer)  # nothing has come since
+    assert ordinals(tale, DAY) == list(range(1, 30))
+    of_both_days(tale, range(30, 40))
+    store_all(writer)
+    writer.close()
+    assert ordinals(tale, DAY) == ordinals(tale, OTHER) == list(range(1, 40))
+
+
+def test_todays_locked_database_keeps_it_waiting_as_ever(tale: Tale, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may work in a moment: the writer tells the error and tries again."""
+    be_today(monkeypatch)
+    of_both_days(tale, range(1, 5))
+    writer = made(tale)
+    store_all(writer)
+    lock = apsw.Connection(str(tale.root / f"{DAY}.db"))
+    lock.execute("BEGIN IMMEDIATE")
+    of_both_days(tale, range(5, 9))
+    with pytest.raises(apsw.BusyError):
+        store_all(writer)
+    writer.reset()
+    lock.close()
+    store_all(writer)
+    writer.close()
+    assert ordinals(tale, DAY) == list(range(1, 9))
+
+
+def test_a_certified_day_that_is_kept_elsewhere_is_left_alone(tale: Tale, said: list[dict[str, Any]]) -> None:
+    """Nothing is opened or made in its place, nobody waits for it, and today is stored."""
+    (tale.root / f"{DAY}.certificate.json").write_text("{}")
+    tale.hear(reply(TENCENT, *(ticker(n) for n in range(1, 20)), purpose=Purpose.AUDIT))
+    of_both_days(tale, range(20, 30))
+    writer = made(tale)
+    store_all(writer)
+    writer.close()
+    assert ordinals(tale, OTHER) == list(range(20, 30))
+    assert not (tale.root / f"{DAY}.db").exists()
+    assert said[-1]["totals"]["away"] == 29
+    assert load_waits(tale.root / DIRECTORY) == {}
+
+
+def test_a_place_that_can_not_be_read_back_stores_all_again(tale: Tale) -> None:
+    """It is our own file, and no more trusted than others."""
+    break_noise(tale.root / f"{OTHER}.db")
+    of_both_days(tale, range(1, 20))
+    writer = made(tale)
+    store_all(writer)
+    writer.close()
+    cursor = tale.root / DIRECTORY / "cursor.json"
+    told = json.loads(cursor.read_text())
+    told["waits"][OTHER] = "nonsense"
+    cursor.write_text(json.dumps(told))
+    mend(tale.root / f"{OTHER}.db")
+    writer = made(tale)
+    store_all(writer)
+    writer.close()
+    assert ordinals(tale, OTHER) == ordinals(tale, DAY) == list(range(1, 20))
