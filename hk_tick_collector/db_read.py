@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 log = logs.get_logger()
 
+SEED_BUSY_TIMEOUT_MS = 500  # a start must not wait for days that somebody has locked
+
 
 class Seed(NamedTuple):
     """The last that is stored of a symbol: its highest sequence (None: only synthetic ones), and of which day."""
@@ -101,7 +103,7 @@ def seed_last_seq(data_root: Path, days: int) -> dict[str, Seed]:
     seeds: dict[str, Seed] = {}
     for path in _days_or_none(data_root)[-days:]:
         try:
-            found = read_stats(path)
+            found = read_stats(path, SEED_BUSY_TIMEOUT_MS)
         except DatabaseError as exc:
             log.warning("seed_unreadable", path=path, error=exc)
             continue
@@ -125,9 +127,9 @@ class SymbolStats(NamedTuple):
     last_recv_ts_ms: int
 
 
-def read_stats(path: Path) -> dict[str, SymbolStats]:
+def read_stats(path: Path, busy_timeout_ms: int = 5000) -> dict[str, SymbolStats]:
     """`symbol_stats` of a day, by symbol; empty for a file whose first transaction is not there yet."""
-    con = open_readonly(path)
+    con = open_readonly(path, busy_timeout_ms)
     try:
         if con.pragma("user_version") == 0:
             return {}
@@ -182,15 +184,16 @@ def newest_day_with_rows(data_root: Path) -> Path | None:
     The newest file may hold none: a repair has moved its rows, or its first transaction has not come yet.
 
     Raises:
-        DatabaseNewerError: a newer program made one, and older days would hide that.
+        DatabaseNewerError: a newer program made the newest, and older days would hide that.
     """
-    for path in reversed(day_files(data_root)):
+    files = day_files(data_root)
+    for path in reversed(files):
         try:
             if read_stats(path):
                 return path
-        except DatabaseNewerError:
-            raise
-        except DatabaseError:
+        except DatabaseError as exc:
+            if isinstance(exc, DatabaseNewerError) and path == files[-1]:
+                raise
             continue  # locked, damaged or not ours: an older one may tell
     return None
 

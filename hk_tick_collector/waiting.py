@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import apsw
 
 from hk_tick_collector import logs
-from hk_tick_collector.cursor import Wait, load_waits
+from hk_tick_collector.cursor import Wait, first_for_day, load_waits
+from hk_tick_collector.day_databases import set_aside
 from hk_tick_collector.errors import DatabaseError, DayError, FileGoneError
 from hk_tick_collector.journal import DIRECTORY
 from hk_tick_collector.lane import Lane
@@ -69,10 +70,13 @@ class WaitingDays:
             its_judge.unlink(missing_ok=True)
         self._wait(day, Wait(place, at_ms, _reason(cause), isinstance(cause, FileGoneError)))
 
-    def begin_again(self, day: str, place: Position, reason: str, at_ms: int) -> None:
-        """A day is to be made again, from a place before all that has come for it."""
-        (self._root / DIRECTORY / _judge_file(day)).unlink(missing_ok=True)
-        self._wait(day, Wait(place, at_ms, reason, is_gone=False))
+    def begin_again(self, day: str, cause: Exception, at_ms: int) -> None:
+        """A day is to be made again from the journal; a database that is damaged is set aside whole."""
+        journal = self._root / DIRECTORY
+        kept = set_aside(self._root / f"{day}.db") if isinstance(cause, DAMAGED) else None
+        log.error("day_made_again", day=day, error=_reason(cause), kept=kept, expected="the file that is written to")
+        (journal / _judge_file(day)).unlink(missing_ok=True)
+        self._wait(day, Wait(first_for_day(journal, day), at_ms, _reason(cause), is_gone=False))
         self._tries[day] = _Try(0.0, 0)
 
     def _wait(self, day: str, wait: Wait) -> None:
@@ -80,11 +84,12 @@ class WaitingDays:
         self.waits[day] = wait
         self._tries[day] = _Try(time.monotonic() + self._settings.retry_backoff_sec, 1)
 
-    def step(self, until: Position) -> tuple[str, Stored] | None:
+    def step(self, until: Position, today: str) -> tuple[str, Stored] | None:
         """Store one batch for a day that is due, and take the days that have caught up back to the others.
 
         Args:
             until: where the others are.
+            today: a database of this day that is damaged is made again.
 
         Returns:
             What was stored of which day; None: nothing.
@@ -96,7 +101,10 @@ class WaitingDays:
             try:
                 stored = self._step(day, until)
             except DayError as exc:
-                self._failed(day, exc.cause)
+                if day == today and isinstance(exc.cause, DAMAGED):
+                    self.begin_again(day, exc.cause, time.time_ns() // 1_000_000)
+                else:
+                    self._failed(day, exc.cause)
             except (apsw.Error, OSError, DatabaseError) as exc:
                 self._failed(day, exc)
             else:

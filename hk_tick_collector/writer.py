@@ -27,9 +27,8 @@ import apsw
 
 from hk_tick_collector import logs
 from hk_tick_collector.batch import Counters
-from hk_tick_collector.cursor import first_for_day, load_cursor, save_cursor
+from hk_tick_collector.cursor import load_cursor, save_cursor
 from hk_tick_collector.data_root import WRITER_LOCK, hold_lock
-from hk_tick_collector.day_databases import set_aside
 from hk_tick_collector.errors import CollectorError, DatabaseError, DayError, FileGoneError
 from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.journal import DIRECTORY, Position
@@ -114,7 +113,7 @@ class Writer:
         if not self._waiting.waits:
             return False
         before = set(self._waiting.waits)
-        done = self._waiting.step(self._place or Position(0, 0, -1))
+        done = self._waiting.step(self._place or Position(0, 0, -1), self._today())
         if done is None and before == set(self._waiting.waits):
             return False
         self._save()
@@ -132,15 +131,12 @@ class Writer:
         day, cause = error.day, error.cause
         now_ms = time.time_ns() // 1_000_000
         is_today = day == self._today()
-        is_gone, is_damaged = isinstance(cause, FileGoneError), isinstance(cause, DAMAGED)
-        if is_today and not (is_gone or is_damaged):
+        if is_today and not isinstance(cause, (FileGoneError, *DAMAGED)):
             return False
         self.counters.errors += 1
         self._lane.reset()
         if is_today:
-            kept = set_aside(self._root / f"{day}.db") if is_damaged else None
-            log.error("day_made_again", day=day, error=error, kept=kept, expected="the file that is written to")
-            self._waiting.begin_again(day, first_for_day(self._journal, day), str(error), now_ms)
+            self._waiting.begin_again(day, cause, now_ms)
         else:
             log.error("day_waits", day=day, error=error, expected="a database that can be written; all others go on")
             self._waiting.add(day, self._place or Position(0, 0, -1), cause, now_ms)
