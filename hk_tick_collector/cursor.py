@@ -56,6 +56,12 @@ def load_cursor(root: Path) -> Position | None:
     return told[0] if told else None
 
 
+def begin_of(root: Path) -> Position | None:
+    """As `load_cursor`; but a place behind the newest segment is of another journal, and this one is not stored."""
+    cursor, segments = load_cursor(root), list_segments(root)
+    return None if cursor is not None and segments and cursor.segment > segments[-1].number else cursor
+
+
 def load_waits(root: Path) -> dict[str, Wait]:
     """The days that wait."""
     told = _read(root)

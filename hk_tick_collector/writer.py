@@ -27,7 +27,7 @@ import apsw
 
 from hk_tick_collector import logs
 from hk_tick_collector.batch import Counters
-from hk_tick_collector.cursor import load_cursor, save_cursor
+from hk_tick_collector.cursor import begin_of, save_cursor
 from hk_tick_collector.data_root import WRITER_LOCK, hold_lock
 from hk_tick_collector.errors import CollectorError, DatabaseError, DayError, FileGoneError
 from hk_tick_collector.hktime import hk_day
@@ -58,7 +58,7 @@ class Writer:
         self._root = Path(settings.data_root)
         self._journal = self._root / DIRECTORY
         self._waiting = WaitingDays(settings)
-        self._place = load_cursor(self._journal)
+        self._place = begin_of(self._journal)
         self._lane = Lane(settings, lambda: self._place, lambda day: not self._waiting.takes(day))
         self.limiter = logs.Limiter(LOG_EVERY_SEC)
         self._alive_at = 0.0

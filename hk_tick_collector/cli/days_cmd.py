@@ -12,14 +12,19 @@ import typer
 from hk_tick_collector.cli.listing import VERDICT_COLOURS, Listing
 from hk_tick_collector.cli.places import data_root_of, day_of
 from hk_tick_collector.cli.progress import Progress
+from hk_tick_collector.cursor import load_waits
 from hk_tick_collector.errors import ConfigError
-from hk_tick_collector.hktime import hk_text
+from hk_tick_collector.hktime import hk_day, hk_text
+from hk_tick_collector.journal import DIRECTORY
 from hk_tick_collector.quality.catalog import Catalog
+from hk_tick_collector.quality.due import now_ms
+from hk_tick_collector.sealed import is_sealed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hk_tick_collector.quality.catalog import DayRow
 
-_NOT_SEALED: Final = "not sealed"
 _MINUTES: Final = 16  # `2026-11-20 16:30` of a time
 
 
@@ -36,23 +41,48 @@ def days_command(
     root = data_root_of(data_root, config, env_file)
     with closing(Catalog(root, Progress().tell)) as catalog:
         rows = catalog.days(day_of(since) if since else "", day_of(until) if until else "")
+    state_of = _states(root)
     if as_json:
-        told = [{name: value for name, value in row._asdict().items() if name != "files"} for row in rows]
+        told = [
+            {"state": state_of(row), **{name: value for name, value in row._asdict().items() if name != "files"}}
+            for row in rows
+        ]
         typer.echo(json.dumps({"data_root": str(root.absolute()), "days": told}, indent=2))
         return
     if not rows:
         raise ConfigError(f"no day in {root.absolute()} to list")
-    _show(rows)
+    _show(rows, state_of)
 
 
-def _show(rows: list[DayRow]) -> None:
+def _states(root: Path) -> Callable[[DayRow], str]:
+    """What becomes of a day now.
+
+    It is `live` (today's), `waiting` (its database can't be written), `over`, `sealed`, or `away` (sealed, and its
+    database is kept elsewhere).
+    """
+    waits, today = load_waits(root / DIRECTORY), hk_day(now_ms(root))
+
+    def state(row: DayRow) -> str:
+        database = root / f"{row.day}.db"
+        if row.day in waits:
+            return "waiting"
+        if is_sealed(database):
+            return "sealed" if database.exists() else "away"
+        return "live" if row.day >= today else "over"
+
+    return state
+
+
+def _show(rows: list[DayRow], state_of: Callable[[DayRow], str]) -> None:
     listing = Listing(
         "day", "verdict", ">complete", ">incomplete", ">unprovable", ">symbols", ">ticks", ">gaps open", ">filled",
         ">missing", "sealed (HK)",
     )  # fmt: skip
     for row in rows:
+        state = state_of(row)
         sealed = hk_text(row.sealed_ms)[:_MINUTES] if row.sealed_ms is not None else row.fault or ""
-        verdict = row.verdict or ("FAULT" if row.fault else _NOT_SEALED)
+        sealed = f"{sealed} away" if state == "away" else sealed
+        verdict = row.verdict or ("FAULT" if row.fault else state)
         listing.add(
             row.day, verdict, row.complete, row.incomplete, row.unprovable, row.symbols, row.rows, row.gaps_open,
             row.gaps_filled, row.missing, sealed,

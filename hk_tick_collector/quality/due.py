@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from hk_tick_collector import logs
+from hk_tick_collector.cursor import load_waits
 from hk_tick_collector.data_root import read_recorder
 from hk_tick_collector.errors import AlreadyRunningError, CollectorError
 from hk_tick_collector.hktime import DAY_MS, parse_time
+from hk_tick_collector.journal import DIRECTORY
 from hk_tick_collector.quality.catalog import Catalog
 from hk_tick_collector.quality.seal import seal, sealing
 from hk_tick_collector.schema import day_files
@@ -61,7 +63,12 @@ def due_days(data_root: Path, before_day: str, rest_sec: float) -> list[str]:
         rest_sec: for how long a day that was opened again is left so, since more may come.
     """
     over = [path for path in day_files(data_root) if path.stem < before_day]
-    return [path.stem for path in over[-DAYS_MAX:] if not is_sealed(path) and _has_rested(path, rest_sec)]
+    waits = load_waits(data_root / DIRECTORY)  # more is to be stored in these
+    return [
+        path.stem
+        for path in over[-DAYS_MAX:]
+        if path.stem not in waits and not is_sealed(path) and _has_rested(path, rest_sec)
+    ]
 
 
 def _has_rested(database: Path, rest_sec: float) -> bool:

@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 
 import apsw
 
+from hk_tick_collector.cursor import load_waits
 from hk_tick_collector.data_root import SEAL_LOCK, hold_lock, own_like, sync
 from hk_tick_collector.day_databases import settle_day
 from hk_tick_collector.db import Pragmas
 from hk_tick_collector.db_read import open_readonly, read_stats
 from hk_tick_collector.errors import AlreadyRunningError, ConfigError, DatabaseError
+from hk_tick_collector.journal import DIRECTORY
 from hk_tick_collector.quality import certificate as certificates
 from hk_tick_collector.quality.audit import audit_day
 from hk_tick_collector.schema import VERSION, check_ours
@@ -79,6 +81,8 @@ def seal(database: Path, lock: int, progress: Progress) -> SealedDay:
         OSError: it could not be read, or the certificate not be written.
     """
     began = time.monotonic()
+    if database.stem in load_waits(database.parent / DIRECTORY):
+        raise DatabaseError(f"{database} waits for ticks that are still in the journal: see day_waits in the log")
     announce(lock, database.stem)
     try:
         if is_sealed(database):

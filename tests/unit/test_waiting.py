@@ -13,9 +13,12 @@ from support.ticks import DAY, DAY_MS, HSBC, NEXT_DAY, OPEN_MS, TENCENT, push, r
 from hk_tick_collector import writer as writer_module
 from hk_tick_collector.cursor import load_cursor, load_waits, needed_from
 from hk_tick_collector.db import DayDatabase, Pragmas
+from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.journal import DIRECTORY
 from hk_tick_collector.lane import WriterSettings
 from hk_tick_collector.opend.purpose import Purpose
+from hk_tick_collector.quality.due import due_days
+from hk_tick_collector.quality.seal import seal, sealing
 from hk_tick_collector.resumption import Cause
 from hk_tick_collector.waiting import RETRY_SEC_MAX
 from hk_tick_collector.writer import Writer
@@ -126,6 +129,9 @@ def test_a_day_that_can_not_be_written_waits_and_catches_up(
     assert said[-1]["waits"][0]["day"] == OTHER
     assert load_cursor(tale.root / DIRECTORY) != needed_from(tale.root / DIRECTORY)
     assert (path.read_bytes() if path.is_file() else None) == before
+    assert OTHER not in due_days(tale.root, "20261231", 0)
+    with sealing(tale.root) as lock, pytest.raises(DatabaseError, match="still in the journal"):
+        seal(path, lock, lambda *_: None)
     of_both_days(tale, range(30, 60))
     if is_restarted:
         writer.close()

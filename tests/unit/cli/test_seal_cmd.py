@@ -14,7 +14,9 @@ from support.ticks import DAY, NEXT_DAY, TENCENT, pushes
 
 from hk_tick_collector.cli.app import entry
 from hk_tick_collector.cli.listing import Listing
+from hk_tick_collector.cursor import Wait, save_cursor
 from hk_tick_collector.hktime import hk_day
+from hk_tick_collector.journal import DIRECTORY, Position
 from hk_tick_collector.quality import certificate as certificates
 from hk_tick_collector.quality.seal import sealing
 from hk_tick_collector.sealed import certificate_of, is_sealed
@@ -215,12 +217,32 @@ def days(root: Path) -> Path:
     return root
 
 
+def test_days_tells_what_state_each_is_in(days: Path, run: Run) -> None:
+    """Sealed, away where its database is elsewhere, over until it is sealed, waiting, and live today."""
+    today = hk_day(time.time_ns() // 1_000_000)
+    make_day(days, today)
+    waits = {"20260802": Wait(Position(1, 0, 0), 0, "CorruptError: malformed", is_gone=False)}
+    (days / DIRECTORY).mkdir(exist_ok=True)
+    save_cursor(days / DIRECTORY, Position(2, 0, 0), waits)
+    make_day(days, "20260802")
+
+    def states() -> dict[str, str]:
+        return {day["day"]: day["state"] for day in json.loads(run("days", "--json")[1])["days"]}
+
+    expected = {DAY: "sealed", NEXT_DAY: "over", "20260802": "waiting", today: "live"}
+    assert states() == expected
+    assert words(run("days")[1], "20260802")[1] == "waiting"
+    (days / f"{DAY}.db").rename(days.parent / f"{DAY}.db")
+    assert states() == {**expected, DAY: "away"}
+    assert words(run("days")[1], DAY)[-1] == "away"
+
+
 def test_days_lists_all_days(days: Path, run: Run) -> None:
     """A line a day; of one that is not sealed there is no verdict, and no colour where nobody looks."""
     code, out, _ = run("days")
     assert code == 0
     assert words(out, DAY)[:10] == [DAY, "INCOMPLETE", "0", "1", "0", "1", "40", "1", "1", "7"]
-    assert words(out, NEXT_DAY) == [NEXT_DAY, "not", "sealed", "2", "10", "0", "0", "0"]
+    assert words(out, NEXT_DAY) == [NEXT_DAY, "over", "2", "10", "0", "0", "0"]
     assert "\x1b" not in out
     told = json.loads(run("days", "--json", "--until", DAY)[1])
     assert told["data_root"] == str(days)
@@ -270,7 +292,7 @@ def test_a_late_tick_and_the_commands(root: Path, run: Run) -> None:
     seal_day(tell_day(tale))
     tale.hear(pushes(TENCENT, [50]))
     tale.write()
-    assert words(run("days")[1], DAY)[1:3] == ["not", "sealed"]
+    assert words(run("days")[1], DAY)[1] == "over"
     assert run("verify", "--sealed", "--day", DAY)[0] == 1
     assert run("seal", "--due")[0] == 0
     assert certificate(root / f"{DAY}.db")["supersedes"] == 1

@@ -1,0 +1,165 @@
+"""Whatever a journal holds: no record stops the writer, and the good ticks beside it are stored, once."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import apsw
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.odd_messages import READ, odd_body
+from support.ticks import DAY, HSBC, OPEN_MS, TENCENT, push, seq_at, ticker
+
+from hk_tick_collector import writer as writer_module
+from hk_tick_collector.cursor import CURSOR, load_waits
+from hk_tick_collector.journal import DIRECTORY
+from hk_tick_collector.journal_append import Journal
+from hk_tick_collector.lane import WriterSettings
+from hk_tick_collector.opend import frames
+from hk_tick_collector.opend.messages import ProtoId
+from hk_tick_collector.resumption import (
+    CLOCK_STEPPED,
+    EVENT,
+    RECORDING,
+    STATE_EVENT,
+    TOTALS_ASKED,
+    Cause,
+)
+from hk_tick_collector.writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# By its serial number a reply is of a backfill, an audit, or the totals.
+SERIALS = st.sampled_from([1, 2, 3, 5, 6, 7])
+IN_JOURNAL = (
+    ProtoId.QOT_UPDATE_TICKER,
+    ProtoId.QOT_GET_TICKER,
+    ProtoId.QOT_GET_SECURITY_SNAPSHOT,
+    ProtoId.QOT_REQUEST_TRADE_DATE,
+)
+FRAMES = st.one_of(
+    *(
+        st.builds(lambda body, serial, proto=proto: frames.encode(proto, serial, body), odd_body(READ[proto]), SERIALS)
+        for proto in IN_JOURNAL
+    )
+)
+VALUES: st.SearchStrategy[Any] = st.recursive(
+    st.one_of(
+        st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats(), st.text(max_size=8),
+        st.sampled_from([OPEN_MS, OPEN_MS - 60_000, TENCENT, HSBC, *map(str, Cause)]),
+    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=8), inner, max_size=3)),
+    max_leaves=6,
+)  # fmt: skip
+EVENT_FIELDS = (
+    "cause", "since_ms", "asked", "clock_offset_ms", "symbols", "market_hk", "step_ms", "serial_no", "asked_ms",
+    "subscribed", "without",
+)  # fmt: skip
+EVENTS = st.fixed_dictionaries(
+    {"event": st.sampled_from([EVENT, STATE_EVENT, CLOCK_STEPPED, TOTALS_ASKED, RECORDING, "other"])},
+    optional=dict.fromkeys(EVENT_FIELDS, VALUES),
+)
+RECORDS = st.one_of(FRAMES, FRAMES, EVENTS, st.binary(max_size=60))
+
+
+def stored(root: Path) -> list[Any]:
+    """The good ones."""
+    con = apsw.Connection(str(root / f"{DAY}.db"), flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        return con.execute("SELECT symbol, seq, volume FROM ticks WHERE volume = 77777 ORDER BY seq").fetchall()
+    finally:
+        con.close()
+
+
+def write_all(root: Path, batch_size: int) -> None:
+    """Have a new writer store what there is; it must not fail once."""
+    writer = Writer(WriterSettings(str(root), synchronous="OFF", batch_size=batch_size, log_level="CRITICAL"))
+    steps = 0
+    while writer.step():
+        steps += 1
+        assert steps < 1000
+    writer.close()
+
+
+def tell(journal: Journal, record: Any, at_ms: int) -> None:  # noqa: ANN401 - frames, or an event
+    """One record."""
+    if isinstance(record, bytes):
+        journal.append_frames(1, at_ms, record)
+    else:
+        journal.append_event(1, at_ms, record)
+    assert journal.flush(60)
+
+
+@settings(max_examples=150)
+@given(records=st.lists(RECORDS, min_size=1, max_size=12), batch_size=st.sampled_from([1, 7, 1000]))
+def test_no_record_stops_the_writer_and_all_good_ticks_are_stored(records: list[Any], batch_size: int) -> None:
+    """Live, as a replay in other batches, and once more: exactly the good ones, and no day waits for what is odd."""
+    send: Callable[[Any], None] = writer_module.send
+    writer_module.send = lambda _message: None
+    try:
+        with tempfile.TemporaryDirectory() as place:
+            root = Path(place)
+            journal = Journal(root / DIRECTORY, segment_bytes=1 << 20, buffer_bytes=1 << 20, sync_ms=10)
+            journal.start()
+            good = []
+            for number, record in enumerate(records, start=1):
+                at_ms = OPEN_MS + 1000 * number
+                tell(journal, record, at_ms)
+                sent = (
+                    push(TENCENT, ticker(number, at_ms, volume=77777)),
+                    push(HSBC, ticker(number, at_ms, volume=77777)),
+                )
+                tell(journal, b"".join(sent), at_ms)
+                good += [(TENCENT, seq_at(number, at_ms), 77777), (HSBC, seq_at(number, at_ms), 77777)]
+                if number % 4 == 0:
+                    write_all(root, batch_size)
+            write_all(root, batch_size)
+            journal.close(5)
+            assert sorted(stored(root)) == sorted(good)
+            for again in (1000, 3):
+                (root / DIRECTORY / CURSOR).unlink()
+                write_all(root, again)
+                assert sorted(stored(root)) == sorted(good)
+            assert load_waits(root / DIRECTORY) == {}
+    finally:
+        writer_module.send = send
+
+
+JUDGED = (
+    "waiting", "resumed_day", "clocks", "market", "market_ms", "recording", "asked", "trade_dates", "past",
+)  # fmt: skip
+
+
+@settings(max_examples=60)
+@given(
+    cursor=st.one_of(
+        st.binary(max_size=60),
+        VALUES.map(lambda value: json.dumps(value).encode()),
+        st.just(b'{"segment": 99, "offset": 7, "record_no": 5}'),
+    ),
+    judge=st.one_of(
+        st.binary(max_size=60),
+        st.dictionaries(st.sampled_from(JUDGED), VALUES).map(lambda value: json.dumps(value).encode()),
+    ),
+)
+def test_our_own_files_are_no_exception(cursor: bytes, judge: bytes) -> None:
+    """With any bytes in them the journal is stored."""
+    send: Callable[[Any], None] = writer_module.send
+    writer_module.send = lambda _message: None
+    try:
+        with tempfile.TemporaryDirectory() as place:
+            root = Path(place)
+            journal = Journal(root / DIRECTORY, segment_bytes=1 << 20, buffer_bytes=1 << 20, sync_ms=10)
+            journal.start()
+            (root / DIRECTORY / CURSOR).write_bytes(cursor)
+            (root / DIRECTORY / "judge.json").write_bytes(judge)
+            tell(journal, push(TENCENT, *(ticker(n, volume=77777) for n in range(1, 9))), OPEN_MS)
+            write_all(root, 3)
+            journal.close(5)
+            assert len(stored(root)) == 8
+    finally:
+        writer_module.send = send
