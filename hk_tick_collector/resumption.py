@@ -30,6 +30,7 @@ SYMBOLS_MAX: Final = 100_000
 NAME_MAX: Final = 64  # characters of a symbol
 REASON_MAX: Final = 200
 _INT_MAX: Final = 2**63 - 1
+_CLOCKS_APART_MS_MAX: Final = 100 * 366 * 86_400_000  # a host whose clock has forgotten all is in 1970
 
 
 class Cause(StrEnum):
@@ -96,7 +97,7 @@ class Resumption(NamedTuple):
             Cause(fields["cause"]),
             None if since_ms is None else _whole(since_ms),
             _whole(fields["asked"]),
-            _whole(fields["clock_offset_ms"]),
+            _apart(fields["clock_offset_ms"]),
             tuple(map(_name, fields["symbols"])),
         )
 
@@ -116,7 +117,7 @@ class OpendState(NamedTuple):
     def of(cls, fields: dict[str, Any]) -> Self:
         """Read the fields back. Raises as `Resumption.of` does."""
         offset_ms, market = fields.get("clock_offset_ms"), fields.get("market_hk")
-        return cls(None if offset_ms is None else _whole(offset_ms), None if market is None else _whole(market))
+        return cls(None if offset_ms is None else _apart(offset_ms), None if market is None else _whole(market))
 
 
 class ClockStepped(NamedTuple):
@@ -127,7 +128,7 @@ class ClockStepped(NamedTuple):
     @classmethod
     def of(cls, fields: dict[str, Any]) -> Self:
         """Read the fields back. Raises as `Resumption.of` does."""
-        return cls(_whole(fields["step_ms"]))
+        return cls(_apart(fields["step_ms"]))
 
 
 class TotalsAsked(NamedTuple):
@@ -178,6 +179,11 @@ def _whole(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or abs(value) > _INT_MAX:
         raise TypeError(f"{value!r}, expected a whole number")
     return value
+
+
+def _apart(value: object) -> int:
+    """By how much two clocks are apart; by more than that none are, and days are reckoned with it."""
+    return max(-_CLOCKS_APART_MS_MAX, min(_CLOCKS_APART_MS_MAX, _whole(value)))
 
 
 def _name(value: object) -> str:

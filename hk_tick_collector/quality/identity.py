@@ -68,7 +68,7 @@ def sift(database: DayDatabase, symbol: str, rows: list[Row]) -> Sifted:
     # A reply is one piece: what is stored between its first and its last has to be in it, under the same sequence. Only
     # of its last second a push may have come that it does not know yet.
     theirs: dict[int, Any] = {row[SEQ]: _content(row) for row in rows}
-    end = ((max(theirs) >> 32) + 1) << 32
+    end = min(((max(theirs) >> 32) + 1) << 32, INT64_MAX)
     stored: list[tuple[Any, ...]] = con.execute(_BY_SEQ, (symbol, min(theirs), end)).fetchall()
     same = sum(theirs.get(seq) == tuple(content) for seq, *content in stored)
     alike = (Counter(tuple(content) for _, *content in stored) & Counter(theirs.values())).total()

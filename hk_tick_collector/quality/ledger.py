@@ -26,6 +26,7 @@ from hk_tick_collector.quality.reckoning import Reckoning
 from hk_tick_collector.quality.rows import Doubt
 from hk_tick_collector.quality.totals import ticks_between
 from hk_tick_collector.resumption import Cause, Resumption, gravest
+from hk_tick_collector.schema import INT64_MAX
 
 if TYPE_CHECKING:
     from hk_tick_collector.batch import Failure, News, Place
@@ -179,7 +180,7 @@ class Ledger:
         """Whether the window has all that is stored between its ends; all of it is stored itself by now."""
         if has_failed(self._con, symbol, Premise.SAME_SEQUENCE):
             return
-        stored = ticks_between(self._con, symbol, window.first_seq, window.last_seq + 1)
+        stored = ticks_between(self._con, symbol, window.first_seq, min(window.last_seq + 1, INT64_MAX))
         if stored > window.ticks:
             seen = f"{window.ticks} ticks were told, {stored} are stored between the first and the last of them"
             self.note_failure(symbol, Premise.WHOLE_WINDOW, at_ms, seen)

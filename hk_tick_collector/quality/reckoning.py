@@ -25,6 +25,7 @@ from hk_tick_collector.quality.totals import (
     most_missing,
     revised,
     shares_since,
+    storable,
     ticks_between,
 )
 from hk_tick_collector.resumption import Cause, gravest
@@ -294,7 +295,7 @@ class Reckoning:
         if now.exchange_ms is None or seen_ms is None:
             return now
         offset_ms = now.exchange_ms - now.at_ms
-        now = now._replace(untold=max(0, most - sum(group.rest for group in groups)), untold_ms=seen_ms)
+        now = now._replace(untold=storable(max(0, most - sum(group.rest for group in groups))), untold_ms=seen_ms)
         if groups:
             self._book.news += fill_by_totals(self._con, self._book.day, symbol, groups, most, seen_ms)
             groups = open_groups(self._con, symbol)

@@ -20,6 +20,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from hk_tick_collector.schema import INT64_MAX
+
 if TYPE_CHECKING:
     import apsw
 
@@ -80,6 +82,11 @@ def counts_until_ms(row: TotalsRow) -> int | None:
     return until_ms + ROUNDED_MS
 
 
+def storable(shares: int) -> int:
+    """A figure as SQLite can hold it: sums of absurd volumes may be greater."""
+    return max(-INT64_MAX, min(INT64_MAX, shares))
+
+
 class Holding(NamedTuple):
     """What is stored of a symbol now.
 
@@ -132,7 +139,7 @@ def least_missing(row: TotalsRow, holding: Holding, after_shares: int) -> int:
     if holding.more:
         end_key = key_at((row.may_ms or 0) + SECOND_MS)
         counted += sum(volume for seq, volume in holding.more.items() if seq < end_key)
-    return row.volume - counted
+    return storable(row.volume - counted)
 
 
 def most_missing(row: TotalsRow, holding: Holding, from_shares: int) -> int:
@@ -147,4 +154,4 @@ def most_missing(row: TotalsRow, holding: Holding, from_shares: int) -> int:
     if holding.less:
         begin_key = key_at(counts_from_ms(row, row.exchange_ms) or 0)
         counted += sum(volume for seq, volume in holding.less.items() if seq < begin_key)
-    return row.volume - counted
+    return storable(row.volume - counted)

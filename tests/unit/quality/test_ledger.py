@@ -15,6 +15,7 @@ from hk_tick_collector.journal import DIRECTORY
 from hk_tick_collector.lane import WriterSettings
 from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.quality.judge import FILE, PAST_SNAPSHOTS
+from hk_tick_collector.quality.told import VOLUME_MAX
 from hk_tick_collector.resumption import Cause
 from hk_tick_collector.writer import Writer
 
@@ -355,6 +356,31 @@ def test_opends_clock_is_that_of_its_last_word(tale: Tale) -> None:
     tale.totals(tencent=volume_of(range(1, 11)))
     tale.write()
     assert tale.query("SELECT until_ms FROM exchange_totals") == [(tale.now_ms + 9 * SEC,)]
+
+
+def test_the_greatest_sequence_that_there_can_be_is_one_like_any_other(tale: Tale) -> None:
+    """There is none behind it: a window that ends with it, and what is fetched beside it, are stored and judged."""
+    tale.hear(push(TENCENT, ticker(1)))
+    odd = ticker(2, sequence=2**63 - 1)
+    for purpose in (Purpose.BACKFILL, Purpose.AUDIT):
+        tale.hear(reply(TENCENT, *(ticker(n) for n in range(1, 20)), odd, purpose=purpose))
+    tale.write()
+    assert tale.query("SELECT count(*), max(seq) FROM ticks") == [(20, 2**63 - 1)]
+    assert tale.query("SELECT * FROM bad_ticks") == []
+
+
+def test_absurd_volumes_are_figures_like_any_other(tale: Tale) -> None:
+    """What is missing by them is as much as a figure can hold."""
+    for sign in (1, -1):
+        tale.hear(push(TENCENT, ticker(1 + (sign > 0), tale.now_ms, volume=sign * (2**63 - 1))))
+        tale.wait(30)
+        for _ in range(3):
+            tale.totals(tencent=VOLUME_MAX - 1)
+            tale.wait(30)
+    tale.write()
+    assert tale.query("SELECT count(*) FROM ticks") == [(2,)]
+    assert tale.query("SELECT * FROM bad_ticks") == []
+    assert tale.query("SELECT count(*) > 0 FROM exchange_totals") == [(1,)]
 
 
 # ---- a replay
