@@ -53,7 +53,14 @@ class RuntimeState:
         self.waits: list[dict[str, Any]] = []  # the newest of them: day, is_today, reason, since_ms, is_catching_up
         self.dead_since: float | None = None  # since when there is no writer
         self.recoveries = 0
+        self.deaths = 0  # writers in a row that have ended by themselves soon after they had begun
+        self.started_monotonic: float | None = None
         self.totals: dict[str, int] = {}
+
+    def deaths_in_a_row(self, now: float) -> int:
+        """How many writers have died in a row; none, once one has lived for a while."""
+        lives = self.dead_since is None and self.started_monotonic is not None
+        return 0 if lives and now - (self.started_monotonic or now) > STABLE_SEC else self.deaths
 
 
 class Collector:
@@ -99,6 +106,7 @@ class Collector:
             if is_asked:
                 self._hurry.clear()
                 failures, delay_sec = 0, RESTART_SEC_REQUESTED
+            self.state.deaths = failures
             self.state.recoveries += 1
             log.warning(
                 "writer_ended",
@@ -220,6 +228,7 @@ class Collector:
         self._over.clear()
         self._hurry.clear()
         self.state.dead_since = None
+        self.state.started_monotonic = time.monotonic()
         self.state.writer_pid = process.pid
         log.info("writer_started", pid=process.pid)
         return process

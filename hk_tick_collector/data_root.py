@@ -73,6 +73,15 @@ def hold_lock(data_root: Path, name: str, timeout_sec: float) -> int:
     return file
 
 
+def identity(root: Path) -> tuple[int, int] | None:
+    """Which directory it is; None: it is not there."""
+    try:
+        told = root.stat()
+    except OSError:
+        return None
+    return told.st_dev, told.st_ino
+
+
 def wait_for_lock(file: int, timeout_sec: float, look_every_sec: float) -> bool:
     """Take an exclusive lock on an open file, or wait for it that long. False: another process still holds it."""
     deadline = time.monotonic() + timeout_sec

@@ -11,6 +11,7 @@ segment (a reader gets it twice, which is harmless).
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import threading
@@ -273,6 +274,8 @@ class Journal:
             return True
         try:
             os.fdatasync(self._file)
+            if not os.fstat(self._file).st_nlink:  # nobody who opens the journal will find it
+                raise FileNotFoundError(errno.ENOENT, "the segment was deleted")
         except OSError as exc:
             # The kernel forgets a page after it failed to write it: syncing again would only look like success.
             self.fault = str(exc)

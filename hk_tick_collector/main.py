@@ -236,7 +236,8 @@ class Recorder:
         ]
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         code = self._judge(done)
-        await self._shut_down([*tasks, telling])
+        if not await self._shut_down([*tasks, telling]):
+            code = max(code, 1)  # what was received is not all stored
         return code
 
     async def _tell_unusable_days(self) -> None:
@@ -283,8 +284,8 @@ class Recorder:
                 code = max(code, 1)
         return code
 
-    async def _shut_down(self, tasks: list[asyncio.Task[Any]]) -> None:
-        """Stop taking, then store all that was taken, within STOP_FLUSH_TIMEOUT_SEC."""
+    async def _shut_down(self, tasks: list[asyncio.Task[Any]]) -> bool:
+        """Stop taking, then store all that was taken, within STOP_FLUSH_TIMEOUT_SEC. Whether it is."""
         started = time.monotonic()
         deadline = started + self._settings.stop_flush_timeout_sec
         reason = self._stop_reason or "fault"
@@ -314,12 +315,14 @@ class Recorder:
             rows=self._collector.state.totals.get("inserted", 0),
             sec=round(time.monotonic() - started, 3),
         )
+        return stored
 
     async def _store_rest(self, deadline: float) -> bool:
         """Write out the journal's buffer, then have the writer store what the journal holds. Whether it did."""
         told = {"event": "recorder_stopped", "reason": self._stop_reason or "fault"}
         self._journal.append_event(0, self._client.state.clock.now_ms(), told)
-        if not await asyncio.to_thread(self._journal.close, deadline - time.monotonic()):
+        is_written = await asyncio.to_thread(self._journal.close, deadline - time.monotonic())
+        if not is_written:
             log.error("stop_journal_timeout", lost_bytes=self._journal.buffered_bytes, fault=self._journal.fault)
         writer_sec = LOST_WRITER_SEC if self._stop_reason == PERSISTENT_STALL else deadline - time.monotonic()
         stored = await self._collector.stop(max(0.5, writer_sec))
@@ -329,7 +332,10 @@ class Recorder:
                 waited_sec=round(writer_sec, 1),
                 expected="the journal keeps what is not stored; the next start stores it",
             )
-        return stored
+        fault = self._reporter.fault_of_root()
+        if fault is not None:
+            log.error("data_root_lost", path=self._data_root, seen=fault, expected="the directory of the start")
+        return stored and is_written and fault is None
 
     async def _watch_clock(self) -> None:
         """While nothing comes, nobody asks what time it is: a clock that was set is to be noticed all the same."""

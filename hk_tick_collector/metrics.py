@@ -26,7 +26,8 @@ from hk_tick_collector import logs
 from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.db_read import read_stats
 from hk_tick_collector.errors import ConfigError, DatabaseError
-from hk_tick_collector.health import Verdict, judge
+from hk_tick_collector.findings import Verdict
+from hk_tick_collector.health import judge
 from hk_tick_collector.hktime import utc_text
 from hk_tick_collector.metrics_families import CommitDurations, RecorderMetrics, registry
 from hk_tick_collector.schema import day_files

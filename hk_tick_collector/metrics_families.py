@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from hk_tick_collector.health import Verdict, judge, part_of
+from hk_tick_collector.findings import Verdict, part_of
+from hk_tick_collector.health import judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

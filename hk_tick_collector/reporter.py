@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from hk_tick_collector import __version__, logs
 from hk_tick_collector.backlog import Backlog, measure_backlog
 from hk_tick_collector.clock import wall_ms
-from hk_tick_collector.data_root import STATE_NAME
+from hk_tick_collector.data_root import STATE_NAME, identity
 from hk_tick_collector.db_read import rows_of_day
 from hk_tick_collector.deadlines import outlook, outlook_text
 from hk_tick_collector.errors import DatabaseError, JournalError
@@ -24,6 +24,7 @@ from hk_tick_collector.health import WORD_LATE_MS
 from hk_tick_collector.hktime import CONTINUOUS, hk_day, is_trading_time, may_trade_between
 from hk_tick_collector.journal import DIRECTORY
 from hk_tick_collector.opend.market import may_trade
+from hk_tick_collector.recent import Recent
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,6 +84,10 @@ class Reporter:
         self._started_ms, self._started_at = wall_ms(), time.monotonic()
         self._backlog: Backlog | None = None
         self._rows_today = 0
+        self._root = identity(data_root)
+        self._root_fault: str | None = None
+        self._unsaved: str | None = None
+        self._recent = Recent()
         self._writing = threading.Lock()
         self._told: dict[str, int] = {}  # totals at the last persist_ticks
         self._told_outage: tuple[object, ...] | None = None
@@ -240,6 +245,15 @@ class Reporter:
             self._backlog = await asyncio.to_thread(measure_backlog, self._data_root / DIRECTORY)
         except OSError:
             self._backlog = None  # the disk does not tell
+        self._recent.look(time.monotonic(), self._collector.state.totals)
+        self._root_fault = await asyncio.to_thread(self.fault_of_root)
+
+    def fault_of_root(self) -> str | None:
+        """Whether DATA_ROOT is another directory than at the start; None: it is the same."""
+        now = identity(self._data_root)
+        if now is None:
+            return "is gone"
+        return None if now == self._root else "is another directory than at the start"
 
     def _describe(self) -> dict[str, Any]:
         now = time.monotonic()
@@ -264,6 +278,7 @@ class Reporter:
                 "backlog_bytes": self._backlog.size_bytes if self._backlog else None,
                 "backlog_rows": self._backlog.rows if self._backlog else None,
             },
+            "disk": {"fault": self._root_fault, "unsaved": self._unsaved},
             "writer": self._describe_writer(now),
             "watchdog": {
                 "is_stalled": watchdog.is_stalled,
@@ -291,6 +306,7 @@ class Reporter:
             "last_disconnect": state.last_disconnect,
             "down_sec": None if state.connected else _age(now, state.down_at or self._started_at),
             "backfills": state.backfills,
+            "backfill_n": self._settings.backfill_n,
             "audit_cycles": state.audit_cycles,
             "resubscribes": state.resubscribes,
             "last_heard_age_sec": _age(now, self._client.last_heard_at),
@@ -325,6 +341,9 @@ class Reporter:
             "waits": state.waits,
             "max_ts_ms": state.max_ts_ms,
             "recoveries": state.recoveries,
+            "deaths": state.deaths_in_a_row(now),
+            "rows_recent": self._recent.rows,
+            "bad_recent": self._recent.bad,
             **{name: state.totals.get(name, 0) for name in _COUNTED},
         }
 
@@ -338,7 +357,9 @@ class Reporter:
                 temporary = path.with_suffix(".tmp")
                 temporary.write_text(json.dumps(description))
                 temporary.replace(path)
+                self._unsaved = None
             except OSError as exc:
+                self._unsaved = str(exc)
                 log.debug("state_not_saved", error=exc)
 
     def _count_today(self) -> int:

@@ -15,7 +15,9 @@ from hk_tick_collector.cursor import load_cursor
 from hk_tick_collector.data_root import read_recorder
 from hk_tick_collector.db_read import find_day, read_stats
 from hk_tick_collector.deadlines import outlook_text
-from hk_tick_collector.health import LAG_MS_MAX, SILENT_SEC_MAX, Verdict, end_text, judge
+from hk_tick_collector.findings import Verdict
+from hk_tick_collector.health import SILENT_SEC_MAX, end_text, judge
+from hk_tick_collector.health_storing import LAG_MS_MAX
 from hk_tick_collector.hktime import hk_text
 from hk_tick_collector.journal import DIRECTORY, JournalReader
 from hk_tick_collector.plain import plain

@@ -5,15 +5,19 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import shutil
 import socket
 from typing import TYPE_CHECKING, NamedTuple
 
 import apsw
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from support.odd_gateway import OddGateway
 from support.ports import free_port
 from support.recorder_process import until
 
+from hk_tick_collector.opend import opend_pb2 as pb
+from hk_tick_collector.opend.messages import ProtoId
 from hk_tick_collector.simulator.universe import universe
 
 if TYPE_CHECKING:
@@ -181,3 +185,35 @@ def test_a_taken_port_ends_the_start_in_one_line(bench: Bench) -> None:
     assert f"METRICS_PORT={number}" in line
     assert "Address already in use" in line
     assert not list(recorder.data_root.glob("journal/*.hkj"))
+
+
+def test_a_data_root_that_is_removed_is_failing_and_ends_with_exit_1(port: int, bench: Bench) -> None:
+    """Nothing that comes is stored for anybody: whoever asks is told within half a minute, and so is the supervisor."""
+    sim = bench.simulate(rate=100)
+    recorder = bench.record(sim, METRICS_PORT=port)
+    recorder.wait_for("backfill_done")
+    sim.wait_for(lambda stats: stats["made"] > 200)
+    shutil.rmtree(recorder.data_root)
+    wait_for_health(port, 503, "failing", "DATA_ROOT is gone")
+    assert recorder.stop() == 1
+    assert recorder.log_lines("data_root_lost")
+
+
+def test_ticks_that_can_not_be_read_are_failing(port: int, bench: Bench) -> None:
+    """All of them are kept aside: they are no ticks for anybody, and within half a minute whoever asks is told."""
+    sim = bench.simulate(rate=100)
+
+    def unreadable(body: bytes) -> bytes:
+        push = pb.Qot_UpdateTicker.Response.FromString(body)
+        for tick in push.s2c.tickerList:
+            tick.time, tick.sequence, tick.timestamp = "99:99:99.9", 0, 0
+        return push.SerializeToString()
+
+    with OddGateway(sim.port) as gateway:
+        gateway.changes[ProtoId.QOT_UPDATE_TICKER] = unreadable
+        gateway.changes[ProtoId.QOT_GET_TICKER] = unreadable
+        recorder = bench.record(gateway.port, count=5, METRICS_PORT=port)
+        until(lambda: any("can't be read" in reason for reason in health(port).reasons), lambda: str(health(port)))
+        assert health(port)[:2] == (503, "failing")
+        assert recorder.stop() == 0
+    assert recorder.query("SELECT count(*) > 100 FROM bad_ticks") == [(1,)]

@@ -17,6 +17,41 @@ def hk_ms(day: str, clock: str) -> int:
     return round(datetime.fromisoformat(f"{day}T{clock}").replace(tzinfo=HK).timestamp() * 1000)
 
 
+def _writer(at_ms: int) -> dict[str, Any]:
+    return {
+        "pid": 4712,
+        "lag_ms": 80,
+        "last_exception": None,
+        "last_exception_age_sec": None,
+        "last_alive_age_sec": 0.2,
+        "last_dequeue_age_sec": 0.2,
+        "last_commit_age_sec": 0.2,
+        "wal_bytes": 16_000_000,
+        "wal_held_sec": 0.0,
+        "days_waiting": 0,
+        "waits": [],
+        "max_ts_ms": at_ms - 1000,
+        "recoveries": 0,
+        "deaths": 0,
+        "rows_recent": 4_500,
+        "bad_recent": 0,
+        "rows": 520_000,
+        "inserted": 501_000,
+        "duplicates": 18_990,
+        "revisions": 7,
+        "bad": 3,
+        "corrected": 2,
+        "commits": 60_000,
+        "errors": 0,
+        "damages": 0,
+        "gaps": 10,
+        "gaps_filled": 9,
+        "premises_failed": 0,
+        "away": 0,
+        "extra": 8,
+    }
+
+
 def healthy_state(day: str = FRIDAY, clock: str = "10:00:00", **changes: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
     """The description on a busy morning, changed: of a part only the keys that are given, `market` as a whole."""
     state: dict[str, Any] = {
@@ -45,6 +80,7 @@ def healthy_state(day: str = FRIDAY, clock: str = "10:00:00", **changes: Any) ->
             "last_disconnect": None,
             "down_sec": None,
             "backfills": 1,
+            "backfill_n": 1000,
             "audit_cycles": 235,
             "last_heard_age_sec": 0.1,
             "last_push_age_sec": 0.1,
@@ -52,35 +88,8 @@ def healthy_state(day: str = FRIDAY, clock: str = "10:00:00", **changes: Any) ->
         },
         "outage": None,
         "journal": {"buffered_bytes": 0, "is_full": False, "fault": None, "backlog_bytes": 900, "backlog_rows": 6},
-        "writer": {
-            "pid": 4712,
-            "lag_ms": 80,
-            "last_exception": None,
-            "last_exception_age_sec": None,
-            "last_alive_age_sec": 0.2,
-            "last_dequeue_age_sec": 0.2,
-            "last_commit_age_sec": 0.2,
-            "wal_bytes": 16_000_000,
-            "wal_held_sec": 0.0,
-            "days_waiting": 0,
-            "waits": [],
-            "max_ts_ms": hk_ms(day, clock) - 1000,
-            "recoveries": 0,
-            "rows": 520_000,
-            "inserted": 501_000,
-            "duplicates": 18_990,
-            "revisions": 7,
-            "bad": 3,
-            "corrected": 2,
-            "commits": 60_000,
-            "errors": 0,
-            "damages": 0,
-            "gaps": 10,
-            "gaps_filled": 9,
-            "premises_failed": 0,
-            "away": 0,
-            "extra": 8,
-        },
+        "disk": {"fault": None, "unsaved": None},
+        "writer": _writer(hk_ms(day, clock)),
         "watchdog": {"is_stalled": False, "stalls": 0, "recoveries_failed": 0, "last_reason": None},
     }
     for name, change in changes.items():

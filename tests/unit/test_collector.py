@@ -201,6 +201,16 @@ def test_a_reader_that_holds_the_wal_is_known_from_any_message(bench: WriterBenc
     assert (state.wal_bytes, state.wal_held_sec) == (7, 61.5)
 
 
+def test_writers_that_keep_dying_are_counted_until_one_lives(bench: WriterBench) -> None:
+    """Each gives a sign of life as it begins, so that alone says nothing."""
+    state = collector_of(bench).state
+    state.deaths, state.started_monotonic = 2, 1000.0
+    assert state.deaths_in_a_row(1010.0) == 2
+    assert state.deaths_in_a_row(1100.0) == 0, "this one has lived for a while"
+    state.dead_since = 1050.0
+    assert state.deaths_in_a_row(1100.0) == 2
+
+
 def test_an_error_of_the_writer_is_known(bench: WriterBench) -> None:
     """What the writer could not do is told with its time, and goes on being counted."""
     collector = collector_of(bench)

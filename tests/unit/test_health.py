@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.recorder_state import FRIDAY, MORNING, healthy_state, hk_ms
 
-from hk_tick_collector.health import Health, Verdict, judge
+from hk_tick_collector.findings import Verdict
+from hk_tick_collector.health import Health, judge
 
 OK, DEGRADED, UNPROVEN, FAILING = Verdict.OK, Verdict.DEGRADED, Verdict.UNPROVEN, Verdict.FAILING
 
@@ -320,6 +321,54 @@ JUDGED: Final = {
         healthy_state(writer={"wal_held_sec": 600.0, "wal_bytes": 300_000_000}),
         DEGRADED,
         "a reader keeps the WAL from being emptied for 600 s, 300 MB: find the long query, end it",
+    ),
+    # ---- what keeps ticks from being stored as ticks
+    "writers that die": (
+        healthy_state(writer={"deaths": 3}, journal={"backlog_rows": 800}),
+        FAILING,
+        "3 writers in a row ended by themselves, 800 rows waiting: see writer_ended in the log",
+    ),
+    "nothing can be read": (
+        healthy_state(writer={"bad_recent": 300, "rows_recent": 300}),
+        FAILING,
+        "300 of 300 ticks of the last half minute can't be read: see bad_tick_kept_aside in the log",
+    ),
+    "some can't be read": (
+        healthy_state(writer={"bad_recent": 2, "rows_recent": 3_000}),
+        DEGRADED,
+        "2 of 3,000 ticks of the last half minute can't be read: see bad_tick_kept_aside in the log",
+    ),
+    "DATA_ROOT is gone": (
+        healthy_state(disk={"fault": "is gone"}),
+        FAILING,
+        "DATA_ROOT is gone: put it back and restart, before more is lost",
+    ),
+    "it can't write about itself": (
+        healthy_state(disk={"unsaved": "[Errno 28] No space left on device"}),
+        FAILING,
+        "recorder.json can't be written: [Errno 28] No space left on device: make space",
+    ),
+    "no backfill": (
+        healthy_state(session={"backfill_n": 0}),
+        DEGRADED,
+        "BACKFILL_N=0: each outage is a hole; set it to 1000",
+    ),
+    "a past day waits": (
+        healthy_state(writer={"days_waiting": 1, "waits": [{"day": "20261119", "reason": "CorruptError: malformed"}]}),
+        DEGRADED,
+        "20261119 waits, all other days are stored: CorruptError: malformed",
+    ),
+    "today waits": (
+        healthy_state(writer={"waits": [{"day": "20261120", "is_today": True, "reason": "FullError: disk full"}]}),
+        FAILING,
+        "today is not stored: FullError: disk full",
+    ),
+    "today is caught up": (
+        healthy_state(
+            writer={"waits": [{"day": "20261120", "is_today": True, "is_catching_up": True, "reason": "is gone"}]}
+        ),
+        FAILING,
+        "today is being caught up from the journal: is gone",
     ),
     # ---- symbols and clock
     "refused": (

@@ -445,6 +445,21 @@ def test_a_directory_that_takes_no_new_segment_for_a_while_loses_nothing(
     assert payloads(tmp_path) == [b"one", b"two"]
 
 
+def test_a_segment_that_is_deleted_while_it_is_written_takes_nothing_more(tmp_path: Path, make: MakeJournal) -> None:
+    """Nobody who opens the journal would find it: what is not on the disk by then goes into the next segment."""
+    journal = make()
+    journal.start()
+    journal.append_frames(1, 5, b"before")
+    assert journal.flush(WAIT_SEC)
+    (segment,) = list_segments(tmp_path)
+    segment.path.unlink()
+    for number in range(3):
+        journal.append_frames(1, 5, b"after %d" % number)
+        assert journal.flush(WAIT_SEC)
+    assert payloads(tmp_path) == [b"after 0", b"after 1", b"after 2"]
+    assert journal.fault is None
+
+
 def test_a_half_written_record_that_can_not_be_taken_back_hurts_no_other(
     tmp_path: Path, make: MakeJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -211,7 +211,7 @@ def test_a_stop_with_a_locked_database_ends_in_time_and_the_next_start_stores(be
     con.execute("BEGIN IMMEDIATE")
     recorder.wait_for("persist_failed")
     stored = len(recorder.rows())
-    assert recorder.stop() == 0
+    assert recorder.stop() == 1
     assert len(recorder.log_lines("stop_flush_timeout")) == 1
     assert recorder.log_lines("recorder_stopped")[0].fields["stored"] == "False"
     assert len(recorder.rows()) == stored, "the lock was really held"

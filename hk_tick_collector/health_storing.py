@@ -1,0 +1,122 @@
+"""How storing is doing: the rules of health from the socket's end to the databases."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hk_tick_collector.findings import NAMES_SHOWN, Finding, Verdict, count, number_of, part_of, waiting
+from hk_tick_collector.words import excerpt, size, span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+WRITER_SILENT_SEC_MAX = 30.0  # it says something each second, and while it waits for a lock each few seconds
+EXCEPTION_SEC_MAX = 60.0  # a fault that goes on comes back each PERSIST_RETRY_BACKOFF_MAX_SEC and busy timeout
+LAG_MS_MAX = 5_000
+WAL_HELD_SEC_MAX = 60.0
+DEATHS_MAX = 2
+
+
+def _journal(state: Mapping[str, Any]) -> Iterator[Finding]:
+    """Does the disk take what comes?"""
+    journal = part_of(state, "journal")
+    held = number_of(journal, "buffered_bytes") or 0
+    fault = f": {excerpt(journal['fault'])}" if journal.get("fault") else ""
+    if journal.get("is_full"):
+        reason = f"journal full{fault}; {size(held)} held in memory, and nothing is read from OpenD: make space"
+        yield Finding(Verdict.FAILING, reason)
+    elif fault:
+        reason = f"journal can't be written{fault}; {size(held)} held in memory: make space"
+        yield Finding(Verdict.FAILING, reason)
+
+
+def _writer(state: Mapping[str, Any]) -> Iterator[Finding]:
+    """Are rows being stored? A commit that is long past says nothing by itself: maybe there was nothing to commit."""
+    writer, watchdog = part_of(state, "writer"), part_of(state, "watchdog")
+    if watchdog.get("is_stalled"):
+        failed = number_of(watchdog, "recoveries_failed") or 0
+        why = excerpt(watchdog.get("last_reason") or "nothing is stored")
+        yield Finding(
+            Verdict.FAILING, f"storing is stalled: {why} ({failed:,.0f} recoveries failed so far){waiting(state)}"
+        )
+    silent_sec = number_of(writer, "last_alive_age_sec")
+    if silent_sec is None and (number_of(state, "uptime_sec") or 0) > WRITER_SILENT_SEC_MAX:
+        yield Finding(Verdict.FAILING, f"writer: none has begun to store since the start{waiting(state)}")
+    if silent_sec is not None and silent_sec > WRITER_SILENT_SEC_MAX:
+        yield Finding(Verdict.FAILING, f"writer: no sign of life for {span(silent_sec)}{waiting(state)}")
+    exception_sec, commit_sec = number_of(writer, "last_exception_age_sec"), number_of(writer, "last_commit_age_sec")
+    if exception_sec is not None and exception_sec <= EXCEPTION_SEC_MAX:
+        failures = number_of(writer, "errors") or 1
+        reason = f"writer: {excerpt(writer.get('last_exception') or 'fails')} ({count(failures, 'failure')})"
+        if commit_sec is not None and commit_sec < exception_sec:
+            yield Finding(Verdict.DEGRADED, f"{reason}, {span(exception_sec)} ago; it stores again")
+        elif waiting(state):
+            yield Finding(Verdict.FAILING, f"{reason}{waiting(state)}")
+    lag_ms = number_of(writer, "lag_ms")
+    # The lag is that of the last commit: at night it is as old as the last tick.
+    is_fresh = commit_sec is None or commit_sec <= WRITER_SILENT_SEC_MAX
+    if lag_ms is not None and lag_ms > LAG_MS_MAX and is_fresh and waiting(state):
+        yield Finding(Verdict.DEGRADED, f"writer: {span(lag_ms / 1000)} behind{waiting(state)}")
+
+
+def _deaths(state: Mapping[str, Any]) -> Iterator[Finding]:
+    """Do writers live? One that ends soon after each start stores nothing, and gives a sign of life each time."""
+    deaths = number_of(part_of(state, "writer"), "deaths") or 0
+    if deaths >= DEATHS_MAX:
+        reason = f"{count(deaths, 'writer')} in a row ended by themselves{waiting(state)}: see writer_ended in the log"
+        yield Finding(Verdict.FAILING, reason)
+
+
+def _readable(state: Mapping[str, Any]) -> Iterator[Finding]:
+    """Is what comes stored as ticks? What can't be read is kept aside, and is no tick for anybody."""
+    writer = part_of(state, "writer")
+    bad, rows = number_of(writer, "bad_recent") or 0, number_of(writer, "rows_recent") or 0
+    if bad:
+        verdict = Verdict.FAILING if bad * 2 >= rows else Verdict.DEGRADED
+        seen = f"{bad:,.0f} of {rows:,.0f} ticks of the last half minute can't be read"
+        yield Finding(verdict, f"{seen}: see bad_tick_kept_aside in the log")
+
+
+def _disk(state: Mapping[str, Any]) -> Iterator[Finding]:
+    """Is DATA_ROOT the directory that it was, and can be written?"""
+    disk = part_of(state, "disk")
+    if disk.get("fault"):
+        reason = f"DATA_ROOT {excerpt(disk['fault'])}: put it back and restart, before more is lost"
+        yield Finding(Verdict.FAILING, reason)
+    elif disk.get("unsaved"):
+        yield Finding(Verdict.FAILING, f"recorder.json can't be written: {excerpt(disk['unsaved'])}: make space")
+
+
+def _settings(state: Mapping[str, Any]) -> Iterator[Finding]:
+    """Does a setting make holes?"""
+    if number_of(part_of(state, "session"), "backfill_n") == 0:
+        yield Finding(Verdict.DEGRADED, "BACKFILL_N=0: each outage is a hole; set it to 1000")
+
+
+def _waits(state: Mapping[str, Any]) -> Iterator[Finding]:
+    """Is there a day whose database can't be written? It has a place of its own in the journal; all others go on."""
+    writer = part_of(state, "writer")
+    told = writer.get("waits")
+    waits = [wait for wait in told if isinstance(wait, dict)] if isinstance(told, list) else []
+    for wait in waits[:NAMES_SHOWN]:
+        is_today = wait.get("is_today") is True
+        what = "today is not stored" if is_today else f"{excerpt(wait.get('day'))} waits, all other days are stored"
+        if wait.get("is_catching_up"):
+            what = f"{'today' if is_today else excerpt(wait.get('day'))} is being caught up from the journal"
+        yield Finding(Verdict.FAILING if is_today else Verdict.DEGRADED, f"{what}: {excerpt(wait.get('reason'))}")
+    more = (number_of(writer, "days_waiting") or 0) - min(len(waits), NAMES_SHOWN)
+    if more > 0:
+        yield Finding(Verdict.DEGRADED, f"{count(more, 'more day')} waiting: see day_waits in the log")
+
+
+def _wal(state: Mapping[str, Any]) -> Iterator[Finding]:
+    """Does somebody's open query make the log of the database grow?"""
+    writer = part_of(state, "writer")
+    held_sec = number_of(writer, "wal_held_sec")
+    if held_sec is not None and held_sec >= WAL_HELD_SEC_MAX:
+        held = size(number_of(writer, "wal_bytes") or 0)
+        reason = f"a reader keeps the WAL from being emptied for {span(held_sec)}, {held}: find the long query, end it"
+        yield Finding(Verdict.DEGRADED, reason)
+
+
+STORING_RULES = (_disk, _journal, _writer, _deaths, _readable, _waits, _settings, _wal)

@@ -1,0 +1,46 @@
+"""What has become of the ticks of the last half minute: totals since the start hide what is happening now."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SPAN_SEC: Final = 30.0
+SAMPLES_MAX: Final = 64
+
+
+class _Sample(NamedTuple):
+    at: float
+    rows: int
+    bad: int
+
+
+class Recent:
+    """Keeps the writer's totals of the last half minute."""
+
+    def __init__(self) -> None:
+        self._samples: deque[_Sample] = deque([_Sample(float("-inf"), 0, 0)], SAMPLES_MAX)
+
+    def look(self, now: float, totals: Mapping[str, int]) -> None:
+        """Take a sample.
+
+        Args:
+            now: monotonic, in seconds.
+            totals: `rows` and `bad`, since the start.
+        """
+        self._samples.append(_Sample(now, totals.get("rows", 0), totals.get("bad", 0)))
+        while len(self._samples) > 1 and self._samples[1].at <= now - SPAN_SEC:
+            self._samples.popleft()
+
+    @property
+    def rows(self) -> int:
+        """Ticks taken from the journal in that time."""
+        return self._samples[-1].rows - self._samples[0].rows
+
+    @property
+    def bad(self) -> int:
+        """Of these, how many could not be read."""
+        return self._samples[-1].bad - self._samples[0].bad
