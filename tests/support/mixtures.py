@@ -329,7 +329,7 @@ class Lane:
             self._calm(symbol)
             self._read_ledger()
         if not self.has_audits:  # what an audit brings while a gap is being found may leave it open until the day's end
-            self.idle += [f"{gap}\n{self._tale()}" for gap in idle()]
+            self.idle += [f"{gap}\n{self._history(gap)}\n{self._tale()}" for gap in idle()]
         wrong = [f"{gap}: {problem}" for gap in self._news() if self._lost_in(gap) and (problem := self._problem(gap))]
         by_ordinals = self._told_by_ordinals()
         untold = {key for key in self._lost if key[0] not in by_ordinals and not self._is_told(key)}
@@ -481,6 +481,21 @@ class Lane:
         Nobody knows its shares, so that totals tell no other loss until a calm moment has bounded them: docs/proof.md.
         """
         return {gap.symbol for gap in self._news() if gap.state == "open" and gap.evidence == "ordinals"}
+
+    def _history(self, gap: GapRow) -> str:
+        """What was ever known of a symbol in which a gap tells of nothing that is missing."""
+        older = {key for key in self._gone if gap.covers(key)}
+        where = f"WHERE symbol = '{gap.symbol}'"
+        around = f"{where} AND seq BETWEEN {gap.before_seq or 0} AND {gap.after_seq or 1 << 62}"
+        return "\n".join(
+            [
+                f"lost in it before: {len(older)}, of which {len(self._stored_of(older))} are stored",
+                f"stored in it: {self.recorder.query(f'SELECT count(*) FROM ticks {around}')}",  # noqa: S608
+                *(str(other) for other in self.gaps() if other.symbol == gap.symbol),
+                f"decided: {self.recorder.query(f'SELECT * FROM decided {where}')}",  # noqa: S608
+                f"ordinals: {self.recorder.query(f'SELECT * FROM ordinals {where}')}",  # noqa: S608
+            ]
+        )
 
     def _tale(self) -> str:
         """What has happened, for who must find out."""
