@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hk_tick_collector import logs
 from hk_tick_collector.clock import disagreement
-from hk_tick_collector.cursor import needed_from
+from hk_tick_collector.cursor import load_cursor, needed_from
 from hk_tick_collector.hktime import day_before, hk_day
 from hk_tick_collector.journal import DIRECTORY, list_segments
 from hk_tick_collector.sealed import is_sealed
@@ -28,7 +28,7 @@ log = logs.get_logger()
 
 PRUNE_EVERY_SEC: Final = 3600.0
 TOLD_EVERY_SEC: Final = 86400.0
-KEEP_UNSEALED_DAYS: Final = 30  # a day that can't be sealed must not fill the disk
+KEEP_UNSEALED_DAYS: Final = 30  # a day that can't be sealed, or waits, must not fill the disk
 
 
 class Prunable(NamedTuple):
@@ -39,13 +39,19 @@ class Prunable(NamedTuple):
 
 
 def prunable(
-    segments: list[Segment], cursor: Position, today: str, keep_days: int, holds: Callable[[str], bool]
+    segments: list[Segment],
+    cursor: Position,
+    waits: Position,
+    today: str,
+    keep_days: int,
+    holds: Callable[[str], bool],
 ) -> Prunable:
     """Which segments may go.
 
     Args:
         segments: all, oldest first.
-        cursor: the earliest place that the writer still needs.
+        cursor: the writer's.
+        waits: the earliest place of a day that waits; the cursor where none does.
         today: YYYYMMDD in Hong Kong, by clocks that agree.
         keep_days: for how many days what is stored is kept.
         holds: whether a day's database is there and not sealed.
@@ -65,7 +71,8 @@ def prunable(
         if segment.number >= cursor.segment or day >= oldest:
             continue
         # Ticks of the day before may be in it, and outages of the day after; and its own name may be a day wrong.
-        is_held = day >= oldest_held and any(holds(one) for one in (day_before(day, 1), day, day_before(day, -1)))
+        its_days = (day_before(day, 1), day, day_before(day, -1))
+        is_held = day >= oldest_held and (segment.number >= waits.segment or any(map(holds, its_days)))
         (found.held if is_held else found.going).append(segment)
     return found
 
@@ -111,14 +118,16 @@ class Pruner:
             log.info("journal_pruned", segments=len(found.going), bytes=sum(s.size_bytes for s in found.going))
         if found.held:
             days = f"{found.held[0].day} to {found.held[-1].day}"
-            self._tell_kept(f"{len(found.held)} segments of {days}: a day of theirs is not sealed, see seal_failed")
+            self._tell_kept(
+                f"{len(found.held)} segments of {days}: a day of theirs is not sealed, or waits; see seal_failed, day_waits"
+            )
 
     def _prune(self, today: str) -> Prunable:
         journal = self._root / DIRECTORY
-        cursor = needed_from(journal)
-        if cursor is None:
+        cursor, waits = load_cursor(journal), needed_from(journal)
+        if cursor is None or waits is None:
             return Prunable([], [])
-        found = prunable(list_segments(journal), cursor, today, self._keep_days, self._holds)
+        found = prunable(list_segments(journal), cursor, waits, today, self._keep_days, self._holds)
         for segment in found.going:
             segment.path.unlink(missing_ok=True)
         return found

@@ -82,9 +82,9 @@ class Writer:
             self._save()
             self._count(stored.outcome)
             self._report(stored.batch, stored.outcome, stored.commit_ms)
-            if stored.batch.is_full:
-                return True
-        return self._catch_up()
+            if stored.batch.is_full and self.is_today_stored:
+                return True  # a day that is over can wait until the others are done
+        return self._catch_up() or (stored is not None and stored.batch.is_full)
 
     def _save(self) -> None:
         save_cursor(self._journal, self._place or Position(0, 0, -1), self._waiting.waits)
@@ -103,7 +103,7 @@ class Writer:
     @property
     def is_today_stored(self) -> bool:
         """Whether today's ticks are where all others are."""
-        return not self._waiting.takes(self._today())
+        return not self._waiting.waits or not self._waiting.takes(self._today())
 
     def _today(self) -> str:
         return hk_day(self._lane.exchange_ms(time.time_ns() // 1_000_000))

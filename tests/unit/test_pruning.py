@@ -31,7 +31,20 @@ def segments_of(*days: str) -> list[JournalSegment]:
 
 def going(*days: str, cursor: int = 99, today: str = TODAY) -> list[int]:
     """The numbers of those that go, where two days are kept."""
-    return [s.number for s in prunable(segments_of(*days), Position(cursor, 0, 0), today, 2, lambda _: False).going]
+    return [
+        s.number for s in prunable(segments_of(*days), *[Position(cursor, 0, 0)] * 2, today, 2, lambda _: False).going
+    ]
+
+
+def test_what_a_day_that_waits_still_needs_stays_for_a_month() -> None:
+    """From its place on; but one that waits for ever must not fill the disk."""
+    days = [day_before(TODAY, ago) for ago in range(40, -1, -1)]
+    place = Position(days.index(day_before(TODAY, 20)) + 1, 0, 0)
+    found = prunable(segments_of(*days), Position(99, 0, 0), place, TODAY, 2, lambda _: False)
+    assert [segment.day for segment in found.held] == days[days.index(day_before(TODAY, 20)) : -3]
+    assert [segment.day for segment in found.going] == days[: days.index(day_before(TODAY, 20))]
+    found = prunable(segments_of(*days), Position(99, 0, 0), Position(1, 0, 0), TODAY, 2, lambda _: False)
+    assert [segment.day for segment in found.going] == days[: days.index(day_before(TODAY, 30))]
 
 
 def test_what_is_not_stored_or_not_old_stays() -> None:
@@ -62,7 +75,7 @@ def test_a_day_that_is_not_sealed_keeps_what_it_was_made_of() -> None:
     """Also the segments of the days beside it; but not for ever."""
     days = [day_before(TODAY, ago) for ago in range(40, -1, -1)]
     unsealed = {day_before(TODAY, 20), day_before(TODAY, KEEP_UNSEALED_DAYS + 5)}
-    found = prunable(segments_of(*days), Position(99, 0, 0), TODAY, 2, unsealed.__contains__)
+    found = prunable(segments_of(*days), *[Position(99, 0, 0)] * 2, TODAY, 2, unsealed.__contains__)
     assert [segment.day for segment in found.held] == [day_before(TODAY, ago) for ago in (21, 20, 19)]
     assert [segment.day for segment in found.going] == [
         day for day in days[:-3] if day not in {s.day for s in found.held}
@@ -137,7 +150,7 @@ def test_an_unsealed_day_is_told_once_a_day(tmp_path: Path, logged: KeptLog, mon
     database.symlink_to(tmp_path / "away.db")
     assert place.left() == 11
     assert place.left() == 11
-    reason = "3 segments of 20260721 to 20260723: a day of theirs is not sealed, see seal_failed"
+    reason = "3 segments of 20260721 to 20260723: a day of theirs is not sealed, or waits; see seal_failed, day_waits"
     assert logged.lines == [("journal_kept", {"reason": reason, "repeated": 0})]
     later = pruning.logs.time.monotonic() + TOLD_EVERY_SEC
     monkeypatch.setattr(place.pruner._limiter, "_clock", lambda: later)
