@@ -118,9 +118,8 @@ class Pruner:
             log.info("journal_pruned", segments=len(found.going), bytes=sum(s.size_bytes for s in found.going))
         if found.held:
             days = f"{found.held[0].day} to {found.held[-1].day}"
-            self._tell_kept(
-                f"{len(found.held)} segments of {days}: a day of theirs is not sealed, or waits; see seal_failed, day_waits"
-            )
+            why = "a day of theirs is not sealed, or waits; see seal_failed, day_waits"
+            self._tell_kept(f"{len(found.held)} segments of {days}: {why}")
 
     def _prune(self, today: str) -> Prunable:
         journal = self._root / DIRECTORY
