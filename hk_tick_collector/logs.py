@@ -187,3 +187,16 @@ class Limiter:
             return None
         self._last[key] = now
         return self._held.pop(key, 0)
+
+    def held(self, *, is_end: bool = False) -> dict[str, int]:
+        """What was held back and will not be told with a later line, since none has come in time; it is forgotten.
+
+        Args:
+            is_end: no later line comes any more.
+
+        Returns:
+            By key, how many lines.
+        """
+        now = self._clock()
+        due = [key for key in self._held if is_end or now - self._last[key] >= self._every_sec]
+        return {key: self._held.pop(key) for key in due}

@@ -95,6 +95,7 @@ class Writer:
 
     def close(self) -> None:
         """Close everything, after the last step."""
+        self._tell_held(is_end=True)
         self._waiting.close()
         self._lane.close()
 
@@ -178,6 +179,11 @@ class Writer:
         if held is not None:
             log.info(event, **fields, repeated=held)
 
+    def _tell_held(self, *, is_end: bool = False) -> None:
+        """Lines that were held back, and that no later one tells of."""
+        for line, held in self.limiter.held(is_end=is_end).items():
+            log.info("lines_held", line=line, held=held, gaps=self.counters.gaps, bad=self.counters.bad)
+
     def _warn(self, event: str, **fields: object) -> None:
         held = self.limiter.allow(event)
         if held is not None:
@@ -220,6 +226,7 @@ class Writer:
             now = time.monotonic()
             if now - self._alive_at >= ALIVE_EVERY_SEC:
                 self._alive_at = now
+                self._tell_held()
                 send({"event": "alive", **self._state_fields()})
             parent.wait(max(0.0, min(due - now, ALIVE_EVERY_SEC)))
             if parent.stopped_at is not None or time.monotonic() >= due:

@@ -137,6 +137,22 @@ def test_without_a_stream_it_is_standard_error(capsys: pytest.CaptureFixture[str
     assert err.endswith("INFO    hello\n")
 
 
+def test_what_the_limiter_held_back_is_told_if_no_later_line_tells_it() -> None:
+    """Once its time is over, or at the end; each once."""
+    now = 0.0
+    limiter = logs.Limiter(30.0, clock=lambda: now)
+    for key in ("a", "a", "a", "b"):
+        limiter.allow(key)
+    assert limiter.held() == {}
+    now = 30.0
+    assert limiter.held() == {"a": 2}
+    assert limiter.held(is_end=True) == {}
+    limiter.allow("b")
+    limiter.allow("b")
+    assert limiter.held() == {}
+    assert limiter.held(is_end=True) == {"b": 1}
+
+
 def test_the_limiter_lets_one_through_and_counts_the_rest() -> None:
     """The first at once, the next after the time with the number that was held back; each key for itself."""
     now = 0.0
