@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from hk_tick_collector import logs
 from hk_tick_collector.deadlines import fetch_order
-from hk_tick_collector.errors import SessionError
+from hk_tick_collector.errors import RemoteProtocolError, SessionError
 from hk_tick_collector.futu_link import UnansweredError
 from hk_tick_collector.futu_state import Fetched
 from hk_tick_collector.opend import messages
@@ -161,6 +161,9 @@ class Fetcher:
         is_cut_off = refused is None and len(sequences) >= depth
         if is_cut_off and depth < TICKER_REPLY_MAX and (before is None or min(sequences) > before):
             refused, sequences = await self._ask(symbol, TICKER_REPLY_MAX, Purpose.AUDIT)
+        state = self._state
+        state.audit_fault = None if refused is None else str(refused)
+        state.audits_failed = 0 if refused is None else state.audits_failed + 1
         if refused is None:  # else the next audit has to reach back as far as this one should have
             self._note_newest(symbol, sequences)
 
@@ -244,8 +247,8 @@ class Fetcher:
             messages.check_accepted(ProtoId.QOT_GET_TICKER, reply)
         except RefusedError as exc:
             return exc.text, []
-        except UnansweredError as exc:
-            # To end the session would throw away what is under way on a link that is only slow.
+        except (UnansweredError, RemoteProtocolError) as exc:
+            # To end the session would throw away what is under way, on a link that is only slow, or odd in this alone.
             return str(exc), []
         columns = decode_columns([reply])
         if columns is not None:

@@ -84,6 +84,10 @@ class ClientState:
         self.last_fetched_at: float | None = None  # monotonic: when a fetch brought a tick that was not known
         self.fetched: dict[str, Fetched] = {}  # the newest of each symbol, on whichever connection
         self.totals_refused: dict[str, TotalsRefusal] = {}  # outlives connections: to find them costs calls
+        self.audits_failed = 0  # calls in a row; then why the last one did
+        self.audit_fault: str | None = None
+        self.totals_failed = 0  # rounds in a row; then why the last one did
+        self.totals_fault: str | None = None
         self.totals_asked_at: float | None = None  # monotonic: on whichever connection
         self.rates = Rates()  # of the symbols, as they were stored while nothing was missed
         self.fetches = 0  # times that ticks were fetched which were not traded just then

@@ -96,6 +96,8 @@ class Totals:
                 log.error("totals_refused", symbol=symbol, reason=refused.text)
             known[symbol] = TotalsRefusal(refused.text, now + REFUSED_RETRY_SEC)
         failed = search.failed or next(iter(search.suspects.values()), None)
+        self._state.totals_failed = 0 if failed is None else self._state.totals_failed + 1
+        self._state.totals_fault = None if failed is None else str(failed)
         if failed is not None and (held := self._limiter.allow("refused")) is not None:
             log.warning("totals_not_told", error=failed, repeated=held)
 

@@ -43,6 +43,9 @@ MANY_SYMBOLS = 50
 
 CLOCK_OFFSET_MS_MAX = 3_000  # it is measured to about a second
 
+AUDITS_FAILED_MAX = 10  # calls in a row
+TOTALS_FAILED_MAX = 3  # rounds in a row, of which there is one a minute
+
 WORD_LATE_MS = 600_000  # OpenD's word is asked for once a minute, and believed for some minutes
 
 
@@ -219,6 +222,22 @@ def _clock(state: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding(Verdict.DEGRADED, f"{seen}: look at the time service of both hosts")
 
 
+def _answers(state: Mapping[str, Any]) -> Iterator[Finding]:
+    """Is what is asked for besides the pushes answered? Without it a loss is not found, and no day is proven."""
+    session = part_of(state, "session")
+    if not session.get("connected"):
+        return
+    audits, totals = number_of(session, "audits_failed") or 0, number_of(session, "totals_failed") or 0
+    if audits >= AUDITS_FAILED_MAX:
+        reason = f"{count(audits, 'audit')} in a row not answered ({excerpt(session.get('audit_fault'))})"
+        yield Finding(Verdict.DEGRADED, f"{reason}: a push that never comes is not found")
+    if totals >= TOTALS_FAILED_MAX:
+        reason = (
+            f"the exchange's totals not told {count(totals, 'time')} in a row ({excerpt(session.get('totals_fault'))})"
+        )
+        yield Finding(Verdict.DEGRADED, f"{reason}: nothing proves what is stored")
+
+
 def _premises(state: Mapping[str, Any]) -> Iterator[Finding]:
     """Does OpenD do what conclusions rest on? What depends on a premise that failed is switched off for its symbol."""
     failed = number_of(part_of(state, "writer"), "premises_failed")
@@ -227,7 +246,7 @@ def _premises(state: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding(Verdict.DEGRADED, reason)
 
 
-_RULES = (_link, _outage, _pushes, _evidence, *STORING_RULES, _symbols, _premises, _clock)
+_RULES = (_link, _outage, _pushes, _evidence, *STORING_RULES, _symbols, _answers, _premises, _clock)
 
 
 # ---- the market's hours

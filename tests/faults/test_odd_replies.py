@@ -6,9 +6,11 @@ from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
+from support.bodies import refusal
 from support.odd_gateway import OddGateway
 from support.recorder_process import until
 
+from hk_tick_collector.health import judge
 from hk_tick_collector.opend.messages import ProtoId
 from hk_tick_collector.simulator.universe import universe
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from support.bench import Bench
+
+    from hk_tick_collector.opend.frames import Frame
 
 pytestmark = pytest.mark.faults
 
@@ -68,6 +72,28 @@ def test_what_is_pushed_is_stored_whatever_a_kind_of_reply_says(bench: Bench, ki
         until(lambda: gateway.asked.get(kind, 0) > 0, "it was really odd")
         gateway.changes.clear()
         sim.wait_for(lambda stats: stats["made"] > 1200)
+        bench.settle_whole(sim, recorder)
+
+
+@pytest.mark.parametrize("how", [lambda _frame: refusal("too often"), lambda _frame: b"\xff"], ids=["no", "noise"])
+def test_audits_and_totals_that_are_never_answered_are_told_until_they_are(
+    bench: Bench, how: Callable[[Frame], bytes]
+) -> None:
+    """The session goes on; but a push that never came would not be found, and nothing proves the day."""
+    sim = bench.simulate(rate=100)
+    with OddGateway(sim.port) as gateway:
+        for kind in (ProtoId.QOT_GET_TICKER, ProtoId.QOT_GET_SECURITY_SNAPSHOT):
+            gateway.answers[kind] = how
+        recorder = bench.record(gateway.port, *SYMBOLS, FUTU_TOTALS_INTERVAL_SEC=0.5)
+
+        def reasons() -> str:
+            return " ".join(judge(recorder.state()).reasons)
+
+        until(lambda: "a push that never comes is not found" in reasons(), reasons)
+        until(lambda: "nothing proves what is stored" in reasons(), reasons)
+        gateway.answers.clear()
+        until(lambda: "in a row" not in reasons(), reasons, 60)
+        assert not recorder.log_lines("futu_disconnected")
         bench.settle_whole(sim, recorder)
 
 

@@ -322,6 +322,17 @@ JUDGED: Final = {
         DEGRADED,
         "a reader keeps the WAL from being emptied for 600 s, 300 MB: find the long query, end it",
     ),
+    # ---- what is asked for besides the pushes
+    "audits are not answered": (
+        healthy_state(session={"audits_failed": 40, "audit_fault": "no answer within 15 s"}),
+        DEGRADED,
+        "40 audits in a row not answered (no answer within 15 s): a push that never comes is not found",
+    ),
+    "totals are not told": (
+        healthy_state(session={"totals_failed": 4, "totals_fault": "too often"}),
+        DEGRADED,
+        "the exchange's totals not told 4 times in a row (too often): nothing proves what is stored",
+    ),
     # ---- what keeps ticks from being stored as ticks
     "writers that die": (
         healthy_state(writer={"deaths": 3}, journal={"backlog_rows": 800}),
