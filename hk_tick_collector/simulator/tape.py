@@ -297,7 +297,12 @@ class Tape:
     def _print(
         self, book: Book, second: int, time: str, price: int, volume: int, direction: int, tick_type: int
     ) -> MadeTick:
-        """Put a trade on the tape: its sequence and the running totals."""
+        """Put a trade on the tape: its sequence and the running totals.
+
+        Never backwards, as in all published rows: one that was due before a burst, and is asked for after it, is later.
+        """
+        if book.last_sec is not None and second < book.last_sec:
+            second, time = book.last_sec, hk_time(book.last_sec)
         turnover = price * volume
         if not book.ticks:
             book.open = book.high = book.low = price

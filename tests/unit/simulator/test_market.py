@@ -242,6 +242,18 @@ def test_a_flat_market_s_ticks_do_not_depend_on_the_steps() -> None:
     assert len({tick.ts_ms for tick in steps}) == 6
 
 
+def test_a_symbol_s_trades_never_go_back() -> None:
+    """What was due before a burst, and is asked for after it, comes later: ordinals and seconds rise together."""
+    market = _flat()
+    ticks = market.ticks_until(NOW_MS + 1_000)
+    ticks += market.burst(50, NOW_MS + 3_500)
+    ticks += market.ticks_until(NOW_MS + 4_000)
+    for symbol in {tick.symbol for tick in ticks}:
+        sequences = [tick.seq for tick in ticks if tick.symbol == symbol]
+        assert sequences == sorted(sequences)
+        assert [seq & 0xFFFFFFFF for seq in sequences] == list(range(1, len(sequences) + 1))
+
+
 def test_a_flat_market_never_closes_and_never_goes_back() -> None:
     """No sessions; a clock that jumps back gives no ticks."""
     market = _flat()
