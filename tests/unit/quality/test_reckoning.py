@@ -140,9 +140,10 @@ def test_what_comes_from_before_an_outage_does_not_hide_what_was_lost_in_it(day:
     assert [cause for _, cause, _ in day.doubts()] == ["connection_lost"]
 
 
-def test_a_loss_that_is_seen_while_an_outage_goes_on_is_of_its_cause(day: Tale) -> None:
-    """The stream resumes later, and what it was is known by the time that the loss is told."""
-    since_ms = day.now_ms
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_loss_that_is_seen_while_an_outage_goes_on_is_of_its_cause(day: Tale, *, is_known: bool) -> None:
+    """The stream resumes later, and what it was is known by the time that the loss is told; perhaps not since when."""
+    since_ms = day.now_ms if is_known else None
     day.lose(volume=300)
     day.wait(10)
     day.tell()
