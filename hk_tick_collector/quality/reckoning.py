@@ -84,19 +84,6 @@ _BEFORE = (
 )
 
 
-def _began_ms(doubt: Doubt, row: TotalsRow) -> int:
-    """When an outage began, by the host's clock, as far as it can have cost what a snapshot shows that came within it.
-
-    Of a full journal it may not be known: what came meanwhile was dropped since the last tick that is stored. After any
-    other outage of that kind the stream is another one, in which no snapshot came.
-    """
-    if doubt.since_ms is not None:
-        return doubt.since_ms
-    if doubt.cause != Cause.JOURNAL_FULL:
-        return INT64_MAX
-    return (doubt.before_ts_ms or 0) - ((row.exchange_ms or row.at_ms) - row.at_ms)
-
-
 class Word(NamedTuple):
     """Where and when a snapshot of many symbols came.
 
@@ -274,7 +261,11 @@ class Reckoning:
         begin = self._last_before(symbol, begin_ms)
         doubts = self._book.doubts(symbol)
         over = [doubt for doubt in doubts if doubt.resumed_ms <= row.at_ms]
-        going_on = [doubt for doubt in doubts if _began_ms(doubt, row) <= row.at_ms < doubt.resumed_ms]
+        # What was under way when the snapshot came is lost with an outage that began soon after it.
+        late_ms = row.at_ms + LATE_MS
+        going_on = [
+            doubt for doubt in doubts if (doubt.since_ms or INT64_MAX) <= late_ms and row.at_ms < doubt.resumed_ms
+        ]
         by_ordinals_ms = self._book.all(_TOLD_BY_ORDINALS, (symbol, begin or 0))[0][0]
         if by_ordinals_ms is not None:
             bounds = (symbol, volume, by_ordinals_ms + SECOND_MS, row.segment, row.offset)

@@ -401,8 +401,6 @@ class Lane:
         if self.ordinals == "none":  # all since the day's beginning is one outage: nothing has bounded it from above
             return gap.cause in {Cause.RECORDER_DOWN, *doers, *(fault.cause for fault in self._faults)}
         near = {fault.cause for fault in self._near(trade.ts_ms, trade.ts_ms)}
-        if Cause.JOURNAL_FULL in near and gap.cause == Cause.UNKNOWN:
-            return True  # a snapshot may show the loss before the session knows that the journal is full
         # Outages between which no totals could be compared are one, with the gravest of their causes.
         one_ms = gap.since_ms if gap.since_ms is not None else gap.resumed_ms
         near |= {fault.cause for fault in self._near(one_ms, gap.found_ms)}
