@@ -297,18 +297,16 @@ class DayShare:
     def pieces(self) -> list[DayShare]:
         """Each thing in it by itself."""
         found: list[DayShare] = []
-        for symbol, row in ((symbol, row) for symbol, rows in self.pushed.items() for row in rows):
-            found.append(DayShare())
-            found[-1].pushed[symbol] = [row]
-        for symbol, row in ((symbol, row) for symbol, rows in self.fetched.items() for row in rows):
-            found.append(DayShare())
-            found[-1].fetched[symbol] = [row]
-        for correction in self.corrections:
-            found.append(DayShare())
-            found[-1].corrections.append(correction)
-        for bad in self.bad:
-            found.append(DayShare())
-            found[-1].bad.append(bad)
+        for name in ("pushed", "fetched"):
+            rows_by_symbol: dict[str, list[Row]] = getattr(self, name)
+            for symbol, rows in rows_by_symbol.items():
+                for row in rows:
+                    found.append(DayShare())
+                    getattr(found[-1], name)[symbol] = [row]
+        for name in ("corrections", "bad"):
+            for one in getattr(self, name):
+                found.append(DayShare())
+                getattr(found[-1], name).append(one)
         return found
 
     def put_aside(self, error: str, place: tuple[Position, int]) -> list[BadRow]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from hk_tick_collector.batch import Batch, DayShare, Part
     from hk_tick_collector.day_databases import DayDatabases
-    from hk_tick_collector.db import DayDatabase
+    from hk_tick_collector.db import DayDatabase, Inserted
     from hk_tick_collector.mapping import Mapper, Row
     from hk_tick_collector.quality.judge import Judge
 
@@ -123,25 +123,36 @@ class Storing:
         for day, share in sorted(share_by_day(chunk).items()):
             if self._tools.takes(day):
                 with of_day(day):
-                    self._insert_share(day, share)
+                    if day in self._begun or not self._leave_at_rest(day, share):
+                        self._insert_share(day, share)
         self._note(chunk)
 
-    def _insert_share(self, day: str, share: DayShare) -> None:
-        outcome, path = self._outcome, self._tools.root / f"{day}.db"
-        if day not in self._begun and is_away(path):
-            outcome.away[day] = outcome.away.get(day, 0) + share.ticks
-            return
-        done = None if day in self._begun else found_at_rest(path, share)
+    def _leave_at_rest(self, day: str, share: DayShare) -> bool:
+        """Whether a day that is sealed, or away, stays as it is: there is nothing new for it, or nowhere to put it."""
+        path = self._tools.root / f"{day}.db"
+        if is_away(path):
+            self._outcome.away[day] = self._outcome.away.get(day, 0) + share.ticks
+            return True
+        done = found_at_rest(path, share)
         if done is None:
-            database = self._begin(day)
-            self._sift(day, database, share)
-            done = database.insert(share.pushed, share.fetched, share.corrections, share.bad)
+            return False
+        self._add(done)
+        return True
+
+    def _insert_share(self, day: str, share: DayShare) -> None:
+        database = self._begin(day)
+        self._sift(day, database, share)
+        done = database.insert(share.pushed, share.fetched, share.corrections, share.bad)
+        self._add(done)
+        if done.new and (late := _came_late(share)):
+            self._outcome.news += fill(database.connection, day, sorted(late))
+
+    def _add(self, done: Inserted) -> None:
+        outcome = self._outcome
         outcome.inserted += done.new
         outcome.duplicates += done.duplicates
         outcome.revisions += done.revisions
         outcome.extra += done.extra
-        if done.new and (late := _came_late(share)):
-            outcome.news += fill(self._begun[day].connection, day, sorted(late))
 
     def _sift(self, day: str, database: DayDatabase, share: DayShare) -> None:
         """Hold what was fetched against what is stored: it may come under other sequences."""
