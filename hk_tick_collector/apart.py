@@ -12,7 +12,7 @@ from hk_tick_collector import logs
 from hk_tick_collector.batch import Chunk, DayShare, bad_row
 from hk_tick_collector.content import storing_content
 from hk_tick_collector.errors import ContentError, OddMarkError
-from hk_tick_collector.journal import Position
+from hk_tick_collector.journal import BEGINNING, Position
 from hk_tick_collector.mapping import BadTick
 from hk_tick_collector.storing import Storing
 
@@ -38,7 +38,7 @@ class Apart(Storing):
         """
         super().__init__(tools)
         self._odd = odd
-        self._place = (Position(0, 0, -1), -1)  # the record, and the frame's number there, of what is being stored
+        self._place = (BEGINNING, -1)  # the record, and the frame's number there, of what is being stored
 
     def _take_mark(self, number: int, part: Part, fetched: dict[str, list[Row]]) -> None:
         assert part.mark is not None

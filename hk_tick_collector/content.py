@@ -16,6 +16,8 @@ from hk_tick_collector.plain import plain
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# What a database says that is no whole one any more: it does not pass, and what was stored in it must be made again.
+DAMAGED: Final = (apsw.CorruptError, apsw.NotADBError)
 ERROR_MAX: Final = 500  # characters
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import apsw
 
 from hk_tick_collector import logs
+from hk_tick_collector.content import DAMAGED
 from hk_tick_collector.errors import ConfigError, DatabaseError, DatabaseNewerError
 from hk_tick_collector.schema import check_ours, check_version, day_files
 
@@ -64,25 +65,19 @@ def check_today(data_root: Path, today: str) -> None:
     path = data_root / f"{today}.db"
     if not path.exists():
         return
-    fault = _fault_of(path)
-    passing = (apsw.BusyError, apsw.CorruptError, apsw.NotADBError)
-    if fault is not None and not isinstance(fault, passing) and not isinstance(fault.__cause__, passing):
+    fault = _fault_of(path, apsw.BusyError, *DAMAGED)
+    if fault is not None:
         raise ConfigError(str(fault)) from fault
 
 
 def unusable_days(data_root: Path) -> dict[Path, str]:
     """The day databases that can't be read, and why; one that is locked for now can be."""
-    faults = {path: _fault_of(path) for path in _days_or_none(data_root)}
-    return {
-        path: str(fault)
-        for path, fault in faults.items()
-        if fault is not None
-        and not isinstance(fault, apsw.BusyError)
-        and not isinstance(fault.__cause__, apsw.BusyError)
-    }
+    faults = {path: _fault_of(path, apsw.BusyError) for path in _days_or_none(data_root)}
+    return {path: str(fault) for path, fault in faults.items() if fault is not None}
 
 
-def _fault_of(path: Path) -> Exception | None:
+def _fault_of(path: Path, *allowed: type[apsw.Error]) -> Exception | None:
+    """Why a day's database can't be read; None: it can, or the reason is one that is allowed."""
     try:
         con = open_readonly(path)
         try:
@@ -90,7 +85,7 @@ def _fault_of(path: Path) -> Exception | None:
         finally:
             con.close()
     except (apsw.Error, DatabaseError) as exc:
-        return exc
+        return None if isinstance(exc, allowed) or isinstance(exc.__cause__, allowed) else exc
     return None
 
 

@@ -57,6 +57,9 @@ class Position(NamedTuple):
     record_no: int
 
 
+BEGINNING = Position(0, 0, -1)  # of whichever segment is the first
+
+
 class Record(NamedTuple):
     """One record. `end` is the place behind it."""
 

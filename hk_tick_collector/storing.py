@@ -5,12 +5,12 @@ Owns what is begun and what becomes of the batch, for as long as that takes. Ope
 
 from __future__ import annotations
 
-import time
 from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
 from hk_tick_collector import logs
 from hk_tick_collector.batch import Chunk, Outcome, bad_row, share_by_day
+from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.day_databases import is_away, of_day
 from hk_tick_collector.mapping import PUSH_DATA_REALTIME, PUSH_DATA_TYPE, RECV_TS_MS, TS_MS, PushType
 from hk_tick_collector.quality.filling import MADE_GOOD, fill
@@ -66,7 +66,7 @@ class Storing:
         self._judge = tools.judge
         self._begun: dict[str, DayDatabase] = {}
         self._outcome = Outcome()
-        self._now_ms = time.time_ns() // 1_000_000
+        self._now_ms = wall_ms()
 
     def run(self, batch: Batch) -> Outcome:
         """Store it.

@@ -13,12 +13,15 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
+from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import apsw
 
 from hk_tick_collector import logs
+from hk_tick_collector.clock import wall_ms
+from hk_tick_collector.content import DAMAGED
 from hk_tick_collector.cursor import Wait, first_for_day, load_waits
 from hk_tick_collector.day_databases import set_aside
 from hk_tick_collector.errors import DatabaseError, DayError, FileGoneError
@@ -35,7 +38,6 @@ log = logs.get_logger()
 RETRY_SEC_MAX: Final = 30.0
 TOLD_MAX: Final = 16  # days of which the recorder is told
 REASON_MAX: Final = 200  # characters
-DAMAGED: Final = (apsw.CorruptError, apsw.NotADBError)
 
 
 class _Try(NamedTuple):
@@ -54,7 +56,7 @@ class WaitingDays:
         self._root = Path(settings.data_root)
         self.waits: dict[str, Wait] = load_waits(self._root / DIRECTORY)
         self._lanes: dict[str, Lane] = {}
-        self._tries: dict[str, _Try] = {}
+        self._tries: defaultdict[str, _Try] = defaultdict(lambda: _Try(0.0, 0))
 
     def takes(self, day: str) -> bool:
         """Whether a day waits, so that its own lane is to store it."""
@@ -69,6 +71,7 @@ class WaitingDays:
         else:
             its_judge.unlink(missing_ok=True)
         self._wait(day, Wait(place, at_ms, _reason(cause), isinstance(cause, FileGoneError)))
+        self._tries[day] = _Try(time.monotonic() + self._settings.retry_backoff_sec, 1)
 
     def begin_again(self, day: str, cause: Exception, at_ms: int) -> None:
         """A day is to be made again from the journal; a database that is damaged is set aside whole."""
@@ -77,14 +80,13 @@ class WaitingDays:
         log.error("day_made_again", day=day, error=_reason(cause), kept=kept, expected="the file that is written to")
         (journal / _judge_file(day)).unlink(missing_ok=True)
         self._wait(day, Wait(first_for_day(journal, day), at_ms, _reason(cause), is_gone=False))
-        self._tries[day] = _Try(0.0, 0)
 
     def _wait(self, day: str, wait: Wait) -> None:
         self._close(day)
         self.waits[day] = wait
-        self._tries[day] = _Try(time.monotonic() + self._settings.retry_backoff_sec, 1)
+        self._tries.pop(day, None)
 
-    def step(self, until: Position, today: str) -> tuple[str, Stored] | None:
+    def step(self, until: Position, today: str) -> Stored | None:
         """Store one batch for a day that is due, and take the days that have caught up back to the others.
 
         Args:
@@ -92,26 +94,26 @@ class WaitingDays:
             today: a database of this day that is damaged is made again.
 
         Returns:
-            What was stored of which day; None: nothing.
+            What was stored; None: nothing.
         """
         now = time.monotonic()
         for day in sorted(self.waits):
-            if self._tries.get(day, _Try(0.0, 0)).due > now:
+            if self._tries[day].due > now:
                 continue
             try:
                 stored = self._step(day, until)
             except DayError as exc:
                 if day == today and isinstance(exc.cause, DAMAGED):
-                    self.begin_again(day, exc.cause, time.time_ns() // 1_000_000)
+                    self.begin_again(day, exc.cause, wall_ms())
                 else:
                     self._failed(day, exc.cause)
             except (apsw.Error, OSError, DatabaseError) as exc:
                 self._failed(day, exc)
             else:
-                self._tries[day] = _Try(0.0, 0)
+                del self._tries[day]
                 if stored is not None:
                     self.waits[day] = self.waits[day]._replace(place=stored.end)
-                    return day, stored
+                    return stored
                 self._caught_up(day)
         return None
 
@@ -127,7 +129,7 @@ class WaitingDays:
         return lane.step(until)
 
     def _failed(self, day: str, cause: Exception) -> None:
-        failures = self._tries.get(day, _Try(0.0, 0)).failures + 1
+        failures = self._tries[day].failures + 1
         delay_sec = min(RETRY_SEC_MAX, self._settings.retry_backoff_sec * 2 ** min(failures, 16))
         self._tries[day] = _Try(time.monotonic() + delay_sec, failures)
         self.waits[day] = self.waits[day]._replace(reason=_reason(cause))
@@ -136,7 +138,7 @@ class WaitingDays:
     def _caught_up(self, day: str) -> None:
         log.info("day_caught_up", day=day, waited_for=self.waits[day].reason)
         self._close(day)
-        del self.waits[day], self._tries[day]
+        del self.waits[day]
         (self._root / DIRECTORY / _judge_file(day)).unlink(missing_ok=True)
 
     def _close(self, day: str) -> None:

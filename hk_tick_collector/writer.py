@@ -27,14 +27,16 @@ import apsw
 
 from hk_tick_collector import logs
 from hk_tick_collector.batch import Counters
+from hk_tick_collector.clock import wall_ms
+from hk_tick_collector.content import DAMAGED
 from hk_tick_collector.cursor import begin_of, save_cursor
 from hk_tick_collector.data_root import WRITER_LOCK, hold_lock
 from hk_tick_collector.errors import CollectorError, DatabaseError, DayError, FileGoneError
 from hk_tick_collector.hktime import hk_day
-from hk_tick_collector.journal import DIRECTORY, Position
+from hk_tick_collector.journal import BEGINNING, DIRECTORY
 from hk_tick_collector.lane import Lane, WriterSettings
 from hk_tick_collector.recorder_pipe import Parent, send
-from hk_tick_collector.waiting import DAMAGED, WaitingDays
+from hk_tick_collector.waiting import WaitingDays
 
 if TYPE_CHECKING:
     from hk_tick_collector.batch import Batch, Outcome
@@ -87,7 +89,7 @@ class Writer:
         return self._catch_up() or (stored is not None and stored.batch.is_full)
 
     def _save(self) -> None:
-        save_cursor(self._journal, self._place or Position(0, 0, -1), self._waiting.waits)
+        save_cursor(self._journal, self._place or BEGINNING, self._waiting.waits)
 
     def reset(self) -> None:
         """Forget what is not committed: close the databases, go back to the cursor."""
@@ -107,22 +109,20 @@ class Writer:
         return not self._waiting.waits or not self._waiting.takes(self._today())
 
     def _today(self) -> str:
-        return hk_day(self._lane.exchange_ms(time.time_ns() // 1_000_000))
+        return hk_day(self._lane.exchange_ms(wall_ms()))
 
     def _catch_up(self) -> bool:
-        """Store one batch for a day that waits. Whether there was one."""
-        if not self._waiting.waits:
+        """Store one batch for a day that waits. Whether that changed anything."""
+        before = dict(self._waiting.waits)
+        if not before:
             return False
-        before = set(self._waiting.waits)
-        done = self._waiting.step(self._place or Position(0, 0, -1), self._today())
-        if done is None and before == set(self._waiting.waits):
+        stored = self._waiting.step(self._place or BEGINNING, self._today())
+        if self._waiting.waits == before:
             return False
         self._save()
-        if done is None:
-            return True
-        _, stored = done
-        stored.outcome.rows = 0  # they were counted when the others went past them
-        self._count(stored.outcome)
+        if stored is not None:
+            stored.outcome.rows = 0  # they were counted when the others went past them
+            self._count(stored.outcome)
         return True
 
     def _can_go_on_without(self, error: DayError) -> bool:
@@ -130,7 +130,7 @@ class Writer:
         if not self._settings.days_wait:
             return False
         day, cause = error.day, error.cause
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = wall_ms()
         is_today = day == self._today()
         if is_today and not isinstance(cause, (FileGoneError, *DAMAGED)):
             return False
@@ -140,7 +140,7 @@ class Writer:
             self._waiting.begin_again(day, cause, now_ms)
         else:
             log.error("day_waits", day=day, error=error, expected="a database that can be written; all others go on")
-            self._waiting.add(day, self._place or Position(0, 0, -1), cause, now_ms)
+            self._waiting.add(day, self._place or BEGINNING, cause, now_ms)
         self._save()
         return True
 
@@ -192,7 +192,7 @@ class Writer:
     def _report(self, batch: Batch, outcome: Outcome, commit_ms: float) -> None:
         """Tell the recorder. Everything in it is a total or the newest value: a line that is dropped is no loss."""
         assert batch.end is not None
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = wall_ms()
         send(
             {
                 "event": "commit",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import apsw
 
+from hk_tick_collector.content import DAMAGED
 from hk_tick_collector.data_root import own_like
 from hk_tick_collector.db import transaction
 from hk_tick_collector.db_read import readonly_uri
@@ -231,7 +232,7 @@ def _open(data_root: Path) -> apsw.Connection:
         except BaseException:
             con.close()
             raise
-    except (apsw.NotADBError, apsw.CorruptError):
+    except DAMAGED:
         path.unlink(missing_ok=True)
         return _in_memory()
     except (apsw.Error, OSError):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 
 import apsw
 
+from hk_tick_collector.content import DAMAGED
 from hk_tick_collector.cursor import load_waits
 from hk_tick_collector.data_root import SEAL_LOCK, hold_lock, own_like, sync
 from hk_tick_collector.day_databases import settle_day
@@ -174,7 +175,7 @@ def _check_integrity(database: Path, progress: Progress) -> None:
         con.set_progress_handler(told, _STEPS_A_LOOK)
         try:
             found = str(con.execute("PRAGMA integrity_check(1)").get)
-        except (apsw.CorruptError, apsw.NotADBError) as exc:
+        except DAMAGED as exc:
             found = str(exc)
     if found != "ok":
         raise DatabaseError(
