@@ -93,28 +93,27 @@ class Collector:
 
     async def run(self) -> None:
         """Keep the writer running until `stop`; one that ends by itself is built again, later each time."""
-        failures = 0
+        state = self.state
         while True:
             started = time.monotonic()
             code = await self._run_once()
             if self._is_stopping():
                 break
             lived_sec = time.monotonic() - started
-            failures = 0 if lived_sec > STABLE_SEC else failures + 1
-            delay_sec = min(RESTART_SEC_MAX, RESTART_SEC_MIN * 2.0 ** max(0, failures - 1))
+            state.deaths = 0 if lived_sec > STABLE_SEC else state.deaths + 1
+            delay_sec = min(RESTART_SEC_MAX, RESTART_SEC_MIN * 2.0 ** max(0, state.deaths - 1))
             is_asked = self._hurry.is_set()
             if is_asked:
                 self._hurry.clear()
-                failures, delay_sec = 0, RESTART_SEC_REQUESTED
-            self.state.deaths = failures
-            self.state.recoveries += 1
+                state.deaths, delay_sec = 0, RESTART_SEC_REQUESTED
+            state.recoveries += 1
             log.warning(
                 "writer_ended",
                 by="watchdog" if is_asked else "itself",
                 exit_code=code,
                 lived_sec=round(lived_sec, 1),
                 restart_in_sec=delay_sec,
-                recoveries=self.state.recoveries,
+                recoveries=state.recoveries,
             )
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(delay_sec):

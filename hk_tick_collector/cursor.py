@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hk_tick_collector.hktime import day_before
-from hk_tick_collector.journal import Position, list_segments
+from hk_tick_collector.journal import BEGINNING, Position, list_segments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from hk_tick_collector.journal import Segment
 
 CURSOR: Final = "cursor.json"
 
@@ -91,11 +93,18 @@ def first_of_day(root: Path, position: Position) -> Position:
 
 
 def first_for_day(root: Path, day: str) -> Position:
-    """From where on the journal can hold ticks of a day: some are received on the day before, by clocks that differ."""
+    """From where on the journal can hold ticks of a day."""
+    segments = segments_for_day(list_segments(root), day)
+    return Position(segments[0].number, 0, -1) if segments else BEGINNING
+
+
+def segments_for_day(segments: list[Segment], day: str) -> list[Segment]:
+    """Those that can hold ticks of a day, of all: it may be received by a clock that still says the day before.
+
+    All of them where the host's clock was late enough to name every segment after an earlier day.
+    """
     before = day_before(day, 1)
-    segments = list_segments(root)
-    first = min((s.number for s in segments if s.day >= before), default=segments[0].number if segments else 0)
-    return Position(first, 0, -1)
+    return [segment for segment in segments if segment.day >= before] or segments
 
 
 def _read(root: Path) -> tuple[Position, dict[str, Wait]] | None:

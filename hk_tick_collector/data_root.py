@@ -73,11 +73,15 @@ def hold_lock(data_root: Path, name: str, timeout_sec: float) -> int:
     return file
 
 
-def identity(root: Path) -> tuple[int, int] | None:
-    """Which directory it is; None: it is not there."""
+def identity(path: Path) -> tuple[int, int] | None:
+    """Which file or directory has that name; None: none has.
+
+    Raises:
+        OSError: the disk does not tell.
+    """
     try:
-        told = root.stat()
-    except OSError:
+        told = path.stat()
+    except FileNotFoundError:
         return None
     return told.st_dev, told.st_ino
 

@@ -16,6 +16,7 @@ import apsw
 
 from hk_tick_collector import logs
 from hk_tick_collector.content import is_of_content
+from hk_tick_collector.data_root import identity
 from hk_tick_collector.db import DayDatabase
 from hk_tick_collector.errors import DatabaseError, DayError, FileGoneError
 from hk_tick_collector.schema import day_files
@@ -114,7 +115,7 @@ class DayDatabases:
         self._limit = limit
         self._idle_sec = idle_sec
         self._open: dict[str, tuple[DayDatabase, float]] = {}
-        self._files: dict[str, tuple[int, int]] = {}  # of the open ones, their device and inode
+        self._files: dict[str, tuple[int, int] | None] = {}  # which files the open ones are
         self._looked_at = 0.0
         self._look_back_at = 0.0  # when to look for days that are over and still in WAL mode
 
@@ -126,8 +127,7 @@ class DayDatabases:
         database = held[0] if held else open_day(path, self._pragmas)
         self._open[day] = (database, now)
         if held is None:
-            told = path.stat()
-            self._files[day] = (told.st_dev, told.st_ino)
+            self._files[day] = identity(path)
         return database, held is None
 
     def has(self, day: str) -> bool:
@@ -148,12 +148,9 @@ class DayDatabases:
         for day in self._open:
             path = self._data_root / f"{day}.db"
             with of_day(day):
-                try:
-                    told = path.stat()
-                except FileNotFoundError as exc:
-                    raise FileGoneError(f"{path} is gone") from exc
-                if (told.st_dev, told.st_ino) != self._files[day]:
-                    raise FileGoneError(f"{path} is another file than it was")
+                file = identity(path)
+                if file is None or file != self._files[day]:
+                    raise FileGoneError(f"{path} is {'gone' if file is None else 'another file than it was'}")
 
     def trim(self) -> None:
         """Between two transactions: close what is over the limit, and what was not used for long."""

@@ -20,11 +20,11 @@ from hk_tick_collector.schema import (
     APPLICATION_ID,
     DAY_OF_TS,
     FLOAT_MAX,
-    INT64_MAX,
     MIGRATIONS,
     VERSION,
     check_ours,
     day_of_ts,
+    storable,
 )
 from hk_tick_collector.wal import PACE_SEC_MAX, Wal
 
@@ -330,7 +330,7 @@ class DayDatabase:
 
 
 def _volume_sum(volumes: Iterable[int]) -> int:
-    return max(-INT64_MAX, min(INT64_MAX, sum(volumes)))
+    return storable(sum(volumes))
 
 
 def _turnover_sum(turnovers: tuple[float, ...]) -> float:

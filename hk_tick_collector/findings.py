@@ -55,6 +55,6 @@ def count(what: Any, name: str) -> str:  # noqa: ANN401 - a collection or a numb
     return counted(int(what) if isinstance(what, int | float) else len(what), name)
 
 
-def rest(what: Any) -> str:  # noqa: ANN401 - a collection
+def and_more(what: Any) -> str:  # noqa: ANN401 - a collection
     """How many more there are than are shown, as the end of a list."""
     return f" and {len(what) - NAMES_SHOWN:,} more" if len(what) > NAMES_SHOWN else ""

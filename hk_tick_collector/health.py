@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hk_tick_collector.findings import NAMES_SHOWN, Finding, Verdict, count, number_of, part_of, rest
+from hk_tick_collector.findings import NAMES_SHOWN, Finding, Verdict, and_more, count, number_of, part_of
 from hk_tick_collector.health_storing import STORING_RULES
 from hk_tick_collector.hktime import CONTINUOUS, EPOCH_MS_MAX, EPOCH_MS_MIN, hk_text, since_continuous_ms
 from hk_tick_collector.words import excerpt, span
@@ -164,11 +164,11 @@ def _symbols(state: Mapping[str, Any]) -> Iterator[Finding]:
     refused = session.get("refused")
     if isinstance(refused, dict) and refused:
         shown = ", ".join(f"{excerpt(name)} ({excerpt(why)})" for name, why in list(refused.items())[:NAMES_SHOWN])
-        yield Finding(Verdict.DEGRADED, f"{count(refused, 'symbol')} refused: {shown}{rest(refused)}")
+        yield Finding(Verdict.DEGRADED, f"{count(refused, 'symbol')} refused: {shown}{and_more(refused)}")
     left_out = session.get("left_out")
     if isinstance(left_out, list) and left_out:
         shown = ", ".join(excerpt(name) for name in left_out[:NAMES_SHOWN])
-        yield Finding(Verdict.DEGRADED, f"{count(left_out, 'symbol')} without quota: {shown}{rest(left_out)}")
+        yield Finding(Verdict.DEGRADED, f"{count(left_out, 'symbol')} without quota: {shown}{and_more(left_out)}")
 
 
 def _pushes(state: Mapping[str, Any]) -> Iterator[Finding]:

@@ -122,7 +122,8 @@ class Reporter:
 
     async def save(self, **more: object) -> None:
         """Describe, with more fields or other values, and put it down for other processes."""
-        await self._measure()
+        await asyncio.to_thread(self._look_at_disk)
+        self._recent.look(time.monotonic(), self._collector.state.totals)
         self.description = {**self._describe(), **more}
         await asyncio.to_thread(self._write, self.description)
 
@@ -240,17 +241,20 @@ class Reporter:
 
     # ---- the description
 
-    async def _measure(self) -> None:
+    def _look_at_disk(self) -> None:
+        """In a thread, since a disk may hang."""
         try:
-            self._backlog = await asyncio.to_thread(measure_backlog, self._data_root / DIRECTORY)
+            self._backlog = measure_backlog(self._data_root / DIRECTORY)
         except OSError:
             self._backlog = None  # the disk does not tell
-        self._recent.look(time.monotonic(), self._collector.state.totals)
-        self._root_fault = await asyncio.to_thread(self.fault_of_root)
+        self._root_fault = self.fault_of_root()
 
     def fault_of_root(self) -> str | None:
         """Whether DATA_ROOT is another directory than at the start; None: it is the same."""
-        now = identity(self._data_root)
+        try:
+            now = identity(self._data_root)
+        except OSError:
+            now = None
         if now is None:
             return "is gone"
         return None if now == self._root else "is another directory than at the start"

@@ -329,6 +329,11 @@ MIGRATIONS = (_VERSION_1, _VERSION_2, _VERSION_3)
 VERSION = len(MIGRATIONS)
 
 
+def storable(number: int) -> int:
+    """A sum as SQLite can hold it: of absurd volumes it may be greater."""
+    return max(-INT64_MAX, min(INT64_MAX, number))
+
+
 def require_sqlite(version: str | None = None) -> None:
     """Refuse a SQLite that can corrupt what we are trusted with.
 

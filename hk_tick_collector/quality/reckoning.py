@@ -25,11 +25,10 @@ from hk_tick_collector.quality.totals import (
     most_missing,
     revised,
     shares_since,
-    storable,
     ticks_between,
 )
 from hk_tick_collector.resumption import Cause, gravest
-from hk_tick_collector.schema import INT64_MAX
+from hk_tick_collector.schema import INT64_MAX, storable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -282,7 +281,7 @@ class Reckoning:
         first = outages[0] if outages else Doubt(symbol, row.at_ms, str(cause), None, "", None, None)
         gap = first._replace(cause=str(cause), before_seq=begin, before_ts_ms=self._book.ts_ms(symbol, begin))
         end_ms = row.may_ms if row.may_ms is not None else row.at_ms
-        self._book.gap(gap, Loss(None, end_ms, None, min(volume, INT64_MAX), now.at_ms))
+        self._book.gap(gap, Loss(None, end_ms, None, storable(volume), now.at_ms))
         self._book.close_bounds(symbol)
         for doubt in over:
             self._book.drop(doubt)

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from hk_tick_collector.schema import INT64_MAX
+from hk_tick_collector.schema import storable
 
 if TYPE_CHECKING:
     import apsw
@@ -80,11 +80,6 @@ def counts_until_ms(row: TotalsRow) -> int | None:
     if row.market_ms is not None and row.market_ms > until_ms:
         until_ms = row.market_ms
     return until_ms + ROUNDED_MS
-
-
-def storable(shares: int) -> int:
-    """A figure as SQLite can hold it: sums of absurd volumes may be greater."""
-    return max(-INT64_MAX, min(INT64_MAX, shares))
 
 
 class Holding(NamedTuple):

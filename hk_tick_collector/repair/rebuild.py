@@ -16,12 +16,12 @@ import subprocess
 import sys
 import time
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apsw
 
-from hk_tick_collector.cursor import load_cursor
+from hk_tick_collector.cursor import load_cursor, segments_for_day
 from hk_tick_collector.data_root import own_like, sync
 from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.db_read import open_readonly
@@ -92,10 +92,8 @@ def derive(data_root: Path, day: str, scratch: Path, progress: Progress) -> Deri
         DatabaseError: the writer could not store it; its log says why.
     """
     journal = data_root / DIRECTORY
-    before = (datetime.strptime(day, "%Y%m%d").replace(tzinfo=HK) - timedelta(days=1)).strftime("%Y%m%d")
     everything = list_segments(journal)
-    # All of it where a host's clock that stood behind has named every segment after an earlier day.
-    segments = [segment for segment in everything if segment.day >= before] or everything
+    segments = segments_for_day(everything, day)
     if not segments:
         raise JournalError(f"the journal of {data_root} is empty")
     (scratch / DIRECTORY).mkdir()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hk_tick_collector.schema import FLOAT_MAX, INT64_MAX
+from hk_tick_collector.schema import FLOAT_MAX, storable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,5 +31,5 @@ def refresh_stats(con: apsw.Connection, symbols: Iterable[str]) -> None:
         assert found is not None
         rows, high, low, *rest = found
         if rows:
-            volume = max(-INT64_MAX, min(INT64_MAX, (high << 32) + low))
+            volume = storable((high << 32) + low)
             con.execute("INSERT INTO symbol_stats VALUES (?,?,?,?,?,?,?,?,?)", (symbol, rows, volume, *rest))

@@ -403,7 +403,7 @@ def test_the_heartbeat_has_rates_since_the_last_one(
     now += 30
     recorder.writer.totals = {"rows": 3000, "inserted": 600, "commits": 9, "errors": 2}
     recorder.writer.last_commit_monotonic = now - 2
-    asyncio.run(recorder.reporter._measure())
+    recorder.reporter._look_at_disk()
     recorder.reporter._tell_heartbeat()
     now += 10
     recorder.writer.totals = {"rows": 3050, "inserted": 650, "commits": 10, "errors": 2}
