@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 import pytest
+from support.odd_days import foreign, mend, noise, not_mounted
 from support.odd_gateway import OddGateway
 from support.recorder_process import until
 from support.ticks import DAY_MS, seq_at
@@ -94,33 +95,7 @@ def reasons(recorder: RecorderProcess) -> str:
     return " ".join(status(recorder)["health"]["reasons"])
 
 
-def absent(_path: Path) -> None:
-    """Nothing is wrong."""
-
-
-def noise(path: Path) -> None:
-    """It is no database."""
-    path.write_bytes(b"\x07noise" * 4000)
-
-
-def older_program(path: Path) -> None:
-    """A recorder of another kind has made it."""
-    con = apsw.Connection(str(path))
-    con.execute("CREATE TABLE ticks (market TEXT, symbol TEXT, ts_ms INTEGER, seq INTEGER); PRAGMA user_version = 4")
-    con.close()
-
-
-def not_mounted(path: Path) -> None:
-    """It is a link to a disk that is not mounted."""
-    path.symlink_to(path.parent.parent / "nas" / path.name)
-
-
-def mend(path: Path) -> None:
-    """What is in the way is moved away."""
-    path.unlink()
-
-
-@pytest.mark.parametrize("breaks", [noise, older_program, not_mounted])
+@pytest.mark.parametrize("breaks", [noise, foreign, not_mounted])
 def test_a_past_day_that_can_not_be_written_waits_while_today_is_recorded(
     bench: Bench, sim: SimulatorProcess, gateway: OddGateway, breaks: Callable[[Path], None]
 ) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import apsw
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.odd_messages import READ, odd_body
-from support.ticks import DAY, HSBC, OPEN_MS, TENCENT, push, seq_at, ticker
+from support.ticks import DAY, HSBC, OPEN_MS, TENCENT, push, ticker
 
 from hk_tick_collector import writer as writer_module
 from hk_tick_collector.cursor import CURSOR, load_waits
@@ -20,6 +22,7 @@ from hk_tick_collector.journal_append import Journal
 from hk_tick_collector.lane import WriterSettings
 from hk_tick_collector.opend import frames
 from hk_tick_collector.opend.messages import ProtoId
+from hk_tick_collector.quality.judge import FILE
 from hk_tick_collector.resumption import (
     CLOCK_STEPPED,
     EVENT,
@@ -31,7 +34,7 @@ from hk_tick_collector.resumption import (
 from hk_tick_collector.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
 # By its serial number a reply is of a backfill, an audit, or the totals.
 SERIALS = st.sampled_from([1, 2, 3, 5, 6, 7])
@@ -85,6 +88,22 @@ def write_all(root: Path, batch_size: int) -> None:
     writer.close()
 
 
+@contextmanager
+def data_root() -> Iterator[tuple[Path, Journal]]:
+    """A DATA_ROOT with a journal at work; nobody listens to its writers."""
+    with (
+        pytest.MonkeyPatch.context() as patched,
+        tempfile.TemporaryDirectory() as place,
+    ):
+        patched.setattr(writer_module, "send", lambda _message: None)
+        journal = Journal(Path(place) / DIRECTORY, segment_bytes=1 << 20, buffer_bytes=1 << 20, sync_ms=10)
+        journal.start()
+        try:
+            yield Path(place), journal
+        finally:
+            journal.close(5)
+
+
 def tell(journal: Journal, record: Any, at_ms: int) -> None:  # noqa: ANN401 - frames, or an event
     """One record."""
     if isinstance(record, bytes):
@@ -98,35 +117,23 @@ def tell(journal: Journal, record: Any, at_ms: int) -> None:  # noqa: ANN401 - f
 @given(records=st.lists(RECORDS, min_size=1, max_size=12), batch_size=st.sampled_from([1, 7, 1000]))
 def test_no_record_stops_the_writer_and_all_good_ticks_are_stored(records: list[Any], batch_size: int) -> None:
     """Live, as a replay in other batches, and once more: exactly the good ones, and no day waits for what is odd."""
-    send: Callable[[Any], None] = writer_module.send
-    writer_module.send = lambda _message: None
-    try:
-        with tempfile.TemporaryDirectory() as place:
-            root = Path(place)
-            journal = Journal(root / DIRECTORY, segment_bytes=1 << 20, buffer_bytes=1 << 20, sync_ms=10)
-            journal.start()
-            good = []
-            for number, record in enumerate(records, start=1):
-                at_ms = OPEN_MS + 1000 * number
-                tell(journal, record, at_ms)
-                sent = (
-                    push(TENCENT, ticker(number, at_ms, volume=77777)),
-                    push(HSBC, ticker(number, at_ms, volume=77777)),
-                )
-                tell(journal, b"".join(sent), at_ms)
-                good += [(TENCENT, seq_at(number, at_ms), 77777), (HSBC, seq_at(number, at_ms), 77777)]
-                if number % 4 == 0:
-                    write_all(root, batch_size)
-            write_all(root, batch_size)
-            journal.close(5)
+    with data_root() as (root, journal):
+        good = []
+        for number, record in enumerate(records, start=1):
+            at_ms = OPEN_MS + 1000 * number
+            tell(journal, record, at_ms)
+            made = ticker(number, at_ms, volume=77777)
+            tell(journal, push(TENCENT, made) + push(HSBC, made), at_ms)
+            good += [(TENCENT, made.sequence, 77777), (HSBC, made.sequence, 77777)]
+            if number % 4 == 0:
+                write_all(root, batch_size)
+        write_all(root, batch_size)
+        assert sorted(stored(root)) == sorted(good)
+        for again in (1000, 3):
+            (root / DIRECTORY / CURSOR).unlink()
+            write_all(root, again)
             assert sorted(stored(root)) == sorted(good)
-            for again in (1000, 3):
-                (root / DIRECTORY / CURSOR).unlink()
-                write_all(root, again)
-                assert sorted(stored(root)) == sorted(good)
-            assert load_waits(root / DIRECTORY) == {}
-    finally:
-        writer_module.send = send
+        assert load_waits(root / DIRECTORY) == {}
 
 
 JUDGED = (
@@ -148,18 +155,9 @@ JUDGED = (
 )
 def test_our_own_files_are_no_exception(cursor: bytes, judge: bytes) -> None:
     """With any bytes in them the journal is stored."""
-    send: Callable[[Any], None] = writer_module.send
-    writer_module.send = lambda _message: None
-    try:
-        with tempfile.TemporaryDirectory() as place:
-            root = Path(place)
-            journal = Journal(root / DIRECTORY, segment_bytes=1 << 20, buffer_bytes=1 << 20, sync_ms=10)
-            journal.start()
-            (root / DIRECTORY / CURSOR).write_bytes(cursor)
-            (root / DIRECTORY / "judge.json").write_bytes(judge)
-            tell(journal, push(TENCENT, *(ticker(n, volume=77777) for n in range(1, 9))), OPEN_MS)
-            write_all(root, 3)
-            journal.close(5)
-            assert len(stored(root)) == 8
-    finally:
-        writer_module.send = send
+    with data_root() as (root, journal):
+        (root / DIRECTORY / CURSOR).write_bytes(cursor)
+        (root / DIRECTORY / FILE).write_bytes(judge)
+        tell(journal, push(TENCENT, *(ticker(n, volume=77777) for n in range(1, 9))), OPEN_MS)
+        write_all(root, 3)
+        assert len(stored(root)) == 8

@@ -14,6 +14,7 @@ from hk_tick_collector.opend import frames
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.messages import ProtoId
 from hk_tick_collector.opend.purpose import PURPOSES, Purpose
+from hk_tick_collector.quality.continuity import ordinal_of
 from hk_tick_collector.quality.judge import FILE
 from hk_tick_collector.resumption import (
     CLOCK_STEPPED,
@@ -230,6 +231,10 @@ class Tale:
             return con.execute(select).fetchall()
         finally:
             con.close()
+
+    def stored_ordinals(self, day: str = DAY, symbol: str = TENCENT) -> list[int]:
+        """The stored ticks of a symbol, by ordinal."""
+        return [ordinal_of(seq) for (seq,) in self.query(f"SELECT seq FROM ticks WHERE symbol = '{symbol}'", day)]  # noqa: S608
 
     def gaps(self, columns: str = "symbol, cause, before_seq, after_seq, missing, evidence, state") -> list[Any]:
         """The gaps."""

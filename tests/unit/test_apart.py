@@ -43,11 +43,6 @@ def begin(tale: Tale, *tables: tuple[str, str]) -> None:
     refuse(tale, *tables)
 
 
-def ordinals(tale: Tale, symbol: str = TENCENT) -> list[int]:
-    """The stored ticks of a symbol, by ordinal."""
-    return [seq & 0xFFFFFFFF for (seq,) in tale.query(f"SELECT seq FROM ticks WHERE symbol = '{symbol}'")]  # noqa: S608
-
-
 @pytest.mark.parametrize("is_reply", [False, True])
 def test_odd_ticks_are_put_aside_and_all_beside_them_are_stored(tale: Tale, *, is_reply: bool) -> None:
     """In the same message, in others of the record, and in the batch."""
@@ -59,8 +54,8 @@ def test_odd_ticks_are_put_aside_and_all_beside_them_are_stored(tale: Tale, *, i
     tale.hear(push(HSBC, ticker(2)), message, push(HSBC, ticker(3)))
     tale.hear(push(HSBC, ticker(4)))
     tale.write()
-    assert ordinals(tale) == [*range(1, 20), *range(22, 40)]
-    assert ordinals(tale, HSBC) == [1, 2, 3, 4]
+    assert tale.stored_ordinals() == [*range(1, 20), *range(22, 40)]
+    assert tale.stored_ordinals(symbol=HSBC) == [1, 2, 3, 4]
     bad = tale.query("SELECT symbol, error, journal_segment, journal_offset > 0, frame FROM bad_ticks")
     assert bad == [(TENCENT, "ConstraintError: odd", 1, 1, 1)] * 3
     for (raw,) in tale.query("SELECT raw FROM bad_ticks"):
@@ -75,7 +70,7 @@ def test_an_odd_snapshot_is_put_aside_and_what_it_says_of_others_is_concluded_wi
     tale.hear(push(TENCENT, ticker(2)))
     tale.totals(tencent=300, hsbc=100)
     tale.write()
-    assert ordinals(tale) == [1, 2]
+    assert tale.stored_ordinals() == [1, 2]
     assert tale.query("SELECT symbol, volume FROM exchange_totals WHERE symbol = 'HK.00700'") == [(TENCENT, 300)]
     assert tale.query("SELECT error FROM bad_ticks") == [("ConstraintError: odd",)]
 
@@ -103,7 +98,7 @@ def test_what_can_not_even_be_put_aside_stops_nothing(tale: Tale) -> None:
     tale.hear(push(TENCENT, ticker(2), ticker(3, volume=ODD), ticker(4)))
     tale.totals(tencent=100)
     tale.write()
-    assert ordinals(tale) == [1, 2, 4]
+    assert tale.stored_ordinals() == [1, 2, 4]
     assert tale.query("SELECT * FROM bad_ticks") == []
 
 
@@ -135,6 +130,6 @@ def test_odd_ones_cost_no_more_than_their_own_records(tale: Tale, monkeypatch: p
     while writer.step():
         pass
     writer.close()
-    assert len(ordinals(tale)) == 191
+    assert len(tale.stored_ordinals()) == 191
     assert runs.count("Apart") == 10
     assert runs.count("Storing") <= 1 + 200 + 10

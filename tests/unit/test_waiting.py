@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 import pytest
+from support.odd_days import directory, foreign, link, mend, newer, noise
 from support.ticks import DAY, DAY_MS, HSBC, NEXT_DAY, OPEN_MS, TENCENT, push, reply, ticker
 
 from hk_tick_collector import writer as writer_module
@@ -56,60 +57,14 @@ def store_all(writer: Writer) -> None:
         pass
 
 
-def ordinals(tale: Tale, day: str, symbol: str = TENCENT) -> list[int]:
-    """The stored ticks of a symbol, by ordinal."""
-    return [seq & 0xFFFFFFFF for (seq,) in tale.query(f"SELECT seq FROM ticks WHERE symbol = '{symbol}'", day)]  # noqa: S608
-
-
 def of_both_days(tale: Tale, some: range) -> None:
     """Pushes of one day and of the next, side by side."""
     for n in some:
         tale.hear(push(TENCENT, ticker(n, OPEN_MS + n)), push(TENCENT, ticker(n, OPEN_MS + DAY_MS + n)))
 
 
-def break_directory(path: Path) -> None:
-    """It can't be opened."""
-    path.mkdir()
-
-
-def break_noise(path: Path) -> None:
-    """It is no database."""
-    path.write_bytes(b"\x07noise" * 1000)
-
-
-def break_foreign(path: Path) -> None:
-    """Another program has made it."""
-    con = apsw.Connection(str(path))
-    con.execute("CREATE TABLE ticks (a); PRAGMA user_version = 4")
-    con.close()
-
-
-def break_newer(path: Path) -> None:
-    """A newer version has made it."""
-    DayDatabase(path, Pragmas()).close()
-    con = apsw.Connection(str(path))
-    con.pragma("user_version", 99)
-    con.close()
-
-
-def break_link(path: Path) -> None:
-    """It is a link to what is not mounted, in a directory that is there."""
-    path.symlink_to(path.parent / "elsewhere.db")
-
-
-BREAKS = [break_directory, break_noise, break_foreign, break_newer, break_link]
-
-
-def mend(path: Path) -> None:
-    """What was in the way is gone."""
-    if path.is_dir():
-        path.rmdir()
-    else:
-        path.unlink()
-
-
 @pytest.mark.parametrize("is_restarted", [False, True])
-@pytest.mark.parametrize("breaks", BREAKS)
+@pytest.mark.parametrize("breaks", [directory, noise, foreign, newer, link])
 def test_a_day_that_can_not_be_written_waits_and_catches_up(
     tale: Tale,
     said: list[dict[str, Any]],
@@ -124,7 +79,7 @@ def test_a_day_that_can_not_be_written_waits_and_catches_up(
     of_both_days(tale, range(1, 30))
     writer = made(tale)
     store_all(writer)
-    assert ordinals(tale, DAY) == list(range(1, 30))
+    assert tale.stored_ordinals(DAY) == list(range(1, 30))
     assert list(load_waits(tale.root / DIRECTORY)) == [OTHER]
     assert said[-1]["waits"][0]["day"] == OTHER
     assert load_cursor(tale.root / DIRECTORY) != needed_from(tale.root / DIRECTORY)
@@ -137,23 +92,23 @@ def test_a_day_that_can_not_be_written_waits_and_catches_up(
         writer.close()
         writer = made(tale)
     store_all(writer)
-    assert ordinals(tale, DAY) == list(range(1, 60))
+    assert tale.stored_ordinals(DAY) == list(range(1, 60))
     mend(path)
     writer._waiting._tries.clear()
     store_all(writer)
-    assert ordinals(tale, OTHER) == list(range(1, 60))
+    assert tale.stored_ordinals(OTHER) == list(range(1, 60))
     assert load_waits(tale.root / DIRECTORY) == {}
     assert not list((tale.root / DIRECTORY).glob("judge-*"))
     of_both_days(tale, range(60, 70))
     store_all(writer)
     writer.close()
-    assert ordinals(tale, OTHER) == ordinals(tale, DAY) == list(range(1, 70))
+    assert tale.stored_ordinals(OTHER) == tale.stored_ordinals(DAY) == list(range(1, 70))
     assert said[-1]["waits"] == []
 
 
 def test_a_damaged_day_is_told_and_tried_again_later_each_time(tale: Tale) -> None:
     """It can't be mended by waiting: the writer does not spend its time on it."""
-    break_noise(tale.root / f"{OTHER}.db")
+    noise(tale.root / f"{OTHER}.db")
     of_both_days(tale, range(1, 5))
     writer = made(tale, retry_backoff_sec=0.5)
     store_all(writer)
@@ -193,8 +148,8 @@ def test_a_locked_day_waits_with_what_is_concluded_of_it(tale: Tale) -> None:
     tale.now_ms += DAY_MS
     tale.hear(push(TENCENT, ticker(1, tale.now_ms)))
     store_all(writer)
-    assert ordinals(tale, NEXT_DAY) == [1]
-    assert ordinals(tale, DAY) == [1]
+    assert tale.stored_ordinals(NEXT_DAY) == [1]
+    assert tale.stored_ordinals(DAY) == [1]
     lock.close()
     writer._waiting._tries.clear()
     store_all(writer)
@@ -220,7 +175,7 @@ def test_a_file_that_was_taken_away_must_come_back(tale: Tale, monkeypatch: pyte
     of_both_days(tale, range(10, 20))
     store_all(writer)
     assert not path.exists()
-    assert ordinals(tale, OTHER) == list(range(1, 20))
+    assert tale.stored_ordinals(OTHER) == list(range(1, 20))
     assert load_waits(tale.root / DIRECTORY)[DAY].is_gone
     writer.close()
     writer = made(tale)
@@ -233,7 +188,7 @@ def test_a_file_that_was_taken_away_must_come_back(tale: Tale, monkeypatch: pyte
     writer._waiting._tries.clear()
     store_all(writer)
     writer.close()
-    assert ordinals(tale, DAY) == list(range(1, 20))
+    assert tale.stored_ordinals(DAY) == list(range(1, 20))
 
 
 def be_today(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,19 +204,19 @@ def test_todays_damaged_database_is_set_aside_whole_and_made_again(tale: Tale, m
     store_all(writer)
     writer.close()
     path = tale.root / f"{DAY}.db"
-    noise = b"\x07noise" * 5000
-    path.write_bytes(noise)
+    noise(path)
+    before = path.read_bytes()
     of_both_days(tale, range(30, 40))
     writer = made(tale)
     store_all(writer)
-    assert ordinals(tale, DAY) == ordinals(tale, OTHER) == list(range(1, 40))
+    assert tale.stored_ordinals(DAY) == tale.stored_ordinals(OTHER) == list(range(1, 40))
     (kept,) = tale.root.glob(f"{DAY}.db.damaged-*")
-    assert kept.read_bytes() == noise
+    assert kept.read_bytes() == before
     assert writer.is_today_stored
     of_both_days(tale, range(40, 45))
     store_all(writer)
     writer.close()
-    assert ordinals(tale, DAY) == list(range(1, 45))
+    assert tale.stored_ordinals(DAY) == list(range(1, 45))
 
 
 @pytest.mark.parametrize("by", ["deletion", "replacement"])
@@ -280,11 +235,11 @@ def test_todays_file_that_is_deleted_or_replaced_is_noticed_and_made_again(
     if by == "replacement":
         DayDatabase(path, Pragmas()).close()
     store_all(writer)  # nothing has come since
-    assert ordinals(tale, DAY) == list(range(1, 30))
+    assert tale.stored_ordinals(DAY) == list(range(1, 30))
     of_both_days(tale, range(30, 40))
     store_all(writer)
     writer.close()
-    assert ordinals(tale, DAY) == ordinals(tale, OTHER) == list(range(1, 40))
+    assert tale.stored_ordinals(DAY) == tale.stored_ordinals(OTHER) == list(range(1, 40))
 
 
 def test_todays_locked_database_keeps_it_waiting_as_ever(tale: Tale, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -302,7 +257,7 @@ def test_todays_locked_database_keeps_it_waiting_as_ever(tale: Tale, monkeypatch
     lock.close()
     store_all(writer)
     writer.close()
-    assert ordinals(tale, DAY) == list(range(1, 9))
+    assert tale.stored_ordinals(DAY) == list(range(1, 9))
 
 
 def test_a_certified_day_that_is_kept_elsewhere_is_left_alone(tale: Tale, said: list[dict[str, Any]]) -> None:
@@ -313,7 +268,7 @@ def test_a_certified_day_that_is_kept_elsewhere_is_left_alone(tale: Tale, said: 
     writer = made(tale)
     store_all(writer)
     writer.close()
-    assert ordinals(tale, OTHER) == list(range(20, 30))
+    assert tale.stored_ordinals(OTHER) == list(range(20, 30))
     assert not (tale.root / f"{DAY}.db").exists()
     assert said[-1]["totals"]["away"] == 29
     assert load_waits(tale.root / DIRECTORY) == {}
@@ -321,7 +276,7 @@ def test_a_certified_day_that_is_kept_elsewhere_is_left_alone(tale: Tale, said: 
 
 def test_a_place_that_can_not_be_read_back_stores_all_again(tale: Tale) -> None:
     """It is our own file, and no more trusted than others."""
-    break_noise(tale.root / f"{OTHER}.db")
+    noise(tale.root / f"{OTHER}.db")
     of_both_days(tale, range(1, 20))
     writer = made(tale)
     store_all(writer)
@@ -334,4 +289,4 @@ def test_a_place_that_can_not_be_read_back_stores_all_again(tale: Tale) -> None:
     writer = made(tale)
     store_all(writer)
     writer.close()
-    assert ordinals(tale, OTHER) == ordinals(tale, DAY) == list(range(1, 20))
+    assert tale.stored_ordinals(OTHER) == tale.stored_ordinals(DAY) == list(range(1, 20))
