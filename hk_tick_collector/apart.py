@@ -1,4 +1,4 @@
-"""Storing a record of which something can't be stored for its own sake: all but that.
+"""Storing a record in which something can't be stored because of its content: everything else is.
 
 Owns what is taken apart, and what is put aside for it in `bad_ticks`: the bytes, the error, and the place in the
 journal. It is slow, and made for what nobody has thought of: usually the mapper has put aside what makes no sense.

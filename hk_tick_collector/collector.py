@@ -58,7 +58,7 @@ class RuntimeState:
         self.totals: dict[str, int] = {}
 
     def deaths_in_a_row(self, now: float) -> int:
-        """How many writers have died in a row; none, once one has lived for a while."""
+        """How many writers have died in a row; 0 once one has lived for a while."""
         lives = self.dead_since is None and self.started_monotonic is not None
         return 0 if lives and now - (self.started_monotonic or now) > STABLE_SEC else self.deaths
 

@@ -1,4 +1,4 @@
-"""What is raised for what was to be stored, and not for where: it would be raised again, however often it is tried.
+"""Errors that come from what was to be stored, and not from where: trying again would raise them again.
 
 A disk that is full, a lock, a file that is damaged or gone are of another kind: they pass, or somebody mends them.
 """
@@ -35,7 +35,7 @@ def storing_content() -> Iterator[None]:
     """Something is being stored.
 
     Raises:
-        ContentError: it can't be, for its own sake, whatever it was that was raised.
+        ContentError: its content can't be stored, whatever the original error was.
     """
     try:
         yield

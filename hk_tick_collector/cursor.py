@@ -1,8 +1,8 @@
 """The writer's places in the journal: where it goes on, and where each day that waits does.
 
 Owns `journal/cursor.json`. All days share one place; a day whose database can't be written keeps its own, while the
-others go on. Invariant: no place stands behind a row that is not committed. Neither is synced, since an older place
-only means that more is stored again, which changes nothing.
+others go on. Invariant: no place has passed a row that is not committed. The file is not synced: an older place only
+means that more is stored again, which changes nothing.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def save_cursor(root: Path, position: Position, waits: Mapping[str, Wait] | None
 
     Args:
         root: `DATA_ROOT/journal`.
-        position: behind the last record of which all is stored, but for days that wait.
+        position: the end of the last record that is stored, except for days that wait.
         waits: these, by day.
     """
     temporary = root / (CURSOR + ".tmp")
@@ -59,7 +59,7 @@ def load_cursor(root: Path) -> Position | None:
 
 
 def begin_of(root: Path) -> Position | None:
-    """As `load_cursor`; but a place behind the newest segment is of another journal, and this one is not stored."""
+    """As `load_cursor`; but a place after the newest segment is of another journal: nothing of this one is stored."""
     cursor, segments = load_cursor(root), list_segments(root)
     return None if cursor is not None and segments and cursor.segment > segments[-1].number else cursor
 
@@ -108,7 +108,7 @@ def segments_for_day(segments: list[Segment], day: str) -> list[Segment]:
 
 
 def _read(root: Path) -> tuple[Position, dict[str, Wait]] | None:
-    """A cursor of which a part can't be read is none: to store all again does no harm, to pass over something does."""
+    """None where any part of it can't be read: storing everything again is harmless, skipping something is not."""
     try:
         fields: dict[str, Any] = json.loads((root / CURSOR).read_text())
         position = Position(int(fields["segment"]), int(fields["offset"]), int(fields["record_no"]))

@@ -12,8 +12,8 @@
     │   ├── DayError             of one day's database           → that day waits, the others go on
     │   ├── FileGoneError        an open file is moved away      → that day waits, or is made again
     │   └── DatabaseNewerError   made by a newer version         → one line, exit 2
-    ├── ContentError             it can't be stored for its sake → keep it aside with its bytes, go on
-    │   └── OddMarkError         likewise, judged                → keep it aside with its bytes, go on
+    ├── ContentError             its content can't be stored     → keep it aside with its bytes, go on
+    │   └── OddMarkError         its content can't be judged     → keep it aside with its bytes, go on
     └── BadTickError             one row makes no sense          → keep it aside with its bytes, go on
 
 A message holds what was seen, what was expected and, where there is something, what to do.
@@ -79,7 +79,7 @@ class DatabaseNewerError(DatabaseError, ConfigError):
 
 
 class ContentError(CollectorError):
-    """Something can't be stored or judged for its own sake, however often it is tried."""
+    """Something can't be stored or judged because of its content; trying again would not help."""
 
 
 class OddMarkError(ContentError):

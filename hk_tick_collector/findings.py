@@ -30,13 +30,13 @@ class Finding(NamedTuple):
 
 
 def part_of(state: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """A part of `recorder.json`; {} where there is none."""
+    """A part of `recorder.json`, or {} if it is not there."""
     part = state.get(name)
     return part if isinstance(part, dict) else {}
 
 
 def number_of(values: Mapping[str, Any], name: str) -> float | None:
-    """A number; None: there is none."""
+    """The number of that name, or None if it is not there."""
     value = values.get(name)
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 

@@ -41,7 +41,7 @@ class Intake:
         Args:
             journal: `DATA_ROOT/journal`.
             batch_size: ticks in a batch, about.
-            begin: behind what is stored; None: nothing is.
+            begin: the end of what is stored; None: nothing is.
             is_normal: SQLite's `synchronous` is NORMAL, so that a power cut may have taken what was committed.
         """
         self._journal = journal
@@ -77,7 +77,7 @@ class Intake:
                 continue
             try:
                 run = split_run(record.payload)
-            except RemoteProtocolError as exc:  # a bug in the recorder; it must not stop all that comes behind it
+            except RemoteProtocolError as exc:  # a bug in the recorder; it must not stop all that follows
                 bad = BadTick(-1, -1, "", str(exc), record.payload)
                 batch.bad.append(bad_row(bad, record.recv_ts_ms, record.start, -1))
                 continue

@@ -3,8 +3,9 @@
 Owns that place in memory, its open databases and its judge. Never moves the cursor: whoever drives it puts down where
 it stands. Nearly always there is one lane, for all days. A day whose database fails waits for a lane of its own.
 
-Errors of a disk, a lock or a file are raised, and tried again. What can't be stored for its own sake is never tried
-twice: the record is taken apart, the piece is put aside with its bytes and its place, and all else is stored.
+Errors of a disk, a lock or a file are raised, and tried again. What can't be stored because of its content is
+never tried twice: the record is taken apart, the piece is put aside with its bytes and its place, and the rest is
+stored.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ class Lane:
 
         Args:
             settings: the writer's.
-            begin: behind what is stored; None: nothing is.
+            begin: the end of what is stored; None: nothing is.
             takes: whether it stores a day.
             judge_file: the name under which its judge puts down what it knows.
         """
@@ -105,7 +106,7 @@ class Lane:
     def step(self, until: Position | None = None) -> Stored | None:
         """Store one batch of what stands before `until`; None: that was all for now.
 
-        What can't be stored for its own sake is put aside.
+        What can't be stored because of its content is put aside.
 
         Raises:
             DayError: one day's database failed. Nothing of the batch counts; call `reset`.

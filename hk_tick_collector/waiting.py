@@ -63,7 +63,7 @@ class WaitingDays:
         return day in self.waits
 
     def add(self, day: str, place: Position, cause: Exception, at_ms: int) -> None:
-        """A day begins to wait, at a place behind which nothing of it is stored."""
+        """A day begins to wait, at a place after which nothing of it is stored."""
         judge = self._root / DIRECTORY / FILE
         its_judge = self._root / DIRECTORY / _judge_file(day)
         if judge.exists():  # as it was at that place, since it is put down whenever the cursor is

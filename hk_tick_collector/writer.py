@@ -3,7 +3,7 @@
     python -m hk_tick_collector.writer '{"data_root": …}'
 
 Owns the write side of all day databases and the journal's cursor. Never talks to OpenD. Invariant: the cursor never
-stands behind a row that is not committed; so whatever kills this process, the next one goes on and nothing is missing,
+passes a row that is not committed; so whatever kills this process, the next one goes on and nothing is missing,
 and what it does again changes nothing.
 
 It ends when its standard input does (`stop`, or the recorder is gone), after it has stored all that the journal holds.

@@ -1,4 +1,4 @@
-"""What can't be stored for its own sake is put aside, with its bytes and its place; all beside it is stored.
+"""What can't be stored because of its content is put aside, with its bytes and its place; all beside it is stored.
 
 SQLite itself refuses the odd ones here, by a trigger: the mapper lets through what nobody has thought of.
 """
