@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 log = logs.get_logger()
 
+UNUSABLE_TOLD = 8  # days; the newest
 SEED_BUSY_TIMEOUT_MS = 500  # a start must not wait for days that somebody has locked
 
 
@@ -74,6 +75,13 @@ def unusable_days(data_root: Path) -> dict[Path, str]:
     """The day databases that can't be read, and why; one that is locked for now can be."""
     faults = {path: _fault_of(path, apsw.BusyError) for path in _days_or_none(data_root)}
     return {path: str(fault) for path, fault in faults.items() if fault is not None}
+
+
+def tell_unusable_days(data_root: Path) -> None:
+    """Days that can't be read keep nothing from being recorded; but somebody should know."""
+    faults = unusable_days(data_root)
+    for path, fault in list(faults.items())[-UNUSABLE_TOLD:]:
+        log.warning("day_unusable", day=path.stem, error=fault, days=len(faults), expected="a day's database")
 
 
 def _fault_of(path: Path, *allowed: type[apsw.Error]) -> Exception | None:

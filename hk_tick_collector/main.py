@@ -18,9 +18,10 @@ import uvloop
 
 from hk_tick_collector import __version__, diagnostics, logs
 from hk_tick_collector.backlog import measure_backlog
+from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.collector import Collector
 from hk_tick_collector.data_root import RECORDER_LOCK, hold_lock
-from hk_tick_collector.db_read import StoredTicks, check_today, seed_last_seq, unusable_days
+from hk_tick_collector.db_read import StoredTicks, check_today, seed_last_seq, tell_unusable_days
 from hk_tick_collector.errors import ConfigError, LocalProtocolError
 from hk_tick_collector.futu_client import FutuClient
 from hk_tick_collector.futu_state import ClientSettings
@@ -56,8 +57,6 @@ DUMP_SEC = 1.0  # for the writer to write its stacks before it is killed
 LAST_WORDS_SEC = 5.0  # for what is nice to have when all is stored
 LOST_WRITER_SEC = 3.0  # for a writer that the watchdog has given up: it may still end by itself, but is not waited for
 
-UNUSABLE_TOLD = 8  # days; the newest
-
 PERSISTENT_STALL: Final = "persistent_stall"
 
 
@@ -73,7 +72,7 @@ def run(settings: Settings) -> int:
     data_root = settings.prepare_data_root()
     lock = hold_lock(data_root, RECORDER_LOCK, LOCK_WAIT_SEC)
     try:
-        check_today(data_root, hk_day(time.time_ns() // 1_000_000))
+        check_today(data_root, hk_day(wall_ms()))
         diagnostics.enable_early()
         recorder = Recorder(settings, data_root, _client_settings(settings, spec, rsa_key, encryption))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -219,7 +218,7 @@ class Recorder:
         if not settings.backfill_n:
             log.warning("backfill_off", expected="BACKFILL_N of 1000, without which an outage is a hole")
         _tell_seeds(await asyncio.to_thread(seed_last_seq, self._data_root, settings.seed_recent_db_days))
-        telling = asyncio.create_task(self._tell_unusable_days(), name="unusable days")
+        telling = asyncio.create_task(asyncio.to_thread(tell_unusable_days, self._data_root), name="unusable days")
         tasks = [
             asyncio.create_task(part, name=name)
             for name, part in (
@@ -239,12 +238,6 @@ class Recorder:
         if not await self._shut_down([*tasks, telling]):
             code = max(code, 1)  # what was received is not all stored
         return code
-
-    async def _tell_unusable_days(self) -> None:
-        """Days before that can't be read keep nothing from being recorded; but somebody should know."""
-        faults = await asyncio.to_thread(unusable_days, self._data_root)
-        for path, fault in list(faults.items())[-UNUSABLE_TOLD:]:
-            log.warning("day_unusable", day=path.stem, error=fault, days=len(faults), expected="a day's database")
 
     def _herald(self) -> Herald:
         """The one that tells systemd, made when the journal's thread runs: from now on everything must live."""
@@ -302,12 +295,17 @@ class Recorder:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        fault = None
         with contextlib.suppress(TimeoutError):  # a disk that hangs must not keep the process from ending
             async with asyncio.timeout(LAST_WORDS_SEC):
+                fault = await self._reporter.look_at_disk()
+                stored = stored and fault is None
                 stopped_ms = self._client.state.clock.now_ms()
                 await self._reporter.save(running=False, stopped_ms=stopped_ms, stop_reason=reason, stored=stored)
                 if self._metrics is not None:
                     await asyncio.to_thread(self._metrics.close)
+        if fault is not None:
+            log.error("data_root_lost", path=self._data_root, seen=fault, expected="the directory of the start")
         log.info(
             "recorder_stopped",
             reason=reason,
@@ -332,10 +330,7 @@ class Recorder:
                 waited_sec=round(writer_sec, 1),
                 expected="the journal keeps what is not stored; the next start stores it",
             )
-        fault = self._reporter.fault_of_root()
-        if fault is not None:
-            log.error("data_root_lost", path=self._data_root, seen=fault, expected="the directory of the start")
-        return stored and is_written and fault is None
+        return stored and is_written
 
     async def _watch_clock(self) -> None:
         """While nothing comes, nobody asks what time it is: a clock that was set is to be noticed all the same."""

@@ -122,7 +122,7 @@ class Reporter:
 
     async def save(self, **more: object) -> None:
         """Describe, with more fields or other values, and put it down for other processes."""
-        await asyncio.to_thread(self._look_at_disk)
+        await self.look_at_disk()
         self._recent.look(time.monotonic(), self._collector.state.totals)
         self.description = {**self._describe(), **more}
         await asyncio.to_thread(self._write, self.description)
@@ -241,23 +241,23 @@ class Reporter:
 
     # ---- the description
 
+    async def look_at_disk(self) -> str | None:
+        """See what is not stored yet, and whether DATA_ROOT is the directory that it was; None: it is."""
+        await asyncio.to_thread(self._look_at_disk)
+        return self._root_fault
+
     def _look_at_disk(self) -> None:
         """In a thread, since a disk may hang."""
         try:
             self._backlog = measure_backlog(self._data_root / DIRECTORY)
         except OSError:
             self._backlog = None  # the disk does not tell
-        self._root_fault = self.fault_of_root()
-
-    def fault_of_root(self) -> str | None:
-        """Whether DATA_ROOT is another directory than at the start; None: it is the same."""
         try:
             now = identity(self._data_root)
         except OSError:
             now = None
-        if now is None:
-            return "is gone"
-        return None if now == self._root else "is another directory than at the start"
+        is_same = now == self._root
+        self._root_fault = "is gone" if now is None else None if is_same else "is another directory than at the start"
 
     def _describe(self) -> dict[str, Any]:
         now = time.monotonic()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -31,7 +32,7 @@ from hk_tick_collector.quality.told import read_totals
 from hk_tick_collector.resumption import Cause, ClockStepped, OpendState, Recording, Resumption, TotalsAsked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from hk_tick_collector.batch import Failure, Mark, News
     from hk_tick_collector.db import DayDatabase
@@ -134,6 +135,16 @@ class Judge:
         if held is None or held[0] is not database:
             held = self._ledgers[day] = (database, Ledger(database, self.news, self.failures))
         return held[1]
+
+    @contextmanager
+    def _judging(self, day: str, database: DayDatabase, mark: Mark | _Waiting) -> Iterator[Ledger | None]:
+        """What is done with the ledger is done once for each place in the journal; None: it was, or more."""
+        with of_day(day):
+            ledger = self.ledger(day, database)
+            is_new = not ledger.is_judged(mark.place, mark.recv_ts_ms)
+            yield ledger if is_new else None
+            if is_new:
+                ledger.note_judged(mark.place, mark.recv_ts_ms)
 
     def begin(self, day: str, database: DayDatabase) -> None:
         """A day's database is in a transaction: what waited for it goes in."""
@@ -240,11 +251,9 @@ class Judge:
     def _note_clock(self, name: str, value_ms: int | None, mark: Mark, databases: Databases) -> None:
         today = hk_day(self.exchange_ms(mark.recv_ts_ms))
         if value_ms is not None and (database := databases(today)) is not None:
-            with of_day(today):
-                ledger = self.ledger(today, database)
-                if not ledger.is_judged(mark.place, mark.recv_ts_ms):
+            with self._judging(today, database, mark) as ledger:
+                if ledger is not None:
                     ledger.note_clock(name, value_ms)
-                    ledger.note_judged(mark.place, mark.recv_ts_ms)
 
     def _resume(self, event: Resumption, mark: Mark, databases: Databases) -> None:
         candidates = self._clocks.candidates(mark.recv_ts_ms)
@@ -288,11 +297,9 @@ class Judge:
                 break  # also if it is sealed: nothing is said of days before that one
 
     def _resume_in(self, day: str, database: DayDatabase, waiting: _Waiting) -> None:
-        with of_day(day):
-            ledger = self.ledger(day, database)
-            if not ledger.is_judged(waiting.place, waiting.recv_ts_ms):
+        with self._judging(day, database, waiting) as ledger:
+            if ledger is not None:
                 ledger.resumed(waiting.event, waiting.recv_ts_ms, waiting.exchange_ms, is_open=waiting.is_open)
-                ledger.note_judged(waiting.place, waiting.recv_ts_ms)
 
     # ---- windows
 
@@ -309,13 +316,11 @@ class Judge:
                 database = databases(day)
                 if database is None:
                     continue
-                with of_day(day):
-                    ledger = self.ledger(day, database)
-                    if not ledger.is_judged(mark.place, mark.recv_ts_ms):
+                with self._judging(day, database, mark) as ledger:
+                    if ledger is not None:
                         its = {seq for seq, ts_ms in real if hk_day(ts_ms) == day}
                         window = Window(first_seq, last_seq, first_ts_ms, len(its))
                         ledger.windowed(symbol, window, mark.recv_ts_ms)
-                        ledger.note_judged(mark.place, mark.recv_ts_ms)
 
     # ---- totals
 
@@ -332,12 +337,9 @@ class Judge:
             database = databases(day)
             if database is None:
                 continue
-            with of_day(day):
-                ledger = self.ledger(day, database)
-                if ledger.is_judged(mark.place, mark.recv_ts_ms):
-                    continue
-                ledger.totalled(its_totals, Word(mark.place, mark.recv_ts_ms, asked_ms, agreed_ms, self._market_ms))
-                ledger.note_judged(mark.place, mark.recv_ts_ms)
+            with self._judging(day, database, mark) as ledger:
+                if ledger is not None:
+                    ledger.totalled(its_totals, Word(mark.place, mark.recv_ts_ms, asked_ms, agreed_ms, self._market_ms))
 
     def _by_day(
         self, told: list[Told], recv_ts_ms: int, databases: Databases
