@@ -18,6 +18,7 @@ from hk_tick_collector import logs
 from hk_tick_collector.content import is_of_content
 from hk_tick_collector.data_root import identity
 from hk_tick_collector.db import DayDatabase
+from hk_tick_collector.db_read import days_so_far
 from hk_tick_collector.errors import DatabaseError, DayError, FileGoneError
 from hk_tick_collector.schema import day_files
 from hk_tick_collector.sealed import is_sealed, opening, reopen, wanted_day
@@ -166,7 +167,7 @@ class DayDatabases:
 
     def _settle_past(self) -> None:
         """Days that are over, and were left in WAL mode: by an evening's stop, or since somebody read them."""
-        for path in day_files(self._data_root)[-LOOK_BACK_DAYS:-1]:
+        for path in days_so_far(day_files(self._data_root))[-LOOK_BACK_DAYS:-1]:
             if path.stem in self._open:
                 continue
             try:
@@ -203,7 +204,7 @@ class DayDatabases:
     def _settle(self, day: str, *, is_wanted: bool = False) -> None:
         database, _ = self._open.pop(day)
         try:
-            if is_wanted or any(path.stem > day for path in day_files(self._data_root)):
+            if is_wanted or any(path.stem > day for path in days_so_far(day_files(self._data_root))):
                 database.leave_wal()
         finally:
             database.close()

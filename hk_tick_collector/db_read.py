@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import apsw
 
 from hk_tick_collector import logs
+from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.content import DAMAGED
 from hk_tick_collector.errors import ConfigError, DatabaseError, DatabaseNewerError
+from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.schema import check_ours, check_version, day_files
 
 if TYPE_CHECKING:
@@ -97,6 +99,26 @@ def _fault_of(path: Path, *allowed: type[apsw.Error]) -> Exception | None:
     return None
 
 
+def days_so_far(files: list[Path], ahead_ms: int = 0) -> list[Path]:
+    """Without the days that have not come yet: one tick that bears a wrong date makes one, and it is not today.
+
+    All of them where none has come by the host's clock: then it is the clock that is wrong, or a rehearsal.
+
+    Args:
+        files: day databases, oldest first.
+        ahead_ms: days that come within that time are among them.
+    """
+    last = hk_day(wall_ms() + ahead_ms)
+    return [path for path in files if path.stem <= last] or files
+
+
+def future_days(data_root: Path) -> list[str]:
+    """The days that have a database and have not come yet; see `days_so_far`."""
+    files = day_files(data_root)
+    so_far = days_so_far(files)
+    return [path.stem for path in files if path not in so_far]
+
+
 def seed_last_seq(data_root: Path, days: int) -> dict[str, Seed]:
     """What is stored last of each symbol, over the newest `days` day databases.
 
@@ -104,7 +126,7 @@ def seed_last_seq(data_root: Path, days: int) -> dict[str, Seed]:
     from `symbol_stats`, so its cost does not grow with the ticks.
     """
     seeds: dict[str, Seed] = {}
-    for path in _days_or_none(data_root)[-days:]:
+    for path in days_so_far(_days_or_none(data_root))[-days:]:
         try:
             found = read_stats(path, SEED_BUSY_TIMEOUT_MS)
         except DatabaseError as exc:
@@ -143,16 +165,6 @@ def read_stats(path: Path, busy_timeout_ms: int = 5000) -> dict[str, SymbolStats
         con.close()
 
 
-def rows_of_day(data_root: Path, day: str) -> int:
-    """Ticks stored of a day; 0 where it has no database.
-
-    Raises:
-        DatabaseError: it can't be read now.
-    """
-    path = next((path for path in day_files(data_root) if path.stem == day), None)
-    return sum(stats.rows for stats in read_stats(path).values()) if path is not None else 0
-
-
 def _days_or_none(data_root: Path) -> list[Path]:
     """The day databases; none while the disk does not tell: what is asked here must not end a recorder."""
     try:
@@ -171,7 +183,7 @@ class StoredTicks:
 
     def rows_by_symbol(self) -> dict[str, int]:
         """Rows of the newest day that has any, by symbol; {} where nothing can be read."""
-        for path in reversed(_days_or_none(self._data_root)[-self._recent_days :]):
+        for path in reversed(days_so_far(_days_or_none(self._data_root))[-self._recent_days :]):
             try:
                 stats = read_stats(path)
             except DatabaseError:
@@ -182,14 +194,14 @@ class StoredTicks:
 
 
 def newest_day_with_rows(data_root: Path) -> Path | None:
-    """The newest day database that holds a tick; None: there is none, or none that can be read.
+    """The newest day so far whose database holds a tick; None: there is none, or none that can be read.
 
     The newest file may hold none: a repair has moved its rows, or its first transaction has not come yet.
 
     Raises:
         DatabaseNewerError: a newer program made the newest, and older days would hide that.
     """
-    files = day_files(data_root)
+    files = days_so_far(day_files(data_root))
     for path in reversed(files):
         try:
             if read_stats(path):
@@ -202,7 +214,7 @@ def newest_day_with_rows(data_root: Path) -> Path | None:
 
 
 def find_day(root: Path, day: str | None) -> Path:
-    """The database of a day, or the newest one with a tick; the newest of all only where none has any.
+    """The database of a day, or the newest one so far with a tick; the newest so far only where none has any.
 
     Raises:
         ConfigError: there is none; the line names those that there are.
@@ -212,7 +224,7 @@ def find_day(root: Path, day: str | None) -> Path:
     if not files:
         raise ConfigError(f"no day database in {root.absolute()}: set DATA_ROOT, or record something first")
     if day is None:
-        return newest_day_with_rows(root) or files[-1]
+        return newest_day_with_rows(root) or days_so_far(files)[-1]
     for path in files:
         if path.stem == day.replace("-", ""):
             return path

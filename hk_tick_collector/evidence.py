@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import apsw
 
-from hk_tick_collector.db_read import open_readonly
+from hk_tick_collector.db_read import days_so_far, open_readonly
 from hk_tick_collector.errors import BadTickError, ConfigError, DatabaseError
-from hk_tick_collector.hktime import Form, parse_time
+from hk_tick_collector.hktime import DAY_MS, Form, parse_time
 from hk_tick_collector.schema import day_files
 from hk_tick_collector.verify import Day, LogSeen, Pragmas
 from hk_tick_collector.wal import journal_mode_of
@@ -48,7 +48,9 @@ class LogLine(NamedTuple):
 
 
 def read_day(root: Path) -> Day | None:
-    """The newest day database with a row, or the newest, if none has. The rows are those of the ticks themselves.
+    """The newest day with a row, or the newest, if none has. The rows are those of the ticks themselves.
+
+    Tomorrow is among them: times that are 8 h ahead in the evening make one. Later ones are not; see `days_so_far`.
 
     A day without a row is what a repair leaves of one whose ticks belong to another. One that can't be read is not
     passed over: it may be today's. Counting the rows and looking for the newest time reads the day once through, some
@@ -58,7 +60,7 @@ def read_day(root: Path) -> Day | None:
         DatabaseError: it can't be read now.
     """
     newest = None
-    for path in reversed(day_files(root)):
+    for path in reversed(days_so_far(day_files(root), DAY_MS)):
         day = _read_day(path)
         if day.rows:
             return day

@@ -59,7 +59,7 @@ class FutuClient:
         self._stored = stored
         self._link: Link | None = None
         self._missed = asyncio.Event()  # the stream may have missed something
-        self._outages = Outages()
+        self.outages = Outages()
         self._limiter = logs.Limiter(600.0)
         self._is_whole = False  # all is fetched that was missed: totals can be compared
         # Sessions are told apart in the journal over restarts: the clock is a counter that a restart does not reset.
@@ -105,7 +105,7 @@ class FutuClient:
         """What goes on, until all is fetched; None: nothing."""
         if self._link is not None and self._link.is_paused:
             return Outage(Cause.JOURNAL_FULL, self._link.last_heard_ms)
-        return self._outages.now()
+        return self.outages.now()
 
     async def run(self) -> None:
         """Connect, record, reconnect; ends only by being cancelled.
@@ -139,7 +139,7 @@ class FutuClient:
     async def _wait_for_room(self) -> None:
         """Don't connect while nothing can be kept."""
         if self._journal.is_full:
-            self._outages.lost(Cause.JOURNAL_FULL, self.state.clock.now_ms())
+            self.outages.lost(Cause.JOURNAL_FULL, self.state.clock.now_ms())
             log.error("journal_full", buffered_bytes=self._journal.buffered_bytes, fault=self._journal.fault)
         while not self._journal.has_room:  # noqa: ASYNC110 - it is a thread that makes the room
             await asyncio.sleep(0.2)
@@ -196,14 +196,14 @@ class FutuClient:
             if self._missed.is_set():
                 self._missed.clear()
                 self._is_whole = False
-                told, outage = self._outages.resume(), self._outages.now()
+                told, outage = self.outages.resume(), self.outages.now()
                 self._resume(*told, fetcher.depth(outage), symbols)
                 await subscriber.subscribe(symbols)
                 teller.tell(symbols)
                 if await fetcher.backfill(self.state.subscribed, outage):
                     self.state.backfills += 1
                 self.state.fetches += 1
-                self._outages.fetched()
+                self.outages.fetched()
                 totals.begin_anew()
                 if settings.totals_interval_sec and totals.is_apart:
                     await totals.ask(self.state.subscribed)
@@ -216,8 +216,8 @@ class FutuClient:
             teller.tell(symbols)
             if settings.poll_enabled and await fetcher.audit(self.state.subscribed, self._missed):
                 self.state.audit_cycles += 1
-            if self._missed.is_set() and not self._outages.is_open:  # pushes are missing
-                self._outages.lost(Cause.UNKNOWN, self._last_push_ms(link))
+            if self._missed.is_set() and not self.outages.is_open:  # pushes are missing
+                self.outages.lost(Cause.UNKNOWN, self._last_push_ms(link))
             await wait_for(self._missed, 1.0)
 
     async def _add_wanting(self, symbols: list[str], subscriber: Subscriber, fetcher: Fetcher) -> list[str]:
@@ -251,7 +251,7 @@ class FutuClient:
         every_sec = self._settings.totals_interval_sec
         while True:
             await asyncio.sleep(every_sec or LOOK_AT_OPEND_SEC)
-            is_whole = self._is_whole and not self._missed.is_set() and not self._outages.is_open
+            is_whole = self._is_whole and not self._missed.is_set() and not self.outages.is_open
             if every_sec and is_whole and totals.is_due(self.state.opend_ms()):
                 await totals.ask(self.state.subscribed)
 
@@ -259,10 +259,10 @@ class FutuClient:
         """A session is over, or never began: from which moment on something may be missing, and why."""
         link = self._link
         if link is None or not was_connected:
-            self._outages.lost(Cause.OPEND_DOWN, self.state.clock.now_ms())
+            self.outages.lost(Cause.OPEND_DOWN, self.state.clock.now_ms())
             return
         was_paused = link.paused_at is not None and time.monotonic() - link.paused_at < PAUSED_SEC
-        self._outages.lost(Cause.JOURNAL_FULL if was_paused else Cause.CONNECTION_LOST, link.last_heard_ms)
+        self.outages.lost(Cause.JOURNAL_FULL if was_paused else Cause.CONNECTION_LOST, link.last_heard_ms)
 
     def _last_push_ms(self, link: Link) -> int | None:
         """When the last push came, by the host's clock; None: none has."""
@@ -290,15 +290,15 @@ class FutuClient:
         self._note(STATE_EVENT, **state._asdict(), clock_offset_ms=self.state.clock_offset_ms)
         if not state.qot_logined and was_logined is not False:
             proven_ms = (self._looked_ms, self._last_push_ms(link) or 0) if was_logined else (before_ms,)
-            self._outages.went_away(Cause.EXCHANGE_LOST, max(proven_ms))
+            self.outages.went_away(Cause.EXCHANGE_LOST, max(proven_ms))
             log.warning("opend_not_logged_in", expected="qotLogined, without which no tick comes")
         self._looked_ms = before_ms
         last_push_ms = self._last_push_ms(link)
-        has_come_back = self._outages.has_come_back(last_push_ms, is_new_session=not self._is_whole)
-        is_login_back = was_logined is False and not self._outages.is_without_right
+        has_come_back = self.outages.has_come_back(last_push_ms, is_new_session=not self._is_whole)
+        is_login_back = was_logined is False and not self.outages.is_without_right
         has_regained = state.qot_logined and (is_login_back or has_come_back)
         if has_regained:
-            self._outages.came_back(Outage(Cause.UNKNOWN, last_push_ms))
+            self.outages.came_back(Outage(Cause.UNKNOWN, last_push_ms))
         return has_regained
 
     async def _watch_opend(self, link: Link) -> None:
@@ -334,17 +334,17 @@ class FutuClient:
             self.state.qot_logined = notice.qot_logined
         now_ms = self.state.clock.now_ms()
         if kicked or notice.gives_pushes is False:
-            self._outages.went_away(Cause.KICKED_OUT, now_ms, is_without_right=notice.gives_pushes is False)
+            self.outages.went_away(Cause.KICKED_OUT, now_ms, is_without_right=notice.gives_pushes is False)
         elif notice.qot_logined is False:
-            self._outages.went_away(Cause.EXCHANGE_LOST, now_ms)
-        is_login_back = notice.qot_logined is True and not self._outages.is_without_right
+            self.outages.went_away(Cause.EXCHANGE_LOST, now_ms)
+        is_login_back = notice.qot_logined is True and not self.outages.is_without_right
         regained = is_login_back or notice.gives_pushes is True
         is_lost = kicked or notice.qot_logined is False or notice.gives_pushes is False
         tell = log.warning if is_lost else log.info
         tell("opend_notice", text=notice.text, kicked_out=kicked, regained=regained)
         if regained:
             if self._link is not None:
-                self._outages.came_back(Outage(Cause.UNKNOWN, self._last_push_ms(self._link)))
+                self.outages.came_back(Outage(Cause.UNKNOWN, self._last_push_ms(self._link)))
             self._missed.set()
 
     def _begin_session(self, opened: messages.InitReply) -> None:
@@ -391,7 +391,7 @@ class FutuClient:
         """The host's clock was set: say so before anything is told by the new one, and keep no time of the old one."""
         self._note(CLOCK_STEPPED, **ClockStepped(step_ms)._asdict())
         self.state.shift(step_ms)
-        self._outages.shift(step_ms)
+        self.outages.shift(step_ms)
         self._looked_ms += step_ms
         self._clock_set.set()
         if self._link is not None:

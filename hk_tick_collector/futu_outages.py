@@ -51,6 +51,11 @@ class Outages:
         return self._pending is not None or self._away is not None
 
     @property
+    def away(self) -> Outage | None:
+        """What OpenD itself is without now: its exchange, or its quote right; None: nothing, as far as it has said."""
+        return self._away
+
+    @property
     def is_without_right(self) -> bool:
         """Whether OpenD has a quote right that gives no pushes: to be logged in is not enough then."""
         return self._away is not None and self._is_without_right

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hk_tick_collector.findings import NAMES_SHOWN, Finding, Verdict, and_more, count, number_of, part_of
 from hk_tick_collector.health_storing import STORING_RULES
 from hk_tick_collector.hktime import CONTINUOUS, EPOCH_MS_MAX, EPOCH_MS_MIN, hk_text, since_continuous_ms
+from hk_tick_collector.lost import lost_text
 from hk_tick_collector.words import excerpt, span
 
 if TYPE_CHECKING:
@@ -50,10 +51,14 @@ WORD_LATE_MS = 600_000  # OpenD's word is asked for once a minute, and believed 
 
 
 class Health(NamedTuple):
-    """A verdict, and what led to it, the worst first; without a reason only where it is ok."""
+    """A verdict, and what led to it, the worst first; without a reason only where it is ok.
+
+    What was lost today is no part of it: it is over, and nothing can be mended. It is told until the day is over.
+    """
 
     verdict: Verdict
     reasons: tuple[str, ...]
+    lost_today: str = ""
 
 
 _WEIGHTS = {verdict: weight for weight, verdict in enumerate(Verdict)}
@@ -68,7 +73,8 @@ def judge(state: Mapping[str, Any], now_ms: int | None = None) -> Health:
     """
     found = list(_presence(state, now_ms)) or [finding for rule in _RULES for finding in rule(state)]
     found.sort(key=lambda finding: -_WEIGHTS[finding.verdict])
-    return Health(found[0].verdict if found else Verdict.OK, tuple(finding.reason for finding in found))
+    verdict = found[0].verdict if found else Verdict.OK
+    return Health(verdict, tuple(finding.reason for finding in found), lost_text(state.get("lost_today")))
 
 
 def end_text(state: Mapping[str, Any]) -> str:
@@ -141,6 +147,21 @@ def _down(
     if not was_up and serious is Verdict.DEGRADED:
         serious = Verdict.UNPROVEN
     yield Finding(serious, reason)
+
+
+def _away(state: Mapping[str, Any]) -> Iterator[Finding]:
+    """Is OpenD itself without something, though it is connected? Whose phone has the quote right can be mended."""
+    session = part_of(state, "session")
+    away = part_of(session, "away")
+    since_ms = number_of(away, "since_ms")
+    known = since_ms is not None and EPOCH_MS_MIN <= since_ms < EPOCH_MS_MAX
+    since = f" at {hk_text(int(since_ms or 0))[11:19]} HK" if known else ""
+    serious = Verdict.FAILING if _is_open(state) else Verdict.DEGRADED
+    if away.get("cause") == "kicked_out":
+        cure = "end that login, or give OpenD the command request_highest_quote_right"
+        yield Finding(serious, f"another login took the quote right{since}, so no tick comes: {cure}")
+    elif away.get("cause") == "exchange_lost" and session.get("qot_logined") is not False:
+        yield Finding(serious, f"OpenD lost the exchange{since}, and no tick comes: look at OpenD's network")
 
 
 def _outage(state: Mapping[str, Any]) -> Iterator[Finding]:
@@ -246,7 +267,7 @@ def _premises(state: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding(Verdict.DEGRADED, reason)
 
 
-_RULES = (_link, _outage, _pushes, _evidence, *STORING_RULES, _symbols, _answers, _premises, _clock)
+_RULES = (_link, _away, _outage, _pushes, _evidence, *STORING_RULES, _symbols, _answers, _premises, _clock)
 
 
 # ---- the market's hours

@@ -15,6 +15,8 @@ EXCEPTION_SEC_MAX = 60.0  # a fault that goes on comes back each PERSIST_RETRY_B
 LAG_MS_MAX = 5_000
 WAL_HELD_SEC_MAX = 60.0
 DEATHS_MAX = 2
+FREE_BYTES_MIN = 20_000_000  # some minutes of a busy market
+DAYS_LEFT_MIN = 7  # a week, to get a bigger one
 
 
 def _journal(state: Mapping[str, Any]) -> Iterator[Finding]:
@@ -87,6 +89,21 @@ def _disk(state: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding(Verdict.FAILING, f"recorder.json can't be written: {excerpt(disk['unsaved'])}: make space")
 
 
+def _space(state: Mapping[str, Any]) -> Iterator[Finding]:
+    """Does the disk last? What a trading day takes is known once one is over."""
+    disk = part_of(state, "disk")
+    free_bytes, days_left = number_of(disk, "free_bytes"), number_of(disk, "days_left")
+    if free_bytes is None:
+        return
+    if free_bytes < FREE_BYTES_MIN:
+        yield Finding(Verdict.FAILING, f"disk nearly full: {size(free_bytes)} left; make space")
+    elif days_left is not None and days_left < DAYS_LEFT_MIN:
+        lasts = f"for about {count(int(days_left), 'trading day')}" if days_left >= 1 else "not even for a trading day"
+        verdict = Verdict.DEGRADED if days_left >= 1 else Verdict.FAILING
+        taken = f"{size(number_of(disk, 'bytes_a_day') or 0)} a day"
+        yield Finding(verdict, f"disk: {size(free_bytes)} left, {lasts} at {taken}: make space")
+
+
 def _settings(state: Mapping[str, Any]) -> Iterator[Finding]:
     """Does a setting make holes?"""
     if number_of(part_of(state, "session"), "backfill_n") == 0:
@@ -119,4 +136,4 @@ def _wal(state: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding(Verdict.DEGRADED, reason)
 
 
-STORING_RULES = (_disk, _journal, _writer, _deaths, _readable, _waits, _settings, _wal)
+STORING_RULES = (_disk, _space, _journal, _writer, _deaths, _readable, _waits, _settings, _wal)

@@ -22,6 +22,7 @@ from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.collector import Collector
 from hk_tick_collector.data_root import RECORDER_LOCK, hold_lock
 from hk_tick_collector.db_read import StoredTicks, check_today, seed_last_seq, tell_unusable_days
+from hk_tick_collector.description import Parts
 from hk_tick_collector.errors import ConfigError, LocalProtocolError
 from hk_tick_collector.futu_client import FutuClient
 from hk_tick_collector.futu_state import ClientSettings
@@ -192,7 +193,9 @@ class Recorder:
             _Recording(self._journal, data_root, self._collector, self._client),
             time.monotonic,
         )
-        self._reporter = Reporter(settings, data_root, (self._journal, self._collector, self._client, self._watchdog))
+        self._reporter = Reporter(
+            settings, data_root, Parts(self._journal, self._collector, self._client, self._watchdog)
+        )
         self._notifier = Notifier.from_environ()
 
     async def run(self) -> int:

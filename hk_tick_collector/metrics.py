@@ -24,7 +24,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 
 from hk_tick_collector import logs
 from hk_tick_collector.clock import wall_ms
-from hk_tick_collector.db_read import read_stats
+from hk_tick_collector.db_read import days_so_far, read_stats
 from hk_tick_collector.errors import ConfigError, DatabaseError
 from hk_tick_collector.findings import Verdict
 from hk_tick_collector.health import judge
@@ -128,14 +128,14 @@ class MetricsServer:
     def _health(self) -> _Answer:
         now_ms = wall_ms()
         health = judge(self._describe(), now_ms)
-        told = {"verdict": health.verdict.value, "reasons": health.reasons, "at": utc_text(now_ms)}
+        told = {**health._asdict(), "at": utc_text(now_ms)}
         return _Answer(STATUS_OF[health.verdict], "application/json", f"{json.dumps(told)}\n".encode())
 
     def _metrics(self, *, wants_symbols: bool) -> _Answer:
         symbols: Mapping[str, SymbolStats] | None = None
         if wants_symbols:
             try:
-                days = day_files(self._data_root)
+                days = days_so_far(day_files(self._data_root))
                 symbols = read_stats(days[-1]) if days else {}
             except (DatabaseError, OSError) as exc:
                 return _Answer(HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, f"{exc}\n".encode(errors="replace"))

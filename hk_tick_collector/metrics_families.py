@@ -86,6 +86,8 @@ GAUGES: Final = (
         "outage.past",
         "Symbols of which ticks are lost for good by now, as estimated; only during an outage.",
     ),
+    _Told("hktick_disk_free_bytes", "disk.free_bytes", "Free on the disk of DATA_ROOT."),
+    _Told("hktick_disk_days_left", "disk.days_left", "Trading days until that disk is full, by the last ones."),
     _Told("hktick_journal_full", "journal.is_full", "1 while nothing more is read from OpenD, for want of disk."),
     _Told("hktick_days_waiting", "writer.days_waiting", "Days whose databases can't be written for now."),
     _Told("hktick_wal_bytes", "writer.wal_bytes", "Size of the databases' write-ahead logs."),
@@ -93,6 +95,14 @@ GAUGES: Final = (
         "hktick_wal_held_seconds", "writer.wal_held_sec", "Since a reader keeps the write-ahead log from being emptied."
     ),
     _Told("hktick_watchdog_stalled", "watchdog.is_stalled", "1 while the watchdog sees a stall."),
+)
+
+# Nothing lost is 0, and not absent: an alert on it is then over.
+LOST_TODAY: Final = (
+    _Told("hktick_lost_today_ticks", "lost_today.ticks", "Ticks of today that are missing, where sequences tell."),
+    _Told("hktick_lost_today_shares", "lost_today.shares", "Shares that are missing at least, where only totals tell."),
+    _Told("hktick_lost_today_symbols", "lost_today.symbols", "Symbols of which ticks of today are missing."),
+    _Told("hktick_lost_today_gaps", "lost_today.gaps", "Gaps of today that are not filled."),
 )
 
 LENGTHS: Final = (
@@ -151,6 +161,8 @@ class RecorderMetrics(Collector):
         yield from _families(CounterMetricFamily, COUNTERS, lambda told: _value(state, told))
         yield from _families(GaugeMetricFamily, GAUGES, lambda told: _value(state, told))
         yield from _families(GaugeMetricFamily, LENGTHS, lambda told: _length(state, told))
+        if "lost_today" in state:
+            yield from _families(GaugeMetricFamily, LOST_TODAY, lambda told: _value(state, told) or 0.0)
         connects = _value(state, _Told("", "session.connects", ""))
         if connects is not None:  # the first one is no reconnect
             meaning = "Sessions with OpenD after the first one."

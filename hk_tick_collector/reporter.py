@@ -1,39 +1,30 @@
 """What the recorder says of itself: the operator's lines, the supervisor's status, and `recorder.json`.
 
-Owns the one description of a running recorder, which `status`, `verify`, health and metrics read. Never decides or
-changes anything. `description` is replaced as a whole and never changed, so that other threads may read it.
+Owns when each is said, and how the description reaches other processes. Never decides or changes anything.
+`description` is replaced as a whole and never changed, so that other threads may read it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from hk_tick_collector import __version__, logs
-from hk_tick_collector.backlog import Backlog, measure_backlog
-from hk_tick_collector.clock import wall_ms
-from hk_tick_collector.data_root import STATE_NAME, identity
-from hk_tick_collector.db_read import rows_of_day
-from hk_tick_collector.deadlines import outlook, outlook_text
-from hk_tick_collector.errors import DatabaseError, JournalError
-from hk_tick_collector.health import WORD_LATE_MS
-from hk_tick_collector.hktime import CONTINUOUS, hk_day, is_trading_time, may_trade_between
-from hk_tick_collector.journal import DIRECTORY
-from hk_tick_collector.opend.market import may_trade
-from hk_tick_collector.recent import Recent
+from hk_tick_collector import logs
+from hk_tick_collector.data_root import STATE_NAME
+from hk_tick_collector.deadlines import outlook_text
+from hk_tick_collector.description import Describer, age
+from hk_tick_collector.errors import JournalError
+from hk_tick_collector.findings import Verdict
+from hk_tick_collector.health import judge
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hk_tick_collector.collector import Collector
     from hk_tick_collector.config import Settings
-    from hk_tick_collector.futu_client import FutuClient
-    from hk_tick_collector.journal_append import Journal
-    from hk_tick_collector.watchdog import Watchdog
+    from hk_tick_collector.description import Parts
 
 log = logs.get_logger()
 
@@ -43,25 +34,7 @@ PERSIST_LINE_EVERY_SEC = 10.0
 HEALTH_LINE_EVERY_SEC = 60.0
 TODAY_EVERY_SEC = 10.0
 OUTAGE_LINE_EVERY_SEC = 30.0
-PUSH_FRESH_SEC = 300.0  # where something was pushed, it trades; and after the close not for long
-MARKET_FRESH_SEC = 150.0  # OpenD is asked each 60 s; what it said is old after two questions without an answer
 
-_COUNTED: Final = (
-    "rows",
-    "inserted",
-    "duplicates",
-    "revisions",
-    "bad",
-    "corrected",
-    "commits",
-    "errors",
-    "damages",
-    "gaps",
-    "gaps_filled",
-    "premises_failed",
-    "away",
-    "extra",
-)
 _TOLD: Final = ("rows", "inserted", "duplicates", "revisions", "bad", "commits")
 
 
@@ -72,28 +45,18 @@ class Reporter:
         description: the newest one; its keys are in docs/operations.md.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        data_root: Path,
-        parts: tuple[Journal, Collector, FutuClient, Watchdog],
-    ) -> None:
+    def __init__(self, settings: Settings, data_root: Path, parts: Parts) -> None:
+        """Nothing is said yet."""
         self._settings = settings
         self._data_root = data_root
         self._journal, self._collector, self._client, self._watchdog = parts
-        self._started_ms, self._started_at = wall_ms(), time.monotonic()
-        self._backlog: Backlog | None = None
-        self._rows_today = 0
-        self._root = identity(data_root)
-        self._root_fault: str | None = None
-        self._unsaved: str | None = None
-        self._recent = Recent()
+        self._describer = Describer(settings, data_root, parts)
         self._writing = threading.Lock()
         self._told: dict[str, int] = {}  # totals at the last persist_ticks
         self._told_outage: tuple[object, ...] | None = None
         self._outage_limiter = logs.Limiter(OUTAGE_LINE_EVERY_SEC)
-        self._beaten: tuple[float, dict[str, int]] = (self._started_at, {})  # time and totals at the last heartbeat
-        self.description: dict[str, Any] = self._describe()
+        self._beaten: tuple[float, dict[str, int]] = (time.monotonic(), {})  # time and totals at the last heartbeat
+        self.description: dict[str, Any] = self._describer.describe()
 
     async def run(self) -> None:
         """Report for ever.
@@ -108,7 +71,7 @@ class Reporter:
             if not self._journal.is_alive:
                 raise JournalError("the journal's thread has ended: see the log above it")
             if today.due():
-                self._rows_today = await asyncio.to_thread(self._count_today)
+                await asyncio.to_thread(self._describer.look_at_today)
             if state.due():
                 await self.save()
                 self._tell_outage(self.description["outage"])
@@ -123,9 +86,12 @@ class Reporter:
     async def save(self, **more: object) -> None:
         """Describe, with more fields or other values, and put it down for other processes."""
         await self.look_at_disk()
-        self._recent.look(time.monotonic(), self._collector.state.totals)
-        self.description = {**self._describe(), **more}
+        self.description = {**self._describer.describe(), **more}
         await asyncio.to_thread(self._write, self.description)
+
+    async def look_at_disk(self) -> str | None:
+        """See what is not stored yet, and whether DATA_ROOT is the directory that it was; None: it is."""
+        return await asyncio.to_thread(self._describer.look_at_disk)
 
     @property
     def is_recording(self) -> bool:
@@ -144,29 +110,18 @@ class Reporter:
         if not session.subscribed:
             return f"connected to {opend}, no symbol is subscribed yet"
         lag_ms = self._collector.state.lag_ms
-        parts = [f"recording {len(session.subscribed):,} symbols", f"{self._rows_today:,} ticks today"]
+        parts = [f"recording {len(session.subscribed):,} symbols", f"{self._describer.today.rows:,} ticks today"]
         if lag_ms is not None:
             parts.append(f"lag {lag_ms:,} ms")
-        if self.market()["is_open"] is False:
+        if self._describer.market()["is_open"] is False:
             parts.append("market closed")
-        return ", ".join(parts)
-
-    def market(self) -> dict[str, Any]:
-        """The market's state by OpenD's word; where it has not told lately, whether it is open by what is evident.
-
-        The calendar comes last: where nothing is pushed, and OpenD was not at odds with it when it spoke last.
-        """
-        session, now = self._client.state, time.monotonic()
-        market, told_sec = session.market, _age(now, session.market_at) or 0.0
-        now_ms = session.opend_ms()
-        told_ms = now_ms - int(told_sec * 1000)
-        keeps_no_hours = market in CONTINUOUS and not may_trade_between(told_ms - WORD_LATE_MS, told_ms)
-        if market is not None and (told_sec <= MARKET_FRESH_SEC or keeps_no_hours):
-            return {"state": market, "is_open": may_trade(market), "source": "opend"}
-        pushed_sec = _age(now, self._client.last_push_at)
-        if pushed_sec is not None and pushed_sec <= PUSH_FRESH_SEC:
-            return {"state": None, "is_open": True, "source": "pushes"}
-        return {"state": None, "is_open": is_trading_time(now_ms), "source": "clock"}
+        health = judge(self.description)
+        said = [", ".join(parts), *([f"lost today: {health.lost_today}"] if health.lost_today else [])]
+        if health.verdict is Verdict.FAILING:  # what is recorded matters less
+            said.insert(0, f"failing: {health.reasons[0]}")
+        elif health.verdict is Verdict.DEGRADED:
+            said.append(f"degraded: {health.reasons[0]}")
+        return "; ".join(said)
 
     # ---- lines
 
@@ -194,7 +149,7 @@ class Reporter:
         log.warning("outage_deadlines", cause=told["cause"], past=told["past"], first_in_sec=first_sec, text=text)
 
     def _tell_heartbeat(self) -> None:
-        state, now = self._collector.state, time.monotonic()
+        state, backlog, now = self._collector.state, self._describer.backlog, time.monotonic()
         at, before = self._beaten
         self._beaten = now, dict(state.totals)
         passed_sec = max(now - at, 0.001)
@@ -202,18 +157,18 @@ class Reporter:
         log.info(
             "persist_loop_heartbeat",
             writer_pid=state.writer_pid,
-            queue_rows=self._backlog.rows if self._backlog else None,
-            queue_bytes=self._backlog.size_bytes if self._backlog else None,
+            queue_rows=backlog.rows if backlog else None,
+            queue_bytes=backlog.size_bytes if backlog else None,
             buffered_bytes=self._journal.buffered_bytes,
             dequeue_rate=round(rates["rows"], 1),
             commit_rate=round(rates["inserted"], 1),
             commits=state.totals.get("commits", 0),
             last_commit_rows=state.last_commit_rows,
-            last_dequeue_age_sec=_age(now, state.last_dequeue_monotonic),
-            last_commit_age_sec=_age(now, state.last_commit_monotonic),
-            last_alive_age_sec=_age(now, state.last_alive_monotonic),
+            last_dequeue_age_sec=age(now, state.last_dequeue_monotonic),
+            last_commit_age_sec=age(now, state.last_commit_monotonic),
+            last_alive_age_sec=age(now, state.last_alive_monotonic),
             last_exception=state.last_exception,
-            last_exception_age_sec=_age(now, state.last_exception_monotonic),
+            last_exception_age_sec=age(now, state.last_exception_monotonic),
             exceptions=state.totals.get("errors", 0),
             wal_bytes=state.wal_bytes,
             wal_held_sec=round(state.wal_held_sec, 1),
@@ -222,7 +177,7 @@ class Reporter:
 
     def _tell_health(self) -> None:
         session, now = self._client.state, time.monotonic()
-        market = self.market()
+        market = self._describer.market()
         log.info(
             "health",
             connected=session.connected,
@@ -233,127 +188,13 @@ class Reporter:
             left_out=len(session.left_out),
             frames=self._client.pushes,
             rows=self._collector.state.totals.get("inserted", 0),
-            last_push_age_sec=_age(now, self._client.last_push_at),
+            last_push_age_sec=age(now, self._client.last_push_at),
             lag_ms=self._collector.state.lag_ms,
             clock_offset_ms=session.clock_offset_ms,
             disconnects=session.disconnects,
         )
 
-    # ---- the description
-
-    async def look_at_disk(self) -> str | None:
-        """See what is not stored yet, and whether DATA_ROOT is the directory that it was; None: it is."""
-        await asyncio.to_thread(self._look_at_disk)
-        return self._root_fault
-
-    def _look_at_disk(self) -> None:
-        """In a thread, since a disk may hang."""
-        try:
-            self._backlog = measure_backlog(self._data_root / DIRECTORY)
-        except OSError:
-            self._backlog = None  # the disk does not tell
-        try:
-            now = identity(self._data_root)
-        except OSError:
-            now = None
-        is_same = now == self._root
-        self._root_fault = "is gone" if now is None else None if is_same else "is another directory than at the start"
-
-    def _describe(self) -> dict[str, Any]:
-        now = time.monotonic()
-        watchdog = self._watchdog
-        return {
-            "running": True,
-            "pid": os.getpid(),
-            "version": __version__,
-            "instance": self._settings.instance_id,
-            "started_ms": self._started_ms,
-            "at_ms": self._client.state.clock.now_ms(),
-            "uptime_sec": round(now - self._started_at, 1),
-            "frames": self._client.pushes,
-            "bytes_received": self._client.bytes_received,
-            "market": self.market(),
-            "session": self._describe_session(now),
-            "outage": self._describe_outage(),
-            "journal": {
-                "buffered_bytes": self._journal.buffered_bytes,
-                "is_full": self._journal.is_full,
-                "fault": self._journal.fault,
-                "backlog_bytes": self._backlog.size_bytes if self._backlog else None,
-                "backlog_rows": self._backlog.rows if self._backlog else None,
-            },
-            "disk": {"fault": self._root_fault, "unsaved": self._unsaved},
-            "writer": self._describe_writer(now),
-            "watchdog": {
-                "is_stalled": watchdog.is_stalled,
-                "stalls": watchdog.stalls,
-                "recoveries_failed": watchdog.recoveries_failed,
-                "last_reason": watchdog.last_reason,
-            },
-        }
-
-    def _describe_session(self, now: float) -> dict[str, Any]:
-        state = self._client.state
-        return {
-            "connected": state.connected,
-            "session": state.session,
-            "since_ms": state.since_ms,
-            "opend_version": state.opend_version,
-            "qot_logined": state.qot_logined,
-            "clock_offset_ms": state.clock_offset_ms,
-            "subscribed": len(state.subscribed),
-            "refused": dict(state.refused),
-            "left_out": list(state.left_out),
-            "totals_refused": {symbol: refusal.reason for symbol, refusal in state.totals_refused.items()},
-            "connects": state.connects,
-            "disconnects": state.disconnects,
-            "last_disconnect": state.last_disconnect,
-            "down_sec": None if state.connected else _age(now, state.down_at or self._started_at),
-            "backfills": state.backfills,
-            "backfill_n": self._settings.backfill_n,
-            "audit_cycles": state.audit_cycles,
-            "audits_failed": state.audits_failed,
-            "audit_fault": state.audit_fault,
-            "totals_failed": state.totals_failed,
-            "totals_fault": state.totals_fault,
-            "resubscribes": state.resubscribes,
-            "last_heard_age_sec": _age(now, self._client.last_heard_at),
-            "last_push_age_sec": _age(now, self._client.last_push_at),
-        }
-
-    def _describe_outage(self) -> dict[str, Any] | None:
-        """How long it can still be made good; None: there is none, or it is not known since when, or none matters."""
-        outage, state, market = self._client.outage, self._client.state, self.market()
-        now_ms = state.clock.now_ms()
-        if outage is None or outage.since_ms is None:
-            return None
-        is_evident = bool(market["is_open"]) and market["source"] != "clock"
-        found = state.risks(outage.since_ms, outage.reach, now_ms, is_open=is_evident)
-        return outlook(str(outage.cause), outage.since_ms, found, now_ms, is_open=bool(market["is_open"]))
-
-    def _describe_writer(self, now: float) -> dict[str, Any]:
-        state = self._collector.state
-        return {
-            "pid": state.writer_pid,
-            "lag_ms": state.lag_ms,
-            "last_exception": state.last_exception,
-            "last_exception_age_sec": _age(now, state.last_exception_monotonic),
-            "last_alive_age_sec": _age(now, state.last_alive_monotonic),
-            "last_dequeue_age_sec": _age(now, state.last_dequeue_monotonic),
-            "last_commit_age_sec": _age(now, state.last_commit_monotonic),
-            "last_commit_rows": state.last_commit_rows,
-            "last_commit_ms": state.last_commit_ms,
-            "wal_bytes": state.wal_bytes,
-            "wal_held_sec": round(state.wal_held_sec, 1),
-            "days_waiting": state.days_waiting,
-            "waits": state.waits,
-            "max_ts_ms": state.max_ts_ms,
-            "recoveries": state.recoveries,
-            "deaths": state.deaths_in_a_row(now),
-            "rows_recent": self._recent.rows,
-            "bad_recent": self._recent.bad,
-            **{name: state.totals.get(name, 0) for name in _COUNTED},
-        }
+    # ---- the description, put down
 
     def _write(self, description: dict[str, Any]) -> None:
         """A disk that takes no more must not end the recorder."""
@@ -365,16 +206,10 @@ class Reporter:
                 temporary = path.with_suffix(".tmp")
                 temporary.write_text(json.dumps(description))
                 temporary.replace(path)
-                self._unsaved = None
+                self._describer.unsaved = None
             except OSError as exc:
-                self._unsaved = str(exc)
+                self._describer.unsaved = str(exc)
                 log.debug("state_not_saved", error=exc)
-
-    def _count_today(self) -> int:
-        try:
-            return rows_of_day(self._data_root, hk_day(wall_ms()))
-        except (DatabaseError, OSError):
-            return self._rows_today  # it is only a figure for people
 
 
 class _Every:
@@ -390,7 +225,3 @@ class _Every:
             return False
         self._next = now + self._every_sec
         return True
-
-
-def _age(now: float, then: float | None) -> float | None:
-    return None if then is None else round(now - then, 1)

@@ -327,6 +327,8 @@ CREATE TABLE clocks (
 
 MIGRATIONS = (_VERSION_1, _VERSION_2, _VERSION_3)
 VERSION = len(MIGRATIONS)
+LEDGER_VERSION = 2  # from which on there are gaps, doubts, and what was to be recorded
+PREMISES_VERSION = 3  # from which on a snapshot's own time, premises and clocks are kept
 
 
 def storable(number: int) -> int:

@@ -7,6 +7,7 @@ from typing import Final
 EXCERPT_MAX: Final = 160  # characters
 _SECONDS_MAX: Final = 900  # as long as seconds can be pictured
 _MINUTES_MAX: Final = 7200
+_LARGE_BYTES = 10e9
 _SMALL_BYTES: Final = 1e8
 
 
@@ -29,5 +30,7 @@ def span(sec: float) -> str:
 
 
 def size(size_bytes: float) -> str:
-    """`1.5 MB`, `250 MB`."""
+    """`1.5 MB`, `250 MB`, `75 GB`."""
+    if size_bytes >= _LARGE_BYTES:
+        return f"{size_bytes / 1e9:,.0f} GB"
     return f"{size_bytes / 1e6:,.1f} MB" if size_bytes < _SMALL_BYTES else f"{size_bytes / 1e6:,.0f} MB"

@@ -13,6 +13,7 @@ from hk_tick_collector.cli.listing import VERDICT_COLOURS, Listing
 from hk_tick_collector.cli.places import data_root_of, day_of
 from hk_tick_collector.cli.progress import Progress
 from hk_tick_collector.cursor import load_waits
+from hk_tick_collector.db_read import future_days
 from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.hktime import hk_day, hk_text
 from hk_tick_collector.journal import DIRECTORY
@@ -57,10 +58,10 @@ def days_command(
 def _states(root: Path) -> Callable[[DayRow], str]:
     """What becomes of a day now.
 
-    It is `live` (today's), `waiting` (its database can't be written), `over`, `sealed`, or `away` (sealed, and its
-    database is kept elsewhere).
+    It is `live` (today's), `waiting` (its database can't be written), `over`, `sealed`, `away` (sealed, and its
+    database is kept elsewhere), or `future` (it has not come yet: ticks with a wrong date made it).
     """
-    waits, today = load_waits(root / DIRECTORY), hk_day(now_ms(root))
+    waits, today, future = load_waits(root / DIRECTORY), hk_day(now_ms(root)), set(future_days(root))
 
     def state(row: DayRow) -> str:
         database = root / f"{row.day}.db"
@@ -68,6 +69,8 @@ def _states(root: Path) -> Callable[[DayRow], str]:
             return "waiting"
         if is_sealed(database):
             return "sealed" if database.exists() else "away"
+        if row.day in future:
+            return "future"
         return "live" if row.day >= today else "over"
 
     return state

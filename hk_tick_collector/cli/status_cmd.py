@@ -13,23 +13,28 @@ from hk_tick_collector.cli.console import cell
 from hk_tick_collector.cli.places import data_root_of
 from hk_tick_collector.cursor import load_cursor
 from hk_tick_collector.data_root import read_recorder
-from hk_tick_collector.db_read import find_day, read_stats
+from hk_tick_collector.db_read import find_day, future_days, read_stats
 from hk_tick_collector.deadlines import outlook_text
-from hk_tick_collector.findings import Verdict
+from hk_tick_collector.errors import DatabaseError
+from hk_tick_collector.findings import Verdict, number_of, part_of
 from hk_tick_collector.health import SILENT_SEC_MAX, end_text, judge
 from hk_tick_collector.health_storing import LAG_MS_MAX
 from hk_tick_collector.hktime import hk_text
 from hk_tick_collector.journal import DIRECTORY, JournalReader
+from hk_tick_collector.lost import lost_text
 from hk_tick_collector.plain import plain
 from hk_tick_collector.quality.catalog import newest_sealed
 from hk_tick_collector.schema import day_files
-from hk_tick_collector.words import counted
+from hk_tick_collector.today import read_lost
+from hk_tick_collector.words import counted, size
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
 SYMBOLS_SHOWN = 20
+FUTURE_SHOWN = 3
+YEAR_DAYS = 250  # trading days
 COLOURS = {Verdict.OK: "green", Verdict.DEGRADED: "yellow", Verdict.UNPROVEN: "yellow", Verdict.FAILING: "red"}
 
 
@@ -82,6 +87,7 @@ def read_status(root: Path, day: str | None = None) -> dict[str, Any]:
     return {
         "data_root": str(root.absolute()),
         "day": path.stem if path else None,
+        "future_days": future_days(root),
         "health": {"verdict": health.verdict.value, "reasons": list(health.reasons)},
         "recorder": recorder,
         "journal": _journal(root, now_ms),
@@ -90,6 +96,7 @@ def read_status(root: Path, day: str | None = None) -> dict[str, Any]:
         "last_symbol": last["symbol"] if last else None,
         "database_bytes": path.stat().st_size if path else 0,
         "wal_bytes": _wal_bytes(path) if path else 0,
+        "lost": _lost(path),
         "sealed": newest_sealed(root),
         "symbols": symbols,
     }
@@ -101,6 +108,15 @@ def _recorder(root: Path, now_ms: int) -> dict[str, Any]:
     state["running"] = pid is not None
     state["said_sec_ago"] = round((now_ms - state["at_ms"]) / 1000, 1) if "at_ms" in state else None
     return state
+
+
+def _lost(path: Path | None) -> dict[str, Any] | None:
+    """What was lost on that day, by its own gaps; None: nothing is known to be, or it can't be read now."""
+    try:
+        lost = read_lost(path) if path else None
+    except DatabaseError:
+        return None
+    return lost and lost._asdict()
 
 
 def _wal_bytes(path: Path) -> int:
@@ -161,6 +177,8 @@ def _summary(status: dict[str, Any]) -> Table:
     for reason in reasons:
         summary.add_row("", _plain(reason))
     summary.add_row("OpenD", _session_text(recorder))
+    if disk := _disk_text(recorder):
+        summary.add_row("disk", disk)
     if outage := _outage_text(recorder):
         summary.add_row("outage", f"[red]{_plain(outage)}[/]")
     for name, why in list(recorder.get("session", {}).get("refused", {}).items())[:SYMBOLS_SHOWN]:
@@ -174,17 +192,27 @@ def _summary(status: dict[str, Any]) -> Table:
     )
     if status["day"] is None:
         summary.add_row("stored", "[yellow]nothing yet[/]")
-        return summary
+    else:
+        _add_stored(summary, status)
+    return summary
+
+
+def _add_stored(summary: Table, status: dict[str, Any]) -> None:
+    """What is stored of the day, and what is to be known of others."""
     wal = f" (and {status['wal_bytes'] / 1e6:,.1f} MB of log)" if status["wal_bytes"] else ""
     summary.add_row(
         "stored",
         f"{counted(status['rows'], 'tick')} of {status['day']} in {status['database_bytes'] / 1e6:,.1f} MB{wal}",
     )
+    if lost := lost_text(status["lost"]):
+        summary.add_row("lost", f"[red]{_plain(lost)}[/]")
     if status["last_ts_ms"] is not None:
         summary.add_row("last tick", f"{hk_text(status['last_ts_ms'])}  {_plain(status['last_symbol'])}")
+    if future := status["future_days"]:
+        shown = ", ".join(future[:FUTURE_SHOWN]) + (", …" if len(future) > FUTURE_SHOWN else "")
+        summary.add_row("future", f"[yellow]ticks with the date of {counted(len(future), 'day')} to come: {shown}[/]")
     if status["sealed"]:
         summary.add_row("sealed", "{day} {verdict}".format_map(status["sealed"]))
-    return summary
 
 
 def _plain(words: object) -> str:
@@ -217,6 +245,19 @@ def _session_text(recorder: dict[str, Any]) -> str:
     left_out = f", [red]{len(session['left_out'])} without quota[/]" if session["left_out"] else ""
     symbols = counted(session["subscribed"], "symbol")
     return f"[green]connected[/] since {hk_text(session['since_ms'])}, {symbols}{left_out}"
+
+
+def _disk_text(recorder: dict[str, Any]) -> str:
+    """How much is free, and how long that lasts; empty where the recorder does not say."""
+    disk = part_of(recorder, "disk")
+    free_bytes, days_left = number_of(disk, "free_bytes"), number_of(disk, "days_left")
+    if free_bytes is None or not recorder["running"]:
+        return ""
+    if days_left is None:
+        return f"{size(free_bytes)} free"
+    a_day = size(number_of(disk, "bytes_a_day") or 0)
+    lasts = "for more than a year" if days_left > YEAR_DAYS else f"for about {counted(int(days_left), 'trading day')}"
+    return f"{size(free_bytes)} free, {lasts} at {a_day} a day"
 
 
 def _outage_text(recorder: dict[str, Any]) -> str:

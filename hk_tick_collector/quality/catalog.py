@@ -24,7 +24,7 @@ from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.look import look
 from hk_tick_collector.quality import certificate as certificates
 from hk_tick_collector.quality.audit import Gap
-from hk_tick_collector.quality.figures import LEDGER_VERSION
+from hk_tick_collector.schema import LEDGER_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -5,14 +5,11 @@ What a database of an older schema does not tell is None or empty.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from hk_tick_collector.quality.counted import Sums
     from hk_tick_collector.quality.schedule import Session
-
-LEDGER_VERSION: Final = 2  # the schema's version from which on there is a ledger
-PREMISES_VERSION: Final = 3  # from which on a snapshot's own time, premises and clocks are kept
 
 
 class Gap(NamedTuple):

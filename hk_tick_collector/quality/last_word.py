@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from hk_tick_collector.hktime import hk_text
-from hk_tick_collector.quality.figures import PREMISES_VERSION
 from hk_tick_collector.quality.schedule import after_close_ms, closing_print_ms
+from hk_tick_collector.schema import PREMISES_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Container

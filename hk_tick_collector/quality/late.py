@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hk_tick_collector.day_databases import rests
 from hk_tick_collector.db import CONTENT, Inserted
 from hk_tick_collector.db_read import open_readonly
+from hk_tick_collector.schema import LEDGER_VERSION
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +31,6 @@ _REVISED = (
 _CORRECTED = "SELECT 1 FROM time_corrections WHERE symbol = ? AND seq = ?"
 _BAD = "SELECT 1 FROM bad_ticks WHERE digest = ?"
 _RECORDED = "SELECT symbol FROM recorded"
-_LEDGER_VERSION = 2  # the schema's version since which a day knows what was to be recorded
 
 
 def found_at_rest(database: Path, share: DayShare) -> Inserted | None:
@@ -53,7 +53,7 @@ def found_at_rest(database: Path, share: DayShare) -> Inserted | None:
 
 def _look_up(con: apsw.Connection, share: DayShare) -> Inserted | None:
     recorded: set[Any] = set()
-    if con.pragma("user_version") >= _LEDGER_VERSION:
+    if con.pragma("user_version") >= LEDGER_VERSION:
         recorded = {symbol for (symbol,) in con.execute(_RECORDED)}
     duplicates = revisions = extra = 0
     for symbol, rows in chain(share.pushed.items(), share.fetched.items()):

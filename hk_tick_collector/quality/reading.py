@@ -14,8 +14,6 @@ from hk_tick_collector.hktime import DAY_MS, EPOCH_MS_MAX, EPOCH_MS_MIN, hk_day,
 from hk_tick_collector.quality.continuity import do_count
 from hk_tick_collector.quality.counted import Sums
 from hk_tick_collector.quality.figures import (
-    LEDGER_VERSION,
-    PREMISES_VERSION,
     Clock,
     DayFigures,
     Figures,
@@ -27,7 +25,7 @@ from hk_tick_collector.quality.figures import (
 )
 from hk_tick_collector.quality.filling import FETCHED, MADE_GOOD, open_groups
 from hk_tick_collector.quality.schedule import Session, after_close_ms, sessions_of, traded_type
-from hk_tick_collector.schema import check_ours
+from hk_tick_collector.schema import LEDGER_VERSION, PREMISES_VERSION, check_ours
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -63,12 +60,7 @@ class Stage:
 
     def status(self) -> str:
         """What `status` shows, on one line."""
-        command = [sys.executable, "-m", "hk_tick_collector.cli.app", "status", "--data-root"]
-        shown = subprocess.run(
-            [*command, str(self.recorder.data_root)], env={**os.environ, **self._clock, "COLUMNS": "500"},
-            cwd=self._directory, capture_output=True, text=True, timeout=60, check=True,
-        )  # fmt: skip
-        return " ".join(shown.stdout.split())
+        return " ".join(self.recorder.shown("status").split())
 
     def settle(self) -> Verdict:
         """Make no more ticks, wait until all that was to be had is stored, and compare."""

@@ -173,7 +173,7 @@ def test_health_says_why(
     told = json.loads(body)
     assert (response.status, told["verdict"]) == (status, verdict)
     assert response.headers["Content-Type"] == "application/json"
-    assert told.keys() == {"verdict", "reasons", "at"}
+    assert told.keys() == {"verdict", "reasons", "lost_today", "at"}
     assert told["at"] > before
     if reasons is None:
         assert told["reasons"][0].startswith("the recorder has said nothing for ")

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from hk_tick_collector.simulator.ledger import Key
     from support.simulator_process import SimulatorProcess
 
-COMMAND = (sys.executable, "-m", "hk_tick_collector.cli.app", "run")
+CLI = (sys.executable, "-m", "hk_tick_collector.cli.app")
+COMMAND = (*CLI, "run")
 WAIT_TIMEOUT_SEC = 30.0
 STOP_TIMEOUT_SEC = 90.0  # above STOP_FLUSH_TIMEOUT_SEC, so that the recorder's own limit is what is seen
 LOOK_EVERY_SEC = 0.02
@@ -212,6 +213,13 @@ class RecorderProcess:
         return told
 
     # ---- what it stored
+
+    def shown(self, *arguments: str) -> str:
+        """What a command shows of it, by its own settings and clock; it must be well."""
+        return subprocess.run(
+            [*CLI, *arguments], env={**self._env, "COLUMNS": "500"}, cwd=self._cwd, capture_output=True, text=True,
+            timeout=60, check=True,
+        ).stdout  # fmt: skip
 
     def rows(self) -> list[Row]:
         """Every stored tick, of all days."""

@@ -24,6 +24,7 @@ from hk_tick_collector.db_read import (
     StoredTicks,
     check_today,
     find_day,
+    future_days,
     newest_day_with_rows,
     open_readonly,
     read_stats,
@@ -392,6 +393,25 @@ def test_stored_ticks_tells_the_newest_day_that_has_rows(tmp_path: Path) -> None
     assert stored.rows_by_symbol() == {TENCENT: 2, HSBC: 1}
     check_today(tmp_path, "20260731")  # it is made again from the journal
     assert list(unusable_days(tmp_path)) == [tmp_path / "20260731.db"]
+
+
+def test_a_day_that_has_not_come_yet_is_not_the_newest(tmp_path: Path) -> None:
+    """One tick whose every witness says 2035 is stored as that; for readers, seeds and rates today stays today."""
+    make_day(tmp_path, "20260729", [row(TENCENT, seq_at(1)), row(HSBC, seq_at(9))])
+    make_day(tmp_path, "20350529", [row(TENCENT, seq_at(7, 2_063_930_400_000))])
+    assert newest_day_with_rows(tmp_path) == find_day(tmp_path, None) == tmp_path / "20260729.db"
+    assert find_day(tmp_path, "20350529").name == "20350529.db", "asked for by name"
+    assert StoredTicks(tmp_path, 1).rows_by_symbol() == {TENCENT: 1, HSBC: 1}
+    assert {seed.day for seed in seed_last_seq(tmp_path, 1).values()} == {"20260729"}
+    assert future_days(tmp_path) == ["20350529"]
+
+
+def test_where_no_day_has_come_yet_the_newest_of_all_is_the_newest(tmp_path: Path) -> None:
+    """The host's clock is years late, or the day is a rehearsed one."""
+    make_day(tmp_path, "20350529", [row(TENCENT, seq_at(1))])
+    make_day(tmp_path, "20350530", [row(TENCENT, seq_at(1))])
+    assert newest_day_with_rows(tmp_path) == tmp_path / "20350530.db"
+    assert future_days(tmp_path) == []
 
 
 def test_the_newest_day_is_one_with_rows(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from support.recorder_state import FRIDAY, MORNING, healthy_state, hk_ms
 
 from hk_tick_collector.findings import Verdict
 from hk_tick_collector.health import Health, judge
+from hk_tick_collector.lost import Lost
 
 OK, DEGRADED, UNPROVEN, FAILING = Verdict.OK, Verdict.DEGRADED, Verdict.UNPROVEN, Verdict.FAILING
 
@@ -21,6 +22,7 @@ SUNDAY: Final = "2026-11-22"
 REST: Final = {"state": "REST", "is_open": False, "source": "opend"}
 CLOSED: Final = {"state": "CLOSED", "is_open": False, "source": "opend"}
 HOUR: Final = 3600.0
+TAKE_IT_BACK: Final = "end that login, or give OpenD the command request_highest_quote_right"
 
 
 def fresh(day: str = FRIDAY, clock: str = "10:00:00", **changes: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -359,6 +361,44 @@ JUDGED: Final = {
         FAILING,
         "recorder.json can't be written: [Errno 28] No space left on device: make space",
     ),
+    "the disk lasts for some days": (
+        healthy_state(disk={"free_bytes": 20e9, "bytes_a_day": 4_000_000_000, "days_left": 5.0}),
+        DEGRADED,
+        "disk: 20 GB left, for about 5 trading days at 4,000 MB a day: make space",
+    ),
+    "the disk does not last for a day": (
+        healthy_state(disk={"free_bytes": 3e9, "bytes_a_day": 4_000_000_000, "days_left": 0.8}),
+        FAILING,
+        "disk: 3,000 MB left, not even for a trading day at 4,000 MB a day: make space",
+    ),
+    "the disk is nearly full": (
+        healthy_state(disk={"free_bytes": 12_000_000, "bytes_a_day": None, "days_left": None}),
+        FAILING,
+        "disk nearly full: 12.0 MB left; make space",
+    ),
+    "kicked out": (
+        healthy_state(session={"away": {"cause": "kicked_out", "since_ms": hk_ms(FRIDAY, "09:31:14")}}),
+        FAILING,
+        f"another login took the quote right at 09:31:14 HK, so no tick comes: {TAKE_IT_BACK}",
+    ),
+    "kicked out at night": (
+        healthy_state(
+            clock="03:00:00",
+            **{**NIGHT, "session": {**NIGHT["session"], "away": {"cause": "kicked_out", "since_ms": None}}},
+        ),
+        DEGRADED,
+        f"another login took the quote right, so no tick comes: {TAKE_IT_BACK}",
+    ),
+    "OpenD lost the exchange, and calls itself logged in": (
+        healthy_state(session={"away": {"cause": "exchange_lost", "since_ms": hk_ms(FRIDAY, "09:31:14")}}),
+        FAILING,
+        "OpenD lost the exchange at 09:31:14 HK, and no tick comes: look at OpenD's network",
+    ),
+    "OpenD lost the exchange, and says so": (
+        healthy_state(session={"qot_logined": False, "away": {"cause": "exchange_lost", "since_ms": None}}),
+        FAILING,
+        "OpenD is not logged in to the quote server: no tick comes until it is",
+    ),
     "no backfill": (
         healthy_state(session={"backfill_n": 0}),
         DEGRADED,
@@ -463,6 +503,14 @@ def test_the_worst_is_the_verdict_and_comes_first() -> None:
         "1 symbol",
         "clock 9.0",
     ]
+
+
+def test_what_was_lost_today_changes_no_verdict_and_is_told() -> None:
+    """Nothing can be mended any more; whoever asks is told until the day is over."""
+    lost = Lost(FRIDAY, 9, 7, 4253, 0, 0, hk_ms(FRIDAY, "09:40:48"), hk_ms(FRIDAY, "09:41:33"), ["opend_down"])
+    health = judge(healthy_state(lost_today=lost._asdict()))
+    assert health == Health(OK, (), "4,253 ticks of 7 symbols, 09:40:48 to 09:41:33 HK (OpenD down)")
+    assert judge(healthy_state(lost_today=None)) == Health(OK, ())
 
 
 def test_no_evidence_outweighs_what_only_wants_a_look() -> None:

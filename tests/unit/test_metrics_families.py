@@ -15,11 +15,13 @@ from prometheus_client.registry import REGISTRY
 from support.recorder_state import healthy_state
 
 from hk_tick_collector.db_read import SymbolStats
+from hk_tick_collector.lost import Lost
 from hk_tick_collector.metrics_families import (
     COMMIT_BUCKETS_SEC,
     COUNTERS,
     GAUGES,
     LENGTHS,
+    LOST_TODAY,
     CommitDurations,
     RecorderMetrics,
     registry,
@@ -92,6 +94,12 @@ def test_each_value_is_served_under_its_name() -> None:
         "hktick_journal_buffered_bytes": 0,
         "hktick_journal_full": 0,
         "hktick_days_waiting": 0,
+        "hktick_disk_free_bytes": 75e9,
+        "hktick_disk_days_left": 60.0,
+        "hktick_lost_today_ticks": 0,
+        "hktick_lost_today_shares": 0,
+        "hktick_lost_today_symbols": 0,
+        "hktick_lost_today_gaps": 0,
         "hktick_wal_bytes": 16_000_000,
         "hktick_wal_held_seconds": 0,
         "hktick_watchdog_stalled": 0,
@@ -101,6 +109,17 @@ def test_each_value_is_served_under_its_name() -> None:
         "hktick_commit_duration_seconds_count",
         "hktick_commit_duration_seconds_sum",
     }
+
+
+def test_what_was_lost_today_is_served() -> None:
+    """Nothing lost is 0, so that an alert ends with the day; a recorder that does not tell serves none of it."""
+    lost = Lost("20261120", 9, 7, 4253, 1700, 0, None, None, ["opend_down"])
+    told = values(healthy_state(lost_today=lost._asdict()))
+    names = ("ticks", "shares", "symbols", "gaps")
+    assert [told[f"hktick_lost_today_{name}"] for name in names] == [4253, 1700, 7, 9]
+    state = healthy_state()
+    del state["lost_today"]
+    assert not [name for name in values(state) if name.startswith("hktick_lost_today")]
 
 
 def test_what_is_not_told_is_not_served() -> None:
@@ -196,8 +215,8 @@ def test_names_follow_the_conventions() -> None:
         assert not re.search(r"_(ms|milliseconds|sec|kb|mb|minutes)\b", name), name
         assert family.documentation.endswith("."), name
         assert not name.endswith("_total"), "the parser takes it off from counters, where alone it belongs"
-    served = {each.name for each in (*COUNTERS, *GAUGES, *LENGTHS)}
-    assert len(served) == len(COUNTERS) + len(GAUGES) + len(LENGTHS)
+    served = {each.name for each in (*COUNTERS, *GAUGES, *LOST_TODAY, *LENGTHS)}
+    assert len(served) == len(COUNTERS) + len(GAUGES) + len(LOST_TODAY) + len(LENGTHS)
     assert served <= told.keys()
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 import typer
 from support.bodies import TICK_TS_MS
+from support.gap_row import put_gaps
 from support.recorder_state import healthy_state
 from typer.testing import CliRunner, Result
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 EMPTY: Final[dict[str, Any]] = {
     "day": None,
+    "future_days": [],
     "health": {"verdict": "unproven", "reasons": ["no recorder has told of itself yet"]},
     "recorder": {"running": False, "said_sec_ago": None},
     "journal": {"backlog_bytes": 0, "lag_ms": 0},
@@ -38,6 +40,7 @@ EMPTY: Final[dict[str, Any]] = {
     "last_symbol": None,
     "database_bytes": 0,
     "wal_bytes": 0,
+    "lost": None,
     "sealed": None,
     "symbols": [],
 }
@@ -157,6 +160,26 @@ def test_a_newest_day_without_a_tick_is_passed_over(root: Path) -> None:
     store(root, "20200330", {"HK.00005": 2})
     assert "2 ticks of 20200330" in shown(root)
     assert "0 ticks of 20200331" in shown(root, "--day", "20200331")
+
+
+def test_what_was_lost_is_shown(root: Path) -> None:
+    """Of the day that is shown, by its own gaps, also while no recorder runs."""
+    store(root, "20200330", {"HK.00005": 2})
+    assert not re.search(r"^lost ", shown(root), re.MULTILINE)
+    put_gaps(root / "20200330.db", {"missing": 40, "since_ms": TICK_TS_MS, "resumed_ms": TICK_TS_MS + 60_000})
+    line = next(line for line in shown(root).splitlines() if line.startswith("lost "))
+    assert line.split(maxsplit=1)[1].rstrip() == "40 ticks of 1 symbol, 16:04:41 to 16:05:41 HK (OpenD down)"
+    assert read_status(root)["lost"]["ticks"] == 40
+
+
+def test_a_day_to_come_is_named_and_is_not_today(root: Path) -> None:
+    """One tick with a wrong date made it."""
+    store(root, "20200330", {"HK.00005": 2})
+    store(root, "20450330", {"HK.00005": 1}, TICK_TS_MS + 25 * 365 * 86_400_000)
+    text = shown(root)
+    assert "2 ticks of 20200330" in text
+    assert "ticks with the date of 1 day to come: 20450330" in text
+    assert read_status(root)["future_days"] == ["20450330"]
 
 
 def test_a_long_list_is_cut_and_all_shows_it(root: Path) -> None:
@@ -320,6 +343,23 @@ def test_health_is_shown_with_each_reason(root: Path) -> None:
     state["session"] |= {"refused": {}, "clock_offset_ms": 0}
     (root / data_root.STATE_NAME).write_text(json.dumps(state))
     assert re.search(r"^health +ok *$", shown(root), re.MULTILINE)
+
+
+@pytest.mark.usefixtures("lock")
+@pytest.mark.parametrize(
+    ("disk", "text"),
+    [
+        ({}, "75 GB free, for about 60 trading days at 1,250 MB a day"),
+        ({"days_left": 1.5}, "75 GB free, for about 1 trading day at 1,250 MB a day"),
+        ({"days_left": 9000.0}, "75 GB free, for more than a year at 1,250 MB a day"),
+        ({"days_left": None, "bytes_a_day": None}, "75 GB free"),
+    ],
+)
+def test_how_long_the_disk_lasts_is_shown(disk: dict[str, Any], text: str, root: Path) -> None:
+    """As far as that is known."""
+    (root / data_root.STATE_NAME).write_text(json.dumps(healthy_state(at_ms=time.time_ns() // 1_000_000, disk=disk)))
+    line = next(line for line in shown(root).splitlines() if line.startswith("disk "))
+    assert line.split(maxsplit=1)[1].rstrip() == text
 
 
 @pytest.mark.usefixtures("lock")

@@ -1,0 +1,240 @@
+"""The one description of a running recorder, which `status`, `verify`, health and metrics read.
+
+Owns its fields and where each comes from. Never decides or changes anything. What takes a disk to answer is looked at
+in threads, and described as it was seen last.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from hk_tick_collector import __version__
+from hk_tick_collector.backlog import Backlog, measure_backlog
+from hk_tick_collector.clock import wall_ms
+from hk_tick_collector.data_root import identity
+from hk_tick_collector.deadlines import outlook
+from hk_tick_collector.health import WORD_LATE_MS
+from hk_tick_collector.hktime import CONTINUOUS, hk_day, is_trading_time, may_trade_between
+from hk_tick_collector.journal import DIRECTORY
+from hk_tick_collector.opend.market import may_trade
+from hk_tick_collector.recent import Recent
+from hk_tick_collector.space import Space, measure_space
+from hk_tick_collector.today import Today
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hk_tick_collector.collector import Collector
+    from hk_tick_collector.config import Settings
+    from hk_tick_collector.futu_client import FutuClient
+    from hk_tick_collector.journal_append import Journal
+    from hk_tick_collector.watchdog import Watchdog
+
+PUSH_FRESH_SEC = 300.0  # where something was pushed, it trades; and after the close not for long
+MARKET_FRESH_SEC = 150.0  # OpenD is asked each 60 s; what it said is old after two questions without an answer
+
+_COUNTED: Final = (
+    "rows",
+    "inserted",
+    "duplicates",
+    "revisions",
+    "bad",
+    "corrected",
+    "commits",
+    "errors",
+    "damages",
+    "gaps",
+    "gaps_filled",
+    "premises_failed",
+    "away",
+    "extra",
+)
+
+
+class Parts(NamedTuple):
+    """The parts of a recorder that are described."""
+
+    journal: Journal
+    collector: Collector
+    client: FutuClient
+    watchdog: Watchdog
+
+
+class Describer:
+    """Describes a recorder.
+
+    Attributes:
+        backlog: what is received and not stored, as it was seen last; None: the disk does not tell.
+        today: what is stored of today.
+        unsaved: why the description could not be put down; None: it could.
+    """
+
+    def __init__(self, settings: Settings, data_root: Path, parts: Parts) -> None:
+        """Nothing is looked at yet."""
+        self._settings = settings
+        self._data_root = data_root
+        self._journal, self._collector, self._client, self._watchdog = parts
+        self._started_ms, self._started_at = wall_ms(), time.monotonic()
+        self._root = identity(data_root)
+        self._root_fault: str | None = None
+        self._recent = Recent()
+        self.backlog: Backlog | None = None
+        self.today = Today(data_root)
+        self.unsaved: str | None = None
+        self._space: Space | None = None
+
+    def look_at_disk(self) -> str | None:
+        """See what is not stored yet, and whether DATA_ROOT is the directory that it was; None: it is. It may hang."""
+        try:
+            self.backlog = measure_backlog(self._data_root / DIRECTORY)
+        except OSError:
+            self.backlog = None  # the disk does not tell
+        try:
+            now = identity(self._data_root)
+        except OSError:
+            now = None
+        is_same = now == self._root
+        self._root_fault = "is gone" if now is None else None if is_same else "is another directory than at the start"
+        return self._root_fault
+
+    def look_at_today(self) -> None:
+        """Read what is stored of today, and how much more the disk takes. It may hang, too."""
+        day = hk_day(self._client.state.opend_ms())
+        self.today.look(day)
+        try:
+            self._space = measure_space(self._data_root, day, self._settings.journal_keep_days)
+        except OSError:
+            self._space = None  # the disk does not tell
+
+    def market(self) -> dict[str, Any]:
+        """The market's state by OpenD's word; where it has not told lately, whether it is open by what is evident.
+
+        The calendar comes last: where nothing is pushed, and OpenD was not at odds with it when it spoke last.
+        """
+        session, now = self._client.state, time.monotonic()
+        market, told_sec = session.market, age(now, session.market_at) or 0.0
+        now_ms = session.opend_ms()
+        told_ms = now_ms - int(told_sec * 1000)
+        keeps_no_hours = market in CONTINUOUS and not may_trade_between(told_ms - WORD_LATE_MS, told_ms)
+        if market is not None and (told_sec <= MARKET_FRESH_SEC or keeps_no_hours):
+            return {"state": market, "is_open": may_trade(market), "source": "opend"}
+        pushed_sec = age(now, self._client.last_push_at)
+        if pushed_sec is not None and pushed_sec <= PUSH_FRESH_SEC:
+            return {"state": None, "is_open": True, "source": "pushes"}
+        return {"state": None, "is_open": is_trading_time(now_ms), "source": "clock"}
+
+    def describe(self) -> dict[str, Any]:
+        """The description as of now; its keys are in docs/operations.md."""
+        now = time.monotonic()
+        self._recent.look(now, self._collector.state.totals)
+        watchdog = self._watchdog
+        return {
+            "running": True,
+            "pid": os.getpid(),
+            "version": __version__,
+            "instance": self._settings.instance_id,
+            "started_ms": self._started_ms,
+            "at_ms": self._client.state.clock.now_ms(),
+            "uptime_sec": round(now - self._started_at, 1),
+            "frames": self._client.pushes,
+            "bytes_received": self._client.bytes_received,
+            "market": self.market(),
+            "session": self._describe_session(now),
+            "outage": self._describe_outage(),
+            "lost_today": self.today.told(),
+            "journal": {
+                "buffered_bytes": self._journal.buffered_bytes,
+                "is_full": self._journal.is_full,
+                "fault": self._journal.fault,
+                "backlog_bytes": self.backlog.size_bytes if self.backlog else None,
+                "backlog_rows": self.backlog.rows if self.backlog else None,
+            },
+            "disk": {
+                "fault": self._root_fault,
+                "unsaved": self.unsaved,
+                **(self._space or Space(None, None, None))._asdict(),
+            },
+            "writer": self._describe_writer(now),
+            "watchdog": {
+                "is_stalled": watchdog.is_stalled,
+                "stalls": watchdog.stalls,
+                "recoveries_failed": watchdog.recoveries_failed,
+                "last_reason": watchdog.last_reason,
+            },
+        }
+
+    def _describe_session(self, now: float) -> dict[str, Any]:
+        state = self._client.state
+        return {
+            "connected": state.connected,
+            "session": state.session,
+            "away": self._describe_away(),
+            "since_ms": state.since_ms,
+            "opend_version": state.opend_version,
+            "qot_logined": state.qot_logined,
+            "clock_offset_ms": state.clock_offset_ms,
+            "subscribed": len(state.subscribed),
+            "refused": dict(state.refused),
+            "left_out": list(state.left_out),
+            "totals_refused": {symbol: refusal.reason for symbol, refusal in state.totals_refused.items()},
+            "connects": state.connects,
+            "disconnects": state.disconnects,
+            "last_disconnect": state.last_disconnect,
+            "down_sec": None if state.connected else age(now, state.down_at or self._started_at),
+            "backfills": state.backfills,
+            "backfill_n": self._settings.backfill_n,
+            "audit_cycles": state.audit_cycles,
+            "audits_failed": state.audits_failed,
+            "audit_fault": state.audit_fault,
+            "totals_failed": state.totals_failed,
+            "totals_fault": state.totals_fault,
+            "resubscribes": state.resubscribes,
+            "last_heard_age_sec": age(now, self._client.last_heard_at),
+            "last_push_age_sec": age(now, self._client.last_push_at),
+        }
+
+    def _describe_away(self) -> dict[str, Any] | None:
+        """What OpenD itself is without, and since when; None: it has all that it needs, as far as it has said."""
+        away = self._client.outages.away
+        return None if away is None else {"cause": str(away.cause), "since_ms": away.since_ms}
+
+    def _describe_outage(self) -> dict[str, Any] | None:
+        """How long it can still be made good; None: there is none, or it is not known since when, or none matters."""
+        outage, state, market = self._client.outage, self._client.state, self.market()
+        now_ms = state.clock.now_ms()
+        if outage is None or outage.since_ms is None:
+            return None
+        is_evident = bool(market["is_open"]) and market["source"] != "clock"
+        found = state.risks(outage.since_ms, outage.reach, now_ms, is_open=is_evident)
+        return outlook(str(outage.cause), outage.since_ms, found, now_ms, is_open=bool(market["is_open"]))
+
+    def _describe_writer(self, now: float) -> dict[str, Any]:
+        state = self._collector.state
+        return {
+            "pid": state.writer_pid,
+            "lag_ms": state.lag_ms,
+            "last_exception": state.last_exception,
+            "last_exception_age_sec": age(now, state.last_exception_monotonic),
+            "last_alive_age_sec": age(now, state.last_alive_monotonic),
+            "last_dequeue_age_sec": age(now, state.last_dequeue_monotonic),
+            "last_commit_age_sec": age(now, state.last_commit_monotonic),
+            "last_commit_rows": state.last_commit_rows,
+            "last_commit_ms": state.last_commit_ms,
+            "wal_bytes": state.wal_bytes,
+            "wal_held_sec": round(state.wal_held_sec, 1),
+            "days_waiting": state.days_waiting,
+            "waits": state.waits,
+            "max_ts_ms": state.max_ts_ms,
+            "recoveries": state.recoveries,
+            "deaths": state.deaths_in_a_row(now),
+            "rows_recent": self._recent.rows,
+            "bad_recent": self._recent.bad,
+            **{name: state.totals.get(name, 0) for name in _COUNTED},
+        }
+
+
+def age(now: float, then: float | None) -> float | None:
+    """Seconds since a moment of the monotonic clock; None: it never came."""
+    return None if then is None else round(now - then, 1)

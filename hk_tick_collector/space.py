@@ -1,0 +1,64 @@
+"""How long the disk of DATA_ROOT lasts, from what the last days took.
+
+Owns the estimate alone: each trading day adds its database for good, and its journal for as long as that is kept. Never
+deletes anything.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from hk_tick_collector.journal import DIRECTORY, list_segments
+from hk_tick_collector.schema import day_files
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DAYS_MEASURED: Final = 5  # the newest ones that are over; one alone may have been a half day
+
+
+class Space(NamedTuple):
+    """What is free, and how long that lasts.
+
+    Attributes:
+        free_bytes: for this user; None: not known.
+        bytes_a_day: what a trading day adds; None: none is over yet.
+        days_left: trading days until the disk is full; None: not known.
+    """
+
+    free_bytes: int | None
+    bytes_a_day: int | None
+    days_left: float | None
+
+
+def measure_space(data_root: Path, today: str, keep_days: int) -> Space:
+    """Look at the disk, and at what the last days took.
+
+    Args:
+        data_root: whose disk.
+        today: YYYYMMDD; days before it are over.
+        keep_days: for how many days the journal is kept.
+
+    Raises:
+        OSError: the disk does not tell.
+    """
+    stat = os.statvfs(data_root)
+    free_bytes = stat.f_bavail * stat.f_frsize
+    over = [path for path in day_files(data_root) if path.stem < today and path.exists()]
+    databases = [path.stat().st_size for path in over[-DAYS_MEASURED:]]
+    journal: Counter[str] = Counter()
+    for segment in list_segments(data_root / DIRECTORY):
+        if segment.day < today:
+            journal[segment.day] += segment.size_bytes
+    a_day = _average(databases)
+    if len(journal) < keep_days:  # it does not lose a day yet for each that it gains
+        a_day += _average([journal[day] for day in sorted(journal)[-DAYS_MEASURED:]])
+    if not a_day:
+        return Space(free_bytes, None, None)
+    return Space(free_bytes, a_day, round(free_bytes / a_day, 1))
+
+
+def _average(sizes: list[int]) -> int:
+    return sum(sizes) // len(sizes) if sizes else 0

@@ -1,0 +1,79 @@
+"""What is stored of today, and what of it is lost. Owns how often and from where that is read. Never writes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import apsw
+
+from hk_tick_collector.db_read import open_readonly, read_stats
+from hk_tick_collector.errors import DatabaseError
+from hk_tick_collector.lost import Lost
+from hk_tick_collector.schema import LEDGER_VERSION
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_SELECT: Final = """
+SELECT count(*), count(DISTINCT symbol), total(missing),
+       total(CASE WHEN missing IS NULL THEN missing_volume END), total(missing IS NULL AND missing_volume IS NULL),
+       min(coalesce(before_ts_ms, since_ms)), max(coalesce(after_ts_ms, resumed_ms))
+FROM gaps WHERE state = 'open'"""
+_CAUSES: Final = "SELECT cause FROM gaps WHERE state = 'open' GROUP BY cause ORDER BY count(*) DESC, cause"
+
+
+def read_lost(path: Path) -> Lost | None:
+    """What a day's database says was lost; None: nothing is known to be.
+
+    Raises:
+        DatabaseError: it can't be read now.
+    """
+    con = open_readonly(path)
+    try:
+        if con.pragma("user_version") < LEDGER_VERSION:
+            return None
+        found: list[Any] = con.execute(_SELECT).fetchall()
+        gaps, symbols, ticks, shares, unknown, from_ms, until_ms = found[0]
+        causes = [str(cause) for (cause,) in con.execute(_CAUSES)]
+    except apsw.Error as exc:
+        raise DatabaseError(f"{path} can't be read: {exc}") from exc
+    finally:
+        con.close()
+    if not gaps:
+        return None
+    return Lost(path.stem, gaps, symbols, int(ticks), int(shares), int(unknown), from_ms, until_ms, causes)
+
+
+class Today:
+    """What is stored of today, as it was when somebody looked last.
+
+    Attributes:
+        rows: ticks.
+    """
+
+    def __init__(self, data_root: Path) -> None:
+        """Nothing is read yet."""
+        self._root = data_root
+        self._day = ""
+        self.rows = 0
+        self._lost: Lost | None = None
+
+    def look(self, day: str) -> None:
+        """Read the day's database, which may take a while where its disk is slow; what can't be read stays as it was.
+
+        Args:
+            day: YYYYMMDD in Hong Kong.
+        """
+        if day != self._day:
+            self._day, self.rows, self._lost = day, 0, None
+        path = self._root / f"{day}.db"
+        try:
+            if path.exists():
+                self.rows = sum(stats.rows for stats in read_stats(path).values())
+                self._lost = read_lost(path)
+        except (DatabaseError, OSError):
+            return  # it is locked or damaged, which is told where it is written to
+
+    def told(self) -> dict[str, Any] | None:
+        """What was lost, as `recorder.json` has it; None: nothing is known to be."""
+        return self._lost._asdict() if self._lost is not None else None

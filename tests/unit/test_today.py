@@ -1,0 +1,79 @@
+"""What is stored of today, and what of it is lost."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+from support.gap_row import put_gaps
+from support.ticks import HSBC, OPEN_MS, TENCENT, row, seq_at
+
+from hk_tick_collector.db import DayDatabase, Pragmas
+from hk_tick_collector.errors import DatabaseError
+from hk_tick_collector.lost import Lost
+from hk_tick_collector.today import Today, read_lost
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DAY = "20260731"
+NEXT_DAY = "20260801"
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    """A day with three ticks."""
+    path = tmp_path / f"{DAY}.db"
+    with closing(DayDatabase(path, Pragmas())) as day:
+        day.begin()
+        day.insert({TENCENT: [row(TENCENT, seq_at(n)) for n in range(3)]}, {}, [], [])
+        day.commit()
+    return path
+
+
+def test_a_day_without_an_open_gap_has_lost_nothing(database: Path) -> None:
+    """Also one whose gaps are all filled."""
+    assert read_lost(database) is None
+    put_gaps(database, {"missing": 5, "state": "filled"})
+    assert read_lost(database) is None
+
+
+def test_open_gaps_are_summed_up(database: Path) -> None:
+    """Ticks where ordinals tell, else shares, else that it is not known; the causes, that of most gaps first."""
+    put_gaps(
+        database,
+        {"missing": 5, "missing_volume": 900, "before_ts_ms": OPEN_MS + 10_000, "after_ts_ms": OPEN_MS + 20_000},
+        {"missing": 7, "symbol": HSBC, "after_ts_ms": OPEN_MS + 90_000},
+        {"missing_volume": 1700, "cause": "kicked_out", "evidence": "totals"},
+        {"cause": "exchange_lost", "evidence": "totals"},
+        {"missing": 100, "state": "filled", "symbol": "HK.00001"},
+    )
+    assert read_lost(database) == Lost(
+        DAY, 4, 2, 12, 1700, 1, OPEN_MS, OPEN_MS + 90_000, ["opend_down", "exchange_lost", "kicked_out"]
+    )
+
+
+def test_todays_ticks_are_those_of_today(database: Path) -> None:
+    """Not of the newest day that there is; and a database that can't be read leaves the figures as they were."""
+    root = database.parent
+    put_gaps(database, {"missing": 5})
+    today = Today(root)
+    assert (today.rows, today.told()) == (0, None), "nothing is read yet"
+    today.look(DAY)
+    told = today.told()
+    assert today.rows == 3
+    assert told is not None
+    assert (told["day"], told["ticks"]) == (DAY, 5)
+    database.write_bytes(b"garbage" * 1000)
+    today.look(DAY)
+    assert (today.rows, today.told()) == (3, told)
+    today.look(NEXT_DAY)
+    assert (today.rows, today.told()) == (0, None), "the next day has lost nothing yet"
+
+
+def test_a_database_that_cant_be_read_is_an_error_for_whoever_asks_for_it(database: Path) -> None:
+    """Nothing known is not nothing lost."""
+    database.write_bytes(b"garbage" * 1000)
+    with pytest.raises(DatabaseError, match="can't be read"):
+        read_lost(database)
