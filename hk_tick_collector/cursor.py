@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hk_tick_collector.journal import Segment
 
 CURSOR: Final = "cursor.json"
+BEFORE: Final = "before-"  # `before-20261129` in place of a day: all days before it
 
 
 class Wait(NamedTuple):
@@ -44,7 +45,7 @@ def save_cursor(root: Path, position: Position, waits: Mapping[str, Wait] | None
     Args:
         root: `DATA_ROOT/journal`.
         position: the end of the last record that is stored, except for days that wait.
-        waits: these, by day.
+        waits: these, by day, or by `BEFORE` and a day.
     """
     temporary = root / (CURSOR + ".tmp")
     told = {**position._asdict(), "boot_id": _boot_id(), "waits": waits or {}}
@@ -68,6 +69,11 @@ def load_waits(root: Path) -> dict[str, Wait]:
     """The days that wait."""
     told = _read(root)
     return told[1] if told else {}
+
+
+def waits_for(waits: Mapping[str, Wait], day: str) -> bool:
+    """Whether a day waits, alone or with all before another one."""
+    return any(day < name[len(BEFORE) :] if name.startswith(BEFORE) else day == name for name in waits)
 
 
 def needed_from(root: Path) -> Position | None:
@@ -101,10 +107,18 @@ def first_for_day(root: Path, day: str) -> Position:
 def segments_for_day(segments: list[Segment], day: str) -> list[Segment]:
     """Those that can hold ticks of a day, of all: it may be received by a clock that still says the day before.
 
+    One with an earlier name that follows on a later one was named by a clock that is late, and is as late as that one.
     All of them where the host's clock was late enough to name every segment after an earlier day.
     """
     before = day_before(day, 1)
-    return [segment for segment in segments if segment.day >= before] or segments
+    first = next((number for number, segment in enumerate(segments) if segment.day >= before), 0)
+    return segments[first:]
+
+
+def bytes_between(root: Path, begin: Position, end: Position) -> int:
+    """How much of the journal stands between two places."""
+    sizes = [s.size_bytes for s in list_segments(root) if begin.segment <= s.number < end.segment]
+    return max(0, sum(sizes) - begin.offset + end.offset)
 
 
 def _read(root: Path) -> tuple[Position, dict[str, Wait]] | None:

@@ -117,9 +117,12 @@ def _waits(state: Mapping[str, Any]) -> Iterator[Finding]:
     waits = [wait for wait in told if isinstance(wait, dict)] if isinstance(told, list) else []
     for wait in waits[:NAMES_SHOWN]:
         is_today = wait.get("is_today") is True
-        what = "today is not stored" if is_today else f"{excerpt(wait.get('day'))} waits, all other days are stored"
+        day = "today" if is_today else excerpt(str(wait.get("day")).replace("before-", "all before "))
+        what = "today is not stored" if is_today else f"{day} waits, all other days are stored"
         if wait.get("is_catching_up"):
-            what = f"{'today' if is_today else excerpt(wait.get('day'))} is being caught up from the journal"
+            left_bytes = number_of(wait, "left_bytes")
+            left = f", {size(left_bytes)} to go" if left_bytes is not None else ""
+            what = f"{day} is being caught up from the journal{left}"
         yield Finding(Verdict.FAILING if is_today else Verdict.DEGRADED, f"{what}: {excerpt(wait.get('reason'))}")
     more = (number_of(writer, "days_waiting") or 0) - min(len(waits), NAMES_SHOWN)
     if more > 0:

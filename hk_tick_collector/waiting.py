@@ -4,6 +4,9 @@ A day's file is locked, damaged, moved away, on a disk that is not mounted, or w
 has to wait for that. When it can be written again, a lane of its own stores what has come for it since, up to where all
 the others are, and then it is one of them again.
 
+Where the cursor is lost, all days before today wait together: what the journal holds of them is stored again, which is
+mostly there already, while today's ticks are stored as they come.
+
 Owns which days wait, when each is tried again, and what is remembered for its judge. Never moves the cursor of the
 others. Invariant: a day's place is where its own database stands, or before that.
 """
@@ -22,14 +25,16 @@ import apsw
 from hk_tick_collector import logs
 from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.content import DAMAGED
-from hk_tick_collector.cursor import Wait, first_for_day, load_waits
+from hk_tick_collector.cursor import BEFORE, Wait, bytes_between, first_for_day, load_waits, waits_for
 from hk_tick_collector.day_databases import set_aside
 from hk_tick_collector.errors import DatabaseError, DayError, FileGoneError
-from hk_tick_collector.journal import DIRECTORY
+from hk_tick_collector.journal import BEGINNING, DIRECTORY, list_segments
 from hk_tick_collector.lane import Lane
 from hk_tick_collector.quality.judge import FILE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hk_tick_collector.journal import Position
     from hk_tick_collector.lane import Stored, WriterSettings
 
@@ -38,6 +43,8 @@ log = logs.get_logger()
 RETRY_SEC_MAX: Final = 30.0
 TOLD_MAX: Final = 16  # days of which the recorder is told
 REASON_MAX: Final = 200  # characters
+PROGRESS_EVERY_SEC: Final = 30.0
+CURSOR_LOST: Final = "the cursor is lost"
 
 
 class _Try(NamedTuple):
@@ -57,20 +64,39 @@ class WaitingDays:
         self.waits: dict[str, Wait] = load_waits(self._root / DIRECTORY)
         self._lanes: dict[str, Lane] = {}
         self._tries: defaultdict[str, _Try] = defaultdict(lambda: _Try(0.0, 0))
+        self._limiter = logs.Limiter(PROGRESS_EVERY_SEC)
+        self._left_bytes: dict[str, int] = {}
 
     def takes(self, day: str) -> bool:
         """Whether a day waits, so that its own lane is to store it."""
-        return day in self.waits
+        return waits_for(self.waits, day)
+
+    def store_again(self, today: str, at_ms: int) -> Position | None:
+        """The cursor is lost: all before today waits, and is stored again from the journal's beginning.
+
+        Returns:
+            Where the others begin; None: at the beginning, since the journal holds nothing that is older.
+        """
+        journal = self._root / DIRECTORY
+        begin, segments = first_for_day(journal, today), list_segments(journal)
+        if not segments or begin.segment <= segments[0].number:
+            return None
+        log.warning("cursor_lost", stored_again_before=today, bytes=bytes_between(journal, BEGINNING, begin))
+        self._wait(BEFORE + today, Wait(BEGINNING, at_ms, CURSOR_LOST, is_gone=False))
+        return begin
 
     def add(self, day: str, place: Position, cause: Exception, at_ms: int) -> None:
         """A day begins to wait, at a place after which nothing of it is stored."""
-        judge = self._root / DIRECTORY / FILE
+        self._begin_to_wait(day, Wait(place, at_ms, _reason(cause), isinstance(cause, FileGoneError)), FILE)
+
+    def _begin_to_wait(self, day: str, wait: Wait, judge_file: str) -> None:
+        judge = self._root / DIRECTORY / judge_file
         its_judge = self._root / DIRECTORY / _judge_file(day)
         if judge.exists():  # as it was at that place, since it is put down whenever the cursor is
             shutil.copyfile(judge, its_judge)
         else:
             its_judge.unlink(missing_ok=True)
-        self._wait(day, Wait(place, at_ms, _reason(cause), isinstance(cause, FileGoneError)))
+        self._wait(day, wait)
         self._tries[day] = _Try(time.monotonic() + self._settings.retry_backoff_sec, 1)
 
     def begin_again(self, day: str, cause: Exception, at_ms: int) -> None:
@@ -86,24 +112,27 @@ class WaitingDays:
         self.waits[day] = wait
         self._tries.pop(day, None)
 
-    def step(self, until: Position, today: str) -> Stored | None:
+    def step(self, until: Position, today: str, *, is_stopping: bool = False) -> Stored | None:
         """Store one batch for a day that is due, and take the days that have caught up back to the others.
 
         Args:
             until: where the others are.
             today: a database of this day that is damaged is made again.
+            is_stopping: what is mostly stored already is left to the next writer.
 
         Returns:
             What was stored; None: nothing.
         """
         now = time.monotonic()
         for day in sorted(self.waits):
-            if self._tries[day].due > now:
+            if self._tries[day].due > now or (is_stopping and day.startswith(BEFORE)):
                 continue
             try:
                 stored = self._step(day, until)
             except DayError as exc:
-                if day == today and isinstance(exc.cause, DAMAGED):
+                if exc.day != day:
+                    self._goes_alone(exc, day)
+                elif day == today and isinstance(exc.cause, DAMAGED):
                     self.begin_again(day, exc.cause, wall_ms())
                 else:
                     self._failed(day, exc.cause)
@@ -124,9 +153,47 @@ class WaitingDays:
         lane = self._lanes.get(day)
         if lane is None:
             lane = self._lanes[day] = Lane(
-                self._settings, lambda: self.waits[day].place, lambda its_day: its_day == day, _judge_file(day)
+                self._settings, lambda: self.waits[day].place, self._days_of(day), _judge_file(day)
             )
+        if not day.startswith(BEFORE):
+            return lane.step(until)
+        return self._step_again(day, lane, until)
+
+    def _step_again(self, name: str, lane: Lane, until: Position) -> Stored | None:
+        """The same for all days before one, up to where the others began, and then up to where they are."""
+        begin = first_for_day(self._root / DIRECTORY, name.removeprefix(BEFORE))
+        left_bytes = self._left_bytes[name] = bytes_between(self._root / DIRECTORY, self.waits[name].place, until)
+        if self._limiter.allow(name) is not None:
+            log.info("stored_again", days=name, left_bytes=left_bytes)
+        if self.waits[name].place < begin:
+            stored = lane.step(min(begin, until))
+            if stored is not None or until <= begin:
+                return stored
+            self.waits[name] = self.waits[name]._replace(place=begin)
         return lane.step(until)
+
+    def _days_of(self, name: str) -> Callable[[str], bool]:
+        """Which days a lane stores: one, or all before one that do not wait alone."""
+        if not name.startswith(BEFORE):
+            return lambda day: day == name
+        end = name.removeprefix(BEFORE)
+        begin = first_for_day(self._root / DIRECTORY, end)
+
+        def takes(day: str) -> bool:
+            wait = self.waits[name]
+            if day >= end and day not in self.waits and wait.place < begin:
+                # Where the others have not looked: a clock was days late. All of that day is stored again, too.
+                self._wait(day, wait._replace(place=BEGINNING))
+            return day < end and day not in self.waits
+
+        return takes
+
+    def _goes_alone(self, error: DayError, name: str) -> None:
+        """One of several days failed: it waits alone from there on, and the others go on."""
+        is_gone = isinstance(error.cause, FileGoneError)
+        wait = Wait(self.waits[name].place, wall_ms(), _reason(error.cause), is_gone)
+        self._begin_to_wait(error.day, wait, _judge_file(name))
+        self._close(name)
 
     def _failed(self, day: str, cause: Exception) -> None:
         failures = self._tries[day].failures + 1
@@ -151,7 +218,7 @@ class WaitingDays:
         """What the recorder is told of them: the newest ones, each with what it waits for and since when."""
         return [
             {"day": day, "is_today": day == today, "reason": wait.reason, "since_ms": wait.since_ms,
-             "is_catching_up": day in self._lanes}
+             "is_catching_up": day in self._lanes, "left_bytes": self._left_bytes.get(day)}
             for day, wait in sorted(self.waits.items(), reverse=True)[:TOLD_MAX]
         ]  # fmt: skip
 

@@ -61,13 +61,18 @@ class Writer:
         self._journal = self._root / DIRECTORY
         self._waiting = WaitingDays(settings)
         self._place = begin_of(self._journal)
+        if self._place is None and settings.days_wait:
+            self._place = self._waiting.store_again(hk_day(wall_ms()), wall_ms())
         self._lane = Lane(settings, lambda: self._place, lambda day: not self._waiting.takes(day))
         self.limiter = logs.Limiter(LOG_EVERY_SEC)
         self._alive_at = 0.0
         self.counters = Counters()
 
-    def step(self) -> bool:
+    def step(self, *, is_stopping: bool = False) -> bool:
         """Store one batch. True: it was a full one, there is more; False: that was all for now.
+
+        Args:
+            is_stopping: only what is not stored yet counts.
 
         Raises:
             apsw.Error, OSError, DatabaseError: nothing of the batch counts; call `reset` and try again.
@@ -86,7 +91,7 @@ class Writer:
             self._report(stored.batch, stored.outcome, stored.commit_ms)
             if stored.batch.is_full and self.is_today_stored:
                 return True  # a day that is over can wait until the others are done
-        return self._catch_up() or (stored is not None and stored.batch.is_full)
+        return self._catch_up(is_stopping=is_stopping) or (stored is not None and stored.batch.is_full)
 
     def _save(self) -> None:
         save_cursor(self._journal, self._place or BEGINNING, self._waiting.waits)
@@ -111,14 +116,16 @@ class Writer:
     def _today(self) -> str:
         return hk_day(self._lane.exchange_ms(wall_ms()))
 
-    def _catch_up(self) -> bool:
+    def _catch_up(self, *, is_stopping: bool) -> bool:
         """Store one batch for a day that waits. Whether that changed anything."""
         before = dict(self._waiting.waits)
         if not before:
             return False
-        stored = self._waiting.step(self._place or BEGINNING, self._today())
+        stored = self._waiting.step(self._place or BEGINNING, self._today(), is_stopping=is_stopping)
         if self._waiting.waits == before:
             return False
+        if self._waiting.waits.keys() - before.keys():
+            self._lane.reset()  # what it has open may be of a day that has begun to wait
         self._save()
         if stored is not None:
             stored.outcome.rows = 0  # they were counted when the others went past them
@@ -245,7 +252,7 @@ def run(settings: WriterSettings, parent: Parent) -> int:
         began = time.monotonic()
         stopping = parent.stopped_at is not None  # asked before the last look, so that nothing can come in between
         try:
-            more = writer.step()
+            more = writer.step(is_stopping=stopping)
             failures = 0
             if more:
                 parent.wait(0)

@@ -12,7 +12,7 @@ import typer
 from hk_tick_collector.cli.listing import VERDICT_COLOURS, Listing
 from hk_tick_collector.cli.places import data_root_of, day_of
 from hk_tick_collector.cli.progress import Progress
-from hk_tick_collector.cursor import load_waits
+from hk_tick_collector.cursor import load_waits, waits_for
 from hk_tick_collector.db_read import future_days
 from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.hktime import hk_day, hk_text
@@ -69,6 +69,8 @@ def _states(root: Path) -> Callable[[DayRow], str]:
             return "waiting"
         if is_sealed(database):
             return "sealed" if database.exists() else "away"
+        if waits_for(waits, row.day):
+            return "waiting"
         if row.day in future:
             return "future"
         return "live" if row.day >= today else "over"

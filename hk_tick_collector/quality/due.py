@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from hk_tick_collector import logs
-from hk_tick_collector.cursor import load_waits
+from hk_tick_collector.cursor import load_waits, waits_for
 from hk_tick_collector.data_root import read_recorder
 from hk_tick_collector.errors import AlreadyRunningError, CollectorError
 from hk_tick_collector.hktime import DAY_MS, parse_time
@@ -67,7 +67,7 @@ def due_days(data_root: Path, before_day: str, rest_sec: float) -> list[str]:
     return [
         path.stem
         for path in over[-DAYS_MAX:]
-        if path.stem not in waits and not is_sealed(path) and _has_rested(path, rest_sec)
+        if not waits_for(waits, path.stem) and not is_sealed(path) and _has_rested(path, rest_sec)
     ]
 
 

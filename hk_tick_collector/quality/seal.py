@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 import apsw
 
 from hk_tick_collector.content import DAMAGED
-from hk_tick_collector.cursor import load_waits
+from hk_tick_collector.cursor import load_waits, waits_for
 from hk_tick_collector.data_root import SEAL_LOCK, hold_lock, own_like, sync
 from hk_tick_collector.day_databases import settle_day
 from hk_tick_collector.db import Pragmas
@@ -82,7 +82,7 @@ def seal(database: Path, lock: int, progress: Progress) -> SealedDay:
         OSError: it could not be read, or the certificate not be written.
     """
     began = time.monotonic()
-    if database.stem in load_waits(database.parent / DIRECTORY):
+    if waits_for(load_waits(database.parent / DIRECTORY), database.stem):
         raise DatabaseError(f"{database} waits for ticks that are still in the journal: see day_waits in the log")
     announce(lock, database.stem)
     try:

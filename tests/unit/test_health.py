@@ -414,6 +414,22 @@ JUDGED: Final = {
         FAILING,
         "today is not stored: FullError: disk full",
     ),
+    "the cursor is lost": (
+        healthy_state(
+            writer={
+                "waits": [
+                    {
+                        "day": "before-20261120",
+                        "is_catching_up": True,
+                        "left_bytes": 850_000_000,
+                        "reason": "the cursor is lost",
+                    }
+                ]
+            }
+        ),
+        DEGRADED,
+        "all before 20261120 is being caught up from the journal, 850 MB to go: the cursor is lost",
+    ),
     "today is caught up": (
         healthy_state(
             writer={"waits": [{"day": "20261120", "is_today": True, "is_catching_up": True, "reason": "is gone"}]}

@@ -1,0 +1,180 @@
+"""Where the cursor is lost, what is older than today is stored again beside it; today does not wait for that."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pytest
+from support.kept_log import keep_log
+from support.odd_days import mend, noise
+from support.ticks import DAY, DAY_MS, OPEN_MS, TENCENT, push, ticker
+
+from hk_tick_collector import waiting as waiting_module
+from hk_tick_collector import writer as writer_module
+from hk_tick_collector.cursor import BEFORE, CURSOR, load_waits
+from hk_tick_collector.hktime import hk_day
+from hk_tick_collector.journal import DIRECTORY
+from hk_tick_collector.journal_append import Journal
+from hk_tick_collector.lane import WriterSettings
+from hk_tick_collector.quality.due import due_days
+from hk_tick_collector.writer import Writer
+
+if TYPE_CHECKING:
+    from support.tale import Tale
+
+DAYS: Final = [hk_day(OPEN_MS + n * DAY_MS) for n in range(5)]
+TODAY: Final = DAYS[-1]
+TICKS: Final = 20
+
+
+@pytest.fixture(autouse=True)
+def _clock(tale: Tale, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The host's clock is the tale's, for the journal's names and for the writer."""
+    tale.journal.close(5)
+    for segment in (tale.root / DIRECTORY).glob("*.hkj"):
+        segment.unlink()
+    tale.journal = Journal(
+        tale.root / DIRECTORY, segment_bytes=1 << 20, buffer_bytes=1 << 20, sync_ms=10, clock_ms=lambda: tale.now_ms
+    )
+    tale.journal.start()
+    monkeypatch.setattr(writer_module, "wall_ms", lambda: tale.now_ms)
+
+
+def made(tale: Tale) -> Writer:
+    """A writer of small batches that tries again at once."""
+    return Writer(WriterSettings(str(tale.root), retry_backoff_sec=0.0, batch_size=5))
+
+
+def store_all(writer: Writer) -> None:
+    """Until there is nothing more to do, also for what had failed; then it ends."""
+    while writer.step():
+        pass
+    writer.close()
+
+
+def trade(tale: Tale, day: int, some: range) -> None:
+    """Pushes of that day."""
+    begin_ms = OPEN_MS + day * DAY_MS
+    tale.now_ms = max(tale.now_ms, begin_ms)
+    for n in some:
+        tale.hear(push(TENCENT, ticker(n, begin_ms + n)))
+
+
+@pytest.fixture
+def week(tale: Tale) -> Tale:
+    """Five days in the journal, all stored but for one that lacks its database; then the cursor is lost."""
+    for day in range(5):
+        trade(tale, day, range(1, TICKS + 1))
+    tale.write()
+    lose_cursor(tale)
+    (tale.root / f"{DAYS[1]}.db").unlink()
+    return tale
+
+
+def lose_cursor(tale: Tale) -> None:
+    """It is a file like any other."""
+    (tale.root / DIRECTORY / CURSOR).unlink()
+
+
+def is_whole(tale: Tale, day: str, ticks: int = TICKS) -> bool:
+    """Whether all of a day's ticks are stored."""
+    return (tale.root / f"{day}.db").exists() and tale.stored_ordinals(day) == list(range(1, ticks + 1))
+
+
+@pytest.mark.parametrize("restart_every", [0, 1, 3])
+def test_today_is_stored_before_all_that_is_older(week: Tale, restart_every: int) -> None:
+    """Also where writers end meanwhile; in the end all is there, and nothing waits any more."""
+    trade(week, 4, range(TICKS + 1, 2 * TICKS + 1))
+    writer = made(week)
+    steps = 0
+    today_at = past_at = 0
+    while writer.step():
+        steps += 1
+        today_at = today_at or (steps if is_whole(week, TODAY, 2 * TICKS) else 0)
+        past_at = past_at or (steps if is_whole(week, DAYS[1]) else 0)
+        if restart_every and steps % restart_every == 0:
+            writer.close()
+            writer = made(week)
+    writer.close()
+    assert 0 < today_at < past_at
+    assert all(is_whole(week, day) for day in DAYS[:4])
+    assert load_waits(week.root / DIRECTORY) == {}
+    assert not list((week.root / DIRECTORY).glob("judge-*"))
+
+
+def test_it_is_told_with_its_progress(week: Tale, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the log, and to the recorder: how much is left, less each time."""
+    logged = keep_log(waiting_module, monkeypatch)
+    writer = made(week)
+    (fields,) = [fields for event, fields in logged.lines if event == "cursor_lost"]
+    assert fields["stored_again_before"] == TODAY
+    left = []
+    while writer.step():
+        (told,) = writer._waiting.told(TODAY) or [{"left_bytes": 0}]
+        left.append(told["left_bytes"])
+    writer.close()
+    known = [some for some in left if some is not None]
+    assert known == sorted(known, reverse=True)
+    assert len(set(known)) > 5
+    assert logged.events().count("stored_again") == 1, "the others are held back for half a minute"
+
+
+def test_no_day_is_sealed_meanwhile(week: Tale) -> None:
+    """More of it may be in the journal."""
+    writer = made(week)
+    writer.step()
+    assert list(load_waits(week.root / DIRECTORY)) == [BEFORE + TODAY]
+    assert due_days(week.root, "20261231", 0) == [TODAY]
+    store_all(writer)
+    assert due_days(week.root, "20261231", 0) == DAYS
+
+
+def test_a_writer_that_is_to_stop_leaves_it_to_the_next(week: Tale) -> None:
+    """What is stored again is there already, nearly always; nobody should wait for it."""
+    writer = made(week)
+    while writer.step(is_stopping=True):
+        pass
+    assert writer.is_today_stored
+    assert not is_whole(week, DAYS[1])
+    writer.close()
+    store_all(made(week))
+    assert is_whole(week, DAYS[1])
+
+
+def test_a_day_that_can_not_be_written_then_waits_alone(week: Tale) -> None:
+    """The others are stored again, and it catches up when it can."""
+    noise(week.root / f"{DAYS[2]}.db")
+    writer = made(week)
+    for _ in range(200):
+        writer.step()
+    assert list(load_waits(week.root / DIRECTORY)) == [DAYS[2]]
+    assert all(is_whole(week, day) for day in DAYS if day != DAYS[2])
+    mend(week.root / f"{DAYS[2]}.db")
+    writer._waiting._tries.clear()
+    store_all(writer)
+    assert is_whole(week, DAYS[2])
+
+
+def test_todays_ticks_that_were_received_by_a_late_clock_are_stored_too(tale: Tale) -> None:
+    """The host was three days late for two days and until this morning: what is of today stands under old names."""
+    for day in (2, 3, 4):
+        tale.now_ms = OPEN_MS + (day - 3) * DAY_MS
+        for n in range(1, TICKS + 1):
+            tale.hear(push(TENCENT, ticker(n, OPEN_MS + day * DAY_MS + n)))
+    trade(tale, 4, range(TICKS + 1, 2 * TICKS + 1))
+    tale.write()
+    lose_cursor(tale)
+    (tale.root / f"{TODAY}.db").unlink()
+    store_all(made(tale))
+    assert is_whole(tale, TODAY, 2 * TICKS)
+    assert load_waits(tale.root / DIRECTORY) == {}
+
+
+def test_where_nothing_is_older_nothing_waits(tale: Tale) -> None:
+    """A first start, or a journal of today alone."""
+    assert made(tale)._waiting.waits == {}
+    trade(tale, 0, range(1, 5))
+    writer = made(tale)
+    assert writer._waiting.waits == {}
+    store_all(writer)
+    assert tale.stored_ordinals(DAY) == [1, 2, 3, 4]
