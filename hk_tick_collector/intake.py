@@ -48,6 +48,7 @@ class Intake:
         self._begin = begin
         self._enough = batch_size
         self._is_normal = is_normal
+        self.last: Record | None = None  # the last one that was taken
         self._unread: list[Record] = []  # read from the journal, for the next batch
         self._reader = JournalReader(journal, self._where_to_begin())
 
@@ -67,7 +68,7 @@ class Intake:
                     break
             if until is not None and self._unread[-1].start[:2] >= until[:2]:
                 break
-            record = self._unread.pop()
+            record = self.last = self._unread.pop()
             batch.end = record.end
             batch.is_full = is_single
             if record.kind != Kind.FRAMES:

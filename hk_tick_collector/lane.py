@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hk_tick_collector import logs
 from hk_tick_collector.apart import Apart
+from hk_tick_collector.careful import Attempts, attempt_file
 from hk_tick_collector.content import storing_content
 from hk_tick_collector.day_databases import DayDatabases
 from hk_tick_collector.db import Pragmas
@@ -53,6 +54,7 @@ class WriterSettings(NamedTuple):
     past_root: str = ""  # where databases of days before lie, to be read only; "": in data_root
     pace_sec_max: float = PACE_SEC_MAX  # a commit that comes later would be taken for a stall
     days_wait: bool = True  # a day that can't be written keeps no other from it
+    is_careful: bool = False  # writers have died, and stored nothing: find the record of which they do
 
 
 class Stored(NamedTuple):
@@ -95,6 +97,8 @@ class Lane:
         )
         self.databases = DayDatabases(self._root, self._pragmas)
         self._singly_until: Position | None = None  # up to here records are taken one by one
+        attempt = self._root / DIRECTORY / attempt_file(judge_file)
+        self._attempts = Attempts(attempt, is_careful=settings.is_careful)
 
     def _new_judge(self) -> Judge:
         return Judge(self._root / DIRECTORY, self._settings.past_root, self._judge_file)
@@ -113,13 +117,17 @@ class Lane:
             apsw.Error, OSError, DatabaseError: likewise, of something else.
         """
         self.databases.look_at_files()
-        batch = self._intake.take(until, is_single=self._singly_until is not None)
+        is_careful = self._attempts.is_on
+        batch = self._intake.take(until, is_single=is_careful or self._singly_until is not None)
         if batch is None:
             self.databases.trim()
             self.databases.keep_wal_short()
             return None
-        assert batch.end is not None
         started = time.monotonic()
+        record = self._intake.last if is_careful else None
+        aside = self._attempts.begin(record) if record is not None else None
+        batch = aside or batch
+        assert batch.end is not None
         try:
             with storing_content():
                 outcome = Storing(self._tools()).run(batch)
@@ -132,6 +140,8 @@ class Lane:
             outcome = self._store_apart(batch)
         if self._singly_until is not None and batch.end >= self._singly_until:
             self._singly_until = None
+        if record is not None:
+            self._attempts.stored(record, is_aside=aside is not None)
         self._judge.save()
         self.databases.trim()
         self.databases.keep_wal_short(is_busy=batch.is_full)
@@ -150,6 +160,7 @@ class Lane:
         """Close everything, after the last step."""
         self.databases.settle()
         self._intake.close()
+        self._attempts.end()
 
     def abandon(self) -> None:
         """Close everything, whatever state it is in; what is not committed is taken back."""

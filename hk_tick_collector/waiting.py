@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import apsw
 
 from hk_tick_collector import logs
+from hk_tick_collector.careful import attempt_file
 from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.content import DAMAGED
 from hk_tick_collector.cursor import BEFORE, Wait, bytes_between, first_for_day, load_waits, waits_for
@@ -206,7 +207,8 @@ class WaitingDays:
         log.info("day_caught_up", day=day, waited_for=self.waits[day].reason)
         self._close(day)
         del self.waits[day]
-        (self._root / DIRECTORY / _judge_file(day)).unlink(missing_ok=True)
+        for name in (_judge_file(day), attempt_file(_judge_file(day))):
+            (self._root / DIRECTORY / name).unlink(missing_ok=True)
 
     def _close(self, day: str) -> None:
         lane = self._lanes.pop(day, None)

@@ -15,6 +15,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from contextlib import closing
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     Progress = Callable[[int, int], None]
 
 OPENING_HOUR = 9  # in Hong Kong
+WRITER_DEATHS_MAX = 10  # a record of which writers die is found after two, and put aside
 WRITER_TRIES = 5  # a full disk does not mend itself while somebody waits
 WRITER_NICE = 10  # it may run beside a recorder
 
@@ -134,24 +136,33 @@ def _write(
         before[segment.number] = size
         size += segment.size_bytes
     end: dict[str, Any] = {"segment": 0, "offset": 0}
-    totals: dict[str, int] = {"rows": 0, "damages": 0}
-    command = [sys.executable, "-m", "hk_tick_collector.writer", json.dumps(settings._asdict())]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as writer:  # noqa: S603 - ourselves
-        try:
-            os.setpriority(os.PRIO_PROCESS, writer.pid, WRITER_NICE)
-            assert writer.stdout is not None
-            for line in writer.stdout:
-                said = json.loads(line)
-                totals = said.get("totals", totals)
-                if said["event"] == "commit":
-                    end = said
-                    progress(before.get(said["segment"], 0) + said["offset"], size)
-        except BaseException:
-            writer.kill()
-            raise
+    totals = Counter[str](rows=0, damages=0)
+    for deaths in range(WRITER_DEATHS_MAX):
+        told: dict[str, int] = {}
+        with _writer(settings._replace(is_careful=deaths > 0)) as writer:
+            try:
+                os.setpriority(os.PRIO_PROCESS, writer.pid, WRITER_NICE)
+                assert writer.stdout is not None
+                for line in writer.stdout:
+                    said = json.loads(line)
+                    told = said.get("totals", told)
+                    if said["event"] == "commit":
+                        end = said
+                        progress(before.get(said["segment"], 0) + said["offset"], size)
+            except BaseException:
+                writer.kill()
+                raise
+        totals.update(told)
+        if writer.returncode >= 0:
+            break
     if writer.returncode:
         raise DatabaseError(f"the writer ended with {writer.returncode} before all was stored; see its lines above")
     return end, totals
+
+
+def _writer(settings: WriterSettings) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "hk_tick_collector.writer", json.dumps(settings._asdict())]
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)  # noqa: S603 - ourselves
 
 
 def recv_ms_at(journal: Path, position: Position) -> int | None:

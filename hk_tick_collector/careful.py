@@ -1,0 +1,128 @@
+"""Finding the record that kills writers: one that dies at the same place again and again stores nothing for good.
+
+What can't be stored raises an error and is put aside. A fault of a library can also end the process, or have it hang
+until the watchdog kills it, and then nobody raises anything. So after two deaths without a batch stored a writer is
+careful: it takes records one by one, and puts down which one it is at before it touches it. A record at which careful
+writers died twice is put aside whole, with its bytes.
+
+A machine without memory kills writers at any record. So one more is put aside only after twice as many deaths, until a
+record has been stored.
+
+Owns `journal/attempt.json`, and one more for each day that waits. It is not synced: only the process dies.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from hk_tick_collector import logs
+from hk_tick_collector.batch import Batch, bad_row
+from hk_tick_collector.journal import Position
+from hk_tick_collector.mapping import BadTick
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hk_tick_collector.journal import Record
+
+log = logs.get_logger()
+
+TRIES_MAX: Final = 2
+DOUBLINGS_MAX: Final = 10
+CAREFUL_BYTES: Final = 16_000_000  # of the journal, from where a writer begins: more than a batch holds
+KILLED: Final = "writers died of this record"
+_THIS_WRITER: Final = time.time_ns()  # a process's number may be the same each time
+
+
+class _Attempt(NamedTuple):
+    """What is put down.
+
+    Attributes:
+        place: where the record begins.
+        tries: how many writers have tried it.
+        aside: how many in a row were put aside before it, with none stored in between.
+        writer: which writer was the last to try it; it may do so again, as long as it lives.
+    """
+
+    place: Position
+    tries: int
+    aside: int
+    writer: int
+
+
+class Attempts:
+    """What careful writers have tried.
+
+    Attributes:
+        is_on: whether this one is careful.
+    """
+
+    def __init__(self, path: Path, *, is_careful: bool) -> None:
+        """Take up what the last writer has put down: if it was careful and died, this one is careful too."""
+        self._path = path
+        self._last = _read(path)
+        self._aside = self._last.aside if self._last else 0
+        self._place_aside: Position | None = None
+        self._left_bytes = CAREFUL_BYTES
+        self.is_on = is_careful or self._last is not None
+
+    def begin(self, record: Record) -> Batch | None:
+        """A record is about to be stored.
+
+        Returns:
+            A batch in which it is put aside whole, to be stored in its place; None: it may be tried.
+        """
+        place, last = record.start, self._last
+        tries = last.tries if last is not None and last.place == place else 0
+        if last is not None and tries and last.writer == _THIS_WRITER:
+            return None  # an error was raised, and it is tried again
+        if place == self._place_aside:
+            return _put_aside(record)
+        if tries >= TRIES_MAX << min(self._aside, DOUBLINGS_MAX):
+            self._aside += 1
+            self._place_aside = place
+            size = len(record.payload)
+            kept = "its bytes are kept in bad_ticks"
+            log.error("record_killed_writers", **place._asdict(), tries=tries, bytes=size, expected=kept)
+            return _put_aside(record)
+        self._last = _Attempt(place, tries + 1, self._aside, _THIS_WRITER)
+        self._path.write_text(json.dumps(self._last))
+        return None
+
+    def stored(self, record: Record, *, is_aside: bool) -> None:
+        """It is committed. Careful is a writer for a while only."""
+        if not is_aside:
+            self._aside = 0
+        self._left_bytes -= len(record.payload)
+        if self._left_bytes <= 0:
+            self.end()
+
+    def end(self) -> None:
+        """Be careful no longer: there is no need, or the writer ends in order."""
+        if self.is_on:
+            self.is_on = False
+            self._path.unlink(missing_ok=True)
+
+
+def attempt_file(judge_file: str) -> str:
+    """The name of what the writer of a lane puts down, whose judge has that file."""
+    return judge_file.replace("judge", "attempt")
+
+
+def _put_aside(record: Record) -> Batch:
+    batch = Batch()
+    batch.end, batch.is_full = record.end, True
+    bad = BadTick(-1, -1, "", KILLED, record.payload)
+    batch.bad.append(bad_row(bad, record.recv_ts_ms, record.start, -1))
+    return batch
+
+
+def _read(path: Path) -> _Attempt | None:
+    """None where there is none that can be read: then it is tried once more."""
+    try:
+        place, tries, aside, writer = json.loads(path.read_text())
+        return _Attempt(Position(*map(int, place)), int(tries), int(aside), int(writer))
+    except (OSError, ValueError, TypeError):
+        return None

@@ -1,0 +1,133 @@
+"""Which record writers die of: it is put aside after two deaths, and one that is not at fault is not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from hk_tick_collector import careful
+from hk_tick_collector.careful import CAREFUL_BYTES, Attempts
+from hk_tick_collector.journal import Kind, Position, Record
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PAYLOAD: Final = b"the bytes of a run of frames"
+
+
+def record(number: int, payload: bytes = PAYLOAD) -> Record:
+    """The n-th record of a journal."""
+    start, end = Position(1, number * 100, number), Position(1, number * 100 + 100, number + 1)
+    return Record(Kind.FRAMES, 1, 1_785_000_000_000 + number, payload, start, end)
+
+
+class Writers:
+    """Writers of one journal, one after the other; `number` tells them apart."""
+
+    def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._path = path
+        self._monkeypatch = monkeypatch
+        self._number = 0
+
+    def next(self, *, is_careful: bool = True) -> Attempts:
+        """The next one, after the last has died or ended."""
+        self._number += 1
+        self._monkeypatch.setattr(careful, "_THIS_WRITER", self._number)
+        return Attempts(self._path, is_careful=is_careful)
+
+
+@pytest.fixture
+def writers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Writers:
+    """None has run yet."""
+    return Writers(tmp_path / "attempt.json", monkeypatch)
+
+
+def store(attempts: Attempts, number: int) -> bool:
+    """Store a record; whether it was put aside."""
+    aside = attempts.begin(record(number))
+    attempts.stored(record(number), is_aside=aside is not None)
+    return aside is not None
+
+
+def test_a_record_of_which_two_writers_died_is_put_aside_whole(writers: Writers) -> None:
+    """With its bytes, its place and why; those around it are stored."""
+    assert not store(writers.next(), 1)
+    for _ in range(2):
+        assert writers.next().begin(record(2)) is None, "and here it dies"
+    attempts = writers.next(is_careful=False)
+    assert attempts.is_on, "the last one was careful, and died"
+    aside = attempts.begin(record(2))
+    assert aside is not None
+    assert (aside.end, aside.is_full) == (record(2).end, True)
+    (bad,) = aside.bad
+    assert bad.raw == PAYLOAD
+    assert bad.error == "writers died of this record"
+    assert (bad.journal_segment, bad.journal_offset) == (1, 200)
+    attempts.stored(record(2), is_aside=True)
+    assert not store(attempts, 3)
+
+
+def test_a_writer_that_tries_again_has_not_died(writers: Writers) -> None:
+    """A lock or a full disk raises an error, as often as it likes: that is no fault of the record."""
+    attempts = writers.next()
+    for _ in range(20):
+        assert attempts.begin(record(1)) is None
+    attempts.stored(record(1), is_aside=False)
+
+
+def test_where_every_record_kills_few_are_put_aside(writers: Writers) -> None:
+    """A machine without memory: each one more in a row takes twice as many deaths."""
+    aside, number = [], 0
+    for deaths in range(100):
+        attempts = writers.next()
+        while store(attempts, number):
+            aside.append(deaths)
+            number += 1
+            attempts.begin(record(number))
+            break
+    assert len(aside) <= 6
+
+
+def test_after_one_that_was_stored_the_next_is_found_as_fast(writers: Writers) -> None:
+    """Two poisoned records apart are two faults of their own."""
+    deaths = 0
+    number = 0
+    while number < 10:
+        attempts = writers.next()
+        while number < 10:
+            aside = attempts.begin(record(number))
+            if number in {3, 7} and aside is None:
+                deaths += 1
+                break
+            attempts.stored(record(number), is_aside=aside is not None)
+            number += 1
+    assert deaths == 4
+
+
+def test_a_writer_is_careful_for_a_while_only(writers: Writers, tmp_path: Path) -> None:
+    """Records one by one are slow: after as much as a batch holds it stores as ever, and leaves no trace."""
+    attempts = writers.next()
+    big = record(1, bytes(CAREFUL_BYTES // 2))
+    for _ in range(2):
+        assert attempts.is_on
+        attempts.begin(big)
+        attempts.stored(big, is_aside=False)
+    assert not attempts.is_on
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_writer_that_ends_in_order_leaves_no_trace(writers: Writers, tmp_path: Path) -> None:
+    """The next one need not be careful."""
+    attempts = writers.next()
+    store(attempts, 1)
+    attempts.end()
+    assert list(tmp_path.iterdir()) == []
+    assert not writers.next(is_careful=False).is_on
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "[1, 2, 3, 4]", "[[1, 2], 1, 1, 1]", "null", '[["x", 0, 0], 1, 1, 1]'])
+def test_what_is_no_attempt_is_none(writers: Writers, tmp_path: Path, text: str) -> None:
+    """It is our own file, and no more trusted than others."""
+    (tmp_path / "attempt.json").write_text(text)
+    assert not writers.next(is_careful=False).is_on
