@@ -72,6 +72,15 @@ def flush() -> None:
         _Outlet.newest.drain()
 
 
+def write(text: str) -> None:
+    """Some lines that are not ours, as they are, after all that was logged before."""
+    if _Outlet.newest is not None:
+        _Outlet.newest.put(text)
+    else:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+
 def get_logger() -> Any:  # noqa: ANN401 - structlog's own type for a lazy logger
     """A logger: `log.info("event_name", key=value)`."""
     return structlog.get_logger()
@@ -107,8 +116,12 @@ class _Outlet:
     def flush(self) -> None:
         """As a stream's: the line is whole."""
         line, self._line = self._line, ""
+        self.put(line)
+
+    def put(self, text: str) -> None:
+        """Whole lines."""
         try:
-            self._lines.put_nowait(line)
+            self._lines.put_nowait(text)
         except queue.Full:
             self._dropped += 1
 
@@ -131,10 +144,21 @@ class _Outlet:
             if dropped:
                 line += f"{dropped} log lines were dropped: nobody has read them\n"
             try:
-                self._out.write(line)
-                self._out.flush()
+                self._print(line)
             except (OSError, ValueError):  # whoever read them is gone
                 continue
+
+    def _print(self, line: str) -> None:
+        """Past the stream: Python flushes that at its end, and would wait for a thread that is held in it."""
+        try:
+            file = self._out.fileno()
+        except (OSError, ValueError):  # no file at all
+            self._out.write(line)
+            self._out.flush()
+            return
+        data = memoryview(line.encode(errors="backslashreplace"))
+        while data:
+            data = data[os.write(file, data) :]
 
 
 class _Renderer:

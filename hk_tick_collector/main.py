@@ -74,8 +74,8 @@ def run(settings: Settings) -> int:
     lock = hold_lock(data_root, RECORDER_LOCK, LOCK_WAIT_SEC)
     try:
         check_today(data_root, hk_day(wall_ms()))
-        diagnostics.enable_early()
         recorder = Recorder(settings, data_root, _client_settings(settings, spec, rsa_key, encryption))
+        diagnostics.enable(lambda: diagnostics.ask_for_stacks(recorder.writer_pid))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             code = runner.run(recorder.run())
             # Python waits without limit for threads that wait for a disk. All that can be stored is stored.
@@ -198,13 +198,17 @@ class Recorder:
         )
         self._notifier = Notifier.from_environ()
 
+    @property
+    def writer_pid(self) -> int | None:
+        """The writer's, while there is one."""
+        return self._collector.living_pid
+
     async def run(self) -> int:
         """Start everything, wait for the end, stop everything. Returns the exit code."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
         loop.add_signal_handler(signal.SIGHUP, lambda: log.info("signal_ignored", signal="SIGHUP"))
-        diagnostics.enable(loop, lambda: self._collector.living_pid)
         settings = self._settings
         if self._metrics is not None:
             self._metrics.start()

@@ -13,7 +13,6 @@ Signals that a terminal or a supervisor sends to the whole group are ignored: on
 from __future__ import annotations
 
 import contextlib
-import faulthandler
 import gc
 import json
 import os
@@ -25,7 +24,7 @@ from typing import TYPE_CHECKING
 
 import apsw
 
-from hk_tick_collector import logs
+from hk_tick_collector import diagnostics, logs
 from hk_tick_collector.batch import Counters
 from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.content import DAMAGED
@@ -297,10 +296,10 @@ def _recover(writer: Writer, exc: Exception, failures: int, parent: Parent, sett
 def main(argv: list[str]) -> int:
     """The process's entry: settings as JSON in the first argument."""
     settings = WriterSettings(**json.loads(argv[0]))
+    diagnostics.hold_signal()
     logs.configure(settings.log_level, is_threaded=True)
-    faulthandler.enable(all_threads=True)
-    faulthandler.register(signal.SIGUSR1, all_threads=True)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    diagnostics.enable()
+    for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     os.set_blocking(sys.stdout.fileno(), False)
     try:

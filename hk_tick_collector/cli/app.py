@@ -5,6 +5,7 @@ Only the command that is called is imported: the recorder must not carry the sim
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from importlib import import_module
@@ -74,6 +75,7 @@ def _version(*, value: bool) -> None:
 
 def entry() -> None:
     """Run the command of `sys.argv`; ends with the exit code: 0 well, 1 a fault, 2 wrong usage or settings."""
+    _open_standard_files()
     name = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
     try:
         build(name)()
@@ -88,6 +90,16 @@ def entry() -> None:
         sys.exit(0)
     except Exception as exc:  # noqa: BLE001 - the last supervisor: no traceback reaches an operator who did not ask
         _fail(exc, 1, f"internal error: {type(exc).__name__}: {exc}; run it again as `hk-tick-collector --debug …`")
+
+
+def _open_standard_files() -> None:
+    """Whoever starts us may have closed some: the next file to be opened would get that number, and what is printed."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # it gets the lowest number that is free
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115
 
 
 def _fail(exc: BaseException, code: int, line: str = "") -> None:

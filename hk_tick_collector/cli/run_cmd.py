@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hk_tick_collector import logs
+from hk_tick_collector import diagnostics, logs
 from hk_tick_collector.config import load_settings
 
 
@@ -21,6 +21,7 @@ def run_command(
     given = {"FUTU_SYMBOLS": symbols, "DATA_ROOT": data_root}
     overrides = {name: value for name, value in given.items() if value is not None}
     loaded = load_settings(config_path=config, env_file=env_file, overrides=overrides)
+    diagnostics.hold_signal()
     logs.configure(loaded.settings.log_level, is_threaded=True)
     from hk_tick_collector import main  # noqa: PLC0415 - after the settings are known to be good
 

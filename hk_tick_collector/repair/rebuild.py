@@ -137,7 +137,8 @@ def _write(
         size += segment.size_bytes
     end: dict[str, Any] = {"segment": 0, "offset": 0}
     totals = Counter[str](rows=0, damages=0)
-    for deaths in range(WRITER_DEATHS_MAX):
+    deaths, code = 0, -1
+    while code < 0 and deaths < WRITER_DEATHS_MAX:
         told: dict[str, int] = {}
         with _writer(settings._replace(is_careful=deaths > 0)) as writer:
             try:
@@ -153,10 +154,10 @@ def _write(
                 writer.kill()
                 raise
         totals.update(told)
-        if writer.returncode >= 0:
-            break
-    if writer.returncode:
-        raise DatabaseError(f"the writer ended with {writer.returncode} before all was stored; see its lines above")
+        code = writer.returncode
+        deaths += 1
+    if code:
+        raise DatabaseError(f"the writer ended with {code} before all was stored; see its lines above")
     return end, totals
 
 

@@ -75,6 +75,7 @@ class RecorderProcess:
         data_root: its DATA_ROOT.
         log_path: what it and its writers said, over all its starts.
         pid: of the running (or last) recorder.
+        wrapper: words before its command.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class RecorderProcess:
             **{key: str(value) for key, value in settings.items()},
         }
         self._process: subprocess.Popen[bytes] | None = None
+        self.wrapper: tuple[str, ...] = ()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -111,12 +113,17 @@ class RecorderProcess:
 
     # ---- its life
 
-    def start(self) -> Self:
-        """Start it; what it then does is in its log."""
+    def start(self, stderr: int | None = None) -> Self:
+        """Start it; what it then does is in its log, if its standard error is not another one."""
         assert self._process is None or self._process.poll() is not None, "it runs already"
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                COMMAND, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._env, cwd=self._cwd
+                (*self.wrapper, *COMMAND),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log if stderr is None else stderr,
+                env=self._env,
+                cwd=self._cwd,
             )
         self.pid = self._process.pid
         return self

@@ -15,6 +15,7 @@ from hk_tick_collector import diagnostics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 # A recorder whose loop is blocked until its standard input ends, with a writer that only waits.
 BLOCKED = """
@@ -22,50 +23,70 @@ import asyncio, subprocess, sys
 import uvloop
 from hk_tick_collector import diagnostics
 
-WRITER = "import faulthandler, signal, sys; faulthandler.register(signal.SIGUSR1)\\ndef wait_as_writer():\\n" \
-    "  print('ready', flush=True); sys.stdin.readline()\\nwait_as_writer()"
+WRITER = "import sys\\nfrom hk_tick_collector import diagnostics\\ndiagnostics.hold_signal(); diagnostics.enable()\\n" \
+    "def wait_as_writer():\\n  print('ready', flush=True); sys.stdin.readline()\\nwait_as_writer()"
 
 async def block_the_loop():
-    writer = subprocess.Popen([sys.executable, "-c", WRITER], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    writer.stdout.readline()
-    diagnostics.enable(asyncio.get_running_loop(), lambda: writer.pid)
     print("blocked", flush=True)
     sys.stdin.readline()
-    print("free", flush=True)
-    await asyncio.sleep(0.2)
-    await asyncio.to_thread(sys.stdin.readline)
-    writer.communicate()
 
-diagnostics.enable_early()
+diagnostics.hold_signal()
+writer = subprocess.Popen([sys.executable, "-c", WRITER], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+writer.stdout.readline()
+diagnostics.enable(lambda: diagnostics.ask_for_stacks(writer.pid))
 with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
     runner.run(block_the_loop())
+writer.communicate()
+"""
+
+# A process whose interpreter a thread holds in a call that takes for ever.
+HELD = """
+import re, sys
+from hk_tick_collector import diagnostics
+
+diagnostics.HELD_SEC, diagnostics.SET_EVERY_SEC = 0.5, 0.1
+diagnostics.hold_signal()
+diagnostics.enable()
+print("ready", flush=True)
+def hold_the_interpreter():
+    re.match("(a+)+$", "a" * 40 + "b")
+hold_the_interpreter()
 """
 
 
-def test_a_blocked_loop_shows_its_stacks_at_once_and_its_writers_later(tmp_path: object) -> None:
-    """The handler is in C and needs no loop; the writer is asked when the loop runs again. Both go on."""
-    log = os.path.join(str(tmp_path), "log")  # noqa: PTH118 - a path as Popen takes it
-    with open(log, "wb") as stderr:  # noqa: PTH123
+@pytest.mark.parametrize("signals", [1, 50])
+def test_a_blocked_loop_shows_its_stacks_and_its_writers(tmp_path: Path, signals: int) -> None:
+    """A thread of its own does it, and needs no loop. However often it is asked, it shows one picture a second."""
+    log = tmp_path / "log"
+    with log.open("wb") as stderr:
         process = subprocess.Popen(
             [sys.executable, "-c", BLOCKED], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr
         )
-
-    def said() -> str:
-        with open(log, encoding="utf-8") as file:  # noqa: PTH123
-            return file.read()
-
-    assert process.stdin is not None
     assert process.stdout is not None
     assert process.stdout.readline() == b"blocked\n"
     process.send_signal(signal.SIGHUP)
-    process.send_signal(signal.SIGUSR1)
-    until(lambda: "in block_the_loop" in said(), "its own stacks")
-    assert "wait_as_writer" not in said()
-    process.stdin.write(b"\n")
-    process.stdin.flush()
-    until(lambda: "in wait_as_writer" in said(), "the writer's stacks")
+    for _ in range(signals):
+        process.send_signal(signal.SIGUSR1)
+    until(lambda: "in block_the_loop" in log.read_text(), "its own stacks")
+    until(lambda: "in wait_as_writer" in log.read_text(), "the writer's stacks")
     process.communicate(b"\n", timeout=60)
-    assert process.returncode == 0, said()
+    assert process.returncode == 0, log.read_text()
+    assert 1 <= log.read_text().count("in block_the_loop") <= 2
+
+
+def test_an_interpreter_that_is_held_shows_its_stacks_by_itself(tmp_path: Path) -> None:
+    """No thread of Python can look; a timer in C does, when none has set it anew for long."""
+    log = tmp_path / "log"
+    with log.open("wb") as stderr:
+        process = subprocess.Popen([sys.executable, "-c", HELD], stdout=subprocess.PIPE, stderr=stderr)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        until(lambda: "in hold_the_interpreter" in log.read_text(), "its stacks")
+        assert process.poll() is None
+    finally:
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture
