@@ -15,6 +15,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 import uvloop
+from google.protobuf.internal import api_implementation
 
 from hk_tick_collector import __version__, diagnostics, logs
 from hk_tick_collector.backlog import measure_backlog
@@ -23,22 +24,19 @@ from hk_tick_collector.collector import Collector
 from hk_tick_collector.data_root import RECORDER_LOCK, hold_lock
 from hk_tick_collector.db_read import StoredTicks, check_today, seed_last_seq, tell_unusable_days
 from hk_tick_collector.description import Parts
-from hk_tick_collector.errors import ConfigError, LocalProtocolError
+from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.futu_client import FutuClient
-from hk_tick_collector.futu_state import ClientSettings
 from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.journal import DIRECTORY
 from hk_tick_collector.journal_append import Journal
-from hk_tick_collector.lane import WriterSettings
 from hk_tick_collector.life import ProofOfLife
-from hk_tick_collector.opend.crypto import PacketEncAlgo, RsaKey
 from hk_tick_collector.pruning import Pruner
 from hk_tick_collector.reporter import Reporter
 from hk_tick_collector.schema import require_sqlite
 from hk_tick_collector.sd_notify import Herald, Notifier
 from hk_tick_collector.sealing import Sealer
-from hk_tick_collector.wal import PACE_SEC_MAX
-from hk_tick_collector.watchdog import Look, Watchdog, WatchdogSettings
+from hk_tick_collector.watchdog import Look, Watchdog
+from hk_tick_collector.wiring import client_settings, encryption_of, watchdog_settings, writer_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -46,8 +44,8 @@ if TYPE_CHECKING:
 
     from hk_tick_collector.config import Settings
     from hk_tick_collector.db_read import Seed
+    from hk_tick_collector.futu_state import ClientSettings
     from hk_tick_collector.metrics import MetricsServer
-    from hk_tick_collector.symbols import SymbolSpec
 
 log = logs.get_logger()
 
@@ -68,13 +66,14 @@ def run(settings: Settings) -> int:
         ConfigError: a setting, or what it points to, is wrong; nothing was started.
     """
     require_sqlite()
+    _tell_slow_protobuf()
     spec = settings.require_symbols()
-    rsa_key, encryption = _encryption(settings)
+    rsa_key, encryption = encryption_of(settings)
     data_root = settings.prepare_data_root()
     lock = hold_lock(data_root, RECORDER_LOCK, LOCK_WAIT_SEC)
     try:
         check_today(data_root, hk_day(wall_ms()))
-        recorder = Recorder(settings, data_root, _client_settings(settings, spec, rsa_key, encryption))
+        recorder = Recorder(settings, data_root, client_settings(settings, spec, rsa_key, encryption))
         diagnostics.enable(lambda: diagnostics.ask_for_stacks(recorder.writer_pid))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             code = runner.run(recorder.run())
@@ -88,71 +87,16 @@ def run(settings: Settings) -> int:
         os.close(lock)
 
 
+def _tell_slow_protobuf() -> None:
+    implementation = api_implementation.Type()
+    if implementation == "python":
+        log.warning("protobuf_slow", implementation=implementation, expected="upb, which is 25 times as fast")
+
+
 def _end_now(code: int) -> None:
     log.error("threads_hang", waited_sec=LAST_WORDS_SEC, expected="threads that end; is a disk hanging?")
     logs.flush()
     os._exit(code)
-
-
-def _encryption(settings: Settings) -> tuple[RsaKey | None, PacketEncAlgo]:
-    path = settings.require_rsa_key_file()
-    if path is None:
-        return None, PacketEncAlgo.NONE
-    try:
-        return RsaKey(path.read_bytes()), PacketEncAlgo[settings.futu_encryption.upper()]
-    except (OSError, LocalProtocolError) as exc:
-        raise ConfigError(f"FUTU_RSA_KEY_FILE {path}: {exc}") from exc
-
-
-def _client_settings(
-    settings: Settings, spec: SymbolSpec, rsa_key: RsaKey | None, encryption: PacketEncAlgo
-) -> ClientSettings:
-    return ClientSettings(
-        host=settings.futu_host,
-        port=settings.futu_port,
-        symbols=spec.symbols,
-        plates=spec.plates,
-        rsa_key=rsa_key,
-        encryption=encryption,
-        connect_timeout_sec=settings.futu_connect_timeout_sec,
-        request_timeout_sec=settings.futu_request_timeout_sec,
-        dead_link_sec=settings.futu_dead_link_sec,
-        reconnect_min_delay_sec=settings.reconnect_min_delay,
-        reconnect_max_delay_sec=settings.reconnect_max_delay,
-        backfill_n=settings.backfill_n,
-        poll_enabled=settings.futu_poll_enabled,
-        poll_interval_sec=settings.futu_poll_interval_sec,
-        poll_num=settings.futu_poll_num,
-        poll_stale_sec=settings.futu_poll_stale_sec,
-        totals_interval_sec=settings.futu_totals_interval_sec,
-    )
-
-
-def _writer_settings(settings: Settings, data_root: Path) -> WriterSettings:
-    return WriterSettings(
-        data_root=str(data_root),
-        batch_size=settings.batch_size,
-        max_wait_ms=settings.max_wait_ms,
-        busy_timeout_ms=settings.sqlite_busy_timeout_ms,
-        synchronous=settings.sqlite_synchronous,
-        wal_autocheckpoint_pages=settings.sqlite_wal_autocheckpoint,
-        retry_max_attempts=settings.persist_retry_max_attempts,
-        retry_backoff_sec=settings.persist_retry_backoff_sec,
-        retry_backoff_max_sec=settings.persist_retry_backoff_max_sec,
-        drift_warn_sec=settings.drift_warn_sec,
-        log_level=settings.log_level,
-        pace_sec_max=min(PACE_SEC_MAX, settings.watchdog_stall_sec / 3),
-    )
-
-
-def _watchdog_settings(settings: Settings) -> WatchdogSettings:
-    return WatchdogSettings(
-        check_interval_sec=settings.check_interval_sec,
-        stall_sec=settings.watchdog_stall_sec,
-        upstream_window_sec=settings.watchdog_upstream_window_sec,
-        queue_threshold_rows=settings.watchdog_queue_threshold_rows,
-        recovery_max_failures=settings.watchdog_recovery_max_failures,
-    )
 
 
 def _metrics_server(
@@ -183,13 +127,13 @@ class Recorder:
         )
         self._metrics = _metrics_server(settings, data_root, lambda: self._reporter.description)
         self._collector = Collector(
-            _writer_settings(settings, data_root),
+            writer_settings(settings, data_root),
             join_timeout_sec=settings.watchdog_recovery_join_timeout_sec,
             on_commit=self._metrics.on_commit if self._metrics else None,
         )
         self._client = FutuClient(client, self._journal, StoredTicks(data_root, settings.seed_recent_db_days))
         self._watchdog = Watchdog(
-            _watchdog_settings(settings),
+            watchdog_settings(settings),
             _Recording(self._journal, data_root, self._collector, self._client),
             time.monotonic,
         )

@@ -25,7 +25,7 @@ QUERIES: Final = (
         "Which symbols trade most?",
         """\
 SELECT symbol, count(*) AS ticks, sum(volume) AS shares,
-       round(sum(turnover) / 1e6, 1) AS hkd_millions
+       round(sum(turnover) / 1e6, 1) AS turnover_millions
 FROM ticks GROUP BY symbol ORDER BY ticks DESC LIMIT 10""",
     ),
     Query(

@@ -148,7 +148,7 @@ class DayTotals(NamedTuple):
         symbol: which.
         time: of these totals, as OpenD writes it: exchange-local, without a zone.
         volume: shares.
-        turnover: HKD.
+        turnover: in the counter's currency.
     """
 
     symbol: str

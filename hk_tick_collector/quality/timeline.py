@@ -227,7 +227,7 @@ def _figures(symbol: SymbolAudit, audit: DayAudit) -> Iterator[str]:
         volume, turnover = wording.volume_delta(symbol), wording.turnover_delta(symbol)
         at = "" if symbol.totals_ms is None else f" at {wording.clock_text(symbol.totals_ms, audit.day)}"
         yield f"volume {symbol.volume:,} of {symbol.exchange_volume:,}{at} (Δ {wording.signed_text(volume)})"
-        yield f"turnover Δ {wording.signed_text(turnover, 2)} HKD"
+        yield f"turnover Δ {wording.signed_text(turnover, 2)}"
     yield f"ordinals {wording.ordinals_text(symbol.ordinals)}"
     if symbol.sessions:
         yield ", ".join(f"{name} {rows:,}" for name, rows in symbol.sessions.items() if rows)

@@ -118,7 +118,7 @@ def volume_delta(symbol: SymbolAudit) -> int | None:
 
 
 def turnover_delta(symbol: SymbolAudit) -> float | None:
-    """The same in HKD."""
+    """The same of the turnover, in the counter's currency."""
     return None if symbol.exchange_turnover is None else symbol.turnover - symbol.exchange_turnover
 
 

@@ -209,7 +209,7 @@ def test_the_figures_are_those_of_the_table() -> None:
     """With the moment of the exchange's totals; what was not compared is said not to be."""
     first, second = read(day_audit(incomplete("HK.00001"), unprovable("HK.00002"))).all("p")[-2:]
     assert first.text == (
-        "missing: 12 ticks · 1,234 rows · volume 123,400 of 124,600 at 16:15:00 (Δ -1,200) · turnover Δ 0 HKD · "
+        "missing: 12 ticks · 1,234 rows · volume 123,400 of 124,600 at 16:15:00 (Δ -1,200) · turnover Δ 0 · "
         "ordinals contiguous 100.00 % of 1,200 · pre-opening 4, morning 700, afternoon 529, closing auction 1 · "
         "gaps: 1 open"
     )
