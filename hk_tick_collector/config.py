@@ -100,6 +100,7 @@ class Settings(BaseModel):
     futu_poll_stale_sec: float = _number(120, 0.1, 86400, "Seconds between audits while no push comes at all")
     futu_totals_interval_sec: float = _number(60, 0, 3600, "Seconds between snapshots of the exchange's totals; 0: off")
     data_root: _Path = _other(Path("data"), "Directory of the day databases and the journal")
+    data_root_allow_shared: bool = _other(default=False, description="Record to a network file system all the same")
     batch_size: int = _number(20000, 1, 200000, "Ticks in one transaction, about")
     max_wait_ms: int = _number(100, 10, 5000, "Milliseconds a tick waits at most for its commit to begin")
     backfill_n: int = _number(1000, 0, 1000, "Ticks asked for each symbol after a (re)connect; 0: off")
@@ -185,10 +186,12 @@ class Settings(BaseModel):
             Its absolute path.
 
         Raises:
-            ConfigError: it is not a directory, or this user can't make it or write in it.
+            ConfigError: it is not a directory, or this user can't make it or write in it; or it lies on a network or
+                host-shared file system, and that is not allowed.
             JournalError: its disk is full or faulty, which passes: whoever starts us may try again.
         """
-        return prepare(self.data_root.absolute(), _where(self._origins, "DATA_ROOT"))
+        where = _where(self._origins, "DATA_ROOT")
+        return prepare(self.data_root.absolute(), where, allows_shared=self.data_root_allow_shared)
 
 
 class LoadedSettings(NamedTuple):

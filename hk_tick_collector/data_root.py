@@ -15,6 +15,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from hk_tick_collector.errors import AlreadyRunningError, ConfigError, JournalError
+from hk_tick_collector.file_system import file_system_of, is_shared
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,15 +29,16 @@ STATE_NAME = "recorder.json"
 _PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
 
 
-def prepare(root: Path, where: str) -> Path:
+def prepare(root: Path, where: str, *, allows_shared: bool = False) -> Path:
     """Make DATA_ROOT (mode 755) and prove by a file that it can be written. Returns it.
 
     Args:
         root: its absolute path.
         where: where the operator has set it, for the message.
+        allows_shared: it may lie on a network or host-shared file system.
 
     Raises:
-        ConfigError: it is not a directory, or this user can't make it or write in it.
+        ConfigError: it is not a directory, or this user can't make it or write in it; or it is shared and must not be.
         JournalError: its disk is full or faulty; whoever starts us may try again.
     """
     probe = root / f".write-test-{os.getpid()}"
@@ -51,6 +53,12 @@ def prepare(root: Path, where: str) -> Path:
         in_the_way = isinstance(error, FileExistsError | NotADirectoryError)
         reason = "a file is in the way" if in_the_way else error.strerror
         raise ConfigError(f"{seen}, {reason}; make it writable or choose another") from None
+    kind = file_system_of(root)
+    if is_shared(kind) and not allows_shared:
+        raise ConfigError(
+            f"DATA_ROOT={str(root)!r}{where}: expected a local disk, found {kind}, on which databases can be damaged; "
+            "choose another, or set DATA_ROOT_ALLOW_SHARED=true"
+        )
     return root
 
 

@@ -15,6 +15,7 @@ from hk_tick_collector.backlog import Backlog, measure_backlog
 from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.data_root import identity
 from hk_tick_collector.deadlines import outlook
+from hk_tick_collector.file_system import file_system_of
 from hk_tick_collector.health import WORD_LATE_MS
 from hk_tick_collector.hktime import CONTINUOUS, hk_day, is_trading_time, may_trade_between
 from hk_tick_collector.journal import DIRECTORY
@@ -83,6 +84,7 @@ class Describer:
         self.backlog: Backlog | None = None
         self.today = Today(data_root)
         self.unsaved: str | None = None
+        self._file_system = file_system_of(data_root)
         self._space: Space | None = None
 
     def look_at_disk(self) -> str | None:
@@ -154,6 +156,7 @@ class Describer:
             "disk": {
                 "fault": self._root_fault,
                 "unsaved": self.unsaved,
+                "file_system": self._file_system,
                 **(self._space or Space(None, None, None))._asdict(),
             },
             "writer": self._describe_writer(now),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hk_tick_collector.file_system import is_shared
 from hk_tick_collector.findings import NAMES_SHOWN, Finding, Verdict, count, number_of, part_of, waiting
 from hk_tick_collector.words import excerpt, size, span
 
@@ -108,6 +109,11 @@ def _settings(state: Mapping[str, Any]) -> Iterator[Finding]:
     """Does a setting make holes?"""
     if number_of(part_of(state, "session"), "backfill_n") == 0:
         yield Finding(Verdict.DEGRADED, "BACKFILL_N=0: each outage is a hole; set it to 1000")
+    kind = part_of(state, "disk").get("file_system")
+    if isinstance(kind, str) and is_shared(kind):
+        yield Finding(
+            Verdict.DEGRADED, f"DATA_ROOT is on {excerpt(kind)}, where databases can be damaged: use a local disk"
+        )
 
 
 def _waits(state: Mapping[str, Any]) -> Iterator[Finding]:

@@ -62,9 +62,8 @@ class PushType(IntEnum):
 
 
 # A row of `ticks`, a tuple in the order of the table's stored columns: symbol, seq, ts_ms, price, volume, turnover,
-# direction_id, tick_type_id, push_type_id, push_data_type, recv_ts_ms, inserted_at_ms. Prices and turnover in
-# the counter's currency, volume in shares, times in UTC epoch ms; direction, tick type and push data type are OpenD's
-# own numbers.
+# direction_id, tick_type_id, push_type_id, push_data_type, recv_ts_ms, inserted_at_ms. Prices are in the counter's
+# currency, volume in shares, times in UTC epoch ms; direction, tick type and push data type are OpenD's own numbers.
 Row = tuple[str, int, int, float, int, float, int, int, int, int, int, int]
 
 # Places in a row.

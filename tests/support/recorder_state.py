@@ -91,7 +91,14 @@ def healthy_state(day: str = FRIDAY, clock: str = "10:00:00", **changes: Any) ->
         "outage": None,
         "lost_today": None,
         "journal": {"buffered_bytes": 0, "is_full": False, "fault": None, "backlog_bytes": 900, "backlog_rows": 6},
-        "disk": {"fault": None, "unsaved": None, "free_bytes": 75e9, "bytes_a_day": 1_250_000_000, "days_left": 60.0},
+        "disk": {
+            "fault": None,
+            "unsaved": None,
+            "file_system": "ext4",
+            "free_bytes": 75e9,
+            "bytes_a_day": 1_250_000_000,
+            "days_left": 60.0,
+        },
         "writer": _writer(hk_ms(day, clock)),
         "watchdog": {"is_stalled": False, "stalls": 0, "recoveries_failed": 0, "last_reason": None},
     }

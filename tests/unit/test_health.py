@@ -361,6 +361,11 @@ JUDGED: Final = {
         FAILING,
         "recorder.json can't be written: [Errno 28] No space left on device: make space",
     ),
+    "the disk is another machine's": (
+        healthy_state(disk={"file_system": "nfs4"}),
+        DEGRADED,
+        "DATA_ROOT is on nfs4, where databases can be damaged: use a local disk",
+    ),
     "the disk lasts for some days": (
         healthy_state(disk={"free_bytes": 20e9, "bytes_a_day": 4_000_000_000, "days_left": 5.0}),
         DEGRADED,
