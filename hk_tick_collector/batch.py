@@ -172,6 +172,7 @@ class Outcome:
         self.drifted: Row | None = None
         self.news: list[News] = []
         self.failures: list[Failure] = []
+        self.written_by_others: set[str] = set()  # days to whose databases another program has written
         self.away: dict[str, int] = {}  # by day: ticks of one that is certified and kept elsewhere; not stored
 
     @property
@@ -195,6 +196,7 @@ class Counters:
         self.revisions = 0
         self.extra = 0  # of sealed days on which their symbol was not to be recorded
         self.away = 0  # of sealed days whose databases are kept elsewhere
+        self.written_by_others = 0  # transactions before which another program had written to the database
         self.bad = 0
         self.corrected = 0
         self.commits = 0
@@ -212,6 +214,7 @@ class Counters:
         self.revisions += outcome.revisions
         self.extra += outcome.extra
         self.away += sum(outcome.away.values())
+        self.written_by_others += len(outcome.written_by_others)
         self.bad += len(outcome.bad)
         self.corrected += len(outcome.corrections)
         self.commits += outcome.rows > 0

@@ -30,13 +30,11 @@ class Wait(NamedTuple):
         place: what came for it from here on is not stored.
         since_ms: when it began to wait, by the host's clock.
         reason: why, in words.
-        is_gone: it had a file, which is not there: no other one is to be made in its place.
     """
 
     place: Position
     since_ms: int
     reason: str
-    is_gone: bool
 
 
 def save_cursor(root: Path, position: Position, waits: Mapping[str, Wait] | None = None) -> None:
@@ -127,8 +125,8 @@ def _read(root: Path) -> tuple[Position, dict[str, Wait]] | None:
         fields: dict[str, Any] = json.loads((root / CURSOR).read_text())
         position = Position(int(fields["segment"]), int(fields["offset"]), int(fields["record_no"]))
         waits = {
-            str(day): Wait(Position(*map(int, place)), int(since_ms), str(reason), bool(is_gone))
-            for day, (place, since_ms, reason, is_gone) in fields.get("waits", {}).items()
+            str(day): Wait(Position(*map(int, place)), int(since_ms), str(reason))
+            for day, (place, since_ms, reason, *_) in fields.get("waits", {}).items()
         }
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None

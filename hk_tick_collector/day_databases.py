@@ -10,16 +10,18 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from shutil import rmtree
 from typing import TYPE_CHECKING
 
 import apsw
 
 from hk_tick_collector import logs
 from hk_tick_collector.content import is_of_content
-from hk_tick_collector.data_root import identity
+from hk_tick_collector.data_root import identity, sync
 from hk_tick_collector.db import DayDatabase
 from hk_tick_collector.db_read import days_so_far
 from hk_tick_collector.errors import DatabaseError, DayError, FileGoneError
+from hk_tick_collector.known_days import KnownDays
 from hk_tick_collector.schema import day_files
 from hk_tick_collector.sealed import is_sealed, opening, reopen, wanted_day
 from hk_tick_collector.wal import WalState, journal_mode_of
@@ -73,7 +75,20 @@ def open_day(path: Path, pragmas: Pragmas) -> DayDatabase:
         number = reopen(path)
         if number is not None:
             log.warning("day_reopened", day=path.stem, certificate=number)
+        if not path.exists():
+            _make(path, pragmas)
         return DayDatabase(path, pragmas)
+
+
+def _make(path: Path, pragmas: Pragmas) -> None:
+    """Make an empty database that has its place when it has its tables: whoever opens it then finds these."""
+    scratch = path.with_name(f".new-{path.stem}")
+    rmtree(scratch, ignore_errors=True)  # left by one that was killed
+    scratch.mkdir()
+    DayDatabase(scratch / path.name, pragmas).close()
+    (scratch / path.name).rename(path)
+    sync(path.parent)
+    scratch.rmdir()
 
 
 def set_aside(path: Path) -> Path:
@@ -115,6 +130,7 @@ class DayDatabases:
         self._pragmas = pragmas
         self._limit = limit
         self._idle_sec = idle_sec
+        self._known = KnownDays(data_root)
         self._open: dict[str, tuple[DayDatabase, float]] = {}
         self._files: dict[str, tuple[int, int] | None] = {}  # which files the open ones are
         self._looked_at = 0.0
@@ -125,9 +141,12 @@ class DayDatabases:
         now = time.monotonic()
         held = self._open.pop(day, None)
         path = self._data_root / f"{day}.db"
+        if held is None and not path.exists() and not path.is_symlink() and self._known.has(day):
+            raise FileGoneError(f"{path} is gone: put it back; or delete journal/cursor.json, to have it made again")
         database = held[0] if held else open_day(path, self._pragmas)
         self._open[day] = (database, now)
         if held is None:
+            self._known.add(day)
             self._files[day] = identity(path)
         return database, held is None
 

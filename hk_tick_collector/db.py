@@ -130,6 +130,7 @@ class DayDatabase:
         self.wal = Wal(self._con, path, pragmas.wal_autocheckpoint_pages, pace_sec_max=pragmas.pace_sec_max)
         self.types: dict[str, set[int]] = {}  # by symbol, the types of ticks that it has had
         self.untimely: set[str] = set()  # symbols with a sequence that does not hold the second of the trade
+        self._data_version: Any = None  # changes when another connection has changed the file
         self.renumbered: set[str] = set()  # symbols whose fetched ticks have other sequences than their pushes
         try:
             self._prepare()
@@ -194,9 +195,15 @@ class DayDatabase:
         self.commit()
         return done
 
-    def begin(self) -> None:
-        """Begin a transaction, with the write lock taken. apsw.BusyError if another process holds it for too long."""
+    def begin(self) -> bool:
+        """Begin a transaction, with the write lock taken. apsw.BusyError if another process holds it for too long.
+
+        Returns:
+            Whether somebody else has written to the file since the last one.
+        """
         self._con.execute("BEGIN IMMEDIATE")
+        before, self._data_version = self._data_version, self._con.pragma("data_version")
+        return before not in {None, self._data_version}
 
     def commit(self) -> None:
         """Make durable what was inserted since `begin`."""

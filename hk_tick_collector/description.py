@@ -51,6 +51,7 @@ _COUNTED: Final = (
     "premises_failed",
     "away",
     "extra",
+    "written_by_others",
 )
 
 
@@ -234,6 +235,7 @@ class Describer:
             "deaths": state.deaths_in_a_row(now),
             "rows_recent": self._recent.rows,
             "bad_recent": self._recent.bad,
+            "written_by_others_recent": self._recent.written_by_others,
             **{name: state.totals.get(name, 0) for name in _COUNTED},
         }
 

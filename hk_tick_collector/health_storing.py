@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 WRITER_SILENT_SEC_MAX = 30.0  # it says something each second, and while it waits for a lock each few seconds
 EXCEPTION_SEC_MAX = 60.0  # a fault that goes on comes back each PERSIST_RETRY_BACKOFF_MAX_SEC and busy timeout
+MENDED_SEC_MAX = 30.0  # so long is one told that is mended
 LAG_MS_MAX = 5_000
 WAL_HELD_SEC_MAX = 60.0
 DEATHS_MAX = 2
@@ -48,10 +49,11 @@ def _writer(state: Mapping[str, Any]) -> Iterator[Finding]:
     if silent_sec is not None and silent_sec > WRITER_SILENT_SEC_MAX:
         yield Finding(Verdict.FAILING, f"writer: no sign of life for {span(silent_sec)}{waiting(state)}")
     exception_sec, commit_sec = number_of(writer, "last_exception_age_sec"), number_of(writer, "last_commit_age_sec")
-    if exception_sec is not None and exception_sec <= EXCEPTION_SEC_MAX:
+    stores_again = exception_sec is not None and commit_sec is not None and commit_sec < exception_sec
+    if exception_sec is not None and exception_sec <= (MENDED_SEC_MAX if stores_again else EXCEPTION_SEC_MAX):
         failures = number_of(writer, "errors") or 1
         reason = f"writer: {excerpt(writer.get('last_exception') or 'fails')} ({count(failures, 'failure')})"
-        if commit_sec is not None and commit_sec < exception_sec:
+        if stores_again:
             yield Finding(Verdict.DEGRADED, f"{reason}, {span(exception_sec)} ago; it stores again")
         elif waiting(state):
             yield Finding(Verdict.FAILING, f"{reason}{waiting(state)}")
@@ -78,6 +80,13 @@ def _readable(state: Mapping[str, Any]) -> Iterator[Finding]:
         verdict = Verdict.FAILING if bad * 2 >= rows else Verdict.DEGRADED
         seen = f"{bad:,.0f} of {rows:,.0f} ticks of the last half minute can't be read"
         yield Finding(verdict, f"{seen}: see bad_tick_kept_aside in the log")
+
+
+def _others(state: Mapping[str, Any]) -> Iterator[Finding]:
+    """Is this recorder the only one that writes? What another one does is known to nobody here."""
+    if number_of(part_of(state, "writer"), "written_by_others_recent"):
+        reason = "another program writes to a day's database: stop it; fuser -v DATA_ROOT/*.db shows who has one open"
+        yield Finding(Verdict.DEGRADED, reason)
 
 
 def _disk(state: Mapping[str, Any]) -> Iterator[Finding]:
@@ -145,4 +154,4 @@ def _wal(state: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding(Verdict.DEGRADED, reason)
 
 
-STORING_RULES = (_disk, _space, _journal, _writer, _deaths, _readable, _waits, _settings, _wal)
+STORING_RULES = (_disk, _space, _journal, _writer, _deaths, _readable, _others, _waits, _settings, _wal)

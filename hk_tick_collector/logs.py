@@ -13,6 +13,7 @@ import queue
 import sys
 import threading
 import time
+import weakref
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 # structlog's console renderer, which is not used here, imports rich if it can: 4 MB in each of the two processes.
@@ -41,6 +42,8 @@ _RESET = "\x1b[0m"
 _PRIORITIES = {"DEBUG": "<7>", "INFO": "<6>", "WARNING": "<4>", "ERROR": "<3>", "CRITICAL": "<2>"}
 
 LINES_WAITING_MAX = 5_000
+
+_limiters: weakref.WeakSet[Limiter] = weakref.WeakSet()
 FLUSH_SEC = 2.0
 
 
@@ -190,13 +193,27 @@ def _value(value: object) -> str:
     return '"' + "".join("\\" + c if c in '"\\' else c for c in shown) + '"'
 
 
+def tell_held(*, is_end: bool = False) -> None:
+    """Tell of lines that limiters have held back, and of which no later line tells, since none has come in time.
+
+    Args:
+        is_end: no later line comes any more.
+    """
+    log = get_logger()
+    for limiter in list(_limiters):
+        for line, held in limiter.held(is_end=is_end).items():
+            log.info("lines_held", line=line, held=held)
+
+
 class Limiter:
     """Lets a line through at most once in `every_sec`, and tells how many were held back since.
 
-    Trouble that repeats each 100 ms must not fill the disk that it is about.
+    Trouble that repeats each 100 ms must not fill the disk that it is about. What is held back is told by the next line
+    of that kind, or by `tell_held`.
     """
 
     def __init__(self, every_sec: float, clock: Callable[[], float] = time.monotonic) -> None:
+        _limiters.add(self)
         self._every_sec = every_sec
         self._clock = clock
         self._last: dict[str, float] = {}
@@ -222,5 +239,5 @@ class Limiter:
             By key, how many lines.
         """
         now = self._clock()
-        due = [key for key in self._held if is_end or now - self._last[key] >= self._every_sec]
+        due = [key for key in list(self._held) if is_end or now - self._last[key] >= self._every_sec]
         return {key: self._held.pop(key) for key in due}

@@ -257,6 +257,7 @@ class Recorder:
                     await asyncio.to_thread(self._metrics.close)
         if fault is not None:
             log.error("data_root_lost", path=self._data_root, seen=fault, expected="the directory of the start")
+        logs.tell_held(is_end=True)
         log.info(
             "recorder_stopped",
             reason=reason,

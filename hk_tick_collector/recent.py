@@ -16,22 +16,23 @@ class _Sample(NamedTuple):
     at: float
     rows: int
     bad: int
+    written_by_others: int
 
 
 class Recent:
     """Keeps the writer's totals of the last half minute."""
 
     def __init__(self) -> None:
-        self._samples: deque[_Sample] = deque([_Sample(float("-inf"), 0, 0)], SAMPLES_MAX)
+        self._samples: deque[_Sample] = deque([_Sample(float("-inf"), 0, 0, 0)], SAMPLES_MAX)
 
     def look(self, now: float, totals: Mapping[str, int]) -> None:
         """Take a sample.
 
         Args:
             now: monotonic, in seconds.
-            totals: `rows` and `bad`, since the start.
+            totals: since the start.
         """
-        self._samples.append(_Sample(now, totals.get("rows", 0), totals.get("bad", 0)))
+        self._samples.append(_Sample(now, *(totals.get(name, 0) for name in _Sample._fields[1:])))
         while len(self._samples) > 1 and self._samples[1].at <= now - SPAN_SEC:
             self._samples.popleft()
 
@@ -39,6 +40,11 @@ class Recent:
     def rows(self) -> int:
         """Ticks taken from the journal in that time."""
         return self._samples[-1].rows - self._samples[0].rows
+
+    @property
+    def written_by_others(self) -> int:
+        """How often another program had written to a day's database."""
+        return self._samples[-1].written_by_others - self._samples[0].written_by_others
 
     @property
     def bad(self) -> int:

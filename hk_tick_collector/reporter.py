@@ -32,6 +32,7 @@ STEP_SEC = 0.25
 STATE_EVERY_SEC = 2.0
 PERSIST_LINE_EVERY_SEC = 10.0
 HEALTH_LINE_EVERY_SEC = 60.0
+HELD_LINES_EVERY_SEC = 30.0
 TODAY_EVERY_SEC = 10.0
 OUTAGE_LINE_EVERY_SEC = 30.0
 
@@ -66,6 +67,7 @@ class Reporter:
         """
         heartbeat = _Every(self._settings.persist_heartbeat_interval_sec)
         persist, health = _Every(PERSIST_LINE_EVERY_SEC), _Every(HEALTH_LINE_EVERY_SEC)
+        held = _Every(HELD_LINES_EVERY_SEC)
         state, today = _Every(STATE_EVERY_SEC, at_once=True), _Every(TODAY_EVERY_SEC, at_once=True)
         while True:
             if not self._journal.is_alive:
@@ -79,6 +81,8 @@ class Reporter:
                 self._tell_persisted()
             if heartbeat.due():
                 self._tell_heartbeat()  # what waits is as `save` has found it, STATE_EVERY_SEC ago at most
+            if held.due():
+                logs.tell_held()
             if health.due():
                 self._tell_health()
             await asyncio.sleep(STEP_SEC)

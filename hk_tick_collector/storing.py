@@ -186,7 +186,8 @@ class Storing:
         database, is_new = databases.get(day)
         if is_new:
             log.info("sqlite_pragmas", day=day, path=database.path, **database.pragmas_in_force())
-        database.begin()
+        if database.begin():
+            self._outcome.written_by_others.add(day)
         begun[day] = database
         self._judge.begin(day, database)
         return database

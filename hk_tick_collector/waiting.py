@@ -28,8 +28,9 @@ from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.content import DAMAGED
 from hk_tick_collector.cursor import BEFORE, Wait, bytes_between, first_for_day, load_waits, waits_for
 from hk_tick_collector.day_databases import set_aside
-from hk_tick_collector.errors import DatabaseError, DayError, FileGoneError
+from hk_tick_collector.errors import DatabaseError, DayError
 from hk_tick_collector.journal import BEGINNING, DIRECTORY, list_segments
+from hk_tick_collector.known_days import KnownDays
 from hk_tick_collector.lane import Lane
 from hk_tick_collector.quality.judge import FILE
 
@@ -83,12 +84,12 @@ class WaitingDays:
         if not segments or begin.segment <= segments[0].number:
             return None
         log.warning("cursor_lost", stored_again_before=today, bytes=bytes_between(journal, BEGINNING, begin))
-        self._wait(BEFORE + today, Wait(BEGINNING, at_ms, CURSOR_LOST, is_gone=False))
+        self._wait(BEFORE + today, Wait(BEGINNING, at_ms, CURSOR_LOST))
         return begin
 
     def add(self, day: str, place: Position, cause: Exception, at_ms: int) -> None:
         """A day begins to wait, at a place after which nothing of it is stored."""
-        self._begin_to_wait(day, Wait(place, at_ms, _reason(cause), isinstance(cause, FileGoneError)), FILE)
+        self._begin_to_wait(day, Wait(place, at_ms, _reason(cause)), FILE)
 
     def _begin_to_wait(self, day: str, wait: Wait, judge_file: str) -> None:
         judge = self._root / DIRECTORY / judge_file
@@ -106,7 +107,8 @@ class WaitingDays:
         kept = set_aside(self._root / f"{day}.db") if isinstance(cause, DAMAGED) else None
         log.error("day_made_again", day=day, error=_reason(cause), kept=kept, expected="the file that is written to")
         (journal / _judge_file(day)).unlink(missing_ok=True)
-        self._wait(day, Wait(first_for_day(journal, day), at_ms, _reason(cause), is_gone=False))
+        KnownDays(self._root).remove(day)
+        self._wait(day, Wait(first_for_day(journal, day), at_ms, _reason(cause)))
 
     def _wait(self, day: str, wait: Wait) -> None:
         self._close(day)
@@ -148,9 +150,6 @@ class WaitingDays:
         return None
 
     def _step(self, day: str, until: Position) -> Stored | None:
-        path = self._root / f"{day}.db"
-        if self.waits[day].is_gone and not path.exists():  # an empty one in its place would hide that
-            raise FileGoneError(f"{path} is gone: put it back")
         lane = self._lanes.get(day)
         if lane is None:
             lane = self._lanes[day] = Lane(
@@ -191,8 +190,7 @@ class WaitingDays:
 
     def _goes_alone(self, error: DayError, name: str) -> None:
         """One of several days failed: it waits alone from there on, and the others go on."""
-        is_gone = isinstance(error.cause, FileGoneError)
-        wait = Wait(self.waits[name].place, wall_ms(), _reason(error.cause), is_gone)
+        wait = Wait(self.waits[name].place, wall_ms(), _reason(error.cause))
         self._begin_to_wait(error.day, wait, _judge_file(name))
         self._close(name)
 

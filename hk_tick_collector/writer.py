@@ -33,6 +33,7 @@ from hk_tick_collector.data_root import WRITER_LOCK, hold_lock
 from hk_tick_collector.errors import CollectorError, DatabaseError, DayError, FileGoneError
 from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.journal import BEGINNING, DIRECTORY
+from hk_tick_collector.known_days import KnownDays
 from hk_tick_collector.lane import Lane, WriterSettings
 from hk_tick_collector.recorder_pipe import Parent, send
 from hk_tick_collector.waiting import WaitingDays
@@ -61,6 +62,7 @@ class Writer:
         self._waiting = WaitingDays(settings)
         self._place = begin_of(self._journal)
         if self._place is None and settings.days_wait:
+            KnownDays(self._root).forget()
             self._place = self._waiting.store_again(hk_day(wall_ms()), wall_ms())
         self._lane = Lane(settings, lambda: self._place, lambda day: not self._waiting.takes(day))
         self.limiter = logs.Limiter(LOG_EVERY_SEC)
@@ -101,7 +103,7 @@ class Writer:
 
     def close(self) -> None:
         """Close everything, after the last step."""
-        self._tell_held(is_end=True)
+        logs.tell_held(is_end=True)
         self._waiting.close()
         self._lane.close()
 
@@ -168,6 +170,8 @@ class Writer:
             self._warn("tick_revised", revisions=counters.revisions, in_batch=outcome.revisions)
         if outcome.extra:
             self._tell("ticks_extra", extra=counters.extra, in_batch=outcome.extra)
+        for day in outcome.written_by_others:
+            self._warn("written_by_others", day=day, expected="no other writer: find it (fuser -v) and stop it")
         for day, ticks in outcome.away.items():
             self._tell("day_away", day=day, ticks=ticks, expected="nothing new: it is certified, and kept elsewhere")
         self._tell_findings(outcome)
@@ -184,11 +188,6 @@ class Writer:
         held = self.limiter.allow(event)
         if held is not None:
             log.info(event, **fields, repeated=held)
-
-    def _tell_held(self, *, is_end: bool = False) -> None:
-        """Lines that were held back, and that no later one tells of."""
-        for line, held in self.limiter.held(is_end=is_end).items():
-            log.info("lines_held", line=line, held=held, gaps=self.counters.gaps, bad=self.counters.bad)
 
     def _warn(self, event: str, **fields: object) -> None:
         held = self.limiter.allow(event)
@@ -232,7 +231,7 @@ class Writer:
             now = time.monotonic()
             if now - self._alive_at >= ALIVE_EVERY_SEC:
                 self._alive_at = now
-                self._tell_held()
+                logs.tell_held()
                 send({"event": "alive", **self._state_fields()})
             parent.wait(max(0.0, min(due - now, ALIVE_EVERY_SEC)))
             if parent.stopped_at is not None or time.monotonic() >= due:

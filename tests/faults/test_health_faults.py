@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import socket
+import subprocess
 from typing import TYPE_CHECKING
 
 import apsw
@@ -136,7 +137,7 @@ def test_a_taken_port_ends_the_start_in_one_line(bench: Bench) -> None:
 def test_a_data_root_that_is_removed_is_failing_and_ends_with_exit_1(port: int, bench: Bench) -> None:
     """Nothing that comes is stored for anybody: whoever asks is told within half a minute, and so is the supervisor."""
     sim = bench.simulate(rate=100)
-    recorder = bench.record(sim, METRICS_PORT=port)
+    recorder = bench.record(sim, METRICS_PORT=port, STOP_FLUSH_TIMEOUT_SEC=5)
     recorder.wait_for("backfill_done")
     sim.wait_for(lambda stats: stats["made"] > 200)
     shutil.rmtree(recorder.data_root)
@@ -163,3 +164,40 @@ def test_ticks_that_can_not_be_read_are_failing(port: int, bench: Bench) -> None
         assert health(port)[:2] == (503, "failing")
         assert recorder.stop() == 0
     assert recorder.query("SELECT count(*) > 100 FROM bad_ticks") == [(1,)]
+
+
+def test_a_mount_over_data_root_is_failing_until_it_is_gone(port: int, bench: Bench) -> None:
+    """What was there is hidden: whoever asks is told within half a minute, and nothing is lost."""
+    sim = bench.simulate(rate=100)
+    recorder = bench.record(sim, METRICS_PORT=port)
+    recorder.wait_for("backfill_done")
+    wait_for_health(port, 200, "ok")
+    root = recorder.data_root
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", root], check=True)
+    try:
+        wait_for_health(port, 503, "failing", "DATA_ROOT is another directory than at the start")
+    finally:
+        subprocess.run(["umount", root], check=True)
+    wait_for_health(port, 200, "ok")
+    bench.settle_whole(sim, recorder)
+
+
+def test_another_program_that_writes_to_a_live_day_is_told(port: int, bench: Bench) -> None:
+    """A reader is none, however it opens the file; what it has done stays, and all ticks are stored."""
+    sim = bench.simulate(rate=100)
+    recorder = bench.record(sim, METRICS_PORT=port)
+    wait_for_health(port, 200, "ok")
+    (path,) = recorder.data_root.glob("*.db")
+    con = apsw.Connection(str(path))
+    con.set_busy_timeout(10_000)
+    for _ in range(5):
+        con.execute("SELECT count(*) FROM ticks").fetchall()
+    wait_for_health(port, 200, "ok")
+    assert not recorder.log_lines("written_by_others")
+    con.execute("CREATE TABLE notes (text TEXT)")
+    wait_for_health(port, 200, "degraded", "another program writes to a day's database")
+    con.close()
+    (line,) = recorder.wait_for("written_by_others")
+    assert line.fields["day"] == path.stem
+    wait_for_health(port, 200, "ok")
+    bench.settle_whole(sim, recorder)

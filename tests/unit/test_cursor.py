@@ -21,7 +21,7 @@ from hk_tick_collector.journal import Position, segment_name
 if TYPE_CHECKING:
     from pathlib import Path
 
-WAIT = Wait(Position(2, 30, 4), 1_785_000_000_000, "BusyError: database is locked", is_gone=False)
+WAIT = Wait(Position(2, 30, 4), 1_785_000_000_000, "BusyError: database is locked")
 
 
 def test_days_that_wait_have_places_of_their_own(tmp_path: Path) -> None:
@@ -29,7 +29,7 @@ def test_days_that_wait_have_places_of_their_own(tmp_path: Path) -> None:
     save_cursor(tmp_path, Position(5, 6, 7))
     assert load_waits(tmp_path) == {}
     assert needed_from(tmp_path) == Position(5, 6, 7)
-    waits = {"20260730": WAIT, "20260731": WAIT._replace(place=Position(3, 0, -1), is_gone=True)}
+    waits = {"20260730": WAIT, "20260731": WAIT._replace(place=Position(3, 0, -1))}
     save_cursor(tmp_path, Position(5, 6, 7), waits)
     assert load_cursor(tmp_path) == Position(5, 6, 7)
     assert load_waits(tmp_path) == waits

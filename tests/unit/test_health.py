@@ -351,6 +351,11 @@ JUDGED: Final = {
         DEGRADED,
         "2 of 3,000 ticks of the last half minute can't be read: see bad_tick_kept_aside in the log",
     ),
+    "another one writes": (
+        healthy_state(writer={"written_by_others_recent": 1}),
+        DEGRADED,
+        "another program writes to a day's database: stop it; fuser -v DATA_ROOT/*.db shows who has one open",
+    ),
     "DATA_ROOT is gone": (
         healthy_state(disk={"fault": "is gone"}),
         FAILING,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import structlog
+from support.kept_log import KeptLog
 
 from hk_tick_collector import logs
 
@@ -214,3 +215,30 @@ def test_a_reader_that_hangs_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -
     assert 100 <= kept < 20_000
     dropped = sum(int(number) for number in re.findall(r"^(\d+) log lines were dropped", text, re.MULTILINE))
     assert kept + dropped == 20_000
+
+
+def test_what_any_limiter_has_held_back_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once its time is over and no later line has told; at the end at once; and each number once only."""
+    now = 100.0
+    limiter = logs.Limiter(30.0, lambda: now)
+    logged = KeptLog()
+    monkeypatch.setattr(logs, "get_logger", lambda: logged)
+
+    def told() -> list[int]:
+        lines = [fields for event, fields in logged.lines if event == "lines_held" and fields["line"] == "on fire"]
+        logged.lines.clear()
+        return [fields["held"] for fields in lines]
+
+    for _ in range(5):
+        limiter.allow("on fire")
+    logs.tell_held()
+    assert told() == [], "a later line may still tell"
+    now += 31
+    logs.tell_held()
+    assert told() == [4]
+    logs.tell_held()
+    assert told() == []
+    for _ in range(3):
+        limiter.allow("on fire")
+    logs.tell_held(is_end=True)
+    assert told() == [2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,10 @@ from support.odd_days import directory, foreign, link, mend, newer, noise
 from support.ticks import DAY, DAY_MS, HSBC, NEXT_DAY, OPEN_MS, TENCENT, push, reply, ticker
 
 from hk_tick_collector import writer as writer_module
-from hk_tick_collector.cursor import load_cursor, load_waits, needed_from
+from hk_tick_collector.cursor import CURSOR, load_cursor, load_waits, needed_from
+from hk_tick_collector.day_databases import open_day
 from hk_tick_collector.db import DayDatabase, Pragmas
+from hk_tick_collector.db_read import open_readonly
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.journal import DIRECTORY
 from hk_tick_collector.lane import WriterSettings
@@ -176,7 +179,7 @@ def test_a_file_that_was_taken_away_must_come_back(tale: Tale, monkeypatch: pyte
     store_all(writer)
     assert not path.exists()
     assert tale.stored_ordinals(OTHER) == list(range(1, 20))
-    assert load_waits(tale.root / DIRECTORY)[DAY].is_gone
+    assert "is gone" in load_waits(tale.root / DIRECTORY)[DAY].reason
     writer.close()
     writer = made(tale)
     store_all(writer)
@@ -290,3 +293,58 @@ def test_a_place_that_can_not_be_read_back_stores_all_again(tale: Tale) -> None:
     store_all(writer)
     writer.close()
     assert tale.stored_ordinals(OTHER) == tale.stored_ordinals(DAY) == list(range(1, 20))
+
+
+@pytest.mark.parametrize("cure", ["put back", "made again"])
+def test_a_past_day_that_was_taken_away_while_nobody_had_it_open_waits(tale: Tale, cure: str) -> None:
+    """No empty one is made in its place. It is put back; or the cursor is taken away too, and it is made again."""
+    of_both_days(tale, range(1, 10))
+    tale.write()
+    path, moved = tale.root / f"{DAY}.db", tale.root / "moved.db"
+    path.rename(moved)
+    of_both_days(tale, range(10, 20))
+    tale.write()
+    assert not path.exists()
+    assert tale.stored_ordinals(OTHER) == list(range(1, 20))
+    assert "put it back; or delete journal/cursor.json" in load_waits(tale.root / DIRECTORY)[DAY].reason
+    if cure == "put back":
+        moved.rename(path)
+    else:
+        (tale.root / DIRECTORY / CURSOR).unlink()
+    tale.write()
+    assert tale.stored_ordinals(DAY) == tale.stored_ordinals(OTHER) == list(range(1, 20))
+    assert load_waits(tale.root / DIRECTORY) == {}
+
+
+def test_a_days_file_appears_with_its_tables(tmp_path: Path) -> None:
+    """Whoever opens it the moment it is there finds them, and no other file that is left behind."""
+    seen: list[Any] = []
+
+    def read(path: Path) -> None:
+        while not path.exists():
+            pass
+        try:
+            con = open_readonly(path)
+            seen.append(con.execute("SELECT count(*) FROM ticks").get)
+            con.close()
+        except (apsw.Error, DatabaseError) as exc:
+            seen.append(exc)
+
+    for number in range(1, 31):
+        path = tmp_path / f"202607{number:02}.db"
+        reader = threading.Thread(target=read, args=(path,))
+        reader.start()
+        open_day(path, Pragmas()).close()
+        reader.join()
+    assert seen == [0] * 30
+    assert not list(tmp_path.glob(".new-*"))
+
+
+def test_what_a_killed_writer_left_of_a_day_that_it_made_is_cleared_away(tmp_path: Path) -> None:
+    """It is no day yet."""
+    scratch = tmp_path / f".new-{DAY}"
+    scratch.mkdir()
+    (scratch / f"{DAY}.db").write_bytes(b"half")
+    open_day(tmp_path / f"{DAY}.db", Pragmas()).close()
+    assert not scratch.exists()
+    assert (tmp_path / f"{DAY}.db").exists()

@@ -17,6 +17,7 @@ from hk_tick_collector.batch import BadRow, Chunk, share_by_day
 from hk_tick_collector.cursor import CURSOR, load_cursor
 from hk_tick_collector.data_root import hold_lock
 from hk_tick_collector.day_databases import DayDatabases
+from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.db_read import open_readonly
 from hk_tick_collector.errors import AlreadyRunningError
 from hk_tick_collector.journal import DIRECTORY
@@ -257,6 +258,7 @@ def test_after_a_power_cut_normal_replays_the_day(
         writer.step()
     writer.reset()
     (tmp_path / f"{DAY}.db").rmdir()
+    DayDatabase(tmp_path / f"{DAY}.db", Pragmas()).close()  # all of its rows are gone
     assert not writer.step()
     writer.close()
     assert stored(tmp_path) == keys(TENCENT, range(5))

@@ -221,7 +221,7 @@ def test_days_tells_what_state_each_is_in(days: Path, run: Run) -> None:
     """Sealed, away where its database is elsewhere, over until it is sealed, waiting, and live today."""
     today = hk_day(time.time_ns() // 1_000_000)
     make_day(days, today)
-    waits = {"20260802": Wait(Position(1, 0, 0), 0, "CorruptError: malformed", is_gone=False)}
+    waits = {"20260802": Wait(Position(1, 0, 0), 0, "CorruptError: malformed")}
     (days / DIRECTORY).mkdir(exist_ok=True)
     save_cursor(days / DIRECTORY, Position(2, 0, 0), waits)
     make_day(days, "20260802")
