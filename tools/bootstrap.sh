@@ -42,6 +42,23 @@ provide_ensurepip() {
 
 quietly() { "$@" >>"$log" 2>&1 </dev/null; }
 
+# Programs that some tests call, and their packages. Without one those tests are skipped, each with a line that says so.
+provide_tools() {
+  local -A package=([strace]=strace [mkfs.ext4]=e2fsprogs [mount]=mount)
+  local tool missing=()
+  for tool in "${!package[@]}"; do
+    command -v "$tool" >/dev/null || missing+=("${package[$tool]}")
+  done
+  [ "${#missing[@]}" -gt 0 ] || return 0
+  if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+    echo "installing ${missing[*]}, which some tests call…"
+    export DEBIAN_FRONTEND=noninteractive
+    local install=(apt-get -qq install --yes --no-install-recommends "${missing[@]}")
+    quietly "${install[@]}" || { quietly apt-get -qq update && quietly "${install[@]}"; } && return 0
+  fi
+  echo "without ${missing[*]} some tests are skipped (Debian: sudo apt-get install ${missing[*]})"
+}
+
 # What pip is to install, from pyproject.toml: pip itself knows groups only since 25.1.
 requirements_of() {
   .venv/bin/python - "$1" <<'PYTHON'
@@ -84,6 +101,7 @@ if ! install; then
   cat "$log" >&2
   fail "pip could not install what pyproject.toml asks for; its words are above"
 fi
+[ "$group" = run ] || provide_tools
 # Who has more, has also what the others need.
 case $group in
   run) touch .venv/.stamp-run ;;

@@ -16,6 +16,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from support.needs import mount, need_tools, unmount
 from support.ticks import TENCENT, pushes, seq_at
 from support.writer_process import WriterBench, until
 
@@ -43,15 +44,16 @@ class Disk:
 
     def mount_small(self, size_bytes: int) -> None:
         """In memory, of that size."""
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "tmpfs", self.root], check=True)
+        mount(self.root, f"size={size_bytes}")
 
     def mount_ext4(self) -> None:
         """A real one, in a file that keeps what reached the disk."""
+        need_tools("mkfs.ext4")
         if not self._image.exists():
             with self._image.open("wb") as file:
                 file.truncate(256 << 20)
             subprocess.run(["mkfs.ext4", "-q", "-F", self._image], check=True)
-        subprocess.run(["mount", "-o", "loop", self._image, self.root], check=True)
+        mount(self.root, "loop", kind="ext4", what=self._image)
 
     def cut_power(self) -> None:
         """From here on nothing reaches the disk any more; what has not is lost."""
@@ -63,16 +65,17 @@ class Disk:
 
     def unmount(self) -> None:
         """Take it away."""
-        subprocess.run(["umount", self.root], check=True)
+        unmount(self.root)
 
     def end(self) -> None:
         """Take it away, whatever still uses it."""
-        subprocess.run(["umount", "-l", self.root], check=False, capture_output=True)
+        unmount(self.root, is_busy=True)
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
     """A disk that is not there yet."""
+    need_tools("umount")
     made = Disk(tmp_path)
     yield made
     made.end()
@@ -120,7 +123,7 @@ def test_a_full_disk_loses_nothing(disk: Disk, tmp_path: Path, monkeypatch: pyte
 
 def test_a_disk_that_is_full_at_the_start_is_no_wrong_setting(disk: Disk) -> None:
     """A recorder that finds no room ends with 1, after which it is started again; 2 would say that it never can run."""
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "nr_inodes=3", "tmpfs", disk.root], check=True)
+    mount(disk.root, "nr_inodes=3")
     for name in ("a", "b"):
         (disk.root / name).touch()  # no inode is left
     env = {"PATH": os.environ["PATH"], "FUTU_SYMBOLS": TENCENT, "DATA_ROOT": str(disk.root / "data")}
@@ -137,6 +140,7 @@ def test_a_disk_that_is_full_at_the_start_is_no_wrong_setting(disk: Disk) -> Non
 @pytest.mark.parametrize(("call", "error"), [("pwrite64", "EIO"), ("fdatasync", "EIO"), ("pwrite64", "ENOSPC")])
 def test_a_disk_that_fails_now_and_then_loses_nothing(tmp_path: Path, call: str, error: str) -> None:
     """Each few calls of the writer fail: nothing counts that was not committed, and all is stored at last, once."""
+    need_tools("strace")
     bench = WriterBench(tmp_path)
     writer = bench.write(batch_size=100)
     bench.feed(pushes(TENCENT, range(100)))

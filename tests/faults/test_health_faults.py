@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import shutil
 import socket
-import subprocess
 from typing import TYPE_CHECKING
 
 import apsw
 import pytest
+from support.needs import mount, unmount
 from support.odd_gateway import OddGateway
 from support.ports import free_port
 from support.probe import LOOPBACK, health, metrics, wait_for_health
@@ -173,11 +173,11 @@ def test_a_mount_over_data_root_is_failing_until_it_is_gone(port: int, bench: Be
     recorder.wait_for("backfill_done")
     wait_for_health(port, 200, "ok")
     root = recorder.data_root
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", root], check=True)
+    mount(root, "size=64m")
     try:
         wait_for_health(port, 503, "failing", "DATA_ROOT is another directory than at the start")
     finally:
-        subprocess.run(["umount", root], check=True)
+        unmount(root)
     wait_for_health(port, 200, "ok")
     bench.settle_whole(sim, recorder)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.mixtures import Lane
+from support.needs import need_root, need_tools
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,6 +45,8 @@ def test_whatever_comes_together_nothing_is_lost_in_silence(tmp_path: Path) -> N
 
     The latter without audits: what these bring while a gap is being found may leave it open until the day's last word.
     """
+    need_tools("mount", "umount")
+    need_root("a disk of its own")
     with ThreadPoolExecutor(LANES) as lanes:
         told = list(lanes.map(drive, [tmp_path] * LANES, range(LANES)))
     wrong = [tale for tales, _ in told for tale in tales]

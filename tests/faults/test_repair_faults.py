@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.killing import killed_command
 from support.late_ticks import HOUR_MS, LATE_MS, Tick, assert_stats_true, make_current, make_older, query, stored, tick
+from support.needs import mount, unmount
 from support.recorder_process import RecorderProcess
 from support.simulator_process import SimulatorProcess
 from support.ticks import DAY, DAY_MS, HSBC, NEXT_DAY, OPEN_MS, TENCENT
@@ -117,12 +119,13 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
     root = tmp_path / "disk"
     root.mkdir()
 
-    def mount(size_bytes: int) -> Path:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "tmpfs", root], check=True)
+    def mount_small(size_bytes: int) -> Path:
+        mount(root, f"size={size_bytes}")
         return root
 
-    yield mount
-    subprocess.run(["umount", "-l", root], check=False, capture_output=True)
+    yield mount_small
+    if os.path.ismount(root):
+        unmount(root, is_busy=True)
 
 
 @pytest.mark.parametrize("make", [make_current, make_older], ids=["current", "older"])

@@ -21,6 +21,7 @@ from hk_tick_collector.resumption import Cause, gravest
 from hk_tick_collector.simulator.universe import universe
 from support.calm import calm, show_types
 from support.gap_row import GapRow
+from support.needs import mount
 from support.recorder_process import RecorderProcess, until
 from support.simulator_process import SimulatorProcess
 from support.trading_time import JumpingClock
@@ -108,8 +109,7 @@ class Lane:
         self._clock = JumpingClock(directory)
         self._begin_ms = 0  # of this mixture
         (directory / "recorder").mkdir()
-        mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", directory / "recorder"]
-        subprocess.run(mount, check=True)
+        mount(directory / "recorder", f"size={DISK_BYTES}")
         self.sim = SimulatorProcess(
             directory,
             *("--now", "--hold", "--rate", "30", "--symbols", str(len(SYMBOLS)), "--no-rate-limits"),

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import pytest
 from support.machine import Machine, why_not
 from support.machine_service import MachineSimulator
+from support.needs import need
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-# Set by .ci/run, where a test that did not run has failed.
-DEMAND = "SYSTEM_TESTS"
-
 
 @pytest.fixture
 def bare_machine(tmp_path: Path) -> Iterator[Machine]:
     """A machine that is not started and has nothing installed."""
-    reason = why_not()
-    if reason and os.environ.get(DEMAND) == "required":
-        pytest.fail(f"{DEMAND}=required, but {reason}", pytrace=False)
-    if reason:
-        pytest.skip(f"{reason}; .ci/run has all that is needed")
+    need(why_not())
     machine = Machine(tmp_path)
     try:
         yield machine

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pytest
 from support.alerting import JOB, RULES_PATH, queries, rules
+from support.needs import need_tools
 from support.recorder_process import until
 from support.recorder_state import healthy_state
 
@@ -37,12 +37,9 @@ def program() -> Callable[[str], str]:
     """Finds Prometheus' programs."""
 
     def find(name: str) -> str:
+        need_tools(name)
         path = shutil.which(name)
-        reason = f"{name} is not here (Debian: the package prometheus)"
-        if path is None and os.environ.get("SYSTEM_TESTS") == "required":
-            pytest.fail(f"SYSTEM_TESTS=required, but {reason}", pytrace=False)
-        if path is None:
-            pytest.skip(f"{reason}; .ci/run has all that is needed")
+        assert path is not None
         return path
 
     return find

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
 import threading
 import time
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
+from support.needs import mount, unmount
 
 from hk_tick_collector import journal_append
 from hk_tick_collector.cursor import save_cursor
@@ -297,11 +297,11 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 2 MB."""
     root = tmp_path / "disk"
     root.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", root], check=True)
+    mount(root, "size=2m")
     try:
         yield root
     finally:
-        subprocess.run(["umount", "-l", root], check=True)
+        unmount(root, is_busy=True)
 
 
 @pytest.mark.faults

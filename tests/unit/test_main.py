@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import apsw
 import pytest
 from support.bench import Bench
+from support.needs import mount, unmount
 from support.recorder_process import COMMAND, QUICK, until
 
 from hk_tick_collector.db import DayDatabase, Pragmas
@@ -86,11 +87,11 @@ def test_a_read_only_data_root_is_one_line_and_exit_2(tmp_path: Path) -> None:
     """A DATA_ROOT on a disk that takes no writes is named."""
     root = tmp_path / "read-only"
     root.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", root], check=True)
+    mount(root, "ro")
     try:
         line = refusal(tmp_path, DATA_ROOT=str(root))
     finally:
-        subprocess.run(["umount", root], check=True)
+        unmount(root)
     assert str(root) in line
     assert "Read-only file system" in line
 
