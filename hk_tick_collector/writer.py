@@ -61,8 +61,9 @@ class Writer:
         self._journal = self._root / DIRECTORY
         self._waiting = WaitingDays(settings)
         self._place = begin_of(self._journal)
-        if self._place is None and settings.days_wait:
+        if self._place is None:
             KnownDays(self._root).forget()
+        if self._place is None and settings.days_wait:
             self._place = self._waiting.store_again(hk_day(wall_ms()), wall_ms())
         self._lane = Lane(settings, lambda: self._place, lambda day: not self._waiting.takes(day))
         self.limiter = logs.Limiter(LOG_EVERY_SEC)

@@ -89,6 +89,8 @@ ALWAYS: Final = {
     "hktick_wal_held_seconds": "0x3000",
     "hktick_journal_damages_total": "0x3000",
     "hktick_start_time_seconds": "0x3000",
+    "hktick_lost_today_gaps": "0x3000",
+    "hktick_disk_days_left": "60x3000",
 }
 
 EARLY: Final = {"hktick_market_open": "0x60 1x300"}
@@ -130,6 +132,10 @@ STORIES: Final = {
         "2h",
         {"HkTickJournalDamaged"},
     ),
+    "ticks lost at 10:00": Story({"hktick_lost_today_gaps": "0x60 54x300"}, "2h", {"HkTickLostToday"}),
+    "a gap that is filled in time": Story({"hktick_lost_today_gaps": "0x110 54x5 0x300"}, "2h", set()),
+    "a disk for two days": Story({"hktick_disk_days_left": "2x300"}, "2h", {"HkTickDiskFillingUp"}),
+    "a disk for a week": Story({"hktick_disk_days_left": "7x300"}, "2h", set()),
     "a hole of long ago": Story({"hktick_journal_damages_total": "1x300"}, "2h", set()),
 }
 

@@ -174,7 +174,7 @@ def test_a_login_that_is_back_without_a_notice_has_all_fetched_again(monkeypatch
     assert not client._missed.is_set()
     watch(monkeypatch, client, Link(state_of(3)), 2)
     assert client._missed.is_set()
-    assert client._outages.resume().is_of_opend, "so it is fetched as deep as OpenD goes"
+    assert client.outages.resume().is_of_opend, "so it is fetched as deep as OpenD goes"
 
 
 def test_when_something_came_last_is_known_over_sessions() -> None:
@@ -240,22 +240,22 @@ def test_a_session_that_ends_says_what_may_be_missing(
     """From the last byte that was heard on; a link on which nothing was read has ended by that."""
     client, _ = client_of()
     monkeypatch.setattr(client.state.clock, "now_ms", lambda: 6000)
-    client._outages.resume()
+    client.outages.resume()
     made: Any = link
     client._link = made
     client._note_outage(was_connected=was_connected)
-    assert client._outages.resume() == expected
+    assert client.outages.resume() == expected
 
 
 def test_without_room_in_the_journal_nothing_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     """A session that is not begun for want of disk has the journal as its cause."""
     client, journal = client_of()
-    client._outages.resume()
+    client.outages.resume()
     full: Any = journal
     full.is_full, full.has_room, full.buffered_bytes, full.fault = True, True, 1, "full"
     monkeypatch.setattr(client.state.clock, "now_ms", lambda: 6000)
     asyncio.run(client._wait_for_room())
-    assert client._outages.resume() == Outage(Cause.JOURNAL_FULL, 6000)
+    assert client.outages.resume() == Outage(Cause.JOURNAL_FULL, 6000)
 
 
 @pytest.mark.parametrize(
@@ -277,17 +277,17 @@ def test_without_room_in_the_journal_nothing_is_heard(monkeypatch: pytest.Monkey
 def test_a_notice_says_what_may_be_missing(lost: Notice | None, regained: Notice, cause: str) -> None:
     """From the notice of the loss on; while it lasts, no totals are compared."""
     client, _ = client_of()
-    client._outages.resume()
+    client.outages.resume()
     made: Any = Ended()
     client._link = made
     before_ms = wall_ms()
     if lost is not None:
         client._on_notice(lost)
-        assert client._outages.is_open
+        assert client.outages.is_open
         assert not client._missed.is_set()
     client._on_notice(regained)
     assert client._missed.is_set()
-    found = client._outages.resume()
+    found = client.outages.resume()
     assert found.cause == cause
     assert lost is None or (found.since_ms is not None and before_ms <= found.since_ms <= wall_ms())
 
@@ -313,21 +313,21 @@ def heard(client: FutuClient, notice: Notice) -> bool:
 def test_a_right_without_pushes_is_a_loss(monkeypatch: pytest.MonkeyPatch, number: int, before: list[Notice]) -> None:
     """Also as the first thing that a session hears; no login ends it, but a right with pushes does."""
     client, journal = client_of()
-    client._outages.resume()
+    client.outages.resume()
     link: Any = Link(state_of(3))
     client._link = link
     for notice in before:
         heard(client, notice)
     assert not heard(client, right(number))
-    assert client._outages.is_open
+    assert client.outages.is_open
     assert not heard(client, LOGIN)
     watch(monkeypatch, client, link, 3)
     assert not heard(client, right(QotRight.UNKNOWN))
     assert not client._missed.is_set()
-    assert client._outages.is_open
+    assert client.outages.is_open
     assert heard(client, right(QotRight.LEVEL1))
-    assert client._outages.resume().cause in {Cause.KICKED_OUT, Cause.EXCHANGE_LOST}
-    assert not client._outages.is_open
+    assert client.outages.resume().cause in {Cause.KICKED_OUT, Cause.EXCHANGE_LOST}
+    assert not client.outages.is_open
     assert journal.events[-1] == {
         "event": "opend_notice", "kind": 4, "gtw_event": None, "qot_logined": None, "hk_right": QotRight.LEVEL1
     }  # fmt: skip
@@ -337,19 +337,19 @@ def test_a_right_without_pushes_is_a_loss(monkeypatch: pytest.MonkeyPatch, numbe
 def test_a_right_that_came_back_unsaid_is_seen_by_its_pushes(monkeypatch: pytest.MonkeyPatch) -> None:
     """The notice of it was lost with a connection: a push well after the loss shows that it is there."""
     client, _ = client_of()
-    client._outages.resume()
+    client.outages.resume()
     link: Any = Link(state_of(3))
     client._link = link
     heard(client, right(QotRight.BMP))
-    client._outages.lost(Cause.CONNECTION_LOST, wall_ms())
-    client._outages.resume()
+    client.outages.lost(Cause.CONNECTION_LOST, wall_ms())
+    client.outages.resume()
     watch(monkeypatch, client, link, 2)
-    assert client._outages.is_open
+    assert client.outages.is_open
     link.last_push_at = time.monotonic() + 10
     watch(monkeypatch, client, link, link.asked + 2)
     assert client._missed.is_set()
-    assert client._outages.resume().cause is Cause.KICKED_OUT
-    assert not client._outages.is_open
+    assert client.outages.resume().cause is Cause.KICKED_OUT
+    assert not client.outages.is_open
 
 
 class Subscriptions:
@@ -426,12 +426,12 @@ def test_a_clock_that_is_set_is_told_before_anything_is_told_by_it(logged: KeptL
     """OpenD's clock stays what it was, and what an outage began with is told as the new clock would have."""
     place = SetClock()
     client, state, journal = place.client, place.client.state, place.journal
-    client._outages.resume()
-    client._outages.fetched()
+    client.outages.resume()
+    client.outages.fetched()
     began_ms = place.clock.now_ms()
     link: Any = Ended()
     client._link, link.last_heard_ms, link.is_paused, state.since_ms = link, began_ms, False, began_ms
-    client._outages.went_away(Cause.EXCHANGE_LOST, began_ms)
+    client.outages.went_away(Cause.EXCHANGE_LOST, began_ms)
     state.clock_offset_ms = 1000
     opend_ms = state.opend_ms()
     place.shift_ms = step_ms
@@ -503,19 +503,19 @@ def test_rates_are_of_the_time_before_an_outage() -> None:
         task = asyncio.create_task(reading(client))
         await asyncio.sleep(0.02)
         assert stored.looks == 0, "not all is fetched"
-        client._outages.resume()
-        client._outages.fetched()
+        client.outages.resume()
+        client.outages.fetched()
         await until(lambda: bool(rates.by_symbol()))
-        client._outages.went_away(Cause.EXCHANGE_LOST, 5)
+        client.outages.went_away(Cause.EXCHANGE_LOST, 5)
         await asyncio.sleep(0.01)
         known, looks = dict(rates.by_symbol()), stored.looks
         await asyncio.sleep(0.02)
         assert (dict(rates.by_symbol()), stored.looks) == (known, looks), "the link lives, and what comes says nothing"
-        client._outages.came_back(Outage(Cause.UNKNOWN, None))
-        client._outages.resume()
+        client.outages.came_back(Outage(Cause.UNKNOWN, None))
+        client.outages.resume()
         stored.rows += 1_000_000
         client.state.fetches += 1
-        client._outages.fetched()
+        client.outages.fetched()
         await until(lambda: stored.looks >= looks + 3)
         # Ten in an interval of a millisecond at least; with the million that was fetched it would be far more.
         assert max(rates.by_symbol().values()) <= 20_000
@@ -528,8 +528,8 @@ def test_each_day_has_rates_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a holiday nothing is at risk, whatever was traded on the day before."""
     stored = Counted()
     client, _ = client_of(stored=stored)
-    client._outages.resume()
-    client._outages.fetched()
+    client.outages.resume()
+    client.outages.fetched()
     now_ms = OPEN_MS
     monkeypatch.setattr(client.state.clock, "now_ms", lambda: now_ms)
 
@@ -550,9 +550,9 @@ def test_each_day_has_rates_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_outage_goes_on_until_all_is_fetched() -> None:
     """Also while nothing is read for want of disk, on a link that is up."""
     client, _ = client_of()
-    client._outages.resume()
+    client.outages.resume()
     assert client.outage == Outage(Cause.RECORDER_DOWN, None)
-    client._outages.fetched()
+    client.outages.fetched()
     assert client.outage is None
     paused: Any = Ended()
     paused.is_paused = True
