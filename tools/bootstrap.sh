@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Makes .venv and installs into it: `bootstrap.sh run|test|dev`. Called by the Makefile, from the top of the project.
 #
-# Needs nothing but a Python of at least 3.11; Debian's has no ensurepip, which is installed if that is allowed. Versions
-# are those of constraints.txt. Each fault is one line on standard error and exit 2.
+# Needs nothing but a Python of at least 3.11, without pip or ensurepip, and a package index. Versions are those of
+# constraints.txt. Each fault is one line on standard error and exit 2.
 set -euo pipefail
 
 group=$1
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 fail() {
   echo "bootstrap: $*" >&2
@@ -24,20 +25,15 @@ find_python() {
     "Debian's python3, or say which: make PYTHON=/path/to/python3"
 }
 
-# Debian keeps ensurepip in a package of its own.
-provide_ensurepip() {
-  local python=$1 package
-  "$python" -c 'import ensurepip' 2>/dev/null && return
-  package=$("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
-  if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
-    fail "$python can't make a virtual environment: install $package (Debian: sudo apt-get install $package)"
+# Debian keeps ensurepip in a package of its own, which only root can install: pip is fetched instead.
+make_venv() {
+  local python=$1
+  rm -rf .venv
+  if "$python" -c 'import ensurepip' 2>/dev/null; then
+    quietly "$python" -m venv .venv
+  else
+    quietly "$python" -m venv --without-pip .venv && quietly .venv/bin/python "$here/fetch_pip.py"
   fi
-  echo "installing $package, which $python needs to make a virtual environment…"
-  export DEBIAN_FRONTEND=noninteractive
-  # A new machine has no package lists, an old one has outdated ones: then, and only then, they are fetched.
-  local install=(apt-get -qq install --yes --no-install-recommends "$package")
-  quietly "${install[@]}" || { quietly apt-get -qq update && quietly "${install[@]}"; } ||
-    fail "apt-get could not install $package: $(tail -n 1 "$log")"
 }
 
 quietly() { "$@" >>"$log" 2>&1 </dev/null; }
@@ -89,10 +85,8 @@ trap 'rm -f "$log"' EXIT
 # A python without pip is what is left of an attempt that failed; one that doesn't start, of a directory that was moved.
 if ! .venv/bin/python -c 'import pip' 2>/dev/null; then
   python=$(find_python)
-  provide_ensurepip "$python"
   echo "making .venv (about a minute)…"
-  rm -rf .venv
-  quietly "$python" -m venv .venv || fail "$python -m venv .venv failed: $(tail -n 1 "$log")"
+  make_venv "$python" || fail "$python can't make a virtual environment: $(tail -n 1 "$log")"
 else
   declare -A what=([run]="running it needs" [test]="the tests need" [dev]="developing it needs")
   echo "installing what ${what[$group]} into .venv…"

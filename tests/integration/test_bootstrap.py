@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import os
 import re
 import subprocess
@@ -50,33 +52,43 @@ def test_without_a_python_it_says_which_it_looked_for(tmp_path: Path) -> None:
     assert not (tmp_path / ".venv").exists()
 
 
-def test_without_ensurepip_a_user_is_told_the_package(tmp_path: Path) -> None:
-    """Somebody who may not install packages is told the one that is missing: one line, exit 2."""
+@pytest.mark.parametrize(
+    ("index", "reason"),
+    [
+        ("https://127.0.0.1:9/simple", "can't be had from https://127.0.0.1:9/simple: URLError: .*refused"),
+        ("http://127.0.0.1/simple", "http://127.0.0.1/simple/pip/ is no https address"),
+    ],
+)
+def test_without_ensurepip_and_without_an_index_it_says_why(tmp_path: Path, index: str, reason: str) -> None:
+    """Pip itself comes from the package index: one line, exit 2."""
     python = place_program(tmp_path, "python-bare", NO_ENSUREPIP)
-    place_program(tmp_path, "id", "#!/bin/sh\necho 1000\n")
-    done = bootstrap(tmp_path, PYTHON=str(python))
-    package = f"python3.{sys.version_info.minor}-venv"
+    done = bootstrap(tmp_path, PYTHON=str(python), PIP_INDEX_URL=index)
     assert done.returncode == 2
-    assert done.stdout == ""
-    assert f"install {package} (Debian: sudo apt-get install {package})" in done.stderr
-    assert done.stderr.count("\n") == 1
-    assert not (tmp_path / ".venv").exists()
-
-
-def test_without_ensurepip_root_gets_the_package_installed(tmp_path: Path) -> None:
-    """Root is told in one line what is installed; package lists are fetched only if it can't be found without."""
-    python = place_program(tmp_path, "python-bare", NO_ENSUREPIP)
-    place_program(tmp_path, "id", "#!/bin/sh\necho 0\n")
-    place_program(
-        tmp_path, "apt-get", f'#!/bin/sh\necho "$*" >>{tmp_path}/calls\necho "E: no such package"\nexit 100\n'
+    assert re.fullmatch(
+        f"bootstrap: .*python-bare can't make a virtual environment: fetch_pip: .*{reason}.*\n", done.stderr
     )
-    done = bootstrap(tmp_path, PYTHON=str(python))
-    package = f"python3.{sys.version_info.minor}-venv"
-    assert done.returncode == 2
-    assert done.stdout.startswith(f"installing {package}, which ")
-    assert done.stderr == f"bootstrap: apt-get could not install {package}: E: no such package\n"
-    calls = (tmp_path / "calls").read_text().splitlines()
-    assert calls == [f"-qq install --yes --no-install-recommends {package}", "-qq update"]
+
+
+def test_a_pip_that_is_another_file_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the index gives under that name."""
+    spec = importlib.util.spec_from_file_location("fetch_pip", ROOT / "tools" / "fetch_pip.py")
+    assert spec is not None
+    assert spec.loader is not None
+    fetch_pip = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(fetch_pip)
+    listing = {"files": [{"filename": fetch_pip.FILE, "url": "../../files/pip.whl"}]}
+    asked: list[str] = []
+
+    def get(url: str, accept: str = "") -> bytes:
+        asked.append(url)
+        return json.dumps(listing).encode() if accept else b"something else"
+
+    monkeypatch.setattr(fetch_pip, "get", get)
+    monkeypatch.setenv("PIP_INDEX_URL", "https://index.example/root/simple/")
+    with pytest.raises(SystemExit, match="is another file than expected"):
+        fetch_pip.main()
+    assert asked == ["https://index.example/root/simple/pip/", "https://index.example/root/files/pip.whl"]
+    assert not list(tmp_path.iterdir())
 
 
 def test_each_dependency_has_its_exact_version() -> None:
