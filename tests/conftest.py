@@ -34,8 +34,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are processors: most tests mostly wait for processes of their own."""
-    return len(os.sched_getaffinity(0)) + 1
+    """Two more than there are processors: most tests mostly wait for processes of their own."""
+    return len(os.sched_getaffinity(0)) + 2
 
 
 @pytest.fixture(scope="session")

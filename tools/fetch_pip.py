@@ -1,7 +1,7 @@
 """Puts pip into the virtual environment whose Python runs this: for a Python without ensurepip, such as Debian's.
 
-Needs nothing but that Python. What it takes from the package index (PIP_INDEX_URL, else PyPI) must be the very file that
-is named here. A fault is one line on standard error and exit 1.
+Needs nothing but that Python. What it takes from the package index (PIP_INDEX_URL, else PyPI) must be the very file
+that is named here. A fault is one line on standard error and exit 1.
 """
 
 from __future__ import annotations

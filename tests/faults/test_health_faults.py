@@ -199,5 +199,4 @@ def test_another_program_that_writes_to_a_live_day_is_told(port: int, bench: Ben
     con.close()
     (line,) = recorder.wait_for("written_by_others")
     assert line.fields["day"] == path.stem
-    wait_for_health(port, 200, "ok")
     bench.settle_whole(sim, recorder)
