@@ -404,7 +404,12 @@ def test_a_host_that_is_not_ours_is_one_line(host: str, tmp_path: Path) -> None:
 
 def test_it_listens_where_it_is_told(described: Described, tmp_path: Path) -> None:
     """A name or an address, also of the newer kind; on loopback nobody else can ask."""
-    for host in ("localhost", "::1"):
+    name = "localhost"
+    try:
+        socket.getaddrinfo(name, None)
+    except socket.gaierror:  # a new machine without /etc/hosts
+        name = LOOPBACK
+    for host in (name, "::1"):
         server = MetricsServer(host, 0, described, tmp_path)
         server.start()
         try:

@@ -25,6 +25,7 @@ from support.late_ticks import (
     tables,
     tick,
 )
+from support.needs import need_root
 from support.ticks import DAY, DAY_MS, HSBC, NEXT_DAY, OPEN_MS, TENCENT, seq_at
 
 from hk_tick_collector.data_root import RECORDER_LOCK, WRITER_LOCK, hold_lock
@@ -483,6 +484,7 @@ def test_a_file_that_rows_belong_to_may_be_open_too(tmp_path: Path, monkeypatch:
 @both_kinds
 def test_what_is_made_belongs_to_whom_the_data_belongs(make: Make, tmp_path: Path) -> None:
     """Also where an operator repairs as root: copies, new days and locks, or the recorder could not go on."""
+    need_root("giving a file away")
     root = tmp_path / "data"
     root.mkdir()
     os.chown(root, 1234, 5678)

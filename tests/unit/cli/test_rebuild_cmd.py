@@ -14,6 +14,7 @@ import pytest
 from support.last_word import tell_last_word
 from support.late_ticks import assert_stats_true, bytes_of, query, stored
 from support.merging import record
+from support.needs import need_root
 from support.tale import ALIBABA, Counted, clock, snapshot_of
 from support.ticks import DAY, DAY_MS, HSBC, NEXT_DAY, OPEN_MS, TENCENT, pushes, reply, row, seq_at, ticker
 
@@ -300,6 +301,7 @@ def test_replace_puts_the_journals_truth_in_place(bench: Bench, run: Run) -> Non
 
 def test_the_new_database_belongs_to_whom_the_old_one_belonged(bench: Bench, run: Run) -> None:
     """Or the recorder's user could not go on with it."""
+    need_root("giving a file away")
     path = bench.root / f"{DAY}.db"
     os.chown(path, 1234, 5678)
     path.chmod(0o640)
