@@ -196,6 +196,7 @@ class Counters:
         self.revisions = 0
         self.extra = 0  # of sealed days on which their symbol was not to be recorded
         self.away = 0  # of sealed days whose databases are kept elsewhere
+        self.drifted = 0  # batches with a live tick whose time is far from when it was received
         self.written_by_others = 0  # transactions before which another program had written to the database
         self.bad = 0
         self.corrected = 0
@@ -214,6 +215,7 @@ class Counters:
         self.revisions += outcome.revisions
         self.extra += outcome.extra
         self.away += sum(outcome.away.values())
+        self.drifted += outcome.drifted is not None
         self.written_by_others += len(outcome.written_by_others)
         self.bad += len(outcome.bad)
         self.corrected += len(outcome.corrections)

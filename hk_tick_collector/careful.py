@@ -5,8 +5,9 @@ until the watchdog kills it, and then nobody raises anything. So after two death
 careful: it takes records one by one, and puts down which one it is at before it touches it. A record at which careful
 writers died twice is put aside whole, with its bytes.
 
-A machine without memory kills writers at any record. So one more is put aside only after twice as many deaths, until a
-record has been stored.
+Whoever dies while it waits for a lock or for a disk does not die of the record: meanwhile nothing is put down. Nor does
+who has raised an error. A machine without memory kills writers at any record: so one more is put aside only after twice
+as many deaths, until a record has been stored.
 
 Owns `journal/attempt.json`, and one more for each day that waits. It is not synced: only the process dies.
 """
@@ -14,7 +15,7 @@ Owns `journal/attempt.json`, and one more for each day that waits. It is not syn
 from __future__ import annotations
 
 import json
-import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hk_tick_collector import logs
@@ -23,6 +24,7 @@ from hk_tick_collector.journal import Position
 from hk_tick_collector.mapping import BadTick
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from hk_tick_collector.journal import Record
@@ -33,7 +35,6 @@ TRIES_MAX: Final = 2
 DOUBLINGS_MAX: Final = 10
 CAREFUL_BYTES: Final = 16_000_000  # of the journal, from where a writer begins: more than a batch holds
 KILLED: Final = "writers died of this record"
-_THIS_WRITER: Final = time.time_ns()  # a process's number may be the same each time
 
 
 class _Attempt(NamedTuple):
@@ -43,13 +44,11 @@ class _Attempt(NamedTuple):
         place: where the record begins.
         tries: how many writers have tried it.
         aside: how many in a row were put aside before it, with none stored in between.
-        writer: which writer was the last to try it; it may do so again, as long as it lives.
     """
 
     place: Position
     tries: int
     aside: int
-    writer: int
 
 
 class Attempts:
@@ -76,8 +75,6 @@ class Attempts:
         """
         place, last = record.start, self._last
         tries = last.tries if last is not None and last.place == place else 0
-        if last is not None and tries and last.writer == _THIS_WRITER:
-            return None  # an error was raised, and it is tried again
         if place == self._place_aside:
             return _put_aside(record)
         if tries >= TRIES_MAX << min(self._aside, DOUBLINGS_MAX):
@@ -87,9 +84,28 @@ class Attempts:
             kept = "its bytes are kept in bad_ticks"
             log.error("record_killed_writers", **place._asdict(), tries=tries, bytes=size, expected=kept)
             return _put_aside(record)
-        self._last = _Attempt(place, tries + 1, self._aside, _THIS_WRITER)
-        self._path.write_text(json.dumps(self._last))
+        self._last = _Attempt(place, tries + 1, self._aside)
+        self._put_down(self._last)
         return None
+
+    @contextmanager
+    def elsewhere(self) -> Iterator[None]:
+        """What is done in here waits for a lock or for a disk: who dies meanwhile does not die of the record."""
+        attempt = self._last if self.is_on else None
+        if attempt is None or not self._path.exists():
+            yield
+            return
+        self._path.unlink()
+        yield
+        self._put_down(attempt)
+
+    def survived(self) -> None:
+        """An error was raised: who dies later does not die of the record."""
+        self._path.unlink(missing_ok=True)
+        self._last = None
+
+    def _put_down(self, attempt: _Attempt) -> None:
+        self._path.write_text(json.dumps(attempt))
 
     def stored(self, record: Record, *, is_aside: bool) -> None:
         """It is committed. Careful is a writer for a while only."""
@@ -122,7 +138,7 @@ def _put_aside(record: Record) -> Batch:
 def _read(path: Path) -> _Attempt | None:
     """None where there is none that can be read: then it is tried once more."""
     try:
-        place, tries, aside, writer = json.loads(path.read_text())
-        return _Attempt(Position(*map(int, place)), int(tries), int(aside), int(writer))
+        place, tries, aside = json.loads(path.read_text())
+        return _Attempt(Position(*map(int, place)), int(tries), int(aside))
     except (OSError, ValueError, TypeError):
         return None

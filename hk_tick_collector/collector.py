@@ -86,8 +86,8 @@ class Collector:
         self._on_commit = on_commit
         self._process: asyncio.subprocess.Process | None = None
         self._before: dict[str, int] = {}  # totals of the writers before this one
-        self._fruitless = 0  # writers in a row that have ended, whoever ended them, and had stored nothing
-        self._has_stored = False
+        self._fruitless = 0  # writers in a row that have ended, whoever ended them, before they had nothing to do
+        self._has_rested = False
         self._stopping = False
         self._starting = asyncio.Lock()  # a writer that is just being started is the one to stop
         self._hurry = asyncio.Event()  # a recovery was asked for: start the next writer at once
@@ -103,7 +103,7 @@ class Collector:
             if self._is_stopping():
                 break
             lived_sec = time.monotonic() - started
-            self._fruitless = 0 if self._has_stored else self._fruitless + 1
+            self._fruitless = 0 if self._has_rested else self._fruitless + 1
             state.deaths = 0 if lived_sec > STABLE_SEC else state.deaths + 1
             delay_sec = min(RESTART_SEC_MAX, RESTART_SEC_MIN * 2.0 ** max(0, state.deaths - 1))
             is_asked = self._hurry.is_set()
@@ -228,7 +228,7 @@ class Collector:
             limit=LINE_MAX,
         )
         self._process = process
-        self._has_stored = False
+        self._has_rested = False
         self._over.clear()
         self._hurry.clear()
         self.state.dead_since = None
@@ -261,8 +261,8 @@ class Collector:
         if message["event"] == "error":
             state.last_exception_monotonic = now
             state.last_exception = message["error"]
+        self._has_rested |= message["event"] == "alive"  # it says so while there is nothing to do
         if message["event"] == "commit":
-            self._has_stored = True
             state.last_dequeue_monotonic = now
             if message["rows"]:
                 state.last_commit_monotonic = now

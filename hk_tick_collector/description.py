@@ -52,6 +52,7 @@ _COUNTED: Final = (
     "away",
     "extra",
     "written_by_others",
+    "drifted",
 )
 
 
@@ -235,6 +236,7 @@ class Describer:
             "deaths": state.deaths_in_a_row(now),
             "rows_recent": self._recent.rows,
             "bad_recent": self._recent.bad,
+            "drifted_recent": self._recent.drifted,
             "written_by_others_recent": self._recent.written_by_others,
             **{name: state.totals.get(name, 0) for name in _COUNTED},
         }

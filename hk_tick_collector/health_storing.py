@@ -82,6 +82,13 @@ def _readable(state: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding(verdict, f"{seen}: see bad_tick_kept_aside in the log")
 
 
+def _drift(state: Mapping[str, Any]) -> Iterator[Finding]:
+    """Are they ticks of now? What bears another time is stored there, and today does not grow."""
+    if number_of(part_of(state, "writer"), "drifted_recent"):
+        reason = "live ticks bear a time far from now: see ts_drift_warn in the log, and look at all clocks"
+        yield Finding(Verdict.DEGRADED, reason)
+
+
 def _others(state: Mapping[str, Any]) -> Iterator[Finding]:
     """Is this recorder the only one that writes? What another one does is known to nobody here."""
     if number_of(part_of(state, "writer"), "written_by_others_recent"):
@@ -154,4 +161,4 @@ def _wal(state: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding(Verdict.DEGRADED, reason)
 
 
-STORING_RULES = (_disk, _space, _journal, _writer, _deaths, _readable, _others, _waits, _settings, _wal)
+STORING_RULES = (_disk, _space, _journal, _writer, _deaths, _readable, _drift, _others, _waits, _settings, _wal)

@@ -153,6 +153,8 @@ class Lane:
 
     def reset(self) -> None:
         """Forget what is not committed: close the databases, go back to where it began."""
+        if self._attempts.is_on:
+            self._attempts.survived()
         self._intake.go_back()  # first: whatever else fails, no record may be passed over
         self._roll_back()
 
@@ -171,7 +173,10 @@ class Lane:
 
     def _tools(self) -> Tools:
         settings = self._settings
-        return Tools(self._root, self.databases, self._judge, self._mapper, self._takes, settings.drift_warn_sec)
+        return Tools(
+            self._root, self.databases, self._judge, self._mapper, self._takes, settings.drift_warn_sec,
+            self._attempts.elsewhere,
+        )  # fmt: skip
 
     def _store_apart(self, batch: Batch) -> Outcome:
         """Store all of a record but what can't be stored."""

@@ -17,13 +17,14 @@ class _Sample(NamedTuple):
     rows: int
     bad: int
     written_by_others: int
+    drifted: int
 
 
 class Recent:
     """Keeps the writer's totals of the last half minute."""
 
     def __init__(self) -> None:
-        self._samples: deque[_Sample] = deque([_Sample(float("-inf"), 0, 0, 0)], SAMPLES_MAX)
+        self._samples: deque[_Sample] = deque([_Sample(float("-inf"), 0, 0, 0, 0)], SAMPLES_MAX)
 
     def look(self, now: float, totals: Mapping[str, int]) -> None:
         """Take a sample.
@@ -40,6 +41,11 @@ class Recent:
     def rows(self) -> int:
         """Ticks taken from the journal in that time."""
         return self._samples[-1].rows - self._samples[0].rows
+
+    @property
+    def drifted(self) -> int:
+        """Batches with a live tick whose time is far from when it was received."""
+        return self._samples[-1].drifted - self._samples[0].drifted
 
     @property
     def written_by_others(self) -> int:

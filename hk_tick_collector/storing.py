@@ -20,6 +20,7 @@ from hk_tick_collector.quality.premises import Premise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from hk_tick_collector.batch import Batch, DayShare, Part
@@ -47,6 +48,7 @@ class Tools(NamedTuple):
         mapper: makes rows of bodies.
         takes: whether a day is to be stored; what is of another one is passed over.
         drift_warn_sec: so late a live tick is worth a word.
+        elsewhere: around what waits for a lock or for a disk.
     """
 
     root: Path
@@ -55,6 +57,7 @@ class Tools(NamedTuple):
     mapper: Mapper
     takes: Callable[[str], bool]
     drift_warn_sec: float
+    elsewhere: Callable[[], AbstractContextManager[None]]
 
 
 class Storing:
@@ -165,7 +168,7 @@ class Storing:
 
     def _commit(self) -> None:
         for day, database in self._begun.items():
-            with of_day(day):
+            with of_day(day), self._tools.elsewhere():
                 database.commit()
         self._judge.committed(self._begun)
         self._begun.clear()
@@ -183,10 +186,12 @@ class Storing:
         if len(begun) >= DAYS_MAX:
             self._commit()
             databases.trim()
-        database, is_new = databases.get(day)
-        if is_new:
-            log.info("sqlite_pragmas", day=day, path=database.path, **database.pragmas_in_force())
-        if database.begin():
+        with self._tools.elsewhere():
+            database, is_new = databases.get(day)
+            if is_new:
+                log.info("sqlite_pragmas", day=day, path=database.path, **database.pragmas_in_force())
+            is_by_others = database.begin()
+        if is_by_others:
             self._outcome.written_by_others.add(day)
         begun[day] = database
         self._judge.begin(day, database)

@@ -47,6 +47,8 @@ def _writer(at_ms: int) -> dict[str, Any]:
         "gaps": 10,
         "gaps_filled": 9,
         "premises_failed": 0,
+        "drifted_recent": 0,
+        "drifted": 0,
         "written_by_others_recent": 0,
         "written_by_others": 0,
         "away": 0,

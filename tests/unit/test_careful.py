@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from hk_tick_collector import careful
 from hk_tick_collector.careful import CAREFUL_BYTES, Attempts
 from hk_tick_collector.journal import Kind, Position, Record
 
@@ -23,24 +22,20 @@ def record(number: int, payload: bytes = PAYLOAD) -> Record:
 
 
 class Writers:
-    """Writers of one journal, one after the other; `number` tells them apart."""
+    """Writers of one journal, one after the other."""
 
-    def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._monkeypatch = monkeypatch
-        self._number = 0
 
     def next(self, *, is_careful: bool = True) -> Attempts:
         """The next one, after the last has died or ended."""
-        self._number += 1
-        self._monkeypatch.setattr(careful, "_THIS_WRITER", self._number)
         return Attempts(self._path, is_careful=is_careful)
 
 
 @pytest.fixture
-def writers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Writers:
+def writers(tmp_path: Path) -> Writers:
     """None has run yet."""
-    return Writers(tmp_path / "attempt.json", monkeypatch)
+    return Writers(tmp_path / "attempt.json")
 
 
 def store(attempts: Attempts, number: int) -> bool:
@@ -68,12 +63,31 @@ def test_a_record_of_which_two_writers_died_is_put_aside_whole(writers: Writers)
     assert not store(attempts, 3)
 
 
-def test_a_writer_that_tries_again_has_not_died(writers: Writers) -> None:
-    """A lock or a full disk raises an error, as often as it likes: that is no fault of the record."""
-    attempts = writers.next()
+def test_a_writer_that_has_raised_an_error_has_not_died(writers: Writers) -> None:
+    """A lock or a full disk, as often as it likes, and whoever is killed while it waits to try again."""
     for _ in range(20):
+        attempts = writers.next()
+        for _ in range(20):
+            assert attempts.begin(record(1)) is None
+            attempts.survived()
+
+
+def test_a_writer_that_dies_while_it_waits_for_a_lock_or_a_disk_has_not_died_of_the_record(writers: Writers) -> None:
+    """The watchdog kills whoever waits for too long: no record is put aside for that."""
+    for _ in range(20):
+        attempts = writers.next()
         assert attempts.begin(record(1)) is None
-    attempts.stored(record(1), is_aside=False)
+        attempts.elsewhere().__enter__()  # and out of it it never comes
+
+
+def test_a_writer_that_has_waited_can_die_of_the_record_again(writers: Writers) -> None:
+    """What comes after the lock is content."""
+    for _ in range(2):
+        attempts = writers.next()
+        assert attempts.begin(record(1)) is None
+        with attempts.elsewhere():
+            pass
+    assert writers.next().begin(record(1)) is not None
 
 
 def test_where_every_record_kills_few_are_put_aside(writers: Writers) -> None:

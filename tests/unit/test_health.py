@@ -351,6 +351,11 @@ JUDGED: Final = {
         DEGRADED,
         "2 of 3,000 ticks of the last half minute can't be read: see bad_tick_kept_aside in the log",
     ),
+    "ticks of another time": (
+        healthy_state(writer={"drifted_recent": 3}),
+        DEGRADED,
+        "live ticks bear a time far from now: see ts_drift_warn in the log, and look at all clocks",
+    ),
     "another one writes": (
         healthy_state(writer={"written_by_others_recent": 1}),
         DEGRADED,
