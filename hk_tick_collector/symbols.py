@@ -101,6 +101,18 @@ def read_symbols(text: str, *, where: str = "") -> SymbolSpec:
     )
 
 
+def stock_code(written: str) -> str:
+    """One stock code as a person types it to look something up: `700`, `hk.00700`, `0700.HK`.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    match = _STOCK_LIKE.fullmatch(written.strip().upper())
+    if match is None:
+        raise ConfigError(f"symbol {_shown(written)}, expected a stock code such as HK.00700")
+    return f"HK.{match[1].zfill(5)}"
+
+
 def read_text(path: Path) -> str:
     """The text of a small file that an operator wrote, with or without a byte order mark.
 

@@ -30,6 +30,7 @@ COMMANDS = {
     "sql": ("sql_cmd", "sql_command"),
     "repair": ("repair_cmd", "repair_command"),
     "rebuild": ("rebuild_cmd", "rebuild_command"),
+    "journal": ("journal_cmd", "journal_command"),
     "merge": ("merge_cmd", "merge_command"),
     "doctor": ("doctor_cmd", "doctor_command"),
     "config": ("config_cmd", "config_command"),

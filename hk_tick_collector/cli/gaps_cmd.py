@@ -15,7 +15,7 @@ from hk_tick_collector.cli.progress import Progress
 from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.hktime import hk_text
 from hk_tick_collector.quality.catalog import Catalog
-from hk_tick_collector.symbols import check_symbols
+from hk_tick_collector.symbols import stock_code
 from hk_tick_collector.words import counted
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def gaps_command(  # noqa: PLR0913 - each is an option
     root = data_root_of(data_root, config, env_file)
     begin, end = (day_of(written) if written else "" for written in (day or since, day or until))
     with closing(Catalog(root, Progress().tell)) as catalog:
-        found = catalog.gaps(begin, end, symbol=symbol and check_symbols(symbol), is_open=is_open)
+        found = catalog.gaps(begin, end, symbol=symbol and stock_code(symbol), is_open=is_open)
     if as_json:
         told = [{"day": one.day, **one.gap._asdict()} for one in found]
         typer.echo(json.dumps({"data_root": str(root.absolute()), "gaps": told}, indent=2))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hk_tick_collector.errors import ConfigError
-from hk_tick_collector.symbols import FILE_BYTES_MAX, SYMBOLS_MAX, SymbolSpec, check_symbols, read_symbols
+from hk_tick_collector.symbols import FILE_BYTES_MAX, SYMBOLS_MAX, SymbolSpec, check_symbols, read_symbols, stock_code
 
 
 @pytest.fixture(autouse=True)
@@ -144,3 +144,16 @@ def test_more_than_any_quota_is_refused(tmp_path: Path) -> None:
 def test_a_spec_is_a_value() -> None:
     """Equal content is equal, and it can be a key."""
     assert len({SymbolSpec(("HK.00700",)), SymbolSpec(("HK.00700",))}) == 1
+
+
+@pytest.mark.parametrize("written", ["700", "0700", "HK.00700", "hk.700", "00700.HK", " 0700.hk ", "HK700", "HK:0700"])
+def test_a_code_is_looked_up_as_people_type_it(written: str) -> None:
+    """What is recorded is written out; what is looked up need not be."""
+    assert stock_code(written) == "HK.00700"
+
+
+@pytest.mark.parametrize("written", ["", "xx", "AAPL", "US.AAPL", "123456", "HK.", "7 00"])
+def test_what_is_no_code_is_one_line(written: str) -> None:
+    """With what was seen and what was expected."""
+    with pytest.raises(ConfigError, match=r"^symbol '[^\n]*', expected a stock code such as HK\.00700$"):
+        stock_code(written)
