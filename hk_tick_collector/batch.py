@@ -78,6 +78,7 @@ class Batch:
         self.end: Position | None = None
         self.max_recv_ts_ms = 0
         self.is_full = False  # there was more than fits
+        self.is_aside = False  # it is one record, which is put aside whole
 
     def mark(self, mark: Mark | None) -> None:
         """What is added from here on stands after this mark; None: after a reply that is not a mark."""

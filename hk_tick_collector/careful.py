@@ -109,6 +109,8 @@ class Attempts:
 
     def stored(self, record: Record, *, is_aside: bool) -> None:
         """It is committed. Careful is a writer for a while only."""
+        self._path.unlink(missing_ok=True)  # who dies now does not die of it
+        self._last = None
         if not is_aside:
             self._aside = 0
         self._left_bytes -= len(record.payload)
@@ -129,7 +131,7 @@ def attempt_file(judge_file: str) -> str:
 
 def _put_aside(record: Record) -> Batch:
     batch = Batch()
-    batch.end, batch.is_full = record.end, True
+    batch.end, batch.is_full, batch.is_aside = record.end, True, True
     bad = BadTick(-1, -1, "", KILLED, record.payload)
     batch.bad.append(bad_row(bad, record.recv_ts_ms, record.start, -1))
     return batch

@@ -30,11 +30,13 @@ class Wait(NamedTuple):
         place: what came for it from here on is not stored.
         since_ms: when it began to wait, by the host's clock.
         reason: why, in words.
+        is_anew: its database is made again, so that it is no fault that there is none.
     """
 
     place: Position
     since_ms: int
     reason: str
+    is_anew: bool = False
 
 
 def save_cursor(root: Path, position: Position, waits: Mapping[str, Wait] | None = None) -> None:
@@ -46,7 +48,11 @@ def save_cursor(root: Path, position: Position, waits: Mapping[str, Wait] | None
         waits: these, by day, or by `BEFORE` and a day.
     """
     temporary = root / (CURSOR + ".tmp")
-    told = {**position._asdict(), "boot_id": _boot_id(), "waits": waits or {}}
+    told_waits = {
+        day: [wait.place, wait.since_ms, wait.reason, *(["anew"] if wait.is_anew else [])]
+        for day, wait in (waits or {}).items()
+    }
+    told = {**position._asdict(), "boot_id": _boot_id(), "waits": told_waits}
     temporary.write_text(json.dumps(told))
     temporary.replace(root / CURSOR)
 
@@ -125,8 +131,8 @@ def _read(root: Path) -> tuple[Position, dict[str, Wait]] | None:
         fields: dict[str, Any] = json.loads((root / CURSOR).read_text())
         position = Position(int(fields["segment"]), int(fields["offset"]), int(fields["record_no"]))
         waits = {
-            str(day): Wait(Position(*map(int, place)), int(since_ms), str(reason))
-            for day, (place, since_ms, reason, *_) in fields.get("waits", {}).items()
+            str(day): Wait(Position(*map(int, place)), int(since_ms), str(reason), how == ["anew"])
+            for day, (place, since_ms, reason, *how) in fields.get("waits", {}).items()
         }
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None

@@ -8,6 +8,7 @@ changes.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from shutil import rmtree
@@ -86,6 +87,10 @@ def _make(path: Path, pragmas: Pragmas) -> None:
     rmtree(scratch, ignore_errors=True)  # left by one that was killed
     scratch.mkdir()
     DayDatabase(scratch / path.name, pragmas).close()
+    for suffix in ("-wal", "-shm"):  # of one that was taken away alone: SQLite would store it over the new one
+        left = path.with_name(path.name + suffix)
+        if left.exists():
+            left.rename(left.with_name(f"{left.name}.left-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"))
     (scratch / path.name).rename(path)
     sync(path.parent)
     scratch.rmdir()
@@ -122,6 +127,10 @@ def rests(path: Path) -> bool:
     return is_sealed(path) or wanted_day(path.parent) == path.stem
 
 
+# What this process has open, in whichever lane: to open and close such a file otherwise would drop SQLite's locks.
+_open_here: Counter[Path] = Counter()
+
+
 class DayDatabases:
     """The open day databases of the writer: at most `limit`, the least recently used closed first."""
 
@@ -134,7 +143,7 @@ class DayDatabases:
         self._open: dict[str, tuple[DayDatabase, float]] = {}
         self._files: dict[str, tuple[int, int] | None] = {}  # which files the open ones are
         self._looked_at = 0.0
-        self._look_back_at = 0.0  # when to look for days that are over and still in WAL mode
+        self._look_back_at = time.monotonic() + LOOK_BACK_SEC  # when to look for days that are over and in WAL mode
 
     def get(self, day: str) -> tuple[DayDatabase, bool]:
         """The day's database, and whether it was opened just now."""
@@ -146,6 +155,7 @@ class DayDatabases:
         database = held[0] if held else open_day(path, self._pragmas)
         self._open[day] = (database, now)
         if held is None:
+            _open_here[path] += 1
             self._known.add(day)
             self._files[day] = identity(path)
         return database, held is None
@@ -187,7 +197,7 @@ class DayDatabases:
     def _settle_past(self) -> None:
         """Days that are over, and were left in WAL mode: by an evening's stop, or since somebody read them."""
         for path in days_so_far(day_files(self._data_root))[-LOOK_BACK_DAYS:-1]:
-            if path.stem in self._open:
+            if _open_here[path] or not path.is_file():
                 continue
             try:
                 if journal_mode_of(path) == "wal":
@@ -204,7 +214,9 @@ class DayDatabases:
     def close(self) -> None:
         """Close all, whatever state they are in."""
         while self._open:
-            self._open.popitem()[1][0].close()
+            day, (database, _) = self._open.popitem()
+            database.close()
+            _open_here[self._data_root / f"{day}.db"] -= 1
 
     def keep_wal_short(self, *, is_busy: bool = False) -> None:
         """Between two transactions: empty the write-ahead logs that are long."""
@@ -227,3 +239,4 @@ class DayDatabases:
                 database.leave_wal()
         finally:
             database.close()
+            _open_here[self._data_root / f"{day}.db"] -= 1

@@ -15,6 +15,7 @@ import contextlib
 import faulthandler
 import os
 import signal
+import stat
 import threading
 import time
 from pathlib import Path
@@ -61,19 +62,27 @@ def dump_own_stacks() -> None:
 def _wait(error: int, then: Callable[[], None] | None) -> None:
     while True:
         faulthandler.dump_traceback_later(HELD_SEC, file=error)
-        if signal.sigtimedwait(_SIGUSR1, SET_EVERY_SEC) is None:
+        if not _is_asked(SET_EVERY_SEC):
             continue
         dump_own_stacks()
         if then is not None:
             then()
         time.sleep(PAUSE_SEC)
-        while signal.sigtimedwait(_SIGUSR1, 0) is not None:
+        while _is_asked(0):
             pass  # whoever asks fifty times a second gets one picture
 
 
+def _is_asked(timeout_sec: float) -> bool:
+    """Whether SIGUSR1 came. After a stop Python may tell of a signal that nobody has sent, of another number."""
+    told = signal.sigtimedwait(_SIGUSR1, timeout_sec)
+    return told is not None and told.si_signo == signal.SIGUSR1
+
+
 def _unblocking_stderr() -> int:
-    """Standard error, but a write never waits; where the system does not give it once more, as it is."""
+    """Standard error, but a write never waits; as it is where that would be another place, or can't be had."""
     try:
+        if not stat.S_ISFIFO(os.fstat(2).st_mode) and not os.isatty(2):
+            return 2
         return os.open("/proc/self/fd/2", os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:  # a socket, such as the journal's
         return 2

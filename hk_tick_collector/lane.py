@@ -75,6 +75,7 @@ class Lane:
         begin: Callable[[], Position | None],
         takes: Callable[[str], bool],
         judge_file: str = FILE,
+        aside_day: str = "",
     ) -> None:
         """Nothing is read yet.
 
@@ -83,11 +84,13 @@ class Lane:
             begin: the end of what is stored; None: nothing is.
             takes: whether it stores a day.
             judge_file: the name under which its judge puts down what it knows.
+            aside_day: to which day's database a record goes that is put aside whole; "": to that of its reception.
         """
         self._settings = settings
         self._root = Path(settings.data_root)
         self._takes = takes
         self._judge_file = judge_file
+        self._aside_day = aside_day
         is_normal = settings.synchronous == "NORMAL"
         self._intake = Intake(self._root / DIRECTORY, settings.batch_size, begin, is_normal=is_normal)
         self._judge = self._new_judge()
@@ -132,7 +135,7 @@ class Lane:
             with storing_content():
                 outcome = Storing(self._tools()).run(batch)
         except ContentError as exc:
-            if self._singly_until is None:
+            if self._singly_until is None and not is_careful:
                 log.error("batch_not_stored", error=exc, expected="one that can be stored")
                 self._singly_until = batch.end
                 self.reset()
@@ -166,6 +169,8 @@ class Lane:
 
     def abandon(self) -> None:
         """Close everything, whatever state it is in; what is not committed is taken back."""
+        if self._attempts.is_on:
+            self._attempts.survived()
         self._intake.close()
         self.databases.close()
 
@@ -175,7 +180,7 @@ class Lane:
         settings = self._settings
         return Tools(
             self._root, self.databases, self._judge, self._mapper, self._takes, settings.drift_warn_sec,
-            self._attempts.elsewhere,
+            self._attempts.elsewhere, self._aside_day,
         )  # fmt: skip
 
     def _store_apart(self, batch: Batch) -> Outcome:

@@ -49,6 +49,7 @@ class Tools(NamedTuple):
         takes: whether a day is to be stored; what is of another one is passed over.
         drift_warn_sec: so late a live tick is worth a word.
         elsewhere: around what waits for a lock or for a disk.
+        aside_day: to which day's database a record goes that is put aside whole; "": to that of its reception.
     """
 
     root: Path
@@ -58,6 +59,7 @@ class Tools(NamedTuple):
     takes: Callable[[str], bool]
     drift_warn_sec: float
     elsewhere: Callable[[], AbstractContextManager[None]]
+    aside_day: str = ""
 
 
 class Storing:
@@ -83,7 +85,7 @@ class Storing:
         if batch.bad:
             chunk = Chunk()
             chunk.bad = batch.bad
-            self._insert(chunk)
+            self._insert(chunk, self._tools.aside_day if batch.is_aside else "")
         self._commit()
         outcome = self._outcome
         outcome.news += self._judge.news
@@ -121,9 +123,10 @@ class Storing:
                     chunk.bad.append(bad_row(bad, held.recv_ts_ms[body], *held.place(body)))
                 yield chunk
 
-    def _insert(self, chunk: Chunk) -> None:
+    def _insert(self, chunk: Chunk, aside_day: str = "") -> None:
         self._judge.heard(chunk.mapped.pushed)
-        for day, share in sorted(share_by_day(chunk).items()):
+        for its_day, share in sorted(share_by_day(chunk).items()):
+            day = aside_day or its_day
             if self._tools.takes(day):
                 with of_day(day):
                     if day in self._begun or not self._leave_at_rest(day, share):

@@ -28,7 +28,7 @@ from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.content import DAMAGED
 from hk_tick_collector.cursor import BEFORE, Wait, bytes_between, first_for_day, load_waits, waits_for
 from hk_tick_collector.day_databases import set_aside
-from hk_tick_collector.errors import DatabaseError, DayError
+from hk_tick_collector.errors import DatabaseError, DayError, FileGoneError
 from hk_tick_collector.journal import BEGINNING, DIRECTORY, list_segments
 from hk_tick_collector.known_days import KnownDays
 from hk_tick_collector.lane import Lane
@@ -80,12 +80,20 @@ class WaitingDays:
             Where the others begin; None: at the beginning, since the journal holds nothing that is older.
         """
         journal = self._root / DIRECTORY
-        begin, segments = first_for_day(journal, today), list_segments(journal)
+        self.waits.clear()  # their places are of a cursor that is no more
+        segments = list_segments(journal)
+        today = min([today, *(segment.day for segment in segments[-1:])])
+        begin = first_for_day(journal, today)
         if not segments or begin.segment <= segments[0].number:
             return None
         log.warning("cursor_lost", stored_again_before=today, bytes=bytes_between(journal, BEGINNING, begin))
-        self._wait(BEFORE + today, Wait(BEGINNING, at_ms, CURSOR_LOST))
+        self._begin_anew(BEFORE + today, Wait(BEGINNING, at_ms, CURSOR_LOST))
         return begin
+
+    def _begin_anew(self, name: str, wait: Wait) -> None:
+        """It begins to wait, at the journal's beginning: what a judge knew of a later place is of no use."""
+        (self._root / DIRECTORY / _judge_file(name)).unlink(missing_ok=True)
+        self._wait(name, wait)
 
     def add(self, day: str, place: Position, cause: Exception, at_ms: int) -> None:
         """A day begins to wait, at a place after which nothing of it is stored."""
@@ -107,8 +115,7 @@ class WaitingDays:
         kept = set_aside(self._root / f"{day}.db") if isinstance(cause, DAMAGED) else None
         log.error("day_made_again", day=day, error=_reason(cause), kept=kept, expected="the file that is written to")
         (journal / _judge_file(day)).unlink(missing_ok=True)
-        KnownDays(self._root).remove(day)
-        self._wait(day, Wait(first_for_day(journal, day), at_ms, _reason(cause)))
+        self._wait(day, Wait(first_for_day(journal, day), at_ms, _reason(cause), is_anew=True))
 
     def _wait(self, day: str, wait: Wait) -> None:
         self._close(day)
@@ -126,21 +133,25 @@ class WaitingDays:
         Returns:
             What was stored; None: nothing.
         """
-        now = time.monotonic()
-        for day in sorted(self.waits):
+        now, has_failed = time.monotonic(), False
+        for day in sorted(self.waits, key=lambda day: (day != today, day)):
             if self._tries[day].due > now or (is_stopping and day.startswith(BEFORE)):
                 continue
+            if has_failed and self._tries[day].failures:
+                continue  # each may wait for a lock: the others go on before the next one is tried
             try:
                 stored = self._step(day, until)
             except DayError as exc:
                 if exc.day != day:
                     self._goes_alone(exc, day)
-                elif day == today and isinstance(exc.cause, DAMAGED):
+                elif day == today and isinstance(exc.cause, (FileGoneError, *DAMAGED)):
                     self.begin_again(day, exc.cause, wall_ms())
                 else:
                     self._failed(day, exc.cause)
+                has_failed = True
             except (apsw.Error, OSError, DatabaseError) as exc:
                 self._failed(day, exc)
+                has_failed = True
             else:
                 del self._tries[day]
                 if stored is not None:
@@ -150,10 +161,14 @@ class WaitingDays:
         return None
 
     def _step(self, day: str, until: Position) -> Stored | None:
+        if self.waits[day].is_anew:  # only now, when that is put down
+            KnownDays(self._root).remove(day)
+            self.waits[day] = self.waits[day]._replace(is_anew=False)
         lane = self._lanes.get(day)
         if lane is None:
+            aside_day = "" if day.startswith(BEFORE) else day
             lane = self._lanes[day] = Lane(
-                self._settings, lambda: self.waits[day].place, self._days_of(day), _judge_file(day)
+                self._settings, lambda: self.waits[day].place, self._days_of(day), _judge_file(day), aside_day
             )
         if not day.startswith(BEFORE):
             return lane.step(until)
@@ -183,7 +198,7 @@ class WaitingDays:
             wait = self.waits[name]
             if day >= end and day not in self.waits and wait.place < begin:
                 # Where the others have not looked: a clock was days late. All of that day is stored again, too.
-                self._wait(day, wait._replace(place=BEGINNING))
+                self._begin_anew(day, wait._replace(place=BEGINNING))
             return day < end and day not in self.waits
 
         return takes

@@ -28,7 +28,7 @@ from hk_tick_collector import diagnostics, logs
 from hk_tick_collector.batch import Counters
 from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.content import DAMAGED
-from hk_tick_collector.cursor import begin_of, save_cursor
+from hk_tick_collector.cursor import begin_of, cursor_is_of_this_boot, first_of_day, save_cursor
 from hk_tick_collector.data_root import WRITER_LOCK, hold_lock
 from hk_tick_collector.errors import CollectorError, DatabaseError, DayError, FileGoneError
 from hk_tick_collector.hktime import hk_day
@@ -61,6 +61,8 @@ class Writer:
         self._journal = self._root / DIRECTORY
         self._waiting = WaitingDays(settings)
         self._place = begin_of(self._journal)
+        if settings.synchronous == "NORMAL" and not cursor_is_of_this_boot(self._journal):
+            self._go_back_a_day()
         if self._place is None:
             KnownDays(self._root).forget()
         if self._place is None and settings.days_wait:
@@ -69,6 +71,14 @@ class Writer:
         self.limiter = logs.Limiter(LOG_EVERY_SEC)
         self._alive_at = 0.0
         self.counters = Counters()
+
+    def _go_back_a_day(self) -> None:
+        """What NORMAL had committed before a power cut may be gone: the days of all places are stored again."""
+        waits = self._waiting.waits
+        for day, wait in waits.items():
+            waits[day] = wait._replace(place=first_of_day(self._journal, wait.place))
+        if self._place is not None:
+            self._place = first_of_day(self._journal, self._place)
 
     def step(self, *, is_stopping: bool = False) -> bool:
         """Store one batch. True: it was a full one, there is more; False: that was all for now.

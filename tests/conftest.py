@@ -23,11 +23,12 @@ ORDER = ("unit", "property", "cases", "integration", "faults", "system")
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort by kind, behind the plugin that has shuffled them."""
+    """Sort by kind, behind the plugin that has shuffled them; of a kind those first that take minutes."""
 
-    def kind(item: pytest.Item) -> int:
+    def kind(item: pytest.Item) -> tuple[int, bool]:
         names = item.path.relative_to(item.config.rootpath).parts
-        return ORDER.index(names[1]) if names[1] in ORDER else -1
+        is_long = item.get_closest_marker("timeout") is not None
+        return ORDER.index(names[1]) if names[1] in ORDER else -1, not is_long
 
     items.sort(key=kind)
 

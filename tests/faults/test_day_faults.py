@@ -13,9 +13,10 @@ import pytest
 from support.odd_days import foreign, mend, noise, not_mounted
 from support.odd_gateway import OddGateway
 from support.recorder_process import until
-from support.ticks import DAY_MS, seq_at
+from support.ticks import seq_at
+from support.trading_time import clock_of
 
-from hk_tick_collector.hktime import hk_day, hk_text, parse_time
+from hk_tick_collector.hktime import hk_text, parse_time
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.messages import ProtoId
 from hk_tick_collector.simulator.universe import universe
@@ -31,10 +32,19 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.faults
 
 SYMBOLS = universe(5, 0)
-TODAY = hk_day(time.time_ns() // 1_000_000)
-YESTERDAY = hk_day(time.time_ns() // 1_000_000 - DAY_MS)
+TODAY, YESTERDAY = "20261120", "20261119"  # by the clock of all processes here: no test runs over midnight
 OLD = 20  # ticks of yesterday that GetTicker gives, of each symbol
 TOLD_SEC, MENDED_SEC = 30, 60  # within these health names a fault, and is without it again
+
+
+CLOCK = clock_of()
+
+
+@pytest.fixture(autouse=True)
+def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the processes that take their environment from this one."""
+    for name, value in CLOCK.items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture
@@ -104,7 +114,7 @@ def test_a_past_day_that_can_not_be_written_waits_while_today_is_recorded(
     root.mkdir()
     path = root / f"{YESTERDAY}.db"
     breaks(path)
-    recorder = bench.record(gateway.port, *SYMBOLS)
+    recorder = bench.record(gateway.port, *SYMBOLS, **CLOCK)
     assert recorder.data_root == root
     recorder.wait_for("day_waits", day=YESTERDAY)
     until(lambda: YESTERDAY in reasons(recorder), "health names it", TOLD_SEC)
@@ -130,7 +140,7 @@ def test_a_past_day_that_is_locked_waits_while_today_is_recorded(
     root.mkdir()
     lock = apsw.Connection(str(root / f"{YESTERDAY}.db"))
     lock.execute("BEGIN EXCLUSIVE")
-    recorder = bench.record(gateway.port, *SYMBOLS)
+    recorder = bench.record(gateway.port, *SYMBOLS, **CLOCK)
     recorder.wait_for("day_waits", day=YESTERDAY)
     recorder.wait_for("backfill_done")
     sim.wait_for(lambda stats: stats["made"] > 300)
@@ -153,7 +163,7 @@ def test_a_certified_day_that_is_archived_is_away(bench: Bench, sim: SimulatorPr
     root = bench.directory / "recorder1"
     root.mkdir()
     (root / f"{YESTERDAY}.certificate.json").write_text("{}")
-    recorder = bench.record(gateway.port, *SYMBOLS)
+    recorder = bench.record(gateway.port, *SYMBOLS, **CLOCK)
     recorder.wait_for("day_away", day=YESTERDAY)
     sim.wait_for(lambda stats: stats["made"] > 300)
     sim.command("pause")
@@ -168,7 +178,7 @@ def test_a_certified_day_that_is_archived_is_away(bench: Bench, sim: SimulatorPr
 def test_todays_file_that_vanishes_is_made_again_while_it_is_recorded(bench: Bench, by: str) -> None:
     """Within some seconds, from the journal, whole: what was made is what is stored."""
     sim = bench.simulate(rate=150)
-    recorder = bench.record(sim)
+    recorder = bench.record(sim, **CLOCK)
     sim.wait_for(lambda stats: stats["made"] > 300)
     path = recorder.data_root / f"{TODAY}.db"
     until(path.exists, "it is there")
@@ -188,7 +198,7 @@ def test_todays_file_that_vanishes_is_made_again_while_it_is_recorded(bench: Ben
 def test_todays_damaged_database_is_made_again_at_the_start(bench: Bench) -> None:
     """A power cut, or a disk: the recorder starts, sets it aside whole, and has today's ticks from the journal."""
     sim = bench.simulate(rate=150)
-    recorder = bench.record(sim)
+    recorder = bench.record(sim, **CLOCK)
     sim.wait_for(lambda stats: stats["made"] > 300)
     assert recorder.stop() == 0
     path = recorder.data_root / f"{TODAY}.db"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 import apsw
@@ -17,7 +18,8 @@ from hk_tick_collector.cursor import CURSOR, load_cursor, load_waits, needed_fro
 from hk_tick_collector.day_databases import open_day
 from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.db_read import open_readonly
-from hk_tick_collector.errors import DatabaseError
+from hk_tick_collector.errors import DatabaseError, FileGoneError
+from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.journal import DIRECTORY
 from hk_tick_collector.lane import WriterSettings
 from hk_tick_collector.opend.purpose import Purpose
@@ -348,3 +350,150 @@ def test_what_a_killed_writer_left_of_a_day_that_it_made_is_cleared_away(tmp_pat
     open_day(tmp_path / f"{DAY}.db", Pragmas()).close()
     assert not scratch.exists()
     assert (tmp_path / f"{DAY}.db").exists()
+
+
+def test_today_comes_before_an_old_day_when_both_wait(tale: Tale, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever looks at today does not wait for what is over."""
+    monkeypatch.setattr(Writer, "_today", lambda _self: OTHER)
+    for day in (DAY, OTHER):
+        noise(tale.root / f"{day}.db")
+    of_both_days(tale, range(1, 200))
+    writer = made(tale)
+    for _ in range(20):
+        writer.step()
+    mend(tale.root / f"{DAY}.db")
+    writer._waiting.begin_again(OTHER, FileGoneError("gone"), 0)
+    writer._waiting._tries.clear()
+    while not (tale.root / f"{OTHER}.db").exists() or len(tale.stored_ordinals(OTHER)) < 199:
+        writer.step()
+    assert not (tale.root / f"{DAY}.db").exists() or len(tale.stored_ordinals(DAY)) < 199
+    writer._waiting._tries.clear()
+    store_all(writer)
+    writer.close()
+    assert tale.stored_ordinals(DAY) == tale.stored_ordinals(OTHER) == list(range(1, 200))
+
+
+def test_of_days_that_are_locked_one_is_tried_before_the_others_go_on(tale: Tale) -> None:
+    """Each may wait for its lock for a whole busy timeout: not all of them in one step."""
+    days = [hk_day(OPEN_MS + n * DAY_MS) for n in range(6)]
+    locks = []
+    for number, day in enumerate(days[:-1]):
+        tale.hear(push(TENCENT, ticker(1, OPEN_MS + number * DAY_MS)))
+        tale.write()
+        locks.append(apsw.Connection(str(tale.root / f"{day}.db")))
+        locks[-1].execute("BEGIN EXCLUSIVE")
+    for number in range(6):
+        tale.hear(push(TENCENT, ticker(2, OPEN_MS + number * DAY_MS)))
+    writer = made(tale, busy_timeout_ms=300)
+    longest_sec = 0.0
+    for _ in range(20):
+        writer._waiting._tries = defaultdict(writer._waiting._tries.default_factory, {
+            day: each._replace(due=0.0) for day, each in writer._waiting._tries.items()
+        })  # fmt: skip
+        began = time.monotonic()
+        writer.step()
+        longest_sec = max(longest_sec, time.monotonic() - began)
+    assert len(writer._waiting.waits) == 5
+    assert longest_sec < 5 * 0.3, "all five in one step"
+    for lock in locks:
+        lock.close()
+    writer._waiting._tries.clear()
+    store_all(writer)
+    writer.close()
+    assert tale.stored_ordinals(days[0]) == [1, 2]
+
+
+def test_todays_file_that_is_gone_again_while_it_is_made_again_is_made_again(
+    tale: Tale, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As often as somebody takes it away, also with a writer that dies at any moment in between."""
+    monkeypatch.setattr("hk_tick_collector.day_databases.LOOK_AT_FILES_SEC", 0)
+    be_today(monkeypatch)
+    of_both_days(tale, range(1, 40))
+    tale.write()
+    path = tale.root / f"{DAY}.db"
+    for steps in range(1, 6):
+        for suffix in ("-wal", "-shm", ""):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        of_both_days(tale, range(39 + steps, 40 + steps))
+        writer = made(tale)
+        for _ in range(steps):
+            writer.step()
+        writer._lane.abandon()  # it is killed
+        writer._waiting.close()
+    writer = made(tale)
+    store_all(writer)
+    writer.close()
+    assert tale.stored_ordinals(DAY) == tale.stored_ordinals(OTHER) == list(range(1, 45))
+
+
+def test_a_file_that_is_taken_away_without_its_log_does_not_leave_that_to_the_next(
+    tale: Tale, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite would store the old log over the new database: it is kept, under another name."""
+    monkeypatch.setattr("hk_tick_collector.day_databases.LOOK_AT_FILES_SEC", 0)
+    be_today(monkeypatch)
+    of_both_days(tale, range(1, 100))
+    writer = made(tale)
+    store_all(writer)
+    (tale.root / f"{DAY}.db").unlink()
+    assert (tale.root / f"{DAY}.db-wal").exists()
+    of_both_days(tale, range(100, 105))
+    store_all(writer)
+    writer.close()
+    assert tale.stored_ordinals(DAY) == list(range(1, 105))
+    assert tale.query("SELECT rows FROM symbol_stats") == [(104,)]
+    assert list(tale.root.glob(f"{DAY}.db-wal.left-*"))
+
+
+def test_after_a_power_cut_normal_replays_days_that_wait_too(tale: Tale, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the waiting day's own lane had committed may be gone as well."""
+    monkeypatch.setattr(Writer, "_today", lambda _self: OTHER)
+    of_both_days(tale, range(1, 100))
+    writer = made(tale, synchronous="NORMAL")
+    writer.step()
+    lock = apsw.Connection(str(tale.root / f"{DAY}.db"))
+    lock.execute("BEGIN IMMEDIATE")
+    store_all(writer)
+    lock.close()
+    writer._waiting._tries.clear()
+    for _ in range(3):
+        writer.step()
+    assert DAY in load_waits(tale.root / DIRECTORY)
+    writer._waiting.close()
+    writer._lane.abandon()
+    con = apsw.Connection(str(tale.root / f"{DAY}.db"))
+    con.execute("DELETE FROM ticks WHERE seq > (SELECT seq FROM ticks ORDER BY seq LIMIT 1 OFFSET 5)")
+    con.execute("DELETE FROM symbol_stats")
+    con.close()
+    cursor = tale.root / DIRECTORY / CURSOR
+    cursor.write_text(json.dumps({**json.loads(cursor.read_text()), "boot_id": "another"}))
+    writer = made(tale, synchronous="NORMAL")
+    store_all(writer)
+    writer.close()
+    assert tale.stored_ordinals(DAY) == tale.stored_ordinals(OTHER) == list(range(1, 100))
+
+
+def test_an_unreadable_sealed_day_puts_nothing_aside_for_a_careful_writer(
+    tale: Tale, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lane is tried again and again, and nobody has died."""
+    monkeypatch.setattr(Writer, "_today", lambda _self: OTHER)
+    of_both_days(tale, range(1, 20))
+    tale.write()
+    path = tale.root / f"{DAY}.db"
+    (tale.root / f"{DAY}.certificate.json").write_text("{}")
+    of_both_days(tale, range(20, 24))
+    whole = path.read_bytes()
+    path.write_bytes(bytes(100) + whole[100:])
+    writer = made(tale, is_careful=True)
+    for _ in range(40):
+        writer._waiting._tries.clear()
+        writer.step()
+    assert DAY in load_waits(tale.root / DIRECTORY)
+    path.write_bytes(whole)
+    writer._waiting._tries.clear()
+    store_all(writer)
+    writer.close()
+    assert tale.stored_ordinals(DAY) == tale.stored_ordinals(OTHER) == list(range(1, 24))
+    assert tale.query("SELECT count(*) FROM bad_ticks") == [(0,)]

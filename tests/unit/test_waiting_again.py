@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -11,9 +13,9 @@ from support.ticks import DAY, DAY_MS, OPEN_MS, TENCENT, push, ticker
 
 from hk_tick_collector import waiting as waiting_module
 from hk_tick_collector import writer as writer_module
-from hk_tick_collector.cursor import BEFORE, CURSOR, load_waits
+from hk_tick_collector.cursor import BEFORE, CURSOR, Wait, load_waits, save_cursor
 from hk_tick_collector.hktime import hk_day
-from hk_tick_collector.journal import DIRECTORY
+from hk_tick_collector.journal import DIRECTORY, Position
 from hk_tick_collector.journal_append import Journal
 from hk_tick_collector.lane import WriterSettings
 from hk_tick_collector.quality.due import due_days
@@ -178,3 +180,30 @@ def test_where_nothing_is_older_nothing_waits(tale: Tale) -> None:
     assert writer._waiting.waits == {}
     store_all(writer)
     assert tale.stored_ordinals(DAY) == [1, 2, 3, 4]
+
+
+def test_another_lanes_look_at_past_days_drops_no_lock(week: Tale) -> None:
+    """To open and close a file that this process has open takes SQLite's locks away: then anybody deletes its log."""
+    writer = made(week)
+    path = week.root / f"{DAYS[1]}.db"
+    wal = path.with_name(path.name + "-wal")
+    while not wal.exists() or len(week.stored_ordinals(DAYS[1])) < TICKS // 2:
+        assert writer.step()
+    writer._lane.databases._look_back_at = 0.0
+    writer._lane.databases.trim()
+    shell = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('SELECT count(*) FROM ticks').fetchone()"
+    subprocess.run([sys.executable, "-c", shell, str(path)], check=True)
+    assert wal.exists(), "it was deleted under the lane that writes to it"
+    store_all(writer)
+    assert all(is_whole(week, day) for day in DAYS)
+
+
+def test_a_cursor_of_another_journal_leaves_no_day_waiting(week: Tale) -> None:
+    """Its places say nothing of this one."""
+    places = {DAYS[0]: Wait(Position(50, 100, 7), 1, "BusyError: database is locked")}
+    save_cursor(week.root / DIRECTORY, Position(50, 100, 7), places)
+    trade(week, 4, range(TICKS + 1, TICKS + 3))
+    store_all(made(week))
+    assert all(is_whole(week, day) for day in DAYS[:4])
+    assert is_whole(week, TODAY, TICKS + 2)
+    assert load_waits(week.root / DIRECTORY) == {}
