@@ -46,8 +46,9 @@ def measure_space(data_root: Path, today: str, keep_days: int) -> Space:
     """
     stat = os.statvfs(data_root)
     free_bytes = stat.f_bavail * stat.f_frsize
-    over = [path for path in day_files(data_root) if path.stem < today and path.exists()]
-    databases = [path.stat().st_size for path in over[-DAYS_MEASURED:]]
+    # A link is to another disk, which may not even answer.
+    over = [path for path in day_files(data_root) if path.stem < today and not path.is_symlink()]
+    databases = [path.lstat().st_size for path in over[-DAYS_MEASURED:]]
     journal: Counter[str] = Counter()
     for segment in list_segments(data_root / DIRECTORY):
         if segment.day < today:

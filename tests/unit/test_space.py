@@ -59,6 +59,13 @@ def test_the_newest_days_tell(root: Path) -> None:
     assert measure_space(root, "20260711", 3) == Space(FREE_BYTES, 1000, 1000.0)
 
 
+def test_days_on_another_disk_do_not_count(root: Path) -> None:
+    """A link is not followed: its disk may not even answer."""
+    store(root, "20260708", 1000, 0)
+    (root / "20260709.db").symlink_to(root.parent / "nas" / "20260709.db")
+    assert measure_space(root, "20260711", 3) == Space(FREE_BYTES, 1000, 1000.0)
+
+
 def test_a_real_disk_tells_what_is_free(tmp_path: Path) -> None:
     """As the system says it."""
     (tmp_path / DIRECTORY).mkdir()
