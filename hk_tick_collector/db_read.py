@@ -6,6 +6,7 @@ recorded to. Never writes.
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, NamedTuple
 
 import apsw
@@ -180,9 +181,18 @@ class StoredTicks:
     def __init__(self, data_root: Path, recent_days: int) -> None:
         self._data_root = data_root
         self._recent_days = recent_days
+        self._asking = threading.Lock()
 
     def rows_by_symbol(self) -> dict[str, int]:
-        """Rows of the newest day that has any, by symbol; {} where nothing can be read."""
+        """Rows of the newest day that has any, by symbol; {} where nothing can be read, or who asked before hangs."""
+        if not self._asking.acquire(blocking=False):
+            return {}
+        try:
+            return self._rows_by_symbol()
+        finally:
+            self._asking.release()
+
+    def _rows_by_symbol(self) -> dict[str, int]:
         for path in reversed(days_so_far(_days_or_none(self._data_root))[-self._recent_days :]):
             try:
                 stats = read_stats(path)

@@ -20,6 +20,7 @@ from hk_tick_collector.deadlines import fetch_order
 from hk_tick_collector.errors import RemoteProtocolError, SessionError
 from hk_tick_collector.futu_link import UnansweredError
 from hk_tick_collector.futu_state import Fetched
+from hk_tick_collector.futu_stored import rows_in_time
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend.columns import decode_columns
 from hk_tick_collector.opend.market import may_trade
@@ -177,7 +178,7 @@ class Fetcher:
 
     async def _depths(self, symbols: list[str]) -> dict[str, int]:
         """How many ticks to ask for. What is stored lags behind what came, so the last but one audit is the base."""
-        rows = await asyncio.to_thread(self._stored.rows_by_symbol)
+        rows = await rows_in_time(self._stored)
         base = self._rows_before[0] if self._rows_before else {}
         self._rows_before = [*self._rows_before[-1:], rows]
         least = self._settings.poll_num
@@ -188,7 +189,7 @@ class Fetcher:
 
     async def _order(self, symbols: list[str], outage: Outage | None) -> list[str]:
         state = self._state
-        rows, now_ms = await asyncio.to_thread(self._stored.rows_by_symbol), state.clock.now_ms()
+        rows, now_ms = await rows_in_time(self._stored), state.clock.now_ms()
         deadlines: dict[str, int] = {}
         if outage is not None and outage.since_ms is not None:
             found = state.risks(outage.since_ms, TICKER_REPLY_MAX, now_ms, is_open=may_trade(state.market))

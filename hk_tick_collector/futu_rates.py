@@ -10,6 +10,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
+from hk_tick_collector.futu_stored import rows_in_time
 from hk_tick_collector.hktime import hk_day
 
 if TYPE_CHECKING:
@@ -40,6 +41,6 @@ async def read_rates(
             seen = now
             state.rates.begin_anew()
             continue
-        rows = await asyncio.to_thread(stored.rows_by_symbol)
+        rows = await rows_in_time(stored)
         if seen[0] == state.fetches and outage() is None:
             state.rates.take(time.monotonic(), rows)

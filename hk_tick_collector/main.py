@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hk_tick_collector.config import Settings
-    from hk_tick_collector.db_read import Seed
     from hk_tick_collector.futu_state import ClientSettings
     from hk_tick_collector.metrics import MetricsServer
 
@@ -51,6 +50,7 @@ log = logs.get_logger()
 
 LOCK_WAIT_SEC = 1.0  # `status` holds the lock for a moment, to see whether it is free
 CLOCK_LOOK_SEC = 1.0
+SEED_SEC = 3.0  # it takes some ms a day
 MEGABYTE = 1024 * 1024
 DUMP_SEC = 1.0  # for the writer to write its stacks before it is killed
 LAST_WORDS_SEC = 5.0  # for what is nice to have when all is stored
@@ -168,7 +168,7 @@ class Recorder:
         )
         if not settings.backfill_n:
             log.warning("backfill_off", expected="BACKFILL_N of 1000, without which an outage is a hole")
-        _tell_seeds(await asyncio.to_thread(seed_last_seq, self._data_root, settings.seed_recent_db_days))
+        await self._tell_seeds()
         telling = asyncio.create_task(asyncio.to_thread(tell_unusable_days, self._data_root), name="unusable days")
         tasks = [
             asyncio.create_task(part, name=name)
@@ -189,6 +189,24 @@ class Recorder:
         if not await self._shut_down([*tasks, telling]):
             code = max(code, 1)  # what was received is not all stored
         return code
+
+    async def _tell_seeds(self) -> None:
+        """The last sequences that are stored. An old day's disk that hangs must not keep today from being recorded."""
+        try:
+            async with asyncio.timeout(SEED_SEC):
+                seeds = await asyncio.to_thread(seed_last_seq, self._data_root, self._settings.seed_recent_db_days)
+        except TimeoutError:
+            log.warning(
+                "seed_unreadable", path=self._data_root, error=f"no answer in {SEED_SEC:g} s: does a disk hang?"
+            )
+            return
+        newest = max(seeds.values(), key=lambda seed: seed.last_seq or 0, default=None)
+        log.info(
+            "seed_last_seq",
+            symbols=len(seeds),
+            newest_day=newest.day if newest else None,
+            max_seq=newest.last_seq if newest else None,
+        )
 
     def _herald(self) -> Herald:
         """The one that tells systemd, made when the journal's thread runs: from now on everything must live."""
@@ -335,13 +353,3 @@ class _Recording:
     async def request_writer_recovery(self, reason: str) -> bool:
         """Kill the writer and build the next."""
         return await self._collector.request_writer_recovery(reason)
-
-
-def _tell_seeds(seeds: dict[str, Seed]) -> None:
-    newest = max(seeds.values(), key=lambda seed: seed.last_seq or 0, default=None)
-    log.info(
-        "seed_last_seq",
-        symbols=len(seeds),
-        newest_day=newest.day if newest else None,
-        max_seq=newest.last_seq if newest else None,
-    )

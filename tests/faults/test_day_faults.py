@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -211,3 +212,19 @@ def test_todays_damaged_database_is_made_again_at_the_start(bench: Bench) -> Non
     assert kept.read_bytes() == bytes(before)
     sim.wait_for(lambda stats: stats["made"] > 900)
     bench.settle_whole(sim, recorder)
+
+
+def test_a_disk_of_old_days_that_does_not_answer_keeps_nothing_from_today(bench: Bench, sim: SimulatorProcess) -> None:
+    """Whoever opens such a file hangs: a pipe that nobody writes to stands for it. Today is recorded, and it stops."""
+    root = bench.directory / "recorder1"
+    root.mkdir()
+    os.mkfifo(root / f"{YESTERDAY}.db")
+    recorder = bench.record(sim, **CLOCK)
+    recorder.wait_for("seed_unreadable")
+    recorder.wait_for("backfill_done")
+    sim.command("pause")
+    made = sorted(sim.ledger().ticks)
+    until(lambda: (root / f"{TODAY}.db").exists() and rows_of(recorder, TODAY) == made != [], "today is stored")
+    assert recorder.state()["running"]
+    assert recorder.stop() == 0
+    assert rows_of(recorder, TODAY) == made

@@ -1,0 +1,20 @@
+"""Asking what is stored, for the session: only its order and its depth depend on it, so it never waits for long."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from hk_tick_collector.futu_state import Stored
+
+ANSWER_SEC: Final = 3.0  # some ms as a rule; an old day's disk may hang
+
+
+async def rows_in_time(stored: Stored) -> dict[str, int]:
+    """Rows by symbol, as `Stored` has them; {} where a disk does not answer in time."""
+    try:
+        async with asyncio.timeout(ANSWER_SEC):
+            return await asyncio.to_thread(stored.rows_by_symbol)
+    except TimeoutError:
+        return {}
