@@ -197,7 +197,7 @@ class DayDatabases:
     def _settle_past(self) -> None:
         """Days that are over, and were left in WAL mode: by an evening's stop, or since somebody read them."""
         for path in days_so_far(day_files(self._data_root))[-LOOK_BACK_DAYS:-1]:
-            if _open_here[path] or not path.is_file():
+            if _open_here[path] or path.is_symlink() or not path.is_file():
                 continue
             try:
                 if journal_mode_of(path) == "wal":

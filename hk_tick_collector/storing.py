@@ -13,6 +13,7 @@ from hk_tick_collector.batch import Chunk, Outcome, bad_row, share_by_day
 from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.day_databases import is_away, of_day
 from hk_tick_collector.mapping import PUSH_DATA_REALTIME, PUSH_DATA_TYPE, RECV_TS_MS, TS_MS, PushType
+from hk_tick_collector.other_disks import require_answer
 from hk_tick_collector.quality.filling import MADE_GOOD, fill
 from hk_tick_collector.quality.identity import sift
 from hk_tick_collector.quality.late import found_at_rest
@@ -129,9 +130,16 @@ class Storing:
             day = aside_day or its_day
             if self._tools.takes(day):
                 with of_day(day):
+                    self._look_at_disk(day)
                     if day in self._begun or not self._leave_at_rest(day, share):
                         self._insert_share(day, share)
         self._note(chunk)
+
+    def _look_at_disk(self, day: str) -> None:
+        """Before a day's file is looked at that lies on another disk, which may hang."""
+        if day not in self._begun:
+            with self._tools.elsewhere():
+                require_answer(self._tools.root / f"{day}.db")
 
     def _leave_at_rest(self, day: str, share: DayShare) -> bool:
         """Whether a day that is sealed, or away, stays as it is: there is nothing new for it, or nowhere to put it."""
@@ -178,8 +186,11 @@ class Storing:
 
     def _of_judge(self, day: str) -> DayDatabase | None:
         """A day's database for the judge; none is made for it."""
+        if not self._tools.takes(day):
+            return None
         with of_day(day):
-            return self._begin(day) if self._tools.takes(day) and self._tools.databases.has(day) else None
+            self._look_at_disk(day)
+            return self._begin(day) if self._tools.databases.has(day) else None
 
     def _begin(self, day: str) -> DayDatabase:
         """A day's database, in a transaction."""

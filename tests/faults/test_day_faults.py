@@ -17,6 +17,7 @@ from support.recorder_process import until
 from support.ticks import seq_at
 from support.trading_time import clock_of
 
+from hk_tick_collector.health import judge
 from hk_tick_collector.hktime import hk_text, parse_time
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.messages import ProtoId
@@ -214,17 +215,36 @@ def test_todays_damaged_database_is_made_again_at_the_start(bench: Bench) -> Non
     bench.settle_whole(sim, recorder)
 
 
-def test_a_disk_of_old_days_that_does_not_answer_keeps_nothing_from_today(bench: Bench, sim: SimulatorProcess) -> None:
-    """Whoever opens such a file hangs: a pipe that nobody writes to stands for it. Today is recorded, and it stops."""
-    root = bench.directory / "recorder1"
+def test_a_disk_of_old_days_that_does_not_answer_keeps_nothing_from_today(
+    bench: Bench, sim: SimulatorProcess, gateway: OddGateway
+) -> None:
+    """Whoever opens a file there hangs: a link to a pipe that nobody writes to stands for it. That day waits, and is told.
+
+    Today is recorded, and the recorder stops; when the disk answers again that day is stored.
+    """
+    root, pipe = bench.directory / "recorder1", bench.directory / "pipe"
     root.mkdir()
-    os.mkfifo(root / f"{YESTERDAY}.db")
-    recorder = bench.record(sim, **CLOCK)
+    os.mkfifo(pipe)
+    path = root / f"{YESTERDAY}.db"
+    path.symlink_to(pipe)
+    recorder = bench.record(gateway.port, *SYMBOLS, **CLOCK)
     recorder.wait_for("seed_unreadable")
     recorder.wait_for("backfill_done")
+    assert "does not answer" in str(recorder.wait_for("day_waits", day=YESTERDAY)[0].fields["error"])
+    until(lambda: YESTERDAY in reasons_of(recorder), "health names it", TOLD_SEC)
+    writers = recorder.writer_pids()
+    sim.wait_for(lambda stats: stats["made"] > 1500)
     sim.command("pause")
     made = sorted(sim.ledger().ticks)
-    until(lambda: (root / f"{TODAY}.db").exists() and rows_of(recorder, TODAY) == made != [], "today is stored")
-    assert recorder.state()["running"]
+    until(lambda: rows_of(recorder, TODAY) == made, "today is stored")
+    assert recorder.writer_pids() == writers, "no writer hung"
+    path.unlink()
+    recorder.wait_for("day_caught_up", day=YESTERDAY, timeout_sec=MENDED_SEC)
+    assert len(rows_of(recorder, YESTERDAY)) == OLD * len(SYMBOLS)
     assert recorder.stop() == 0
     assert rows_of(recorder, TODAY) == made
+
+
+def reasons_of(recorder: RecorderProcess) -> str:
+    """As the recorder judges itself: a look at the files would hang, too."""
+    return " ".join(judge(recorder.state()).reasons)

@@ -1,0 +1,45 @@
+"""Days whose files are links to another disk, which may hang: whoever opens a file there is never heard of again.
+
+Owns how that is found out before it is opened: another process tries it, and is left alone where it does not come back.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from typing import TYPE_CHECKING, Final
+
+from hk_tick_collector.errors import DatabaseError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ANSWER_SEC: Final = 1.0
+BELIEVED_SEC: Final = 10.0  # so long an answer is good for
+
+_asked: dict[Path, subprocess.Popen[bytes]] = {}  # that have not come back
+_answered: dict[Path, float] = {}
+
+
+def require_answer(path: Path) -> None:
+    """Go on where a file can be opened without hanging; whether it is there, or any good, is another question.
+
+    Raises:
+        DatabaseError: its disk does not answer.
+    """
+    now = time.monotonic()
+    if not path.is_symlink() or now - _answered.get(path, float("-inf")) < BELIEVED_SEC:
+        return
+    before = _asked.pop(path, None)
+    asked = before or subprocess.Popen(
+        ["head", "--bytes=1", "--", str(path)],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        asked.wait(ANSWER_SEC if before is None else 0)
+    except subprocess.TimeoutExpired:
+        _asked[path] = asked
+        raise DatabaseError(
+            f"{path} is a link to {path.readlink()}, which does not answer: does that disk hang?"
+        ) from None
+    _answered[path] = now
