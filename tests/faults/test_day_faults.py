@@ -218,9 +218,9 @@ def test_todays_damaged_database_is_made_again_at_the_start(bench: Bench) -> Non
 def test_a_disk_of_old_days_that_does_not_answer_keeps_nothing_from_today(
     bench: Bench, sim: SimulatorProcess, gateway: OddGateway
 ) -> None:
-    """Whoever opens a file there hangs: a link to a pipe that nobody writes to stands for it. That day waits, and is told.
+    """Whoever opens a file there hangs: a link to a pipe that nobody writes to stands for it.
 
-    Today is recorded, and the recorder stops; when the disk answers again that day is stored.
+    That day waits, and is told; today is recorded. When the link is gone that day is stored, and the recorder stops.
     """
     root, pipe = bench.directory / "recorder1", bench.directory / "pipe"
     root.mkdir()
