@@ -1,0 +1,83 @@
+"""A careful writer that dies at one place or another: what is put aside, and what is not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from support.ticks import TENCENT, pushes
+
+from hk_tick_collector.apart import Apart
+from hk_tick_collector.cursor import save_cursor
+from hk_tick_collector.errors import ContentError
+from hk_tick_collector.journal import DIRECTORY
+from hk_tick_collector.lane import WriterSettings
+from hk_tick_collector.storing import Storing
+from hk_tick_collector.writer import Writer
+
+if TYPE_CHECKING:
+    import pytest
+    from support.tale import Tale
+
+
+class DiedError(BaseException):
+    """The process is gone: nothing that would be done after it is done."""
+
+
+def lives(tale: Tale, number: int) -> int:
+    """Have careful writers store what there is, each after the one before has died; how many have."""
+    for deaths in range(number):
+        writer = Writer(WriterSettings(str(tale.root), is_careful=True))
+        try:
+            while writer.step():
+                pass
+        except DiedError:
+            for database, _ in writer._lane.databases._open.values():
+                database.close()
+            continue
+        writer.close()
+        return deaths
+    return number
+
+
+def test_a_record_that_raises_an_error_first_and_then_kills_is_found(
+    tale: Tale, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error does not begin the count anew: two die of it, the third puts it aside."""
+
+    def run(self: Storing, batch: Any) -> Any:  # noqa: ANN401
+        if batch.pushes:
+            raise ContentError("odd")
+        return storing_run(self, batch)
+
+    def run_apart(self: Apart, batch: Any) -> Any:  # noqa: ANN401
+        if batch.pushes:
+            raise DiedError
+        return storing_run(self, batch)
+
+    storing_run = Storing.run
+    monkeypatch.setattr(Storing, "run", run)
+    monkeypatch.setattr(Apart, "run", run_apart)
+    tale.hear(pushes(TENCENT, range(5)))
+    assert lives(tale, 10) == 2
+
+
+def test_a_writer_that_dies_when_a_record_is_stored_has_not_died_of_it(
+    tale: Tale, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it puts down what it knows, or its place: the record is whole, and none is put aside."""
+    deaths = 0
+
+    def save(*args: Any) -> None:  # noqa: ANN401
+        nonlocal deaths
+        if deaths < 6:
+            deaths += 1
+            raise DiedError
+        save_cursor(*args)
+
+    monkeypatch.setattr("hk_tick_collector.writer.save_cursor", save)
+    tale.hear(pushes(TENCENT, range(5)))
+    tale.hear(pushes(TENCENT, range(5, 10)))
+    assert lives(tale, 20) == 6
+    assert tale.stored_ordinals("20260731") == list(range(10))
+    assert tale.query("SELECT count(*) FROM bad_ticks") == [(0,)]
+    assert not list((tale.root / DIRECTORY).glob("attempt*"))
