@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 log = logs.get_logger()
 
 UNUSABLE_TOLD = 8  # days; the newest
+ASKING_SEC = 1.0  # for another thread that reads the same
 SEED_BUSY_TIMEOUT_MS = 500  # a start must not wait for days that somebody has locked
 
 
@@ -185,7 +186,7 @@ class StoredTicks:
 
     def rows_by_symbol(self) -> dict[str, int]:
         """Rows of the newest day that has any, by symbol; {} where nothing can be read, or who asked before hangs."""
-        if not self._asking.acquire(blocking=False):
+        if not self._asking.acquire(timeout=ASKING_SEC):
             return {}
         try:
             return self._rows_by_symbol()

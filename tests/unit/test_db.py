@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -556,3 +557,27 @@ def test_a_past_day_left_in_wal_is_made_plain(tmp_path: Path) -> None:
     assert con.execute("SELECT count(*) FROM ticks").get == 1
     con.close()
     databases.close()
+
+
+def test_whoever_asks_beside_one_that_hangs_gets_nothing_and_does_not_hang(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that does not answer holds one thread, not each that asks after it."""
+    monkeypatch.setattr(db_read, "ASKING_SEC", 0.05)
+    make_day(tmp_path, "20260729", [row(TENCENT, seq_at(1))])
+    stored, goes_on, hangs = StoredTicks(tmp_path, 5), threading.Event(), threading.Event()
+    read_stats = db_read.read_stats
+
+    def read(path: Path) -> dict[str, db_read.SymbolStats]:
+        hangs.set()
+        goes_on.wait(60)
+        return read_stats(path)
+
+    monkeypatch.setattr(db_read, "read_stats", read)
+    thread = threading.Thread(target=stored.rows_by_symbol)
+    thread.start()
+    assert hangs.wait(60)
+    assert stored.rows_by_symbol() == {}
+    goes_on.set()
+    thread.join()
+    assert stored.rows_by_symbol() == {TENCENT: 1}
