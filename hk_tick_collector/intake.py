@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from hk_tick_collector import logs
 from hk_tick_collector.batch import Batch, bad_row, mark_of_event
-from hk_tick_collector.cursor import cursor_is_of_this_boot, first_of_day
 from hk_tick_collector.errors import RemoteProtocolError
 from hk_tick_collector.journal import JournalReader, Kind
 from hk_tick_collector.mapping import BadTick
@@ -33,24 +32,19 @@ READ_BYTES = 1024 * 1024  # of the journal at a time; twice that is held while i
 class Intake:
     """Reads batches."""
 
-    def __init__(
-        self, journal: Path, batch_size: int, begin: Callable[[], Position | None], *, is_normal: bool
-    ) -> None:
+    def __init__(self, journal: Path, batch_size: int, begin: Callable[[], Position | None]) -> None:
         """Begin at the cursor.
 
         Args:
             journal: `DATA_ROOT/journal`.
             batch_size: ticks in a batch, about.
             begin: the end of what is stored; None: nothing is.
-            is_normal: SQLite's `synchronous` is NORMAL, so that a power cut may have taken what was committed.
         """
-        self._journal = journal
         self._begin = begin
         self._enough = batch_size
-        self._is_normal = is_normal
         self.last: Record | None = None  # the last one that was taken
         self._unread: list[Record] = []  # read from the journal, for the next batch
-        self._reader = JournalReader(journal, self._where_to_begin())
+        self._reader = JournalReader(journal, begin())
 
     def take(self, until: Position | None = None, *, is_single: bool = False) -> Batch | None:
         """Gather the ticker bodies of whole records, until there are enough; None: there is nothing new.
@@ -98,19 +92,8 @@ class Intake:
     def go_back(self) -> None:
         """Forget what was read and not stored: go back to the cursor."""
         self._unread.clear()
-        self._reader.seek(self._where_to_begin())
+        self._reader.seek(self._begin())
 
     def close(self) -> None:
         """Let go of the journal."""
         self._reader.close()
-
-    def _where_to_begin(self) -> Position | None:
-        """That; but what NORMAL had committed before a power cut may be gone: then that day is replayed."""
-        cursor = self._begin()
-        if cursor is None or not self._is_normal or cursor_is_of_this_boot(self._journal):
-            return cursor
-        begin = first_of_day(self._journal, cursor)
-        log.warning(
-            "journal_replayed", reason="the machine was restarted, and SQLITE_SYNCHRONOUS is NORMAL", since=begin
-        )
-        return begin

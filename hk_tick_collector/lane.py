@@ -91,8 +91,7 @@ class Lane:
         self._takes = takes
         self._judge_file = judge_file
         self._aside_day = aside_day
-        is_normal = settings.synchronous == "NORMAL"
-        self._intake = Intake(self._root / DIRECTORY, settings.batch_size, begin, is_normal=is_normal)
+        self._intake = Intake(self._root / DIRECTORY, settings.batch_size, begin)
         self._judge = self._new_judge()
         self._mapper = Mapper()
         self._pragmas = Pragmas(

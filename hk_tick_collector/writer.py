@@ -79,6 +79,8 @@ class Writer:
             waits[day] = wait._replace(place=first_of_day(self._journal, wait.place))
         if self._place is not None:
             self._place = first_of_day(self._journal, self._place)
+            reason = "the machine was restarted, and SQLITE_SYNCHRONOUS is NORMAL"
+            log.warning("journal_replayed", reason=reason, since=self._place)
 
     def step(self, *, is_stopping: bool = False) -> bool:
         """Store one batch. True: it was a full one, there is more; False: that was all for now.
