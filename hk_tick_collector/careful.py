@@ -1,15 +1,15 @@
 """Finding the record that kills writers: one that dies at the same place again and again stores nothing for good.
 
 What can't be stored raises an error and is put aside. A fault of a library can also end the process, or have it hang
-until the watchdog kills it, and then nobody raises anything. So after two deaths without a batch stored a writer is
-careful: it takes records one by one, and puts down which one it is at before it touches it. A record at which careful
-writers died twice is put aside whole, with its bytes.
+until the watchdog kills it, and then nobody raises anything. So when two writers in a row have ended before they had
+stored all there was, the next one is careful: it takes records one by one, and writes down which one it is about to
+store. A record at which two careful writers died is put aside whole, with its bytes.
 
-Whoever dies while it waits for a lock or for a disk does not die of the record: meanwhile nothing is put down. Nor does
-who has raised an error. A machine without memory kills writers at any record: so one more is put aside only after twice
-as many deaths, until a record has been stored.
+A writer that dies while it waits for a lock or a disk does not count, nor does one that has raised an error: in both
+cases nothing is written down. A machine without memory kills writers at any record. So each further record in a row
+takes twice as many deaths before it is put aside, until one has been stored.
 
-Owns `journal/attempt.json`, and one more for each day that waits. It is not synced: only the process dies.
+Owns `journal/attempt.json`, and one such file for each day that waits. It is not synced: only the process dies.
 """
 
 from __future__ import annotations
@@ -91,26 +91,26 @@ class Attempts:
     @contextmanager
     def elsewhere(self) -> Iterator[None]:
         """What is done in here waits for a lock or for a disk: who dies meanwhile does not die of the record."""
-        attempt = self._last if self.is_on else None
-        if attempt is None or not self._path.exists():
+        attempt = self._last
+        if attempt is None:  # also of a writer that is not careful
             yield
             return
-        self._path.unlink()
+        self._path.unlink(missing_ok=True)
         yield
         self._put_down(attempt)
 
     def survived(self) -> None:
-        """An error was raised: who dies later does not die of the record."""
-        self._path.unlink(missing_ok=True)
-        self._last = None
+        """An error was raised, or the record is committed: a writer that dies from now on does not die of it."""
+        if self._last is not None:
+            self._path.unlink(missing_ok=True)
+            self._last = None
 
     def _put_down(self, attempt: _Attempt) -> None:
         self._path.write_text(json.dumps(attempt))
 
     def stored(self, record: Record, *, is_aside: bool) -> None:
-        """It is committed. Careful is a writer for a while only."""
-        self._path.unlink(missing_ok=True)  # who dies now does not die of it
-        self._last = None
+        """It is committed. A writer is careful for a while only."""
+        self.survived()
         if not is_aside:
             self._aside = 0
         self._left_bytes -= len(record.payload)
@@ -138,7 +138,7 @@ def _put_aside(record: Record) -> Batch:
 
 
 def _read(path: Path) -> _Attempt | None:
-    """None where there is none that can be read: then it is tried once more."""
+    """None if there is no such file, or it can't be read: then the record is tried once more."""
     try:
         place, tries, aside = json.loads(path.read_text())
         return _Attempt(Position(*map(int, place)), int(tries), int(aside))

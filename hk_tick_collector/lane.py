@@ -155,8 +155,7 @@ class Lane:
 
     def reset(self) -> None:
         """Forget what is not committed: close the databases, go back to where it began."""
-        if self._attempts.is_on:
-            self._attempts.survived()
+        self._attempts.survived()
         self._intake.go_back()  # first: whatever else fails, no record may be passed over
         self._roll_back()
 
@@ -168,8 +167,7 @@ class Lane:
 
     def abandon(self) -> None:
         """Close everything, whatever state it is in; what is not committed is taken back."""
-        if self._attempts.is_on:
-            self._attempts.survived()
+        self._attempts.survived()
         self._intake.close()
         self.databases.close()
 

@@ -91,22 +91,27 @@ class WaitingDays:
         return begin
 
     def _begin_anew(self, name: str, wait: Wait) -> None:
-        """It begins to wait, at the journal's beginning: what a judge knew of a later place is of no use."""
+        """It begins to wait where its days begin in the journal: what a judge knew of a later place is of no use."""
         (self._root / DIRECTORY / _judge_file(name)).unlink(missing_ok=True)
         self._wait(name, wait)
 
-    def add(self, day: str, place: Position, cause: Exception, at_ms: int) -> None:
-        """A day begins to wait, at a place after which nothing of it is stored."""
-        self._begin_to_wait(day, Wait(place, at_ms, _reason(cause)), FILE)
+    def add(self, day: str, place: Position, cause: Exception, at_ms: int, judge_file: str = FILE) -> None:
+        """A day begins to wait, at a place after which nothing of it is stored.
 
-    def _begin_to_wait(self, day: str, wait: Wait, judge_file: str) -> None:
+        Args:
+            day: which.
+            place: from where on it is to be stored.
+            cause: why it can't be now.
+            at_ms: when that was seen, by the host's clock.
+            judge_file: of the lane that has stored it so far.
+        """
         judge = self._root / DIRECTORY / judge_file
         its_judge = self._root / DIRECTORY / _judge_file(day)
         if judge.exists():  # as it was at that place, since it is put down whenever the cursor is
             shutil.copyfile(judge, its_judge)
         else:
             its_judge.unlink(missing_ok=True)
-        self._wait(day, wait)
+        self._wait(day, Wait(place, at_ms, _reason(cause)))
         self._tries[day] = _Try(time.monotonic() + self._settings.retry_backoff_sec, 1)
 
     def begin_again(self, day: str, cause: Exception, at_ms: int) -> None:
@@ -114,8 +119,7 @@ class WaitingDays:
         journal = self._root / DIRECTORY
         kept = set_aside(self._root / f"{day}.db") if isinstance(cause, DAMAGED) else None
         log.error("day_made_again", day=day, error=_reason(cause), kept=kept, expected="the file that is written to")
-        (journal / _judge_file(day)).unlink(missing_ok=True)
-        self._wait(day, Wait(first_for_day(journal, day), at_ms, _reason(cause), is_anew=True))
+        self._begin_anew(day, Wait(first_for_day(journal, day), at_ms, _reason(cause), is_anew=True))
 
     def _wait(self, day: str, wait: Wait) -> None:
         self._close(day)
@@ -205,8 +209,7 @@ class WaitingDays:
 
     def _goes_alone(self, error: DayError, name: str) -> None:
         """One of several days failed: it waits alone from there on, and the others go on."""
-        wait = Wait(self.waits[name].place, wall_ms(), _reason(error.cause))
-        self._begin_to_wait(error.day, wait, _judge_file(name))
+        self.add(error.day, self.waits[name].place, error.cause, wall_ms(), _judge_file(name))
         self._close(name)
 
     def _failed(self, day: str, cause: Exception) -> None:
