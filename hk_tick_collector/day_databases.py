@@ -90,15 +90,20 @@ def _make(path: Path, pragmas: Pragmas) -> None:
     for suffix in ("-wal", "-shm"):  # of one that was taken away alone: SQLite would store it over the new one
         left = path.with_name(path.name + suffix)
         if left.exists():
-            left.rename(left.with_name(f"{left.name}.left-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"))
+            left.rename(_kept_as(left, "left"))
     (scratch / path.name).rename(path)
     sync(path.parent)
     scratch.rmdir()
 
 
+def _kept_as(path: Path, why: str) -> Path:
+    """`20261120.db.damaged-20261120T013012Z`: another name for a file that is not deleted."""
+    return path.with_name(f"{path.name}.{why}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+
+
 def set_aside(path: Path) -> Path:
     """Give a damaged database another name, whole, with what lies beside it; which one."""
-    kept = path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+    kept = _kept_as(path, "damaged")
     with opening(path.parent):
         for suffix in ("-wal", "-shm", ""):  # the file itself at last: until then it is found and moved again
             with suppress(FileNotFoundError):
@@ -214,9 +219,7 @@ class DayDatabases:
     def close(self) -> None:
         """Close all, whatever state they are in."""
         while self._open:
-            day, (database, _) = self._open.popitem()
-            database.close()
-            _open_here[self._data_root / f"{day}.db"] -= 1
+            self._close(*self._open.popitem()[1])
 
     def keep_wal_short(self, *, is_busy: bool = False) -> None:
         """Between two transactions: empty the write-ahead logs that are long."""
@@ -233,10 +236,14 @@ class DayDatabases:
         )
 
     def _settle(self, day: str, *, is_wanted: bool = False) -> None:
-        database, _ = self._open.pop(day)
+        held = self._open.pop(day)
         try:
             if is_wanted or any(path.stem > day for path in days_so_far(day_files(self._data_root))):
-                database.leave_wal()
+                held[0].leave_wal()
         finally:
-            database.close()
-            _open_here[self._data_root / f"{day}.db"] -= 1
+            self._close(*held)
+
+    @staticmethod
+    def _close(database: DayDatabase, _used: float) -> None:
+        database.close()
+        _open_here[database.path] -= 1
