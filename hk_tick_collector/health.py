@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hk_tick_collector.findings import NAMES_SHOWN, Finding, Verdict, and_more, count, number_of, part_of
 from hk_tick_collector.health_storing import STORING_RULES
-from hk_tick_collector.hktime import CONTINUOUS, EPOCH_MS_MAX, EPOCH_MS_MIN, hk_text, since_continuous_ms
+from hk_tick_collector.hktime import CONTINUOUS, EPOCH_MS_MAX, EPOCH_MS_MIN, plausible_text, since_continuous_ms
 from hk_tick_collector.lost import lost_text
 from hk_tick_collector.words import excerpt, span
 
@@ -83,8 +83,8 @@ def end_text(state: Mapping[str, Any]) -> str:
     A recorder that ends in order says so last. Whoever sees that it is gone (its lock is free) although it has not said
     so puts `died` into the state.
     """
-    at_ms = number_of(state, "stopped_ms") or number_of(state, "at_ms") or 0
-    at = f"{hk_text(int(at_ms))[:19]} HK" if EPOCH_MS_MIN <= at_ms < EPOCH_MS_MAX else "an unknown time"
+    text = plausible_text(number_of(state, "stopped_ms") or number_of(state, "at_ms"))
+    at = f"{text[:19]} HK" if text else "an unknown time"
     if state.get("died"):
         return f"did not stop cleanly, last heard of at {at}"
     why = excerpt(state.get("stop_reason") or "")
@@ -153,9 +153,8 @@ def _away(state: Mapping[str, Any]) -> Iterator[Finding]:
     """Is OpenD itself without something, though it is connected? Whose phone has the quote right can be mended."""
     session = part_of(state, "session")
     away = part_of(session, "away")
-    since_ms = number_of(away, "since_ms")
-    known = since_ms is not None and EPOCH_MS_MIN <= since_ms < EPOCH_MS_MAX
-    since = f" at {hk_text(int(since_ms or 0))[11:19]} HK" if known else ""
+    since_text = plausible_text(number_of(away, "since_ms"))
+    since = f" at {since_text[11:19]} HK" if since_text else ""
     serious = Verdict.FAILING if _is_open(state) else Verdict.DEGRADED
     if away.get("cause") == "kicked_out":
         cure = "end that login, or give OpenD the command request_highest_quote_right"
@@ -167,15 +166,15 @@ def _away(state: Mapping[str, Any]) -> Iterator[Finding]:
 def _outage(state: Mapping[str, Any]) -> Iterator[Finding]:
     """Will what is missed now be had when it is over? An estimate; whether anything is missing is measured then."""
     told = part_of(state, "outage")
-    past, first_ms = number_of(told, "past"), number_of(told, "first_deadline_ms")
+    past, first_text = number_of(told, "past"), plausible_text(number_of(told, "first_deadline_ms"))
     if past:
         names = told.get("past_symbols")
         shown = ", ".join(excerpt(name) for name in (names[:NAMES_SHOWN] if isinstance(names, list) else []))
         reason = f"by estimate {count(past, 'symbol')} can no longer be made good: {shown}"
         rest = f" and {past - NAMES_SHOWN:,.0f} more" if past > NAMES_SHOWN else ""
         yield Finding(Verdict.FAILING if _is_open(state) else Verdict.DEGRADED, reason + rest)
-    elif first_ms is not None and EPOCH_MS_MIN <= first_ms < EPOCH_MS_MAX:
-        until = hk_text(int(first_ms))[11:19]
+    elif first_text:
+        until = first_text[11:19]
         yield Finding(Verdict.DEGRADED, f"by estimate all that is missed can be made good until {until} HK")
 
 

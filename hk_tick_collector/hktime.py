@@ -204,6 +204,11 @@ def hk_text(ts_ms: int) -> str:
     return datetime.fromtimestamp(ts_ms / 1000, HK).isoformat(sep=" ", timespec="milliseconds")
 
 
+def plausible_text(ms: float | None) -> str:
+    """As `hk_text`, of a time that is only claimed; empty if there is none, or it can't be one."""
+    return hk_text(int(ms)) if ms is not None and EPOCH_MS_MIN <= ms < EPOCH_MS_MAX else ""
+
+
 def utc_text(ts_ms: int) -> str:
     """`2020-03-30T08:04:41.000Z`: for logs."""
     return datetime.fromtimestamp(ts_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

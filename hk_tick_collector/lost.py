@@ -6,10 +6,10 @@ feared is told by the outage that goes on, and by `audit`.
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from hk_tick_collector.findings import number_of
-from hk_tick_collector.hktime import EPOCH_MS_MAX, EPOCH_MS_MIN, hk_text
+from hk_tick_collector.hktime import plausible_text
 from hk_tick_collector.words import counted, excerpt
 
 CAUSES_SHOWN: Final = 3
@@ -64,7 +64,7 @@ def lost_text(told: object) -> str:
     if number_of(told, "unknown"):
         amounts.append("an unknown number of ticks")
     symbols = counted(int(number_of(told, "symbols") or 0), "symbol")
-    begin, end = _clock(told, "from_ms"), _clock(told, "until_ms")
+    begin, end = (plausible_text(number_of(told, name))[11:19] for name in ("from_ms", "until_ms"))
     span = f", {begin} to {end} HK" if begin and end else f", until {end} HK" if end else ""
     return f"{' and '.join(amounts) or 'ticks'} of {symbols}{span}{_causes(told.get('causes'))}"
 
@@ -74,8 +74,3 @@ def _causes(told: object) -> str:
     words = [_WORDS.get(str(cause), excerpt(cause)) for cause in causes[:CAUSES_SHOWN]]
     more = ["…"] if len(causes) > CAUSES_SHOWN else []
     return f" ({', '.join([*words, *more])})" if words else ""
-
-
-def _clock(told: dict[str, Any], name: str) -> str:
-    ms = number_of(told, name)
-    return hk_text(int(ms))[11:19] if ms is not None and EPOCH_MS_MIN <= ms < EPOCH_MS_MAX else ""

@@ -15,7 +15,7 @@ from hk_tick_collector.cli.places import data_root_of
 from hk_tick_collector.cli.progress import Progress
 from hk_tick_collector.cursor import load_cursor
 from hk_tick_collector.errors import ConfigError
-from hk_tick_collector.hktime import EPOCH_MS_MAX, EPOCH_MS_MIN, hk_text
+from hk_tick_collector.hktime import plausible_text
 from hk_tick_collector.journal import DIRECTORY, JournalReader, Kind, Position, list_segments
 from hk_tick_collector.journal_contents import content_of
 from hk_tick_collector.plain import plain
@@ -42,9 +42,9 @@ class What(StrEnum):
 def journal_command(  # noqa: PLR0913 - each is an option
     what: Annotated[What, typer.Argument(help="list: the segments; show: records; check: read all of it.")] = What.LIST,
     *,
-    segment: Annotated[int | None, typer.Option(min=1, help="Only this one; of show, else the newest.")] = None,
+    segment: Annotated[int | None, typer.Option(min=1, help="Only this one; show begins with the newest.")] = None,
     offset: Annotated[int, typer.Option(min=0, help="show: from this byte of it on.")] = 0,
-    limit: Annotated[int, typer.Option(min=1, help="show: so many records.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="show: at most this many records.")] = 20,
     symbol: Annotated[str | None, typer.Option(help="show: only records with a tick of this one.")] = None,
     events: Annotated[bool, typer.Option("--events", help="show: only events of the session.")] = False,
     ticks: Annotated[bool, typer.Option("--ticks", help="show: each tick, as OpenD sent it.")] = False,
@@ -184,7 +184,7 @@ def _line(record: Record, content: Content) -> str:
 
 
 def _clock(ms: int | None) -> str:
-    return hk_text(ms)[:23] if ms is not None and EPOCH_MS_MIN <= ms < EPOCH_MS_MAX else "?"
+    return plausible_text(ms)[:23] or "?"
 
 
 def _check(directory: Path, segments: list[Segment], *, as_json: bool) -> bool:
