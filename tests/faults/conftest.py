@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.bench import Bench
+from support.stage import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,6 +17,16 @@ if TYPE_CHECKING:
 def bench(tmp_path: Path) -> Iterator[Bench]:
     """Simulators and recorders that end with the test."""
     made = Bench(tmp_path)
+    try:
+        yield made
+    finally:
+        made.end()
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    """A simulator and a recorder whose losses are compared with the gaps; they end with the test."""
+    made = Stage(tmp_path)
     try:
         yield made
     finally:

@@ -15,25 +15,12 @@ from support.stage import SYMBOLS, Stage
 from hk_tick_collector.resumption import Cause, gravest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from support.gap_row import GapRow
 
 pytestmark = pytest.mark.faults
 
 BUSIEST = "HK.00700"
 ORDINALS = ["contiguous", "sparse", "none"]
-
-
-@pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    """Ends with the test."""
-    made = Stage(tmp_path)
-    try:
-        yield made
-    finally:
-        made.end()
 
 
 def check(stage: Stage, gaps: list[GapRow], cause: str, session: str = "morning") -> None:

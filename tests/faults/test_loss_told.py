@@ -9,27 +9,15 @@ from support.bench import faults_of
 from support.ports import free_port
 from support.probe import health, metrics, wait_for_health
 from support.recorder_process import until
-from support.stage import Stage
 
 from hk_tick_collector.hktime import hk_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from support.stage import Stage
 
 pytestmark = pytest.mark.faults
 
 BUSIEST = "HK.00700"
-
-
-@pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    """Ends with the test."""
-    made = Stage(tmp_path)
-    try:
-        yield made
-    finally:
-        made.end()
 
 
 def test_a_login_elsewhere_is_named_with_its_cure_and_then_what_it_has_cost(stage: Stage) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from support.still_recorder import StillRecorder
 from support.tale import Tale
 
 from hk_tick_collector import writer as writer_module
@@ -21,3 +22,11 @@ def tale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tale]:
     made = Tale(tmp_path)
     yield made
     made.journal.close(5)
+
+
+@pytest.fixture
+def recorder(tmp_path: Path) -> Iterator[StillRecorder]:
+    """A recorder that has just begun."""
+    made = StillRecorder(tmp_path)
+    yield made
+    made.journal.close(60)

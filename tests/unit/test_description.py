@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support.still_recorder import StillRecorder
 from support.ticks import OPEN_MS, TENCENT, pushes
 
 from hk_tick_collector import description as description_module
@@ -17,17 +16,9 @@ from hk_tick_collector.futu_outages import Outage
 from hk_tick_collector.resumption import Cause
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from support.still_recorder import StillRecorder
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
-
-
-@pytest.fixture
-def recorder(tmp_path: Path) -> Iterator[StillRecorder]:
-    """A recorder that has just begun."""
-    made = StillRecorder(tmp_path)
-    yield made
-    made.journal.close(60)
 
 
 # ---- the description

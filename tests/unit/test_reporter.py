@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.kept_log import KeptLog, keep_log
 from support.recorder_state import healthy_state
-from support.still_recorder import StillRecorder
 from support.ticks import OPEN_MS, TENCENT, pushes
 
 from hk_tick_collector import reporter as reporter_module
@@ -24,17 +23,9 @@ from hk_tick_collector.reporter import OUTAGE_LINE_EVERY_SEC
 from hk_tick_collector.resumption import Cause
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from support.still_recorder import StillRecorder
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
-
-
-@pytest.fixture
-def recorder(tmp_path: Path) -> Iterator[StillRecorder]:
-    """A recorder that has just begun."""
-    made = StillRecorder(tmp_path)
-    yield made
-    made.journal.close(60)
 
 
 @pytest.fixture
