@@ -86,7 +86,7 @@ class Collector:
         self._on_commit = on_commit
         self._process: asyncio.subprocess.Process | None = None
         self._before: dict[str, int] = {}  # totals of the writers before this one
-        self._fruitless = 0  # writers in a row that have ended, whoever ended them, before they had nothing to do
+        self._fruitless = 0  # writers in a row that ended, or were killed, before they had caught up
         self._has_rested = False
         self._stopping = False
         self._starting = asyncio.Lock()  # a writer that is just being started is the one to stop

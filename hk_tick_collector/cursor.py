@@ -30,7 +30,7 @@ class Wait(NamedTuple):
         place: what came for it from here on is not stored.
         since_ms: when it began to wait, by the host's clock.
         reason: why, in words.
-        is_anew: its database is made again, so that it is no fault that there is none.
+        is_anew: its database is being made again, so a missing file is no fault.
     """
 
     place: Position

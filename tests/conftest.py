@@ -23,7 +23,7 @@ ORDER = ("unit", "property", "cases", "integration", "faults", "system")
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort by kind, behind the plugin that has shuffled them; of a kind those first that take minutes."""
+    """Sort by kind, after the plugin has shuffled them; within a kind, tests that take minutes come first."""
 
     def kind(item: pytest.Item) -> tuple[int, bool]:
         names = item.path.relative_to(item.config.rootpath).parts

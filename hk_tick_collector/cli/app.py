@@ -96,7 +96,7 @@ def entry() -> None:
 
 
 def _open_standard_files() -> None:
-    """Whoever starts us may have closed some: the next file to be opened would get that number, and what is printed."""
+    """Open what our parent has closed; else the next file that we open takes that number, and gets what we print."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)

@@ -319,7 +319,7 @@ def test_a_past_day_that_was_taken_away_while_nobody_had_it_open_waits(tale: Tal
 
 
 def test_a_days_file_appears_with_its_tables(tmp_path: Path) -> None:
-    """Whoever opens it the moment it is there finds them, and no other file that is left behind."""
+    """A reader that opens it the moment it appears finds them, and no stray file stays."""
     seen: list[Any] = []
 
     def read(path: Path) -> None:
