@@ -9,13 +9,15 @@ A writer that dies while it waits for a lock or a disk does not count, nor does 
 cases nothing is written down. A machine without memory kills writers at any record. So each further record in a row
 takes twice as many deaths before it is put aside, until one has been stored.
 
-Owns `journal/attempt.json`, and one such file for each day that waits. It is not synced: only the process dies.
+Owns `journal/attempt.json`, and one such file for each day that waits, and `journal/unfinished`, which counts those
+writers: in a file, since the watchdog may end the recorder after the first of them. Neither is synced: only processes
+die.
 """
 
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hk_tick_collector import logs
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 log = logs.get_logger()
 
+UNFINISHED: Final = "unfinished"
+UNFINISHED_MAX: Final = 2  # writers in a row; the next one is careful
 TRIES_MAX: Final = 2
 DOUBLINGS_MAX: Final = 10
 CAREFUL_BYTES: Final = 16_000_000  # of the journal, from where a writer begins: more than a batch holds
@@ -122,6 +126,32 @@ class Attempts:
         if self.is_on:
             self.is_on = False
             self._path.unlink(missing_ok=True)
+
+
+class Unfinished:
+    """Counts the writers in a row that ended before they had stored all there was.
+
+    Attributes:
+        is_too_many: whether the next writer, which this is, must be careful.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        """This writer begins; until it has finished once, it counts as well."""
+        self._path = directory / UNFINISHED
+        try:
+            before = int(self._path.read_text()[:9])
+        except (OSError, ValueError):
+            before = 0
+        self.is_too_many = before >= UNFINISHED_MAX
+        with suppress(OSError):  # a full disk, which is found out and told when there is something to store
+            self._path.write_text(f"{before + 1}\n")
+        self._is_over = False
+
+    def finished(self) -> None:
+        """All is stored that there was."""
+        if not self._is_over:
+            self._path.unlink(missing_ok=True)
+            self._is_over = True
 
 
 def attempt_file(judge_file: str) -> str:

@@ -30,7 +30,6 @@ RESTART_SEC_REQUESTED = 0.1  # after a recovery that was asked for: what waits h
 STABLE_SEC = 30.0
 LINE_MAX = 64 * 1024
 KILL_WAIT_SEC = 5.0
-FRUITLESS_MAX = 2  # then the next writer looks for the record of which they die
 
 
 class RuntimeState:
@@ -86,8 +85,6 @@ class Collector:
         self._on_commit = on_commit
         self._process: asyncio.subprocess.Process | None = None
         self._before: dict[str, int] = {}  # totals of the writers before this one
-        self._fruitless = 0  # writers in a row that ended, or were killed, before they had caught up
-        self._has_rested = False
         self._stopping = False
         self._starting = asyncio.Lock()  # a writer that is just being started is the one to stop
         self._hurry = asyncio.Event()  # a recovery was asked for: start the next writer at once
@@ -103,7 +100,6 @@ class Collector:
             if self._is_stopping():
                 break
             lived_sec = time.monotonic() - started
-            self._fruitless = 0 if self._has_rested else self._fruitless + 1
             state.deaths = 0 if lived_sec > STABLE_SEC else state.deaths + 1
             delay_sec = min(RESTART_SEC_MAX, RESTART_SEC_MIN * 2.0 ** max(0, state.deaths - 1))
             is_asked = self._hurry.is_set()
@@ -222,13 +218,12 @@ class Collector:
             sys.executable,
             "-m",
             "hk_tick_collector.writer",
-            json.dumps(self._settings._replace(is_careful=self._fruitless >= FRUITLESS_MAX)._asdict()),
+            json.dumps(self._settings._asdict()),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=LINE_MAX,
         )
         self._process = process
-        self._has_rested = False
         self._over.clear()
         self._hurry.clear()
         self.state.dead_since = None
@@ -261,7 +256,6 @@ class Collector:
         if message["event"] == "error":
             state.last_exception_monotonic = now
             state.last_exception = message["error"]
-        self._has_rested |= message["event"] == "alive"  # it says so while there is nothing to do
         if message["event"] == "commit":
             state.last_dequeue_monotonic = now
             if message["rows"]:

@@ -26,6 +26,7 @@ import apsw
 
 from hk_tick_collector import diagnostics, logs
 from hk_tick_collector.batch import Counters
+from hk_tick_collector.careful import Unfinished
 from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.content import DAMAGED
 from hk_tick_collector.cursor import begin_of, cursor_is_of_this_boot, first_of_day, save_cursor
@@ -256,7 +257,8 @@ class Writer:
 
 def run(settings: WriterSettings, parent: Parent) -> int:
     """Store until told to stop and all is stored. Returns the exit code."""
-    writer = Writer(settings)
+    unfinished = Unfinished(Path(settings.data_root) / DIRECTORY)
+    writer = Writer(settings._replace(is_careful=settings.is_careful or unfinished.is_too_many))
     failures = 0
     send({"event": "ready", "pid": os.getpid()})
     while True:
@@ -267,7 +269,9 @@ def run(settings: WriterSettings, parent: Parent) -> int:
             failures = 0
             if more:
                 parent.wait(0)
-            elif not stopping:
+                continue
+            unfinished.finished()
+            if not stopping:
                 writer.rest(parent, began)
         except (apsw.Error, OSError, DatabaseError) as exc:
             failures += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -81,3 +82,37 @@ def test_the_recorder_finds_it_and_goes_on(bench: Bench, tmp_path: Path, code: s
         assert rebuilt["same"], "a rebuild finds it as well"
         assert killed(log) == deaths + 3, "one that was not careful, and two that were"
     assert not list((recorder.data_root / DIRECTORY).glob("attempt*"))
+
+
+def test_a_recorder_that_ends_after_one_recovery_finds_it_over_several_starts(bench: Bench, tmp_path: Path) -> None:
+    """With WATCHDOG_RECOVERY_MAX_FAILURES=1 no recorder sees two writers hang; the supervisor starts the next one."""
+    log = tmp_path / "killed"
+    sim = bench.simulate(rate=100)
+    with OddGateway(sim.port) as gateway:
+        recorder = bench.record(
+            gateway.port,
+            PYTHONPATH=KILLER,
+            KILLER_LOG=log,
+            WATCHDOG_STALL_SEC=3,
+            CHECK_INTERVAL_SEC=0.5,
+            WATCHDOG_RECOVERY_MAX_FAILURES=1,
+        )
+        recorder.wait_for("backfill_done")
+        gateway.send(encode(ProtoId.QOT_UPDATE_TICKER, 0, odd_push(HANGS)))
+        ends = 0
+        while not is_put_aside(recorder):
+            if not recorder.is_running:
+                assert recorder.wait() == 1
+                ends += 1
+                recorder.start()
+            assert ends < 6, f"it is never found: {killed(log)} writers have hung"
+            time.sleep(0.1)
+        assert ends >= 2, "the recorder really has ended"
+        sim.command("pause")
+        recorder.wait_until_stored(sim)
+        assert recorder.stop() == 0
+        sim.command("sync")
+    verdict = compare(sim.ledger_path, recorder.data_root)
+    assert not verdict.missing
+    assert not verdict.wrong
+    assert not list((recorder.data_root / DIRECTORY).glob("[au]*")), "nothing of it is left"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from hk_tick_collector.careful import CAREFUL_BYTES, Attempts
+from hk_tick_collector.careful import CAREFUL_BYTES, UNFINISHED, Attempts, Unfinished
 from hk_tick_collector.journal import Kind, Position, Record
 
 if TYPE_CHECKING:
@@ -145,3 +145,28 @@ def test_what_is_no_attempt_is_none(writers: Writers, tmp_path: Path, text: str)
     """It is our own file, and no more trusted than others."""
     (tmp_path / "attempt.json").write_text(text)
     assert not writers.next(is_careful=False).is_on
+
+
+def test_after_two_writers_that_did_not_finish_the_next_one_is_careful(tmp_path: Path) -> None:
+    """Whatever has started them: a recorder that its watchdog ended after one of them has a successor that knows."""
+    assert not Unfinished(tmp_path).is_too_many
+    assert not Unfinished(tmp_path).is_too_many
+    third = Unfinished(tmp_path)
+    assert third.is_too_many
+    third.finished()
+    third.finished()
+    assert not list(tmp_path.iterdir())
+    assert not Unfinished(tmp_path).is_too_many
+
+
+@pytest.mark.parametrize("text", ["", "x", "-", "9" * 100_000, "\x00"])
+def test_a_count_that_can_not_be_read_begins_anew(tmp_path: Path, text: str) -> None:
+    """Whatever stands in the file, no writer ends by it."""
+    (tmp_path / UNFINISHED).write_text(text)
+    Unfinished(tmp_path)
+    assert (tmp_path / UNFINISHED).read_text() == ("1000000000\n" if text[:1] == "9" else "1\n")
+
+
+def test_a_count_that_can_not_be_written_ends_no_writer(tmp_path: Path) -> None:
+    """A full disk is the storing's business."""
+    assert not Unfinished(tmp_path / "there is none").is_too_many
