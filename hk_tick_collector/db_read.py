@@ -16,6 +16,7 @@ from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.content import DAMAGED
 from hk_tick_collector.errors import ConfigError, DatabaseError, DatabaseNewerError
 from hk_tick_collector.hktime import hk_day
+from hk_tick_collector.other_disks import require_answer
 from hk_tick_collector.schema import check_ours, check_version, day_files
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def open_readonly(path: Path, busy_timeout_ms: int = 5000) -> apsw.Connection:
         DatabaseError: it can't be opened.
         DatabaseNewerError: a newer program made it.
     """
+    require_answer(path)
     try:
         con = apsw.Connection(readonly_uri(path), flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
         con.set_busy_timeout(busy_timeout_ms)

@@ -21,6 +21,7 @@ import apsw
 from hk_tick_collector.db_read import days_so_far, open_readonly
 from hk_tick_collector.errors import BadTickError, ConfigError, DatabaseError
 from hk_tick_collector.hktime import DAY_MS, Form, parse_time
+from hk_tick_collector.other_disks import require_answer
 from hk_tick_collector.schema import day_files
 from hk_tick_collector.verify import Day, LogSeen, Pragmas
 from hk_tick_collector.wal import journal_mode_of
@@ -69,6 +70,7 @@ def read_day(root: Path) -> Day | None:
 
 
 def _read_day(path: Path) -> Day:
+    require_answer(path)
     try:
         mode = journal_mode_of(path)  # before SQLite opens it here
     except OSError as exc:

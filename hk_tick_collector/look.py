@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import apsw
 
 from hk_tick_collector.db_read import open_readonly, readonly_uri
+from hk_tick_collector.other_disks import require_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +30,7 @@ def look(path: Path, use: Callable[[apsw.Connection], T]) -> T:
         DatabaseError: it can't be opened.
         apsw.Error: it can't be read.
     """
+    require_answer(path)
     before = at_rest(path)
     if before is not None:
         try:

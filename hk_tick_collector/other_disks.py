@@ -5,6 +5,7 @@ Owns how that is found out before it is opened: another process tries it, and is
 
 from __future__ import annotations
 
+import atexit
 import subprocess
 import time
 from typing import TYPE_CHECKING, Final
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ANSWER_SEC: Final = 1.0
+ANSWER_AGAIN_SEC: Final = 0.1  # of a disk that has not answered
 BELIEVED_SEC: Final = 10.0  # so long an answer is good for
 
 _asked: dict[Path, subprocess.Popen[bytes]] = {}  # that have not come back
@@ -31,15 +33,39 @@ def require_answer(path: Path) -> None:
     if not path.is_symlink() or now - _answered.get(path, float("-inf")) < BELIEVED_SEC:
         return
     before = _asked.pop(path, None)
+    disk = path.readlink().parent
+    is_known_to_hang = before is not None or any(other.readlink().parent == disk for other in _hanging())
     asked = before or subprocess.Popen(  # noqa: S603 - no shell, and the path is one argument
         ["head", "--bytes=1", "--", str(path)],  # noqa: S607 - wherever the system has it
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        asked.wait(ANSWER_SEC if before is None else 0)
+        asked.wait(ANSWER_AGAIN_SEC if is_known_to_hang else ANSWER_SEC)
     except subprocess.TimeoutExpired:
         _asked[path] = asked
         raise DatabaseError(
             f"{path} is a link to {path.readlink()}, which does not answer: does that disk hang?"
         ) from None
     _answered[path] = now
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is such a file, or something else of its name.
+
+    Raises:
+        DatabaseError: its disk does not answer.
+    """
+    require_answer(path)
+    return path.exists()
+
+
+def _hanging() -> list[Path]:
+    """The links that are known to hang, and are links still."""
+    return [path for path, asked in list(_asked.items()) if asked.poll() is None and path.is_symlink()]
+
+
+@atexit.register
+def _end() -> None:
+    """Leave no process; one that a disk holds ends when the disk lets go of it."""
+    for asked in _asked.values():
+        asked.kill()

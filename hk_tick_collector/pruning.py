@@ -134,7 +134,7 @@ class Pruner:
     def _holds(self, day: str) -> bool:
         """Whether what was made of that day is not signed off; one that is somewhere else for now is there, too."""
         database = self._root / f"{day}.db"
-        return self._seals and (database.exists() or database.is_symlink()) and not is_sealed(database)
+        return self._seals and (database.is_symlink() or database.exists()) and not is_sealed(database)
 
     def _tell_kept(self, reason: str) -> None:
         held = self._limiter.allow("kept")

@@ -9,6 +9,7 @@ import apsw
 from hk_tick_collector.db_read import open_readonly, read_stats
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.lost import Lost
+from hk_tick_collector.other_disks import is_there
 from hk_tick_collector.schema import LEDGER_VERSION
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Today:
             self._day, self.rows, self._lost = day, 0, None
         path = self._root / f"{day}.db"
         try:
-            if path.exists():
+            if is_there(path):
                 self.rows = sum(stats.rows for stats in read_stats(path).values())
                 self._lost = read_lost(path)
         except (DatabaseError, OSError):

@@ -14,9 +14,10 @@ from hk_tick_collector.cli.places import data_root_of, day_of
 from hk_tick_collector.cli.progress import Progress
 from hk_tick_collector.cursor import load_waits, waits_for
 from hk_tick_collector.db_read import future_days
-from hk_tick_collector.errors import ConfigError
+from hk_tick_collector.errors import ConfigError, DatabaseError
 from hk_tick_collector.hktime import hk_day, hk_text
 from hk_tick_collector.journal import DIRECTORY
+from hk_tick_collector.other_disks import is_there
 from hk_tick_collector.quality.catalog import Catalog
 from hk_tick_collector.quality.due import now_ms
 from hk_tick_collector.sealed import is_sealed
@@ -68,7 +69,7 @@ def _states(root: Path) -> Callable[[DayRow], str]:
         if row.day in waits:
             return "waiting"
         if is_sealed(database):
-            return "sealed" if database.exists() else "away"
+            return "sealed" if _is_here(database) else "away"
         if waits_for(waits, row.day):
             return "waiting"
         if row.day in future:
@@ -76,6 +77,13 @@ def _states(root: Path) -> Callable[[DayRow], str]:
         return "live" if row.day >= today else "over"
 
     return state
+
+
+def _is_here(database: Path) -> bool:
+    try:
+        return is_there(database)
+    except DatabaseError:
+        return False
 
 
 def _show(rows: list[DayRow], state_of: Callable[[DayRow], str]) -> None:

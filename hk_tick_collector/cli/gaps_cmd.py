@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from hk_tick_collector.quality.audit import Gap
     from hk_tick_collector.quality.catalog import DayGap
 
+DAYS_SHOWN = 3  # the newest
+
 _CLOCK = slice(11, 19)  # of a written time
 
 
@@ -44,11 +46,19 @@ def gaps_command(  # noqa: PLR0913 - each is an option
     begin, end = (day_of(written) if written else "" for written in (day or since, day or until))
     with closing(Catalog(root, Progress().tell)) as catalog:
         found = catalog.gaps(begin, end, symbol=symbol and stock_code(symbol), is_open=is_open)
+        unreadable = catalog.unreadable(begin, end)
     if as_json:
         told = [{"day": one.day, **one.gap._asdict()} for one in found]
-        typer.echo(json.dumps({"data_root": str(root.absolute()), "gaps": told}, indent=2))
+        typer.echo(
+            json.dumps({"data_root": str(root.absolute()), "gaps": told, "unreadable_days": unreadable}, indent=2)
+        )
         return
     _show(found)
+    if unreadable:
+        shown = ", ".join(unreadable[-DAYS_SHOWN:])
+        typer.secho(
+            f"{counted(len(unreadable), 'day')} can't be read, and may have gaps, too: {shown}", fg="red", err=True
+        )
 
 
 def _show(found: list[DayGap]) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import re
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import apsw
@@ -22,13 +23,13 @@ from hk_tick_collector.db import transaction
 from hk_tick_collector.db_read import readonly_uri
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.look import look
+from hk_tick_collector.other_disks import is_there
 from hk_tick_collector.quality import certificate as certificates
 from hk_tick_collector.quality.audit import Gap
 from hk_tick_collector.schema import LEDGER_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from hk_tick_collector.quality.certificate import Certificate, Progress
 
@@ -167,6 +168,10 @@ class Catalog:
         select = "SELECT * FROM days WHERE day BETWEEN ? AND ? ORDER BY day"
         return [DayRow(*row) for row in self._select(select, (since, until or "~"))]
 
+    def unreadable(self, since: str = "", until: str = "") -> list[str]:
+        """Those of them that can't be read, of which nothing is known."""
+        return [row.day for row in self.days(since, until) if row.fault]
+
     def gaps(
         self, since: str = "", until: str = "", *, symbol: str | None = None, is_open: bool = False
     ) -> list[DayGap]:
@@ -278,14 +283,28 @@ def _files_by_day(data_root: Path) -> dict[str, str]:
     with os.scandir(data_root) as entries:
         for entry in entries:
             match = _DAY_FILE.fullmatch(entry.name)
-            if match is not None and entry.is_file() and ((told := entry.stat()).st_size or match[2] == "db"):
-                found.setdefault(match[1], {})[match[2]] = f"{match[2]} {told.st_size} {told.st_mtime_ns}"
+            if match is not None and (state := _state_of(entry, match[2])):
+                found.setdefault(match[1], {})[match[2]] = f"{match[2]} {state}"
     states = {}
     for day, files in found.items():
         certificate = files.get("certificate.json")
         if certificate is not None or "db" in files:
             states[day] = certificate or " ".join(files[name] for name in sorted(files))
     return states
+
+
+def _state_of(entry: os.DirEntry[str], kind: str) -> str:
+    """Another text when the file's content is another one; "": it is no file, or holds nothing that counts."""
+    if entry.is_symlink():
+        try:
+            if not is_there(Path(entry.path)):
+                return "is not there"
+        except DatabaseError:
+            return "does not answer"
+    if not entry.is_file():
+        return "is a directory" if entry.is_dir() and kind == "db" else ""
+    told = entry.stat()
+    return f"{told.st_size} {told.st_mtime_ns}" if told.st_size or kind == "db" else ""
 
 
 def _read(data_root: Path, day: str, files: str) -> _Read:

@@ -293,7 +293,8 @@ class Judge:
             database = databases(earlier)
             if database is not None:
                 self._resume_in(earlier, database, waiting)
-            if (self._path.parent.parent / f"{earlier}.db").exists():
+            path = self._path.parent.parent / f"{earlier}.db"
+            if path.is_symlink() or path.exists():
                 break  # also if it is sealed: nothing is said of days before that one
 
     def _resume_in(self, day: str, database: DayDatabase, waiting: _Waiting) -> None:

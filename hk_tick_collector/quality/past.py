@@ -15,6 +15,7 @@ import apsw
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.hktime import day_before
 from hk_tick_collector.look import look
+from hk_tick_collector.other_disks import is_there
 from hk_tick_collector.quality import certificate as certificates
 from hk_tick_collector.quality.counted import Votes
 
@@ -80,7 +81,7 @@ class LastWords:
             if database is not None:
                 rows = database.connection.execute(_LAST, (opens_ms,)).fetchall()
                 return dict(rows)
-            if path.exists():
+            if is_there(path):
                 rows = look(path, lambda con: con.execute(_LAST, (opens_ms,)).fetchall())
                 return dict(rows)
             told = certificates.read(self._root / f"{day}.certificate.json")

@@ -12,6 +12,7 @@ import apsw
 
 from hk_tick_collector.db_read import open_readonly
 from hk_tick_collector.errors import DatabaseError
+from hk_tick_collector.other_disks import is_there
 from hk_tick_collector.quality import certificate as certificates
 from hk_tick_collector.schema import day_files
 from hk_tick_collector.sealed import certificate_of, is_sealed
@@ -47,13 +48,16 @@ class Checked(NamedTuple):
 def sealed_days(data_root: Path) -> list[str]:
     """The days to check: those with a certificate, and those whose file says that they had one."""
     days = {path.name.removesuffix(_SUFFIX) for path in data_root.glob(f"{'[0-9]' * 8}{_SUFFIX}")}
-    return sorted(days | {path.stem for path in day_files(data_root) if not path.stat().st_mode & _ANY_WRITE})
+    return sorted(days | {path.stem for path in day_files(data_root) if not path.lstat().st_mode & _ANY_WRITE})
 
 
 def recheck(data_root: Path, day: str, progress: Progress) -> Checked:
     """Hold a day against its certificate."""
     database = data_root / f"{day}.db"
-    size = database.stat().st_size if database.exists() else 0
+    try:
+        size = database.stat().st_size if is_there(database) else 0
+    except DatabaseError as exc:
+        return Checked(day, None, 0, (str(exc),))
     if not is_sealed(database):
         if size and not database.stat().st_mode & _ANY_WRITE:
             told = f"{certificate_of(database).name} is missing: the file is read-only, as of a day that is sealed"

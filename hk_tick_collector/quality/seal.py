@@ -23,6 +23,7 @@ from hk_tick_collector.db import Pragmas
 from hk_tick_collector.db_read import open_readonly, read_stats
 from hk_tick_collector.errors import AlreadyRunningError, ConfigError, DatabaseError
 from hk_tick_collector.journal import DIRECTORY
+from hk_tick_collector.other_disks import require_answer
 from hk_tick_collector.quality import certificate as certificates
 from hk_tick_collector.quality.audit import audit_day
 from hk_tick_collector.schema import VERSION, check_ours
@@ -82,6 +83,7 @@ def seal(database: Path, lock: int, progress: Progress) -> SealedDay:
         OSError: it could not be read, or the certificate not be written.
     """
     began = time.monotonic()
+    require_answer(database)
     if waits_for(load_waits(database.parent / DIRECTORY), database.stem):
         raise DatabaseError(f"{database} waits for ticks that are still in the journal: see day_waits in the log")
     announce(lock, database.stem)

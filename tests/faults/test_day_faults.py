@@ -17,7 +17,6 @@ from support.recorder_process import until
 from support.ticks import seq_at
 from support.trading_time import clock_of
 
-from hk_tick_collector.health import judge
 from hk_tick_collector.hktime import hk_text, parse_time
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.messages import ProtoId
@@ -231,20 +230,17 @@ def test_a_disk_of_old_days_that_does_not_answer_keeps_nothing_from_today(
     recorder.wait_for("seed_unreadable")
     recorder.wait_for("backfill_done")
     assert "does not answer" in str(recorder.wait_for("day_waits", day=YESTERDAY)[0].fields["error"])
-    until(lambda: YESTERDAY in reasons_of(recorder), "health names it", TOLD_SEC)
+    until(lambda: YESTERDAY in reasons(recorder), "health names it", TOLD_SEC)
     writers = recorder.writer_pids()
     sim.wait_for(lambda stats: stats["made"] > 1500)
     sim.command("pause")
     made = sorted(sim.ledger().ticks)
     until(lambda: rows_of(recorder, TODAY) == made, "today is stored")
     assert recorder.writer_pids() == writers, "no writer hung"
+    (day,) = [day for day in json.loads(recorder.shown("days", "--json"))["days"] if day["day"] == YESTERDAY]
+    assert "does not answer" in day["fault"], "nor does a command"
     path.unlink()
     recorder.wait_for("day_caught_up", day=YESTERDAY, timeout_sec=MENDED_SEC)
     assert len(rows_of(recorder, YESTERDAY)) == OLD * len(SYMBOLS)
     assert recorder.stop() == 0
     assert rows_of(recorder, TODAY) == made
-
-
-def reasons_of(recorder: RecorderProcess) -> str:
-    """As the recorder judges itself: a look at the files would hang, too."""
-    return " ".join(judge(recorder.state()).reasons)

@@ -10,17 +10,24 @@ import pytest
 
 from hk_tick_collector import other_disks
 from hk_tick_collector.errors import DatabaseError
-from hk_tick_collector.other_disks import ANSWER_SEC, require_answer
+from hk_tick_collector.other_disks import ANSWER_SEC, is_there, require_answer
 
 if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator
     from pathlib import Path
 
 
 @pytest.fixture(autouse=True)
-def _nothing_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a process that has just begun."""
-    monkeypatch.setattr(other_disks, "_asked", {})
+def _nothing_asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As in a process that has just begun, and ends with the test."""
+    asked: dict[Path, subprocess.Popen[bytes]] = {}
+    monkeypatch.setattr(other_disks, "_asked", asked)
     monkeypatch.setattr(other_disks, "_answered", {})
+    yield
+    for process in asked.values():
+        process.kill()
+        process.wait()
 
 
 def test_a_disk_that_hangs_is_told_and_asked_once(tmp_path: Path) -> None:
@@ -42,6 +49,19 @@ def test_a_disk_that_hangs_is_told_and_asked_once(tmp_path: Path) -> None:
     asked.wait(60)
     require_answer(link)
     assert other_disks._asked == {}
+
+
+def test_many_links_to_a_disk_that_hangs_cost_the_time_of_one(tmp_path: Path) -> None:
+    """A year of days is listed in seconds all the same."""
+    os.mkfifo(tmp_path / "pipe")
+    began = time.monotonic()
+    for number in range(20):
+        link = tmp_path / f"202607{number + 10}.db"
+        link.symlink_to(tmp_path / "pipe")
+        with pytest.raises(DatabaseError):
+            is_there(link)
+    assert time.monotonic() - began < 20 * ANSWER_SEC
+    assert len(other_disks._asked) == 20
 
 
 def test_what_answers_goes_on(tmp_path: Path) -> None:

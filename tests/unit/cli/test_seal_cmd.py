@@ -276,6 +276,21 @@ def test_gaps_lists_all_gaps(days: Path, run: Run) -> None:
     assert (code, "not both" in err) == (2, True)
 
 
+def test_gaps_names_days_that_can_not_be_read(days: Path, run: Run) -> None:
+    """No gap is known of them, which is not to say that they have none; `days` says what is wrong."""
+    (days / "20260801.db").write_bytes(b"noise" * 999)
+    (days / "20260802.db").symlink_to(days / "not mounted" / "20260802.db")
+    (days / "20260804.db").mkdir()
+    code, out, err = run("gaps", "--since", "20260801", "--until", "20260804")
+    assert (code, out) == (0, "0 gaps, 0 open\n")
+    assert err == "3 days can't be read, and may have gaps, too: 20260801, 20260802, 20260804\n"
+    assert json.loads(run("gaps", "--json", "--day", "20260802")[1])["unreadable_days"] == ["20260802"]
+    faults = {day["day"]: day["fault"] for day in json.loads(run("days", "--json")[1])["days"] if day["fault"]}
+    assert list(faults) == ["20260801", "20260802", "20260804"]
+    (days / "20260802.db").unlink()
+    assert "20260802" not in run("gaps")[2]
+
+
 def test_a_listing_has_colours_for_people(days: Path) -> None:
     """Cells are as wide with them as without."""
     assert days.is_dir()
