@@ -18,6 +18,7 @@ STEP_MS: Final = 1000  # a smaller one changes no conclusion, and is measured wi
 # A process may be stopped between its looks at the two clocks. Looks that are so near each other tell the truth.
 LOOKS_APART_MS: Final = 100
 LOOKS_MAX: Final = 10
+OFFSET_MS_MAX: Final = 3_000  # of two hosts' clocks; it is measured to about a second
 AGREE_MS: Final = 120_000  # two clocks that are set right are nearer than that
 
 

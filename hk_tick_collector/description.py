@@ -195,6 +195,7 @@ class Describer:
             "audit_fault": state.audit_fault,
             "totals_failed": state.totals_failed,
             "totals_fault": state.totals_fault,
+            "unanswered": dict(state.unanswered),
             "resubscribes": state.resubscribes,
             "last_heard_age_sec": age(now, self._client.last_heard_at),
             "last_push_age_sec": age(now, self._client.last_push_at),

@@ -29,7 +29,7 @@ log = logs.get_logger()
 DAYS_BEFORE: Final = timedelta(days=7)  # a day that was missed while nobody asked
 DAYS_AHEAD: Final = timedelta(days=14)  # over the longest holidays
 LOOK_SEC: Final = 1.0
-RETRY_SEC: Final = 300.0
+RETRY_SEC: Final = 30.0
 
 
 class TradeDates:
@@ -62,8 +62,10 @@ class TradeDates:
             messages.trade_dates(reply)
         except (RefusedError, UnansweredError, RemoteProtocolError) as exc:
             self._retry_at = time.monotonic() + RETRY_SEC
+            self._state.note_answer("trade_dates", exc)
             held = self._limiter.allow("refused")
             if held is not None:
                 log.warning("trade_dates_not_told", error=exc, repeated=held)
             return
+        self._state.note_answer("trade_dates")
         self._answered = today

@@ -17,6 +17,7 @@ from hk_tick_collector.errors import BadTickError, RemoteProtocolError, SessionE
 from hk_tick_collector.futu_calendar import TradeDates
 from hk_tick_collector.futu_fetch import Fetcher, wait_for
 from hk_tick_collector.futu_link import Link, UnansweredError
+from hk_tick_collector.futu_opend_state import OpendState
 from hk_tick_collector.futu_outages import Outage, Outages
 from hk_tick_collector.futu_rates import read_rates
 from hk_tick_collector.futu_reconnect import Reconnects
@@ -24,15 +25,15 @@ from hk_tick_collector.futu_recording import RecordingTeller
 from hk_tick_collector.futu_state import ClientState
 from hk_tick_collector.futu_subscribe import Subscriber, Wanted
 from hk_tick_collector.futu_totals import Totals
-from hk_tick_collector.opend import market, messages
-from hk_tick_collector.opend.messages import GtwEvent, ProtoId, RefusedError
+from hk_tick_collector.opend.messages import GtwEvent, RefusedError
 from hk_tick_collector.opend.protocol import ClientConnection
-from hk_tick_collector.resumption import CLOCK_STEPPED, EVENT, STATE_EVENT, Cause, ClockStepped, Resumption
+from hk_tick_collector.resumption import CLOCK_STEPPED, EVENT, Cause, ClockStepped, Resumption
 
 if TYPE_CHECKING:
     from hk_tick_collector.clock import HostClock
     from hk_tick_collector.futu_state import ClientSettings, Stored
     from hk_tick_collector.journal_append import Journal
+    from hk_tick_collector.opend import messages
     from hk_tick_collector.opend.notices import Notice
 
 log = logs.get_logger()
@@ -43,7 +44,7 @@ KEEP_ALIVE_SEC_MAX = 10.0  # OpenD drops a connection after 30 s without one
 # seconds, and then seldom.
 RETRY_SEC_MIN, RETRY_SEC_MAX = 2.0, 60.0
 DRAIN_SEC_MAX = 1.0  # when stopping, for what the kernel still holds of a stream that goes on
-LOOK_AT_OPEND_SEC = 60.0
+TOTALS_OFF_SEC = 60.0
 STEP_LINE_EVERY_SEC = 10.0
 PAUSED_SEC = 60.0  # a link that ends so soon after a pause in reading has ended by it
 
@@ -60,15 +61,13 @@ class FutuClient:
         self._link: Link | None = None
         self._missed = asyncio.Event()  # the stream may have missed something
         self.outages = Outages()
-        self._limiter = logs.Limiter(600.0)
         self._is_whole = False  # all is fetched that was missed: totals can be compared
         # Sessions are told apart in the journal over restarts: the clock is a counter that a restart does not reset.
         self._session = int(time.time())
         self._last_push_at: float | None = None  # of the sessions before
-        self._clock_set = asyncio.Event()  # since OpenD was last asked for its own
         self._step_limiter = logs.Limiter(STEP_LINE_EVERY_SEC)
         self.state = ClientState(clock)
-        self._looked_ms = self.state.clock.now_ms()
+        self._opend = OpendState(settings.request_timeout_sec, self.state, self.outages, self._note)
         self.state.clock.on_step = self._on_clock_step
         self._reconnects = Reconnects(settings, self.state)
         self._wanted = Wanted(settings, self.state)
@@ -160,7 +159,7 @@ class FutuClient:
             for part in (
                 link.keep_alive(keep_alive_sec),
                 link.watch(settings.dead_link_sec),
-                self._watch_opend(link),
+                self._opend.watch(link, partial(self._last_push_ms, link), self._missed.set),
                 self._record(link, totals),
                 self._compare(totals),
                 read_rates(self.state, self._stored, settings.poll_interval_sec, lambda: self.outage),
@@ -186,10 +185,7 @@ class FutuClient:
         subscriber = Subscriber(link, settings.request_timeout_sec, self.state)
         fetcher = Fetcher(link, settings, self._stored, self.state)
         teller = RecordingTeller(self.state, link.note)
-        try:
-            await self._look_at_opend(link)
-        except (RefusedError, UnansweredError, RemoteProtocolError) as exc:
-            self._tell_unknown(exc)
+        await self._opend.look(link, partial(self._last_push_ms, link))
         symbols = await self._wanted.resolve(subscriber)
         retry_sec, retry_at = RETRY_SEC_MIN, 0.0
         while True:
@@ -232,7 +228,8 @@ class FutuClient:
             wanting = [symbol for symbol in symbols if symbol not in subscribed]
             # Whatever the journal was told of them before, when they were refused: their stream begins only now.
             begin = partial(self._resume, Cause.NOT_SUBSCRIBED, None, self._settings.backfill_n)
-            added = await subscriber.subscribe(wanting, begin) if wanting else []
+            is_asked = wanting or "quota" in self.state.unanswered
+            added = await subscriber.subscribe(wanting, begin) if is_asked else []
         except (RefusedError, UnansweredError) as exc:
             log.warning("subscribe_retry_failed", error=exc)
             return symbols
@@ -250,7 +247,7 @@ class FutuClient:
         """Ask for the exchange's totals now and then, while nothing is known to be missing."""
         every_sec = self._settings.totals_interval_sec
         while True:
-            await asyncio.sleep(every_sec or LOOK_AT_OPEND_SEC)
+            await asyncio.sleep(every_sec or TOTALS_OFF_SEC)
             is_whole = self._is_whole and not self._missed.is_set() and not self.outages.is_open
             if every_sec and is_whole and totals.is_due(self.state.opend_ms()):
                 await totals.ask(self.state.subscribed)
@@ -268,61 +265,6 @@ class FutuClient:
         """When the last push came, by the host's clock; None: none has."""
         at = link.last_push_at if link.last_push_at is not None else self._last_push_at
         return None if at is None else self.state.clock.now_ms() - int((time.monotonic() - at) * 1000)
-
-    async def _look_at_opend(self, link: Link) -> bool:
-        """Ask for OpenD's state: the market, whether it is logged in, how far its clock is from ours.
-
-        Returns:
-            Whether it is logged in again, after it was not.
-        """
-        asked_at = time.monotonic()
-        asked = link.call(ProtoId.GET_GLOBAL_STATE, messages.get_global_state(), self._settings.request_timeout_sec)
-        state = messages.global_state(await asked)
-        now_ms = self.state.clock.now_ms()
-        before_ms = now_ms - int((time.monotonic() - asked_at) * 1000)  # by the clock of now, if it was set meanwhile
-        was_logined, self.state.qot_logined = self.state.qot_logined, state.qot_logined
-        self.state.market = market.market_word(state.market_hk)
-        self.state.market_at = time.monotonic()
-        if state.clock_sec is not None:  # whole seconds, cut: half a second late in the mean
-            self.state.clock_offset_ms = state.clock_sec * 1000 + 500 - (before_ms + now_ms) // 2
-        elif self._limiter.allow("clock") is not None:
-            log.warning("opend_clock_unreadable", time=state.time_sec, expected="epoch seconds of this century")
-        self._note(STATE_EVENT, **state._asdict(), clock_offset_ms=self.state.clock_offset_ms)
-        if not state.qot_logined and was_logined is not False:
-            proven_ms = (self._looked_ms, self._last_push_ms(link) or 0) if was_logined else (before_ms,)
-            self.outages.went_away(Cause.EXCHANGE_LOST, max(proven_ms))
-            log.warning("opend_not_logged_in", expected="qotLogined, without which no tick comes")
-        self._looked_ms = before_ms
-        last_push_ms = self._last_push_ms(link)
-        has_come_back = self.outages.has_come_back(last_push_ms, is_new_session=not self._is_whole)
-        is_login_back = was_logined is False and not self.outages.is_without_right
-        has_regained = state.qot_logined and (is_login_back or has_come_back)
-        if has_regained:
-            self.outages.came_back(Outage(Cause.UNKNOWN, last_push_ms))
-        return has_regained
-
-    async def _watch_opend(self, link: Link) -> None:
-        """Ask for OpenD's state now and then, and when the host's clock was set: on one machine, OpenD's was too.
-
-        No answer is no news: whether the link is dead is seen elsewhere.
-        """
-        self._clock_set = asyncio.Event()  # what was before this session is in its first answer
-        while True:
-            await wait_for(self._clock_set, LOOK_AT_OPEND_SEC)
-            self._clock_set.clear()
-            try:
-                has_regained = await self._look_at_opend(link)
-            except (SessionError, RemoteProtocolError) as exc:
-                self._tell_unknown(exc)
-                continue
-            if has_regained:  # and its notice has not come through
-                self._missed.set()
-
-    def _tell_unknown(self, error: Exception) -> None:
-        """What OpenD does not say of itself is no reason to end a session that records."""
-        held = self._limiter.allow("state")
-        if held is not None:
-            log.warning("opend_state_unknown", error=error, repeated=held)
 
     def _on_notice(self, notice: Notice) -> None:
         """What happened to OpenD itself; when it has regained something, fetch what went by."""
@@ -392,8 +334,8 @@ class FutuClient:
         self._note(CLOCK_STEPPED, **ClockStepped(step_ms)._asdict())
         self.state.shift(step_ms)
         self.outages.shift(step_ms)
-        self._looked_ms += step_ms
-        self._clock_set.set()
+        self._opend.looked_ms += step_ms
+        self._opend.clock_set.set()
         if self._link is not None:
             self._link.last_heard_ms += step_ms
         if (held := self._step_limiter.allow("step")) is not None:

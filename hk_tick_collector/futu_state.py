@@ -5,7 +5,7 @@ Owns the values that the parts of the session share. Never does anything.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from hk_tick_collector.clock import HostClock
 from hk_tick_collector.deadlines import Interruption, Rates, Risk, keeps_hours, risks
@@ -32,6 +32,9 @@ class ClientSettings(NamedTuple):
     poll_num: int = 20
     poll_stale_sec: float = 120.0
     totals_interval_sec: float = 60.0
+
+
+Asked = Literal["state", "quota", "trade_dates"]  # what a session goes on without
 
 
 class TotalsRefusal(NamedTuple):
@@ -88,9 +91,17 @@ class ClientState:
         self.audit_fault: str | None = None
         self.totals_failed = 0  # rounds in a row; then why the last one did
         self.totals_fault: str | None = None
+        self.unanswered: dict[Asked, str] = {}  # what OpenD does not tell now, and why
         self.totals_asked_at: float | None = None  # monotonic: on whichever connection
         self.rates = Rates()  # of the symbols, as they were stored while nothing was missed
         self.fetches = 0  # times that ticks were fetched which were not traded just then
+
+    def note_answer(self, asked: Asked, fault: Exception | None = None) -> None:
+        """OpenD has told what it was asked for, or has not, and why."""
+        if fault is None:
+            self.unanswered.pop(asked, None)
+        else:
+            self.unanswered[asked] = str(fault)
 
     def opend_ms(self) -> int:
         """OpenD's clock; while it is not known, the host's. UTC epoch ms."""

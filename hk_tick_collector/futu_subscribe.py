@@ -159,7 +159,9 @@ class Subscriber:
                 self._told_quota_unknown = str(exc)
                 log.warning("subscription_quota_unknown", error=exc)
             self._state.left_out = []
+            self._state.note_answer("quota", exc)
             return symbols
+        self._state.note_answer("quota")
         self._tell_unreadable("subscriptions", quota.unreadable)
         allowed: list[str] = []
         left_out: list[str] = []

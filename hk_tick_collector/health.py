@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hk_tick_collector.clock import OFFSET_MS_MAX
 from hk_tick_collector.findings import NAMES_SHOWN, Finding, Verdict, and_more, count, number_of, part_of
 from hk_tick_collector.health_storing import STORING_RULES
 from hk_tick_collector.hktime import CONTINUOUS, EPOCH_MS_MAX, EPOCH_MS_MIN, plausible_text, since_continuous_ms
@@ -41,8 +42,6 @@ QUIET_SEC_MAX = 90.0
 QUIET_GAPS = 20.0
 # So many symbols are never all quiet for QUIET_SEC_MAX in trading hours.
 MANY_SYMBOLS = 50
-
-CLOCK_OFFSET_MS_MAX = 3_000  # it is measured to about a second
 
 AUDITS_FAILED_MAX = 10  # calls in a row
 TOTALS_FAILED_MAX = 3  # rounds in a row, of which there is one a minute
@@ -237,7 +236,7 @@ def _evidence(state: Mapping[str, Any]) -> Iterator[Finding]:
 def _clock(state: Mapping[str, Any]) -> Iterator[Finding]:
     """Does the host know what time it is?"""
     offset_ms = number_of(part_of(state, "session"), "clock_offset_ms")
-    if offset_ms is not None and abs(offset_ms) > CLOCK_OFFSET_MS_MAX:
+    if offset_ms is not None and abs(offset_ms) > OFFSET_MS_MAX:
         seen = f"clock {abs(offset_ms) / 1000:,.1f} s {'behind' if offset_ms > 0 else 'ahead of'} OpenD's"
         yield Finding(Verdict.DEGRADED, f"{seen}: look at the time service of both hosts")
 
@@ -256,6 +255,17 @@ def _answers(state: Mapping[str, Any]) -> Iterator[Finding]:
             f"the exchange's totals not told {count(totals, 'time')} in a row ({excerpt(session.get('totals_fault'))})"
         )
         yield Finding(Verdict.DEGRADED, f"{reason}: nothing proves what is stored")
+    unanswered = part_of(session, "unanswered")
+    for asked, cost in _UNANSWERED.items():
+        if asked in unanswered:
+            yield Finding(Verdict.DEGRADED, f"OpenD does not say {cost} ({excerpt(unanswered[asked])})")
+
+
+_UNANSWERED = {  # what it is asked for besides; each is asked for again within a minute
+    "state": "whether the market is open: the clock has to do",
+    "quota": "how much quota is left: what it refuses is named",
+    "trade_dates": "which days are trade dates: a half day is not known",
+}
 
 
 def _premises(state: Mapping[str, Any]) -> Iterator[Finding]:

@@ -113,7 +113,7 @@ def test_a_state_that_is_refused_keeps_nothing_from_being_recorded(
     recorder.wait_for("backfill_done")
     sim.wait_for(lambda stats: stats["made"] > 300)
     bench.settle_whole(sim, recorder)
-    assert gateway.asked[ProtoId.GET_GLOBAL_STATE] == 1
+    assert gateway.asked[ProtoId.GET_GLOBAL_STATE] >= 1
     assert not recorder.log_lines("futu_disconnected")
 
 

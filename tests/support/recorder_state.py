@@ -88,6 +88,7 @@ def healthy_state(day: str = FRIDAY, clock: str = "10:00:00", **changes: Any) ->
             "audit_cycles": 235,
             "audits_failed": 0,
             "totals_failed": 0,
+            "unanswered": {},
             "last_heard_age_sec": 0.1,
             "last_push_age_sec": 0.1,
             "resubscribes": 0,

@@ -111,9 +111,11 @@ def test_a_refusal_is_told_once_and_asked_again_later(stage: Stage, answer: Call
         stage.monotonic_sec += RETRY_SEC
     assert len(stage.asked) == 3
     assert stage.logged == ["trade_dates_not_told"]
+    assert list(stage.state.unanswered) == ["trade_dates"]
     stage.answer = dates
     stage.look(2)
     assert len(stage.asked) == 4
+    assert not stage.state.unanswered
 
 
 def test_it_is_looked_at_again_and_again(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

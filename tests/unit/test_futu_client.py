@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -13,7 +14,7 @@ from support.events import read_clock_offset_ms, read_clock_stepped
 from support.kept_log import KeptLog, keep_log
 from support.ticks import OPEN_MS
 
-from hk_tick_collector import futu_client
+from hk_tick_collector import futu_client, futu_opend_state
 from hk_tick_collector.clock import HostClock, wall_ms
 from hk_tick_collector.errors import RemoteProtocolError, SessionError
 from hk_tick_collector.futu_calendar import TradeDates
@@ -98,11 +99,12 @@ def client_of(*symbols: str, stored: object = None, **settings: Any) -> tuple[Fu
 
 def watch(monkeypatch: pytest.MonkeyPatch, client: FutuClient, link: Link, times: int) -> None:
     """Have OpenD's state asked for so often."""
-    monkeypatch.setattr(futu_client, "LOOK_AT_OPEND_SEC", 0.0)
+    for name in ("LOOK_EVERY_SEC", "LOOK_AGAIN_SEC"):
+        monkeypatch.setattr(futu_opend_state, name, 0.0)
 
     async def work() -> None:
         made: Any = link
-        task = asyncio.create_task(client._watch_opend(made))
+        task = asyncio.create_task(client._opend.watch(made, partial(client._last_push_ms, made), client._missed.set))
         while link.asked < times and not task.done():  # noqa: ASYNC110 - as often as it asks
             await asyncio.sleep(0)
         assert not task.done()
@@ -148,7 +150,7 @@ def test_no_answer_is_no_news(monkeypatch: pytest.MonkeyPatch, error: Exception)
 @pytest.mark.parametrize("time_sec", [-1, 0, 1_796_000_000_000, 2**63 - 1, -(2**63)])
 def test_an_absurd_clock_is_no_clock(monkeypatch: pytest.MonkeyPatch, time_sec: int) -> None:
     """Milliseconds, sentinels: the offset stays as it was, one line shows the value, and all else of it counts."""
-    told = keep_log(futu_client, monkeypatch)
+    told = keep_log(futu_opend_state, monkeypatch)
     client, journal = client_of()
     watch(monkeypatch, client, Link(state_of(3, time_sec=time_sec)), 3)
     assert client.state.clock_offset_ms is None

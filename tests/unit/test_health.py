@@ -335,6 +335,16 @@ JUDGED: Final = {
         DEGRADED,
         "the exchange's totals not told 4 times in a row (too often): nothing proves what is stored",
     ),
+    "its state is not told": (
+        healthy_state(session={"unanswered": {"state": "too often"}}),
+        DEGRADED,
+        "OpenD does not say whether the market is open: the clock has to do (too often)",
+    ),
+    "trade dates are not told": (
+        healthy_state(session={"unanswered": {"trade_dates": "no answer within 15 s"}}),
+        DEGRADED,
+        "OpenD does not say which days are trade dates: a half day is not known (no answer within 15 s)",
+    ),
     # ---- what keeps ticks from being stored as ticks
     "writers that die": (
         healthy_state(writer={"deaths": 3}, journal={"backlog_rows": 800}),
