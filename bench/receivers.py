@@ -34,11 +34,11 @@ def main(argv: list[str]) -> None:
 
 async def receive_to_journal(port: int, ticks: int, symbols: list[str], directory: Path) -> dict[str, Any]:
     """Socket → journal: until the last frame is on the disk."""
-    from hk_tick_collector.futu_link import Link
-    from hk_tick_collector.futu_state import ClientState
-    from hk_tick_collector.futu_subscribe import Subscriber
     from hk_tick_collector.journal_append import Journal
     from hk_tick_collector.opend.protocol import ClientConnection
+    from hk_tick_collector.session.link import Link
+    from hk_tick_collector.session.state import ClientState
+    from hk_tick_collector.session.subscribe import Subscriber
 
     journal = Journal(directory / "journal", segment_bytes=64 << 20, buffer_bytes=64 << 20, sync_ms=200)
     journal.start()

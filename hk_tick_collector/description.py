@@ -14,13 +14,13 @@ from hk_tick_collector import __version__
 from hk_tick_collector.backlog import Backlog, measure_backlog
 from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.data_root import identity
-from hk_tick_collector.deadlines import outlook
 from hk_tick_collector.file_system import file_system_of
 from hk_tick_collector.health import WORD_LATE_MS
 from hk_tick_collector.hktime import CONTINUOUS, hk_day, is_trading_time, may_trade_between
 from hk_tick_collector.journal import DIRECTORY
 from hk_tick_collector.opend.market import may_trade
 from hk_tick_collector.recent import Recent
+from hk_tick_collector.session.deadlines import outlook
 from hk_tick_collector.space import Space, measure_space
 from hk_tick_collector.today import Today
 

@@ -14,27 +14,27 @@ from typing import TYPE_CHECKING, Any
 
 from hk_tick_collector import logs
 from hk_tick_collector.errors import BadTickError, RemoteProtocolError, SessionError
-from hk_tick_collector.futu_calendar import TradeDates
-from hk_tick_collector.futu_fetch import Fetcher, wait_for
-from hk_tick_collector.futu_link import Link, UnansweredError
-from hk_tick_collector.futu_opend_state import OpendState
-from hk_tick_collector.futu_outages import Outage, Outages
-from hk_tick_collector.futu_rates import read_rates
-from hk_tick_collector.futu_reconnect import Reconnects
-from hk_tick_collector.futu_recording import RecordingTeller
-from hk_tick_collector.futu_state import ClientState
-from hk_tick_collector.futu_subscribe import Subscriber, Wanted
-from hk_tick_collector.futu_totals import Totals
 from hk_tick_collector.opend.messages import GtwEvent, RefusedError
 from hk_tick_collector.opend.protocol import ClientConnection
 from hk_tick_collector.resumption import CLOCK_STEPPED, EVENT, Cause, ClockStepped, Resumption
+from hk_tick_collector.session.fetch import Fetcher, wait_for
+from hk_tick_collector.session.link import Link, UnansweredError
+from hk_tick_collector.session.opend_state import OpendState
+from hk_tick_collector.session.outages import Outage, Outages
+from hk_tick_collector.session.rates import read_rates
+from hk_tick_collector.session.reconnect import Reconnects
+from hk_tick_collector.session.recording import RecordingTeller
+from hk_tick_collector.session.state import ClientState
+from hk_tick_collector.session.subscribe import Subscriber, Wanted
+from hk_tick_collector.session.totals import Totals
+from hk_tick_collector.session.trade_dates import TradeDates
 
 if TYPE_CHECKING:
     from hk_tick_collector.clock import HostClock
-    from hk_tick_collector.futu_state import ClientSettings, Stored
     from hk_tick_collector.journal_append import Journal
     from hk_tick_collector.opend import messages
     from hk_tick_collector.opend.notices import Notice
+    from hk_tick_collector.session.state import ClientSettings, Stored
 
 log = logs.get_logger()
 

@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hk_tick_collector.config import Settings
-    from hk_tick_collector.futu_state import ClientSettings
     from hk_tick_collector.metrics import MetricsServer
+    from hk_tick_collector.session.state import ClientSettings
 
 log = logs.get_logger()
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hk_tick_collector.config import Settings
-    from hk_tick_collector.futu_state import ClientState
+    from hk_tick_collector.session.state import ClientState
 
 log = logs.get_logger()
 

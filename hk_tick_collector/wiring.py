@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hk_tick_collector.errors import ConfigError, LocalProtocolError
-from hk_tick_collector.futu_state import ClientSettings
 from hk_tick_collector.lane import WriterSettings
 from hk_tick_collector.opend.crypto import PacketEncAlgo, RsaKey
+from hk_tick_collector.session.state import ClientSettings
 from hk_tick_collector.wal import PACE_SEC_MAX
 from hk_tick_collector.watchdog import WatchdogSettings
 

@@ -14,21 +14,22 @@ from support.events import read_clock_offset_ms, read_clock_stepped
 from support.kept_log import KeptLog, keep_log
 from support.ticks import OPEN_MS
 
-from hk_tick_collector import futu_client, futu_opend_state
+from hk_tick_collector import futu_client
 from hk_tick_collector.clock import HostClock, wall_ms
 from hk_tick_collector.errors import RemoteProtocolError, SessionError
-from hk_tick_collector.futu_calendar import TradeDates
 from hk_tick_collector.futu_client import FutuClient
-from hk_tick_collector.futu_link import UnansweredError
-from hk_tick_collector.futu_outages import Outage
-from hk_tick_collector.futu_rates import read_rates
-from hk_tick_collector.futu_state import ClientSettings
-from hk_tick_collector.futu_subscribe import Subscriber
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.messages import GtwEvent, NotifyType, ProtoId, RefusedError, symbol_of
 from hk_tick_collector.opend.notices import Notice
 from hk_tick_collector.opend.numbers import QotRight
 from hk_tick_collector.resumption import CLOCK_STEPPED, EVENT, Cause
+from hk_tick_collector.session import opend_state as futu_opend_state
+from hk_tick_collector.session.link import UnansweredError
+from hk_tick_collector.session.outages import Outage
+from hk_tick_collector.session.rates import read_rates
+from hk_tick_collector.session.state import ClientSettings
+from hk_tick_collector.session.subscribe import Subscriber
+from hk_tick_collector.session.trade_dates import TradeDates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

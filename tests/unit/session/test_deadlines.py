@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from support.recorder_state import FRIDAY, hk_ms
 
-from hk_tick_collector.deadlines import (
+from hk_tick_collector.session.deadlines import (
     READINGS_KEPT,
     URGENT_MS,
     Interruption,

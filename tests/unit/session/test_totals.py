@@ -13,15 +13,15 @@ from support.kept_log import keep_log
 from support.recorder_state import FRIDAY, hk_ms
 from support.ticks import OPEN_MS
 
-from hk_tick_collector import futu_totals
 from hk_tick_collector.clock import wall_ms
-from hk_tick_collector.futu_link import UnansweredError
-from hk_tick_collector.futu_state import ClientState
-from hk_tick_collector.futu_totals import APART_SEC, CODES_MAX, ROUNDS_AFTER_PUSH, SEARCH_CALLS_MAX, Totals
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.messages import ProtoId, day_totals, symbol_of
 from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.resumption import TOTALS_ASKED
+from hk_tick_collector.session import totals as futu_totals
+from hk_tick_collector.session.link import UnansweredError
+from hk_tick_collector.session.state import ClientState
+from hk_tick_collector.session.totals import APART_SEC, CODES_MAX, ROUNDS_AFTER_PUSH, SEARCH_CALLS_MAX, Totals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -12,13 +12,13 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from hk_tick_collector import logs
-from hk_tick_collector.deadlines import URGENT_MS
 from hk_tick_collector.hktime import may_trade_between
 from hk_tick_collector.opend.market import may_trade
+from hk_tick_collector.session.deadlines import URGENT_MS
 
 if TYPE_CHECKING:
-    from hk_tick_collector.futu_outages import Outage
-    from hk_tick_collector.futu_state import ClientSettings, ClientState
+    from hk_tick_collector.session.outages import Outage
+    from hk_tick_collector.session.state import ClientSettings, ClientState
 
 log = logs.get_logger()
 

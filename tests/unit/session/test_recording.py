@@ -8,9 +8,9 @@ from support.events import read_recording
 from support.ticks import OPEN_MS
 
 from hk_tick_collector.clock import HostClock
-from hk_tick_collector.futu_recording import NO_QUOTA, RecordingTeller
-from hk_tick_collector.futu_state import ClientState
 from hk_tick_collector.resumption import RECORDING, Recording
+from hk_tick_collector.session.recording import NO_QUOTA, RecordingTeller
+from hk_tick_collector.session.state import ClientState
 
 SYMBOLS = ["HK.00700", "HK.00005", "HK.09988"]
 

@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Final
 from hk_tick_collector import logs
 from hk_tick_collector.clock import OFFSET_MS_MAX
 from hk_tick_collector.errors import RemoteProtocolError, SessionError
-from hk_tick_collector.futu_fetch import wait_for
-from hk_tick_collector.futu_outages import Outage
 from hk_tick_collector.opend import market, messages
 from hk_tick_collector.opend.messages import ProtoId
 from hk_tick_collector.resumption import STATE_EVENT, Cause
+from hk_tick_collector.session.fetch import wait_for
+from hk_tick_collector.session.outages import Outage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hk_tick_collector.futu_link import Link
-    from hk_tick_collector.futu_outages import Outages
-    from hk_tick_collector.futu_state import ClientState
     from hk_tick_collector.opend.messages import GlobalState
+    from hk_tick_collector.session.link import Link
+    from hk_tick_collector.session.outages import Outages
+    from hk_tick_collector.session.state import ClientState
 
 log = logs.get_logger()
 

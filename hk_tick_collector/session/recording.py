@@ -13,7 +13,7 @@ from hk_tick_collector.resumption import RECORDING, Recording
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hk_tick_collector.futu_state import ClientState
+    from hk_tick_collector.session.state import ClientState
 
 NO_QUOTA: Final = "no quota left"
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Literal, NamedTuple, Protocol
 
 from hk_tick_collector.clock import HostClock
-from hk_tick_collector.deadlines import Interruption, Rates, Risk, keeps_hours, risks
 from hk_tick_collector.opend.crypto import PacketEncAlgo, RsaKey
+from hk_tick_collector.session.deadlines import Interruption, Rates, Risk, keeps_hours, risks
 
 
 class ClientSettings(NamedTuple):

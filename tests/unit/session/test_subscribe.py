@@ -10,14 +10,14 @@ import pytest
 from support.bodies import refusal
 from support.kept_log import KeptLog, keep_log
 
-from hk_tick_collector import futu_subscribe
 from hk_tick_collector.errors import ConfigError, SessionError
 from hk_tick_collector.futu_client import FutuClient
-from hk_tick_collector.futu_link import UnansweredError
-from hk_tick_collector.futu_state import ClientSettings, ClientState
-from hk_tick_collector.futu_subscribe import NO_SYMBOL_SEC_MAX, Subscriber
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.messages import ProtoId
+from hk_tick_collector.session import subscribe as futu_subscribe
+from hk_tick_collector.session.link import UnansweredError
+from hk_tick_collector.session.state import ClientSettings, ClientState
+from hk_tick_collector.session.subscribe import NO_SYMBOL_SEC_MAX, Subscriber
 
 if TYPE_CHECKING:
     from collections.abc import Callable

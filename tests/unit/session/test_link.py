@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.kept_log import KeptLog, keep_log
 
-from hk_tick_collector import futu_link
 from hk_tick_collector.clock import HostClock
 from hk_tick_collector.errors import SessionError
-from hk_tick_collector.futu_link import Link, UnansweredError
 from hk_tick_collector.opend import frames
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.frames import Frame, FrameReader
 from hk_tick_collector.opend.messages import ProtoId
 from hk_tick_collector.opend.protocol import ClientConnection
+from hk_tick_collector.session import link as futu_link
+from hk_tick_collector.session.link import Link, UnansweredError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -8,11 +8,11 @@ import pytest
 from support.kept_log import KeptLog, keep_log
 from support.recorder_state import FRIDAY, hk_ms
 
-from hk_tick_collector import futu_reconnect
-from hk_tick_collector.futu_outages import Outage
-from hk_tick_collector.futu_reconnect import Reconnects
-from hk_tick_collector.futu_state import ClientSettings, ClientState
 from hk_tick_collector.resumption import Cause
+from hk_tick_collector.session import reconnect as futu_reconnect
+from hk_tick_collector.session.outages import Outage
+from hk_tick_collector.session.reconnect import Reconnects
+from hk_tick_collector.session.state import ClientSettings, ClientState
 
 NIGHT_MS = hk_ms(FRIDAY, "22:00:00")
 REFUSED = "127.0.0.1:1: Connection refused"

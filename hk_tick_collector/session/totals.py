@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Final
 
 from hk_tick_collector import logs
 from hk_tick_collector.errors import RemoteProtocolError
-from hk_tick_collector.futu_link import UnansweredError
-from hk_tick_collector.futu_state import TotalsRefusal
 from hk_tick_collector.hktime import DAY_MS, HK_OFFSET_MS
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend.messages import ProtoId, RefusedError, RetType
 from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.resumption import TOTALS_ASKED, TotalsAsked
+from hk_tick_collector.session.link import UnansweredError
+from hk_tick_collector.session.state import TotalsRefusal
 
 if TYPE_CHECKING:
-    from hk_tick_collector.futu_link import Link
-    from hk_tick_collector.futu_state import ClientState
+    from hk_tick_collector.session.link import Link
+    from hk_tick_collector.session.state import ClientState
 
 log = logs.get_logger()
 

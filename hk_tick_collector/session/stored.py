@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from hk_tick_collector.futu_state import Stored
+    from hk_tick_collector.session.state import Stored
 
 ANSWER_SEC: Final = 3.0  # some ms as a rule; an old day's disk may hang
 

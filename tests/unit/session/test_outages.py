@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hk_tick_collector.futu_outages import Outage, Outages
 from hk_tick_collector.resumption import Cause
+from hk_tick_collector.session.outages import Outage, Outages
 
 UNKNOWN = Outage(Cause.UNKNOWN, 900)
 

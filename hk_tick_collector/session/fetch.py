@@ -16,24 +16,24 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from hk_tick_collector import logs
-from hk_tick_collector.deadlines import fetch_order
 from hk_tick_collector.errors import RemoteProtocolError, SessionError
-from hk_tick_collector.futu_link import UnansweredError
-from hk_tick_collector.futu_state import Fetched
-from hk_tick_collector.futu_stored import rows_in_time
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend.columns import decode_columns
 from hk_tick_collector.opend.market import may_trade
 from hk_tick_collector.opend.messages import TICKER_REPLY_MAX, ProtoId, RefusedError
 from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.resumption import Cause
+from hk_tick_collector.session.deadlines import fetch_order
+from hk_tick_collector.session.link import UnansweredError
+from hk_tick_collector.session.state import Fetched
+from hk_tick_collector.session.stored import rows_in_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from hk_tick_collector.futu_link import Link
-    from hk_tick_collector.futu_outages import Outage
-    from hk_tick_collector.futu_state import ClientSettings, ClientState, Stored
+    from hk_tick_collector.session.link import Link
+    from hk_tick_collector.session.outages import Outage
+    from hk_tick_collector.session.state import ClientSettings, ClientState, Stored
 
 log = logs.get_logger()
 

@@ -10,12 +10,12 @@ import pytest
 from support.bodies import refusal
 from support.recorder_state import FRIDAY, hk_ms
 
-from hk_tick_collector import futu_calendar
-from hk_tick_collector.futu_calendar import RETRY_SEC, TradeDates
-from hk_tick_collector.futu_link import UnansweredError
-from hk_tick_collector.futu_state import ClientState
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.messages import ProtoId
+from hk_tick_collector.session import trade_dates as futu_calendar
+from hk_tick_collector.session.link import UnansweredError
+from hk_tick_collector.session.state import ClientState
+from hk_tick_collector.session.trade_dates import RETRY_SEC, TradeDates
 
 if TYPE_CHECKING:
     from collections.abc import Callable

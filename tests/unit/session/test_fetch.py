@@ -11,17 +11,17 @@ from support.bodies import refusal
 from support.kept_log import KeptLog, keep_log
 from support.ticks import OPEN_MS, TENCENT, body, ticker
 
-from hk_tick_collector import futu_fetch
 from hk_tick_collector.clock import HostClock
 from hk_tick_collector.errors import SessionError
-from hk_tick_collector.futu_fetch import CANARIES, Fetcher
-from hk_tick_collector.futu_link import UnansweredError
-from hk_tick_collector.futu_outages import Outage
-from hk_tick_collector.futu_state import ClientSettings, ClientState
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.messages import symbol_of
 from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.resumption import Cause
+from hk_tick_collector.session import fetch as futu_fetch
+from hk_tick_collector.session.fetch import CANARIES, Fetcher
+from hk_tick_collector.session.link import UnansweredError
+from hk_tick_collector.session.outages import Outage
+from hk_tick_collector.session.state import ClientSettings, ClientState
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Final
 
 from hk_tick_collector import logs
 from hk_tick_collector.errors import RemoteProtocolError
-from hk_tick_collector.futu_link import UnansweredError
 from hk_tick_collector.hktime import hk_date
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend.messages import ProtoId, RefusedError
+from hk_tick_collector.session.link import UnansweredError
 
 if TYPE_CHECKING:
     from datetime import date
 
-    from hk_tick_collector.futu_link import Link
-    from hk_tick_collector.futu_state import ClientState
+    from hk_tick_collector.session.link import Link
+    from hk_tick_collector.session.state import ClientState
 
 log = logs.get_logger()
 

@@ -10,14 +10,14 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
-from hk_tick_collector.futu_stored import rows_in_time
 from hk_tick_collector.hktime import hk_day
+from hk_tick_collector.session.stored import rows_in_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hk_tick_collector.futu_outages import Outage
-    from hk_tick_collector.futu_state import ClientState, Stored
+    from hk_tick_collector.session.outages import Outage
+    from hk_tick_collector.session.state import ClientState, Stored
 
 READ_SEC_MAX: Final = 15.0
 

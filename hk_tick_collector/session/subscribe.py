@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 from hk_tick_collector import logs
 from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.errors import ConfigError, RemoteProtocolError, SessionError
-from hk_tick_collector.futu_link import UnansweredError
 from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend.messages import ProtoId, RefusedError, RetType
+from hk_tick_collector.session.link import UnansweredError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hk_tick_collector.futu_link import Link
-    from hk_tick_collector.futu_state import ClientSettings, ClientState
+    from hk_tick_collector.session.link import Link
+    from hk_tick_collector.session.state import ClientSettings, ClientState
 
 log = logs.get_logger()
 
