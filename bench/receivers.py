@@ -34,7 +34,7 @@ def main(argv: list[str]) -> None:
 
 async def receive_to_journal(port: int, ticks: int, symbols: list[str], directory: Path) -> dict[str, Any]:
     """Socket → journal: until the last frame is on the disk."""
-    from hk_tick_collector.journal_append import Journal
+    from hk_tick_collector.journal.append import Journal
     from hk_tick_collector.opend.protocol import ClientConnection
     from hk_tick_collector.session.link import Link
     from hk_tick_collector.session.state import ClientState

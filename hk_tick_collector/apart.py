@@ -12,7 +12,7 @@ from hk_tick_collector import logs
 from hk_tick_collector.batch import Chunk, DayShare, bad_row
 from hk_tick_collector.content import storing_content
 from hk_tick_collector.errors import ContentError, OddMarkError
-from hk_tick_collector.journal import BEGINNING, Position
+from hk_tick_collector.journal.segments import BEGINNING, Position
 from hk_tick_collector.mapping import BadTick
 from hk_tick_collector.storing import Storing
 

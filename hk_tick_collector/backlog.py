@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from hk_tick_collector.cursor import load_cursor
 from hk_tick_collector.errors import RemoteProtocolError
-from hk_tick_collector.journal import JournalReader, Kind
+from hk_tick_collector.journal.cursor import load_cursor
+from hk_tick_collector.journal.segments import JournalReader, Kind
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend.columns import decode_columns
 from hk_tick_collector.opend.frames import split_run
@@ -20,7 +20,7 @@ from hk_tick_collector.opend.purpose import Purpose, purpose_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hk_tick_collector.journal import Record
+    from hk_tick_collector.journal.segments import Record
 
 # So much is read and counted tick by tick, which takes some 10 ms; it is 7,000 pushes, far beyond the rows from which a
 # stall is possible. What lies behind it is taken to be like it.

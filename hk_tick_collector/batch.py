@@ -11,18 +11,18 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hk_tick_collector.hktime import hk_day
+from hk_tick_collector.journal.events import read_event
 from hk_tick_collector.mapping import RECV_TS_MS, TS_MS, BadTick, Mapped, PushType
 from hk_tick_collector.opend.messages import ProtoId
 from hk_tick_collector.opend.purpose import Purpose, purpose_of
-from hk_tick_collector.resumption import read_event
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from hk_tick_collector.journal import Position, Record
+    from hk_tick_collector.journal.events import Event
+    from hk_tick_collector.journal.segments import Position, Record
     from hk_tick_collector.mapping import Correction, Row
     from hk_tick_collector.opend.frames import Frame, SplitRun
-    from hk_tick_collector.resumption import Event
 
 _PUSH_TYPE_OF = {Purpose.BACKFILL: PushType.BACKFILL, Purpose.AUDIT: PushType.POLL}
 

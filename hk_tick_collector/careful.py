@@ -22,14 +22,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hk_tick_collector import logs
 from hk_tick_collector.batch import Batch, bad_row
-from hk_tick_collector.journal import Position
+from hk_tick_collector.journal.segments import Position
 from hk_tick_collector.mapping import BadTick
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from hk_tick_collector.journal import Record
+    from hk_tick_collector.journal.segments import Record
 
 log = logs.get_logger()
 

@@ -17,7 +17,7 @@ from hk_tick_collector.data_root import identity
 from hk_tick_collector.file_system import file_system_of
 from hk_tick_collector.health import WORD_LATE_MS
 from hk_tick_collector.hktime import CONTINUOUS, hk_day, is_trading_time, may_trade_between
-from hk_tick_collector.journal import DIRECTORY
+from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.opend.market import may_trade
 from hk_tick_collector.recent import Recent
 from hk_tick_collector.session.deadlines import outlook
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from hk_tick_collector.collector import Collector
     from hk_tick_collector.config import Settings
     from hk_tick_collector.futu_client import FutuClient
-    from hk_tick_collector.journal_append import Journal
+    from hk_tick_collector.journal.append import Journal
     from hk_tick_collector.watchdog import Watchdog
 
 PUSH_FRESH_SEC = 300.0  # where something was pushed, it trades; and after the close not for long

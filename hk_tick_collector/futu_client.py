@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from hk_tick_collector import logs
 from hk_tick_collector.errors import BadTickError, RemoteProtocolError, SessionError
+from hk_tick_collector.journal.events import CLOCK_STEPPED, EVENT, Cause, ClockStepped, Resumption
 from hk_tick_collector.opend.messages import GtwEvent, RefusedError
 from hk_tick_collector.opend.protocol import ClientConnection
-from hk_tick_collector.resumption import CLOCK_STEPPED, EVENT, Cause, ClockStepped, Resumption
 from hk_tick_collector.session.fetch import Fetcher, wait_for
 from hk_tick_collector.session.link import Link, UnansweredError
 from hk_tick_collector.session.opend_state import OpendState
@@ -31,7 +31,7 @@ from hk_tick_collector.session.trade_dates import TradeDates
 
 if TYPE_CHECKING:
     from hk_tick_collector.clock import HostClock
-    from hk_tick_collector.journal_append import Journal
+    from hk_tick_collector.journal.append import Journal
     from hk_tick_collector.opend import messages
     from hk_tick_collector.opend.notices import Notice
     from hk_tick_collector.session.state import ClientSettings, Stored

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from hk_tick_collector import logs
 from hk_tick_collector.batch import Batch, bad_row, mark_of_event
 from hk_tick_collector.errors import RemoteProtocolError
-from hk_tick_collector.journal import JournalReader, Kind
+from hk_tick_collector.journal.segments import JournalReader, Kind
 from hk_tick_collector.mapping import BadTick
 from hk_tick_collector.opend.frames import split_run
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from hk_tick_collector.journal import Position, Record
+    from hk_tick_collector.journal.segments import Position, Record
 
 log = logs.get_logger()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-from hk_tick_collector.journal import DIRECTORY
+from hk_tick_collector.journal.segments import DIRECTORY
 
 if TYPE_CHECKING:
     from pathlib import Path

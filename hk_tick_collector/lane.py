@@ -22,7 +22,7 @@ from hk_tick_collector.day_databases import DayDatabases
 from hk_tick_collector.db import Pragmas
 from hk_tick_collector.errors import ContentError, OddMarkError
 from hk_tick_collector.intake import Intake
-from hk_tick_collector.journal import DIRECTORY
+from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.mapping import Mapper
 from hk_tick_collector.quality.judge import FILE, Judge
 from hk_tick_collector.storing import Storing, Tools
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hk_tick_collector.batch import Batch, Outcome
-    from hk_tick_collector.journal import Position
+    from hk_tick_collector.journal.segments import Position
 
 log = logs.get_logger()
 

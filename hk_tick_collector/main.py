@@ -27,8 +27,8 @@ from hk_tick_collector.description import Parts
 from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.futu_client import FutuClient
 from hk_tick_collector.hktime import hk_day
-from hk_tick_collector.journal import DIRECTORY
-from hk_tick_collector.journal_append import Journal
+from hk_tick_collector.journal.append import Journal
+from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.life import ProofOfLife
 from hk_tick_collector.pruning import Pruner
 from hk_tick_collector.reporter import Reporter

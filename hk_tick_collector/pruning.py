@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hk_tick_collector import logs
 from hk_tick_collector.clock import disagreement
-from hk_tick_collector.cursor import load_cursor, needed_from
 from hk_tick_collector.hktime import day_before, hk_day
-from hk_tick_collector.journal import DIRECTORY, list_segments
+from hk_tick_collector.journal.cursor import load_cursor, needed_from
+from hk_tick_collector.journal.segments import DIRECTORY, list_segments
 from hk_tick_collector.sealed import is_sealed
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hk_tick_collector.config import Settings
-    from hk_tick_collector.journal import Position, Segment
+    from hk_tick_collector.journal.segments import Position, Segment
     from hk_tick_collector.session.state import ClientState
 
 log = logs.get_logger()

@@ -10,7 +10,7 @@ import os
 from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from hk_tick_collector.journal import DIRECTORY, list_segments
+from hk_tick_collector.journal.segments import DIRECTORY, list_segments
 from hk_tick_collector.schema import day_files
 
 if TYPE_CHECKING:

@@ -29,11 +29,11 @@ from hk_tick_collector.batch import Counters
 from hk_tick_collector.careful import Unfinished
 from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.content import DAMAGED
-from hk_tick_collector.cursor import begin_of, cursor_is_of_this_boot, first_of_day, save_cursor
 from hk_tick_collector.data_root import WRITER_LOCK, hold_lock
 from hk_tick_collector.errors import CollectorError, DatabaseError, DayError, FileGoneError
 from hk_tick_collector.hktime import hk_day
-from hk_tick_collector.journal import BEGINNING, DIRECTORY
+from hk_tick_collector.journal.cursor import begin_of, cursor_is_of_this_boot, first_of_day, save_cursor
+from hk_tick_collector.journal.segments import BEGINNING, DIRECTORY
 from hk_tick_collector.known_days import KnownDays
 from hk_tick_collector.lane import Lane, WriterSettings
 from hk_tick_collector.recorder_pipe import Parent, send

@@ -13,11 +13,11 @@ import typer
 from hk_tick_collector.cli.listing import Listing
 from hk_tick_collector.cli.places import data_root_of
 from hk_tick_collector.cli.progress import Progress
-from hk_tick_collector.cursor import load_cursor
 from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.hktime import plausible_text
-from hk_tick_collector.journal import DIRECTORY, JournalReader, Kind, Position, list_segments
-from hk_tick_collector.journal_contents import content_of
+from hk_tick_collector.journal.contents import content_of
+from hk_tick_collector.journal.cursor import load_cursor
+from hk_tick_collector.journal.segments import DIRECTORY, JournalReader, Kind, Position, list_segments
 from hk_tick_collector.plain import plain
 from hk_tick_collector.symbols import stock_code
 from hk_tick_collector.words import counted, size
@@ -25,8 +25,8 @@ from hk_tick_collector.words import counted, size
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hk_tick_collector.journal import Record, Segment
-    from hk_tick_collector.journal_contents import Content
+    from hk_tick_collector.journal.contents import Content
+    from hk_tick_collector.journal.segments import Record, Segment
 
 _FIELDS_SHOWN: Final = 200  # characters
 

@@ -11,7 +11,6 @@ import typer
 
 from hk_tick_collector.cli.console import cell
 from hk_tick_collector.cli.places import data_root_of
-from hk_tick_collector.cursor import load_cursor
 from hk_tick_collector.data_root import read_recorder
 from hk_tick_collector.db_read import find_day, future_days, read_stats
 from hk_tick_collector.errors import DatabaseError
@@ -19,7 +18,8 @@ from hk_tick_collector.findings import Verdict, number_of, part_of
 from hk_tick_collector.health import SILENT_SEC_MAX, end_text, judge
 from hk_tick_collector.health_storing import LAG_MS_MAX
 from hk_tick_collector.hktime import hk_text
-from hk_tick_collector.journal import DIRECTORY, JournalReader
+from hk_tick_collector.journal.cursor import load_cursor
+from hk_tick_collector.journal.segments import DIRECTORY, JournalReader
 from hk_tick_collector.lost import lost_text
 from hk_tick_collector.plain import plain
 from hk_tick_collector.quality.catalog import newest_sealed

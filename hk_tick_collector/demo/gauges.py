@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apsw
 
-from hk_tick_collector.cursor import load_cursor
 from hk_tick_collector.db_read import open_readonly
 from hk_tick_collector.errors import DatabaseError
-from hk_tick_collector.journal import DIRECTORY, JournalReader, list_segments
+from hk_tick_collector.journal.cursor import load_cursor
+from hk_tick_collector.journal.segments import DIRECTORY, JournalReader, list_segments
 from hk_tick_collector.schema import day_files
 
 if TYPE_CHECKING:

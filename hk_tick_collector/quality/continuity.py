@@ -13,8 +13,8 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from hk_tick_collector.journal.events import Cause
 from hk_tick_collector.mapping import seq_time_ms
-from hk_tick_collector.resumption import Cause
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

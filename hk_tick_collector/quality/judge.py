@@ -20,6 +20,7 @@ from hk_tick_collector.batch import Place
 from hk_tick_collector.day_databases import of_day
 from hk_tick_collector.errors import RemoteProtocolError
 from hk_tick_collector.hktime import DAY_MS, PRE_OPENING_MS, day_before, hk_day, parse_time
+from hk_tick_collector.journal.events import Cause, ClockStepped, OpendState, Recording, Resumption, TotalsAsked
 from hk_tick_collector.mapping import PUSH_DATA_REALTIME, PUSH_DATA_TYPE, RECV_TS_MS, TS_MS
 from hk_tick_collector.opend.market import market_word, may_trade
 from hk_tick_collector.opend.messages import RefusedError, trade_dates
@@ -29,7 +30,6 @@ from hk_tick_collector.quality.past import LOOK_BACK_DAYS, LastWords, days_befor
 from hk_tick_collector.quality.reckoning import Word
 from hk_tick_collector.quality.rows import Window
 from hk_tick_collector.quality.told import read_totals
-from hk_tick_collector.resumption import Cause, ClockStepped, OpendState, Recording, Resumption, TotalsAsked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

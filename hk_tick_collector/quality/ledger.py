@@ -18,6 +18,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hk_tick_collector.hktime import DAY_MS, PRE_OPENING_MS, may_trade_between, session_of
+from hk_tick_collector.journal.events import Cause, Resumption, gravest
 from hk_tick_collector.quality.book import Book
 from hk_tick_collector.quality.continuity import window_proves
 from hk_tick_collector.quality.ordinals import save, search
@@ -25,7 +26,6 @@ from hk_tick_collector.quality.premises import Premise, has_failed, note_held
 from hk_tick_collector.quality.reckoning import Reckoning
 from hk_tick_collector.quality.rows import Doubt
 from hk_tick_collector.quality.totals import ticks_between
-from hk_tick_collector.resumption import Cause, Resumption, gravest
 from hk_tick_collector.schema import INT64_MAX
 
 if TYPE_CHECKING:

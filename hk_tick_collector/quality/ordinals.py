@@ -9,12 +9,12 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from hk_tick_collector.journal.events import Cause
 from hk_tick_collector.mapping import seq_time_ms
 from hk_tick_collector.quality.book import Loss
 from hk_tick_collector.quality.continuity import as_one, begins_the_day, do_count, holes_in, ordinal_of
 from hk_tick_collector.quality.filling import FETCHED
 from hk_tick_collector.quality.rows import Doubt
-from hk_tick_collector.resumption import Cause
 
 if TYPE_CHECKING:
     from hk_tick_collector.quality.book import Book

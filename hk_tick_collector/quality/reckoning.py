@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from hk_tick_collector.journal.events import Cause, gravest
 from hk_tick_collector.quality.book import Loss
 from hk_tick_collector.quality.counting import Counting, tolerance
 from hk_tick_collector.quality.filling import fill_by_ordinals, fill_by_totals, open_groups
@@ -27,7 +28,6 @@ from hk_tick_collector.quality.totals import (
     shares_since,
     ticks_between,
 )
-from hk_tick_collector.resumption import Cause, gravest
 from hk_tick_collector.schema import INT64_MAX, storable
 
 if TYPE_CHECKING:

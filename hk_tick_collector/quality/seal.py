@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 import apsw
 
 from hk_tick_collector.content import DAMAGED
-from hk_tick_collector.cursor import load_waits, waits_for
 from hk_tick_collector.data_root import SEAL_LOCK, hold_lock, own_like, sync
 from hk_tick_collector.day_databases import settle_day
 from hk_tick_collector.db import Pragmas
 from hk_tick_collector.db_read import open_readonly, read_stats
 from hk_tick_collector.errors import AlreadyRunningError, ConfigError, DatabaseError
-from hk_tick_collector.journal import DIRECTORY
+from hk_tick_collector.journal.cursor import load_waits, waits_for
+from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.other_disks import require_answer
 from hk_tick_collector.quality import certificate as certificates
 from hk_tick_collector.quality.audit import audit_day

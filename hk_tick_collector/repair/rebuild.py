@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apsw
 
-from hk_tick_collector.cursor import load_cursor, segments_for_day
 from hk_tick_collector.data_root import own_like, sync
 from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.db_read import open_readonly
 from hk_tick_collector.errors import DatabaseError, JournalError
 from hk_tick_collector.hktime import HK, hk_text
-from hk_tick_collector.journal import DIRECTORY, Position, iter_records, list_segments
+from hk_tick_collector.journal.cursor import load_cursor, segments_for_day
+from hk_tick_collector.journal.segments import DIRECTORY, Position, iter_records, list_segments
 from hk_tick_collector.lane import WriterSettings
 from hk_tick_collector.repair.backup import backup_path
 from hk_tick_collector.repair.scratch import scratch_place
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from hk_tick_collector.journal import Segment
+    from hk_tick_collector.journal.segments import Segment
 
     # Bytes of the journal that are done, and of how many.
     Progress = Callable[[int, int], None]

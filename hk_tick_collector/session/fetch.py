@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 
 from hk_tick_collector import logs
 from hk_tick_collector.errors import RemoteProtocolError, SessionError
+from hk_tick_collector.journal.events import Cause
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend.columns import decode_columns
 from hk_tick_collector.opend.market import may_trade
 from hk_tick_collector.opend.messages import TICKER_REPLY_MAX, ProtoId, RefusedError
 from hk_tick_collector.opend.purpose import Purpose
-from hk_tick_collector.resumption import Cause
 from hk_tick_collector.session.deadlines import fetch_order
 from hk_tick_collector.session.link import UnansweredError
 from hk_tick_collector.session.state import Fetched

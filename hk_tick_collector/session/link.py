@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hk_tick_collector.clock import HostClock
-    from hk_tick_collector.journal_append import Journal
+    from hk_tick_collector.journal.append import Journal
     from hk_tick_collector.opend.frames import Frame
     from hk_tick_collector.opend.messages import InitReply
     from hk_tick_collector.opend.notices import Notice

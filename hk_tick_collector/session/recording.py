@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from hk_tick_collector.hktime import hk_day
-from hk_tick_collector.resumption import RECORDING, Recording
+from hk_tick_collector.journal.events import RECORDING, Recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from hk_tick_collector.errors import BadTickError, ConfigError
 from hk_tick_collector.hktime import hk_date, hk_midnight_ms, parse_time
-from hk_tick_collector.journal import Kind, Record, iter_records, list_segments
+from hk_tick_collector.journal.segments import Kind, Record, iter_records, list_segments
 from hk_tick_collector.opend.frames import split_run
 from hk_tick_collector.opend.messages import DecodeError, parse_tickers, symbol_of
 from hk_tick_collector.simulator import sessions

@@ -18,17 +18,17 @@ from support.recorder_process import RecorderProcess, until
 from support.simulator_process import SimulatorProcess
 from support.trading_time import JumpingClock, clock_of
 
-from hk_tick_collector.journal import DIRECTORY, Kind, iter_records
+from hk_tick_collector.journal.events import STATE_EVENT
+from hk_tick_collector.journal.segments import DIRECTORY, Kind, iter_records
 from hk_tick_collector.opend.frames import iter_frames
 from hk_tick_collector.opend.messages import ProtoId
-from hk_tick_collector.resumption import STATE_EVENT
 from hk_tick_collector.simulator.universe import universe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from hk_tick_collector.journal import Record
+    from hk_tick_collector.journal.segments import Record
 
 pytestmark = pytest.mark.faults
 

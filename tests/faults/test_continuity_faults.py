@@ -12,7 +12,7 @@ from support.calm import show_types
 from support.recorder_process import until
 from support.stage import SYMBOLS, Stage
 
-from hk_tick_collector.resumption import Cause, gravest
+from hk_tick_collector.journal.events import Cause, gravest
 
 if TYPE_CHECKING:
     from support.gap_row import GapRow

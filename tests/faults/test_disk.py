@@ -20,9 +20,9 @@ from support.needs import mount, need_tools, unmount
 from support.ticks import TENCENT, pushes, seq_at
 from support.writer_process import WriterBench, until
 
-from hk_tick_collector import journal_append
-from hk_tick_collector.cursor import CURSOR
-from hk_tick_collector.journal import DIRECTORY
+from hk_tick_collector.journal.cursor import CURSOR
+from hk_tick_collector.journal.segments import DIRECTORY
+from hk_tick_collector.journal.segments import append as journal_append
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ import pytest
 from support.odd_gateway import OddGateway
 from support.recorder_process import until
 
-from hk_tick_collector.journal import DIRECTORY
+from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.frames import encode
 from hk_tick_collector.opend.messages import ProtoId

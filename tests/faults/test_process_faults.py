@@ -14,7 +14,7 @@ import pytest
 from support.bench import faults_of
 from support.recorder_process import until
 
-from hk_tick_collector.journal import DIRECTORY, Kind, iter_records
+from hk_tick_collector.journal.segments import DIRECTORY, Kind, iter_records
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend.frames import TICKER_PUSH, iter_frames
 from hk_tick_collector.simulator.verdict import compare

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from support.recorder_process import RecorderProcess
 from support.simulator_process import SimulatorProcess
 
-from hk_tick_collector.journal import DIRECTORY
+from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.simulator.universe import universe
 from hk_tick_collector.simulator.verdict import compare
 

@@ -9,8 +9,15 @@ from typing import NamedTuple
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hk_tick_collector.journal import HEADER_SIZE, JournalReader, Kind, encode_record, list_segments, segment_name
-from hk_tick_collector.journal_append import Journal
+from hk_tick_collector.journal.append import Journal
+from hk_tick_collector.journal.segments import (
+    HEADER_SIZE,
+    JournalReader,
+    Kind,
+    encode_record,
+    list_segments,
+    segment_name,
+)
 
 PAYLOADS = st.one_of(
     st.binary(max_size=60),

@@ -16,14 +16,9 @@ from support.odd_messages import READ, odd_body
 from support.ticks import DAY, HSBC, OPEN_MS, TENCENT, push, ticker
 
 from hk_tick_collector import writer as writer_module
-from hk_tick_collector.cursor import CURSOR, load_waits
-from hk_tick_collector.journal import DIRECTORY
-from hk_tick_collector.journal_append import Journal
-from hk_tick_collector.lane import WriterSettings
-from hk_tick_collector.opend import frames
-from hk_tick_collector.opend.messages import ProtoId
-from hk_tick_collector.quality.judge import FILE
-from hk_tick_collector.resumption import (
+from hk_tick_collector.journal.append import Journal
+from hk_tick_collector.journal.cursor import CURSOR, load_waits
+from hk_tick_collector.journal.events import (
     CLOCK_STEPPED,
     EVENT,
     RECORDING,
@@ -31,6 +26,11 @@ from hk_tick_collector.resumption import (
     TOTALS_ASKED,
     Cause,
 )
+from hk_tick_collector.journal.segments import DIRECTORY
+from hk_tick_collector.lane import WriterSettings
+from hk_tick_collector.opend import frames
+from hk_tick_collector.opend.messages import ProtoId
+from hk_tick_collector.quality.judge import FILE
 from hk_tick_collector.writer import Writer
 
 if TYPE_CHECKING:

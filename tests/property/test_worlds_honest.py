@@ -16,8 +16,8 @@ from worlds.snapshots import Row, Snapshot
 from worlds.weathers import Weather, draw_plan
 from worlds.world import Calendar, World, draw
 
+from hk_tick_collector.journal.events import EVENT
 from hk_tick_collector.opend.purpose import Purpose, purpose_of
-from hk_tick_collector.resumption import EVENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,16 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hk_tick_collector.db_read import open_readonly
 from hk_tick_collector.hktime import hk_day, hk_text, parse_time
-from hk_tick_collector.journal import DIRECTORY
-from hk_tick_collector.journal_append import Journal
-from hk_tick_collector.lane import WriterSettings
-from hk_tick_collector.opend import frames
-from hk_tick_collector.opend import opend_pb2 as pb
-from hk_tick_collector.opend.messages import ProtoId
-from hk_tick_collector.opend.purpose import PURPOSES, Purpose
-from hk_tick_collector.quality.audit import audit_day
-from hk_tick_collector.quality.filling import MADE_GOOD
-from hk_tick_collector.resumption import (
+from hk_tick_collector.journal.append import Journal
+from hk_tick_collector.journal.events import (
     CLOCK_STEPPED,
     EVENT,
     RECORDING,
@@ -33,6 +25,14 @@ from hk_tick_collector.resumption import (
     Recording,
     Resumption,
 )
+from hk_tick_collector.journal.segments import DIRECTORY
+from hk_tick_collector.lane import WriterSettings
+from hk_tick_collector.opend import frames
+from hk_tick_collector.opend import opend_pb2 as pb
+from hk_tick_collector.opend.messages import ProtoId
+from hk_tick_collector.opend.purpose import PURPOSES, Purpose
+from hk_tick_collector.quality.audit import audit_day
+from hk_tick_collector.quality.filling import MADE_GOOD
 from hk_tick_collector.writer import Writer
 from support.snapshot import Row, frame_of
 from support.ticks import HSBC, TENCENT, body, push, ticker

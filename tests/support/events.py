@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from hk_tick_collector.resumption import ClockStepped, OpendState, Recording, Resumption, TotalsAsked, read_event
+from hk_tick_collector.journal.events import ClockStepped, OpendState, Recording, Resumption, TotalsAsked, read_event
 
 _T = TypeVar("_T")
 

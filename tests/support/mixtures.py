@@ -17,7 +17,7 @@ import time
 from random import Random
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from hk_tick_collector.resumption import Cause, gravest
+from hk_tick_collector.journal.events import Cause, gravest
 from hk_tick_collector.simulator.universe import universe
 from support.calm import calm, show_types
 from support.gap_row import GapRow

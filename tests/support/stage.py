@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
-from hk_tick_collector.cursor import CURSOR
-from hk_tick_collector.journal import DIRECTORY
+from hk_tick_collector.journal.cursor import CURSOR
+from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.quality.judge import FILE
 from hk_tick_collector.quality.rows import Doubt
 from hk_tick_collector.simulator.universe import universe

@@ -11,8 +11,8 @@ from hk_tick_collector.collector import RuntimeState
 from hk_tick_collector.config import Settings
 from hk_tick_collector.data_root import STATE_NAME
 from hk_tick_collector.description import Describer, Parts
-from hk_tick_collector.journal import DIRECTORY
-from hk_tick_collector.journal_append import Journal
+from hk_tick_collector.journal.append import Journal
+from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.reporter import Reporter
 from hk_tick_collector.session.outages import Outage, Outages
 from hk_tick_collector.session.state import ClientState
@@ -21,7 +21,7 @@ from support.ticks import TENCENT
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hk_tick_collector.resumption import Cause
+    from hk_tick_collector.journal.events import Cause
 
 
 class StillRecorder:

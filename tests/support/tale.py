@@ -4,19 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hk_tick_collector.cursor import CURSOR
 from hk_tick_collector.db_read import open_readonly
 from hk_tick_collector.hktime import parse_time
-from hk_tick_collector.journal import DIRECTORY
-from hk_tick_collector.journal_append import Journal
-from hk_tick_collector.lane import WriterSettings
-from hk_tick_collector.opend import frames
-from hk_tick_collector.opend import opend_pb2 as pb
-from hk_tick_collector.opend.messages import ProtoId
-from hk_tick_collector.opend.purpose import PURPOSES, Purpose
-from hk_tick_collector.quality.continuity import ordinal_of
-from hk_tick_collector.quality.judge import FILE
-from hk_tick_collector.resumption import (
+from hk_tick_collector.journal.append import Journal
+from hk_tick_collector.journal.cursor import CURSOR
+from hk_tick_collector.journal.events import (
     CLOCK_STEPPED,
     EVENT,
     RECORDING,
@@ -26,6 +18,14 @@ from hk_tick_collector.resumption import (
     Recording,
     Resumption,
 )
+from hk_tick_collector.journal.segments import DIRECTORY
+from hk_tick_collector.lane import WriterSettings
+from hk_tick_collector.opend import frames
+from hk_tick_collector.opend import opend_pb2 as pb
+from hk_tick_collector.opend.messages import ProtoId
+from hk_tick_collector.opend.purpose import PURPOSES, Purpose
+from hk_tick_collector.quality.continuity import ordinal_of
+from hk_tick_collector.quality.judge import FILE
 from hk_tick_collector.writer import Writer
 from support.snapshot import Row, frame_of
 from support.ticks import DAY, HSBC, OPEN_MS, TENCENT, push, ticker

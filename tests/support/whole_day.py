@@ -11,13 +11,8 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any, Final
 
 from hk_tick_collector.hktime import hk_text, parse_time
-from hk_tick_collector.journal import DIRECTORY
-from hk_tick_collector.journal_append import Journal
-from hk_tick_collector.lane import WriterSettings
-from hk_tick_collector.opend import frames, messages
-from hk_tick_collector.opend.messages import ProtoId
-from hk_tick_collector.opend.purpose import PURPOSES, Purpose
-from hk_tick_collector.resumption import (
+from hk_tick_collector.journal.append import Journal
+from hk_tick_collector.journal.events import (
     EVENT,
     RECORDING,
     STATE_EVENT,
@@ -27,6 +22,11 @@ from hk_tick_collector.resumption import (
     Resumption,
     TotalsAsked,
 )
+from hk_tick_collector.journal.segments import DIRECTORY
+from hk_tick_collector.lane import WriterSettings
+from hk_tick_collector.opend import frames, messages
+from hk_tick_collector.opend.messages import ProtoId
+from hk_tick_collector.opend.purpose import PURPOSES, Purpose
 from hk_tick_collector.simulator import calls
 from hk_tick_collector.simulator.clock import MarketClock
 from hk_tick_collector.simulator.ledger import LedgerWriter

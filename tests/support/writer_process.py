@@ -22,8 +22,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from hk_tick_collector.db_read import open_readonly
-from hk_tick_collector.journal import DIRECTORY
-from hk_tick_collector.journal_append import Journal
+from hk_tick_collector.journal.append import Journal
+from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.lane import WriterSettings
 from hk_tick_collector.schema import day_files
 from support.ticks import OPEN_MS

@@ -11,8 +11,8 @@ import apsw
 import pytest
 from support.ticks import DAY, DAY_MS, HSBC, NEXT_DAY, OPEN_MS, TENCENT, push, reply, ticker
 
-from hk_tick_collector.cursor import load_waits
-from hk_tick_collector.journal import DIRECTORY
+from hk_tick_collector.journal.cursor import load_waits
+from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.lane import WriterSettings
 from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.writer import Writer

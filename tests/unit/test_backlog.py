@@ -10,9 +10,9 @@ from support.ticks import HSBC, OPEN_MS, TENCENT, push, pushes, reply, ticker
 
 from hk_tick_collector import backlog
 from hk_tick_collector.backlog import EXACT_BYTES, Backlog, count_ticks, measure_backlog
-from hk_tick_collector.cursor import save_cursor
-from hk_tick_collector.journal import DIRECTORY, JournalReader, Record
-from hk_tick_collector.journal_append import Journal
+from hk_tick_collector.journal.append import Journal
+from hk_tick_collector.journal.cursor import save_cursor
+from hk_tick_collector.journal.segments import DIRECTORY, JournalReader, Record
 from hk_tick_collector.opend import frames
 from hk_tick_collector.opend.messages import ProtoId
 from hk_tick_collector.opend.purpose import PURPOSES, Purpose

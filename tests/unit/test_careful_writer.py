@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from support.ticks import TENCENT, pushes
 
 from hk_tick_collector.apart import Apart
-from hk_tick_collector.cursor import save_cursor
 from hk_tick_collector.errors import ContentError
-from hk_tick_collector.journal import DIRECTORY
+from hk_tick_collector.journal.cursor import save_cursor
+from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.lane import WriterSettings
 from hk_tick_collector.storing import Storing
 from hk_tick_collector.writer import Writer

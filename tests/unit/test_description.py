@@ -12,7 +12,7 @@ from support.ticks import OPEN_MS, TENCENT, pushes
 
 from hk_tick_collector import description as description_module
 from hk_tick_collector.description import MARKET_FRESH_SEC, PUSH_FRESH_SEC
-from hk_tick_collector.resumption import Cause
+from hk_tick_collector.journal.events import Cause
 from hk_tick_collector.session.outages import Outage
 
 if TYPE_CHECKING:

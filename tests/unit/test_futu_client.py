@@ -18,11 +18,11 @@ from hk_tick_collector import futu_client
 from hk_tick_collector.clock import HostClock, wall_ms
 from hk_tick_collector.errors import RemoteProtocolError, SessionError
 from hk_tick_collector.futu_client import FutuClient
+from hk_tick_collector.journal.events import CLOCK_STEPPED, EVENT, Cause
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.messages import GtwEvent, NotifyType, ProtoId, RefusedError, symbol_of
 from hk_tick_collector.opend.notices import Notice
 from hk_tick_collector.opend.numbers import QotRight
-from hk_tick_collector.resumption import CLOCK_STEPPED, EVENT, Cause
 from hk_tick_collector.session import opend_state as futu_opend_state
 from hk_tick_collector.session.link import UnansweredError
 from hk_tick_collector.session.outages import Outage

@@ -12,10 +12,10 @@ from support.kept_log import KeptLog, keep_log
 from hk_tick_collector import pruning
 from hk_tick_collector.clock import HostClock
 from hk_tick_collector.config import Settings
-from hk_tick_collector.cursor import save_cursor
 from hk_tick_collector.hktime import day_before, parse_time
-from hk_tick_collector.journal import DIRECTORY, Position, list_segments, segment_name
-from hk_tick_collector.journal import Segment as JournalSegment
+from hk_tick_collector.journal.cursor import save_cursor
+from hk_tick_collector.journal.segments import DIRECTORY, Position, list_segments, segment_name
+from hk_tick_collector.journal.segments import Segment as JournalSegment
 from hk_tick_collector.pruning import KEEP_UNSEALED_DAYS, TOLD_EVERY_SEC, Pruner, prunable
 from hk_tick_collector.sealed import certificate_of
 from hk_tick_collector.session.state import ClientState

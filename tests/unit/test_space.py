@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hk_tick_collector import space
-from hk_tick_collector.journal import DIRECTORY, segment_name
+from hk_tick_collector.journal.segments import DIRECTORY, segment_name
 from hk_tick_collector.space import Space, measure_space
 
 if TYPE_CHECKING:

@@ -14,18 +14,18 @@ from support.odd_days import directory, foreign, link, mend, newer, noise
 from support.ticks import DAY, DAY_MS, HSBC, NEXT_DAY, OPEN_MS, TENCENT, push, reply, ticker
 
 from hk_tick_collector import writer as writer_module
-from hk_tick_collector.cursor import CURSOR, load_cursor, load_waits, needed_from
 from hk_tick_collector.day_databases import open_day
 from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.db_read import open_readonly
 from hk_tick_collector.errors import DatabaseError, FileGoneError
 from hk_tick_collector.hktime import hk_day
-from hk_tick_collector.journal import DIRECTORY
+from hk_tick_collector.journal.cursor import CURSOR, load_cursor, load_waits, needed_from
+from hk_tick_collector.journal.events import Cause
+from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.lane import WriterSettings
 from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.quality.due import due_days
 from hk_tick_collector.quality.seal import seal, sealing
-from hk_tick_collector.resumption import Cause
 from hk_tick_collector.waiting import RETRY_SEC_MAX
 from hk_tick_collector.writer import Writer
 

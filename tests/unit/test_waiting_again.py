@@ -13,10 +13,10 @@ from support.ticks import DAY, DAY_MS, OPEN_MS, TENCENT, push, ticker
 
 from hk_tick_collector import waiting as waiting_module
 from hk_tick_collector import writer as writer_module
-from hk_tick_collector.cursor import BEFORE, CURSOR, Wait, load_waits, save_cursor
 from hk_tick_collector.hktime import hk_day
-from hk_tick_collector.journal import DIRECTORY, Position
-from hk_tick_collector.journal_append import Journal
+from hk_tick_collector.journal.append import Journal
+from hk_tick_collector.journal.cursor import BEFORE, CURSOR, Wait, load_waits, save_cursor
+from hk_tick_collector.journal.segments import DIRECTORY, Position
 from hk_tick_collector.lane import WriterSettings
 from hk_tick_collector.quality.due import due_days
 from hk_tick_collector.writer import Writer

@@ -10,7 +10,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hk_tick_collector.hktime import DAY_MS, MINUTE_MS
-from hk_tick_collector.resumption import Cause
+from hk_tick_collector.journal.events import Cause
 from worlds.market import AUCTION, AUTO, clock_of, ms_of
 from worlds.weathers import Weather
 

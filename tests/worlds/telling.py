@@ -10,8 +10,8 @@ from support.snapshot import Row, frame_of
 from hk_tick_collector import writer as writer_module
 from hk_tick_collector.db_read import open_readonly
 from hk_tick_collector.hktime import hk_text
-from hk_tick_collector.journal import DIRECTORY
-from hk_tick_collector.journal_append import Journal
+from hk_tick_collector.journal.append import Journal
+from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.lane import WriterSettings
 from hk_tick_collector.opend import frames
 from hk_tick_collector.opend import opend_pb2 as pb

@@ -9,8 +9,8 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 from hk_tick_collector.hktime import MINUTE_MS
+from hk_tick_collector.journal.events import EVENT, STATE_EVENT, Cause, Resumption
 from hk_tick_collector.opend.messages import TRADE_DATE_TYPES
-from hk_tick_collector.resumption import EVENT, STATE_EVENT, Cause, Resumption
 from worlds import feed, life, market, snapshots
 from worlds.feed import Ticks, Way
 from worlds.life import ADDED_MS, CONNECTING

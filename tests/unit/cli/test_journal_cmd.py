@@ -11,7 +11,7 @@ from support.tale import Tale
 from support.ticks import HSBC, OPEN_MS, TENCENT, push, pushes, reply, ticker
 
 from hk_tick_collector.cli.app import entry
-from hk_tick_collector.journal import DIRECTORY, HEADER_SIZE, list_segments
+from hk_tick_collector.journal.segments import DIRECTORY, HEADER_SIZE, list_segments
 from hk_tick_collector.opend.frames import encode
 from hk_tick_collector.opend.numbers import ProtoId
 

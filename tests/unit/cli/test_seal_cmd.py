@@ -14,9 +14,9 @@ from support.ticks import DAY, NEXT_DAY, TENCENT, pushes
 
 from hk_tick_collector.cli.app import entry
 from hk_tick_collector.cli.listing import Listing
-from hk_tick_collector.cursor import Wait, save_cursor
 from hk_tick_collector.hktime import hk_day
-from hk_tick_collector.journal import DIRECTORY, Position
+from hk_tick_collector.journal.cursor import Wait, save_cursor
+from hk_tick_collector.journal.segments import DIRECTORY, Position
 from hk_tick_collector.quality import certificate as certificates
 from hk_tick_collector.quality.seal import sealing
 from hk_tick_collector.sealed import certificate_of, is_sealed

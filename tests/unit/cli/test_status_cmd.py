@@ -18,10 +18,10 @@ from typer.testing import CliRunner, Result
 
 from hk_tick_collector import data_root
 from hk_tick_collector.cli.status_cmd import read_status, status_command
-from hk_tick_collector.cursor import save_cursor
 from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.errors import ConfigError
-from hk_tick_collector.journal import DIRECTORY, HEADER_SIZE, Kind, Position, encode_record, segment_name
+from hk_tick_collector.journal.cursor import save_cursor
+from hk_tick_collector.journal.segments import DIRECTORY, HEADER_SIZE, Kind, Position, encode_record, segment_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,10 +10,10 @@ from support.tale import ALIBABA, CHEUNG_KONG, MEITUAN, Tale
 from support.ticks import DAY, DAY_MS, HSBC, OPEN_MS, TENCENT, push, pushes, reply, ticker
 
 from hk_tick_collector.errors import DatabaseError
+from hk_tick_collector.journal.events import Cause
 from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.quality.audit import DayAudit, SymbolAudit, Verdict, audit_day
 from hk_tick_collector.quality.counted import Votes
-from hk_tick_collector.resumption import Cause
 from hk_tick_collector.schema import DAY_OF_TS, MIGRATIONS, day_of_ts
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ import pytest
 from support.tale import SEC
 from support.ticks import HSBC, OPEN_MS, TENCENT, push, reply, seq_at, ticker
 
-from hk_tick_collector.cursor import CURSOR
-from hk_tick_collector.journal import DIRECTORY
+from hk_tick_collector.journal.cursor import CURSOR
+from hk_tick_collector.journal.events import Cause
+from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.opend.purpose import Purpose
-from hk_tick_collector.resumption import Cause
 
 if TYPE_CHECKING:
     from support.tale import Tale

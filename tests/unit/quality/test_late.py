@@ -10,11 +10,11 @@ from support.sealing import CLOSED_MS, SILENT, certificate, seal_day, state_of, 
 from support.tale import Tale, volume_of
 from support.ticks import DAY, DAY_MS, HSBC, OPEN_MS, TENCENT, push, pushes, reply, ticker
 
-from hk_tick_collector.cursor import CURSOR
-from hk_tick_collector.journal import DIRECTORY
+from hk_tick_collector.journal.cursor import CURSOR
+from hk_tick_collector.journal.events import Cause
+from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.quality.recheck import recheck
-from hk_tick_collector.resumption import Cause
 from hk_tick_collector.sealed import is_sealed, superseded
 from hk_tick_collector.wal import journal_mode_of
 

@@ -11,12 +11,12 @@ from support.ticks import DAY, DAY_MS, HSBC, NEXT_DAY, OPEN_MS, TENCENT, push, p
 
 from hk_tick_collector.day_databases import DayDatabases
 from hk_tick_collector.db import Pragmas
-from hk_tick_collector.journal import DIRECTORY
+from hk_tick_collector.journal.events import Cause
+from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.lane import WriterSettings
 from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.quality.judge import FILE, PAST_SNAPSHOTS
 from hk_tick_collector.quality.told import VOLUME_MAX
-from hk_tick_collector.resumption import Cause
 from hk_tick_collector.writer import Writer
 
 

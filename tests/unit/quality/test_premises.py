@@ -9,9 +9,9 @@ from support.ticks import DAY, HSBC, TENCENT, pushes, reply, ticker
 
 from hk_tick_collector.day_databases import open_day
 from hk_tick_collector.db import Pragmas
+from hk_tick_collector.journal.events import Cause
 from hk_tick_collector.quality.audit import audit_day
 from hk_tick_collector.quality.premises import SEEN_MAX, Premise, has_failed, has_held, note_failed, note_held
-from hk_tick_collector.resumption import Cause
 
 if TYPE_CHECKING:
     from pathlib import Path

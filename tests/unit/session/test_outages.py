@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hk_tick_collector.resumption import Cause
+from hk_tick_collector.journal.events import Cause
 from hk_tick_collector.session.outages import Outage, Outages
 
 UNKNOWN = Outage(Cause.UNKNOWN, 900)

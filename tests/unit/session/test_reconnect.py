@@ -8,7 +8,7 @@ import pytest
 from support.kept_log import KeptLog, keep_log
 from support.recorder_state import FRIDAY, hk_ms
 
-from hk_tick_collector.resumption import Cause
+from hk_tick_collector.journal.events import Cause
 from hk_tick_collector.session import reconnect as futu_reconnect
 from hk_tick_collector.session.outages import Outage
 from hk_tick_collector.session.reconnect import Reconnects

@@ -8,7 +8,7 @@ from support.events import read_recording
 from support.ticks import OPEN_MS
 
 from hk_tick_collector.clock import HostClock
-from hk_tick_collector.resumption import RECORDING, Recording
+from hk_tick_collector.journal.events import RECORDING, Recording
 from hk_tick_collector.session.recording import NO_QUOTA, RecordingTeller
 from hk_tick_collector.session.state import ClientState
 

@@ -14,10 +14,10 @@ from support.recorder_state import FRIDAY, hk_ms
 from support.ticks import OPEN_MS
 
 from hk_tick_collector.clock import wall_ms
+from hk_tick_collector.journal.events import TOTALS_ASKED
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.messages import ProtoId, day_totals, symbol_of
 from hk_tick_collector.opend.purpose import Purpose
-from hk_tick_collector.resumption import TOTALS_ASKED
 from hk_tick_collector.session import totals as futu_totals
 from hk_tick_collector.session.link import UnansweredError
 from hk_tick_collector.session.state import ClientState

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hk_tick_collector.errors import ConfigError
-from hk_tick_collector.journal_append import Journal
+from hk_tick_collector.journal.append import Journal
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend.frames import TICKER_PUSH, encode
 from hk_tick_collector.simulator.replay import ReplayMarket

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hk_tick_collector.hktime import day_before
-from hk_tick_collector.journal import BEGINNING, Position, list_segments
+from hk_tick_collector.journal.segments import BEGINNING, Position, list_segments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hk_tick_collector.journal import Segment
+    from hk_tick_collector.journal.segments import Segment
 
 CURSOR: Final = "cursor.json"
 BEFORE: Final = "before-"  # `before-20261129` in place of a day: all days before it

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hk_tick_collector.cursor import (
+from hk_tick_collector.journal.cursor import (
     CURSOR,
     Wait,
     first_for_day,
@@ -16,7 +16,7 @@ from hk_tick_collector.cursor import (
     needed_from,
     save_cursor,
 )
-from hk_tick_collector.journal import Position, segment_name
+from hk_tick_collector.journal.segments import Position, segment_name
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING
 
 from hk_tick_collector import logs
 from hk_tick_collector.clock import wall_ms
-from hk_tick_collector.cursor import load_cursor
 from hk_tick_collector.errors import JournalError
 from hk_tick_collector.hktime import hk_day
-from hk_tick_collector.journal import (
+from hk_tick_collector.journal.cursor import load_cursor
+from hk_tick_collector.journal.segments import (
     HEADER_SIZE,
     JournalReader,
     Kind,

@@ -14,7 +14,7 @@ from support.events import (
     read_totals_asked,
 )
 
-from hk_tick_collector.resumption import (
+from hk_tick_collector.journal.events import (
     CLOCK_STEPPED,
     EVENT,
     NAME_MAX,

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hk_tick_collector import journal
-from hk_tick_collector.cursor import load_cursor, save_cursor
-from hk_tick_collector.journal import (
+from hk_tick_collector.journal.cursor import load_cursor, save_cursor
+from hk_tick_collector.journal.segments import (
     HEADER_SIZE,
     Damage,
     JournalReader,
@@ -20,6 +19,7 @@ from hk_tick_collector.journal import (
     list_segments,
     segment_name,
 )
+from hk_tick_collector.journal.segments import segments as journal
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from google.protobuf.message import DecodeError, Message
 
 from hk_tick_collector.errors import BadTickError, RemoteProtocolError
-from hk_tick_collector.journal import Kind
+from hk_tick_collector.journal.segments import Kind
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.codes import symbol_of
 from hk_tick_collector.opend.frames import iter_frames
@@ -22,7 +22,7 @@ from hk_tick_collector.opend.purpose import purpose_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from hk_tick_collector.journal import Record
+    from hk_tick_collector.journal.segments import Record
 
 _TICKERS: Final[Mapping[int, type[Message]]] = {
     ProtoId.QOT_UPDATE_TICKER: pb.Qot_UpdateTicker.Response,

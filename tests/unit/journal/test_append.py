@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 from support.needs import mount, unmount
 
-from hk_tick_collector import journal_append
-from hk_tick_collector.cursor import save_cursor
 from hk_tick_collector.errors import JournalError
-from hk_tick_collector.journal import (
+from hk_tick_collector.journal.append import Journal
+from hk_tick_collector.journal.cursor import save_cursor
+from hk_tick_collector.journal.segments import (
     HEADER_SIZE,
     JournalReader,
     Kind,
@@ -24,7 +24,7 @@ from hk_tick_collector.journal import (
     iter_records,
     list_segments,
 )
-from hk_tick_collector.journal_append import Journal
+from hk_tick_collector.journal.segments import append as journal_append
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
