@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hk_tick_collector.errors import ConfigError, LocalProtocolError
-from hk_tick_collector.lane import WriterSettings
 from hk_tick_collector.opend.crypto import PacketEncAlgo, RsaKey
 from hk_tick_collector.session.state import ClientSettings
 from hk_tick_collector.wal import PACE_SEC_MAX
 from hk_tick_collector.watchdog import WatchdogSettings
+from hk_tick_collector.writer.lane import WriterSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

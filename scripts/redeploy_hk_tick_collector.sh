@@ -28,7 +28,7 @@
 #   PREPARE_COMMAND    INSTALL_COMMAND, or bash tools/bootstrap.sh test    where the tests run, beside the recorder
 #   SKIP_TESTS         0                      1: no tests
 #   TEST_COMMAND       .venv/bin/python -m pytest -q -p no:cacheprovider tests/unit tests/property
-#   SMOKE_COMMAND      .venv/bin/python -c 'import hk_tick_collector.main, hk_tick_collector.writer'
+#   SMOKE_COMMAND      .venv/bin/python -c 'import hk_tick_collector.main, hk_tick_collector.writer.loop'
 #                                             stands for the tests after the stop, if they have passed before it
 #   SKIP_REPAIR        0                      1: do not look for times in the future
 #   REPAIR_ARGS                               for scripts/repair_future_ts_ms.py, such as --by-seq
@@ -156,7 +156,7 @@ read_settings() {
   PREPARE_COMMAND=${PREPARE_COMMAND:-${INSTALL_COMMAND:-bash tools/bootstrap.sh $there}}
   INSTALL_COMMAND=${INSTALL_COMMAND:-bash tools/bootstrap.sh $here}
   TEST_COMMAND=${TEST_COMMAND:-.venv/bin/python -m pytest -q -p no:cacheprovider tests/unit tests/property}
-  local smoke=".venv/bin/python -c 'import hk_tick_collector.main, hk_tick_collector.writer'"
+  local smoke=".venv/bin/python -c 'import hk_tick_collector.main, hk_tick_collector.writer.loop'"
   SMOKE_COMMAND=${SMOKE_COMMAND:-$smoke}
   need_root
   need_tools git flock systemctl journalctl timeout runuser

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hk_tick_collector.batch import Failure, News
 from hk_tick_collector.hktime import parse_time, session_of
 from hk_tick_collector.quality.premises import note_failed
 from hk_tick_collector.quality.rows import Doubt
 from hk_tick_collector.quality.totals import SECOND_MS, key_at
+from hk_tick_collector.writer.batch import Failure, News
 
 if TYPE_CHECKING:
     from hk_tick_collector.db import DayDatabase

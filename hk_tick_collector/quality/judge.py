@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hk_tick_collector import logs
-from hk_tick_collector.batch import Place
-from hk_tick_collector.day_databases import of_day
 from hk_tick_collector.errors import RemoteProtocolError
 from hk_tick_collector.hktime import DAY_MS, PRE_OPENING_MS, day_before, hk_day, parse_time
 from hk_tick_collector.journal.events import Cause, ClockStepped, OpendState, Recording, Resumption, TotalsAsked
@@ -30,16 +28,18 @@ from hk_tick_collector.quality.past import LOOK_BACK_DAYS, LastWords, days_befor
 from hk_tick_collector.quality.reckoning import Word
 from hk_tick_collector.quality.rows import Window
 from hk_tick_collector.quality.told import read_totals
+from hk_tick_collector.writer.batch import Place
+from hk_tick_collector.writer.day_databases import of_day
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from hk_tick_collector.batch import Failure, Mark, News
     from hk_tick_collector.db import DayDatabase
     from hk_tick_collector.mapping import Row
     from hk_tick_collector.opend.messages import DayTotals
     from hk_tick_collector.quality.past import Databases
     from hk_tick_collector.quality.told import Told
+    from hk_tick_collector.writer.batch import Failure, Mark, News
 
 log = logs.get_logger()
 

@@ -29,11 +29,11 @@ from hk_tick_collector.quality.totals import ticks_between
 from hk_tick_collector.schema import INT64_MAX
 
 if TYPE_CHECKING:
-    from hk_tick_collector.batch import Failure, News, Place
     from hk_tick_collector.db import DayDatabase
     from hk_tick_collector.opend.messages import DayTotals
     from hk_tick_collector.quality.reckoning import Word
     from hk_tick_collector.quality.rows import Window
+    from hk_tick_collector.writer.batch import Failure, News, Place
 
 # Not polls: they may have overtaken pushes that then never came.
 _LAST_RECEIVED_BY = (

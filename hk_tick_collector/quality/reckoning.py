@@ -33,10 +33,10 @@ from hk_tick_collector.schema import INT64_MAX, storable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hk_tick_collector.batch import Place
     from hk_tick_collector.opend.messages import DayTotals
     from hk_tick_collector.quality.book import Book
     from hk_tick_collector.quality.filling import Group
+    from hk_tick_collector.writer.batch import Place
 
 PENDING_MAX: Final = 30  # snapshots of a symbol whose lower bound is still to be taken
 

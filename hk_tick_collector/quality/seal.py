@@ -17,7 +17,6 @@ import apsw
 
 from hk_tick_collector.content import DAMAGED
 from hk_tick_collector.data_root import SEAL_LOCK, hold_lock, own_like, sync
-from hk_tick_collector.day_databases import settle_day
 from hk_tick_collector.db import Pragmas
 from hk_tick_collector.db_read import open_readonly, read_stats
 from hk_tick_collector.errors import AlreadyRunningError, ConfigError, DatabaseError
@@ -29,6 +28,7 @@ from hk_tick_collector.quality.audit import audit_day
 from hk_tick_collector.schema import VERSION, check_ours
 from hk_tick_collector.sealed import announce, certificate_of, is_sealed, opening, reopen
 from hk_tick_collector.wal import journal_mode_of
+from hk_tick_collector.writer.day_databases import settle_day
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -29,9 +29,9 @@ from hk_tick_collector.errors import DatabaseError, JournalError
 from hk_tick_collector.hktime import HK, hk_text
 from hk_tick_collector.journal.cursor import load_cursor, segments_for_day
 from hk_tick_collector.journal.segments import DIRECTORY, Position, iter_records, list_segments
-from hk_tick_collector.lane import WriterSettings
 from hk_tick_collector.repair.backup import backup_path
 from hk_tick_collector.repair.scratch import scratch_place
+from hk_tick_collector.writer.lane import WriterSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

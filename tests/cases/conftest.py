@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.day_story import DayStory
 
-from hk_tick_collector import writer as writer_module
+from hk_tick_collector.writer import loop as writer_module
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,7 +14,6 @@ from support.simulator_process import SimulatorProcess
 from support.trading_time import DAY, JumpingClock
 from support.whole_day import WholeDay
 
-from hk_tick_collector import writer as writer_module
 from hk_tick_collector.hktime import parse_time
 from hk_tick_collector.quality.audit import Verdict, audit_day
 from hk_tick_collector.quality.catalog import FILE as CATALOG
@@ -23,6 +22,7 @@ from hk_tick_collector.quality.counting import OTHERS_MIN
 from hk_tick_collector.simulator.tape import _SPECIALS as SPECIALS
 from hk_tick_collector.simulator.tape import AUCTION, AUTO_MATCH, ODD_LOT
 from hk_tick_collector.simulator.universe import universe
+from hk_tick_collector.writer import loop as writer_module
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

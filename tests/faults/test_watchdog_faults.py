@@ -37,7 +37,7 @@ NEVER_AUDIT: dict[str, Any] = {"FUTU_POLL_ENABLED": "false"}
 DUMP, TRIGGERED = "WATCHDOG diagnostic_dump", "WATCHDOG recovery_triggered"
 FAILED, GAVE_UP = "WATCHDOG recovery_failed", "WATCHDOG persistent_stall"
 
-WRITER_STACK = re.compile(r'\(most recent call first\):\n(  File .*\n)*  File ".*/hk_tick_collector/writer\.py"')
+WRITER_STACK = re.compile(r'\(most recent call first\):\n(  File .*\n)*  File ".*/hk_tick_collector/writer/loop\.py"')
 RECORDER_STACK = re.compile(r'\(most recent call first\):\n(  File .*\n)*  File ".*/hk_tick_collector/main\.py"')
 JOURNAL_STACK = re.compile(
     r'\(most recent call first\):\n(  File .*\n)*  File ".*/hk_tick_collector/journal_append\.py"'

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from support.odd_messages import READ, odd_body
 from support.ticks import DAY, HSBC, OPEN_MS, TENCENT, push, ticker
 
-from hk_tick_collector import writer as writer_module
 from hk_tick_collector.journal.append import Journal
 from hk_tick_collector.journal.cursor import CURSOR, load_waits
 from hk_tick_collector.journal.events import (
@@ -27,11 +26,12 @@ from hk_tick_collector.journal.events import (
     Cause,
 )
 from hk_tick_collector.journal.segments import DIRECTORY
-from hk_tick_collector.lane import WriterSettings
 from hk_tick_collector.opend import frames
 from hk_tick_collector.opend.messages import ProtoId
 from hk_tick_collector.quality.judge import FILE
 from hk_tick_collector.writer import Writer
+from hk_tick_collector.writer import loop as writer_module
+from hk_tick_collector.writer.lane import WriterSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

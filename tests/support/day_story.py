@@ -26,7 +26,6 @@ from hk_tick_collector.journal.events import (
     Resumption,
 )
 from hk_tick_collector.journal.segments import DIRECTORY
-from hk_tick_collector.lane import WriterSettings
 from hk_tick_collector.opend import frames
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.messages import ProtoId
@@ -34,6 +33,7 @@ from hk_tick_collector.opend.purpose import PURPOSES, Purpose
 from hk_tick_collector.quality.audit import audit_day
 from hk_tick_collector.quality.filling import MADE_GOOD
 from hk_tick_collector.writer import Writer
+from hk_tick_collector.writer.lane import WriterSettings
 from support.snapshot import Row, frame_of
 from support.ticks import HSBC, TENCENT, body, push, ticker
 

@@ -19,7 +19,6 @@ from hk_tick_collector.journal.events import (
     Resumption,
 )
 from hk_tick_collector.journal.segments import DIRECTORY
-from hk_tick_collector.lane import WriterSettings
 from hk_tick_collector.opend import frames
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.messages import ProtoId
@@ -27,6 +26,7 @@ from hk_tick_collector.opend.purpose import PURPOSES, Purpose
 from hk_tick_collector.quality.continuity import ordinal_of
 from hk_tick_collector.quality.judge import FILE
 from hk_tick_collector.writer import Writer
+from hk_tick_collector.writer.lane import WriterSettings
 from support.snapshot import Row, frame_of
 from support.ticks import DAY, HSBC, OPEN_MS, TENCENT, push, ticker
 

@@ -23,7 +23,6 @@ from hk_tick_collector.journal.events import (
     TotalsAsked,
 )
 from hk_tick_collector.journal.segments import DIRECTORY
-from hk_tick_collector.lane import WriterSettings
 from hk_tick_collector.opend import frames, messages
 from hk_tick_collector.opend.messages import ProtoId
 from hk_tick_collector.opend.purpose import PURPOSES, Purpose
@@ -35,6 +34,7 @@ from hk_tick_collector.simulator.opend import OpenDOptions, SimulatedOpenD, Upst
 from hk_tick_collector.simulator.shaping import Armed
 from hk_tick_collector.simulator.universe import universe
 from hk_tick_collector.writer import Writer
+from hk_tick_collector.writer.lane import WriterSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

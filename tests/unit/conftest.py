@@ -8,7 +8,7 @@ import pytest
 from support.still_recorder import StillRecorder
 from support.tale import Tale
 
-from hk_tick_collector import writer as writer_module
+from hk_tick_collector.writer import loop as writer_module
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

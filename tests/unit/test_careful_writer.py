@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from support.ticks import TENCENT, pushes
 
-from hk_tick_collector.apart import Apart
 from hk_tick_collector.errors import ContentError
 from hk_tick_collector.journal.cursor import save_cursor
 from hk_tick_collector.journal.segments import DIRECTORY
-from hk_tick_collector.lane import WriterSettings
-from hk_tick_collector.storing import Storing
 from hk_tick_collector.writer import Writer
+from hk_tick_collector.writer.apart import Apart
+from hk_tick_collector.writer.lane import WriterSettings
+from hk_tick_collector.writer.storing import Storing
 
 if TYPE_CHECKING:
     import pytest
@@ -74,7 +74,7 @@ def test_a_writer_that_dies_when_a_record_is_stored_has_not_died_of_it(
             raise DiedError
         save_cursor(*args)
 
-    monkeypatch.setattr("hk_tick_collector.writer.save_cursor", save)
+    monkeypatch.setattr("hk_tick_collector.writer.loop.save_cursor", save)
     tale.hear(pushes(TENCENT, range(5)))
     tale.hear(pushes(TENCENT, range(5, 10)))
     assert lives(tale, 20) == 6

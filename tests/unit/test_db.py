@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from support.ticks import DAY, HSBC, NEXT_DAY, OPEN_MS, TENCENT, row, seq_at
 
-from hk_tick_collector import day_databases, db_read
-from hk_tick_collector.day_databases import DayDatabases
+from hk_tick_collector import db_read
 from hk_tick_collector.db import DayDatabase, Inserted, Pragmas
 from hk_tick_collector.db_read import (
     Seed,
@@ -34,6 +33,8 @@ from hk_tick_collector.db_read import (
 )
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.mapping import Correction
+from hk_tick_collector.writer import day_databases
+from hk_tick_collector.writer.day_databases import DayDatabases
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -11,15 +11,15 @@ from support.kept_log import keep_log
 from support.odd_days import mend, noise
 from support.ticks import DAY, DAY_MS, OPEN_MS, TENCENT, push, ticker
 
-from hk_tick_collector import waiting as waiting_module
-from hk_tick_collector import writer as writer_module
 from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.journal.append import Journal
 from hk_tick_collector.journal.cursor import BEFORE, CURSOR, Wait, load_waits, save_cursor
 from hk_tick_collector.journal.segments import DIRECTORY, Position
-from hk_tick_collector.lane import WriterSettings
 from hk_tick_collector.quality.due import due_days
 from hk_tick_collector.writer import Writer
+from hk_tick_collector.writer import loop as writer_module
+from hk_tick_collector.writer import waiting as waiting_module
+from hk_tick_collector.writer.lane import WriterSettings
 
 if TYPE_CHECKING:
     from support.tale import Tale

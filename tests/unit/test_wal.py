@@ -14,9 +14,9 @@ from support.ticks import DAY, row, seq_at
 from hk_tick_collector import wal as wal_module
 from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.db_read import open_readonly
-from hk_tick_collector.lane import WriterSettings
 from hk_tick_collector.wal import HELD_TELL_SEC, PACE_SEC_MAX, PAGE_BYTES, Wal
 from hk_tick_collector.writer import Writer
+from hk_tick_collector.writer.lane import WriterSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

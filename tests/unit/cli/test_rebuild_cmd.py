@@ -25,9 +25,9 @@ from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.journal.append import Journal
 from hk_tick_collector.journal.cursor import CURSOR, load_cursor
 from hk_tick_collector.journal.segments import DIRECTORY, list_segments, segment_name
-from hk_tick_collector.lane import WriterSettings
 from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.repair import rebuild
+from hk_tick_collector.writer.lane import WriterSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 import pytest
 from support.ticks import DAY, OPEN_MS, TENCENT, row, seq_at
 
-from hk_tick_collector.day_databases import open_day
 from hk_tick_collector.db import Pragmas
 from hk_tick_collector.quality.book import Book, Loss
 from hk_tick_collector.quality.premises import Premise
 from hk_tick_collector.quality.rows import Doubt
+from hk_tick_collector.writer.day_databases import open_day
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from hk_tick_collector.batch import Failure, News
+    from hk_tick_collector.writer.batch import Failure, News
 
 DOUBT = Doubt(TENCENT, 500, "opend_down", 400, "morning", seq_at(10), OPEN_MS)
 

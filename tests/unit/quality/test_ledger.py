@@ -9,15 +9,15 @@ import pytest
 from support.tale import SEC, Tale, snapshot, volume_of
 from support.ticks import DAY, DAY_MS, HSBC, NEXT_DAY, OPEN_MS, TENCENT, push, pushes, reply, seq_at, ticker
 
-from hk_tick_collector.day_databases import DayDatabases
 from hk_tick_collector.db import Pragmas
 from hk_tick_collector.journal.events import Cause
 from hk_tick_collector.journal.segments import DIRECTORY
-from hk_tick_collector.lane import WriterSettings
 from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.quality.judge import FILE, PAST_SNAPSHOTS
 from hk_tick_collector.quality.told import VOLUME_MAX
 from hk_tick_collector.writer import Writer
+from hk_tick_collector.writer.day_databases import DayDatabases
+from hk_tick_collector.writer.lane import WriterSettings
 
 
 def outage(tale: Tale, cause: Cause = Cause.CONNECTION_LOST) -> None:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 from support.ticks import DAY, TENCENT, row, seq_at
 
-from hk_tick_collector.day_databases import open_day
 from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.quality.book import Book
 from hk_tick_collector.quality.continuity import Hole
 from hk_tick_collector.quality.ordinals import Measured, measure, new_holes, save
+from hk_tick_collector.writer.day_databases import open_day
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -18,13 +18,13 @@ from support.tale import Tale
 from support.ticks import DAY, HSBC, NEXT_DAY, TENCENT, row, seq_at
 
 from hk_tick_collector.data_root import SEAL_LOCK, hold_lock
-from hk_tick_collector.day_databases import DayDatabases, open_day
 from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.errors import AlreadyRunningError, DatabaseError
 from hk_tick_collector.quality import due, seal
 from hk_tick_collector.quality.recheck import recheck
 from hk_tick_collector.sealed import certificate_of, is_sealed, opening, reopen, superseded, wanted_day
 from hk_tick_collector.wal import journal_mode_of
+from hk_tick_collector.writer.day_databases import DayDatabases, open_day
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,6 @@ import pytest
 from support.tale import SEC, clock, snapshot_of
 from support.ticks import DAY, HSBC, OPEN_MS, TENCENT, push, reply, row, seq_at
 
-from hk_tick_collector.day_databases import open_day
 from hk_tick_collector.db import Pragmas
 from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.quality.rows import TotalsRow
@@ -25,6 +24,7 @@ from hk_tick_collector.quality.totals import (
     shares_since,
     ticks_between,
 )
+from hk_tick_collector.writer.day_databases import open_day
 
 if TYPE_CHECKING:
     from pathlib import Path

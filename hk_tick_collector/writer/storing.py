@@ -9,26 +9,26 @@ from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
 from hk_tick_collector import logs
-from hk_tick_collector.batch import Chunk, Outcome, bad_row, share_by_day
 from hk_tick_collector.clock import wall_ms
-from hk_tick_collector.day_databases import is_away, of_day
 from hk_tick_collector.mapping import PUSH_DATA_REALTIME, PUSH_DATA_TYPE, RECV_TS_MS, TS_MS, PushType
 from hk_tick_collector.other_disks import require_answer
 from hk_tick_collector.quality.filling import MADE_GOOD, fill
 from hk_tick_collector.quality.identity import sift
-from hk_tick_collector.quality.late import found_at_rest
 from hk_tick_collector.quality.premises import Premise
+from hk_tick_collector.writer.batch import Chunk, Outcome, bad_row, share_by_day
+from hk_tick_collector.writer.day_databases import is_away, of_day
+from hk_tick_collector.writer.late import found_at_rest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from hk_tick_collector.batch import Batch, DayShare, Part
-    from hk_tick_collector.day_databases import DayDatabases
     from hk_tick_collector.db import DayDatabase, Inserted
     from hk_tick_collector.mapping import Mapper, Row
     from hk_tick_collector.quality.judge import Judge
+    from hk_tick_collector.writer.batch import Batch, DayShare, Part
+    from hk_tick_collector.writer.day_databases import DayDatabases
 
 log = logs.get_logger()
 

@@ -12,19 +12,19 @@ import apsw
 import pytest
 from support.ticks import DAY, DAY_MS, HSBC, NEXT_DAY, OPEN_MS, TENCENT, push, pushes, reply, row, seq_at, ticker
 
-from hk_tick_collector import writer as writer_module
-from hk_tick_collector.batch import BadRow, Chunk, share_by_day
 from hk_tick_collector.data_root import hold_lock
-from hk_tick_collector.day_databases import DayDatabases
 from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.db_read import open_readonly
 from hk_tick_collector.errors import AlreadyRunningError
 from hk_tick_collector.journal.append import Journal
 from hk_tick_collector.journal.cursor import CURSOR, load_cursor
 from hk_tick_collector.journal.segments import DIRECTORY
-from hk_tick_collector.lane import WriterSettings
 from hk_tick_collector.mapping import Correction
 from hk_tick_collector.writer import Writer
+from hk_tick_collector.writer import loop as writer_module
+from hk_tick_collector.writer.batch import BadRow, Chunk, share_by_day
+from hk_tick_collector.writer.day_databases import DayDatabases
+from hk_tick_collector.writer.lane import WriterSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,17 +11,17 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from hk_tick_collector.day_databases import rests
 from hk_tick_collector.db import CONTENT, Inserted
 from hk_tick_collector.db_read import open_readonly
 from hk_tick_collector.schema import LEDGER_VERSION
+from hk_tick_collector.writer.day_databases import rests
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import apsw
 
-    from hk_tick_collector.batch import DayShare
+    from hk_tick_collector.writer.batch import DayShare
 
 _STORED = "SELECT ts_ms, price, volume, turnover, direction_id, tick_type_id FROM ticks WHERE symbol = ? AND seq = ?"
 _REVISED = (

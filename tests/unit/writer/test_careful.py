@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from hk_tick_collector.careful import CAREFUL_BYTES, UNFINISHED, Attempts, Unfinished
 from hk_tick_collector.journal.segments import Kind, Position, Record
+from hk_tick_collector.writer.careful import CAREFUL_BYTES, UNFINISHED, Attempts, Unfinished
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,46 +1,38 @@
-"""The writer process: journal → ticks → day databases.
-
-    python -m hk_tick_collector.writer '{"data_root": …}'
+"""The writer's loop: journal → ticks → day databases.
 
 Owns the write side of all day databases and the journal's cursor. Never talks to OpenD. Invariant: the cursor never
 passes a row that is not committed; so whatever kills this process, the next one goes on and nothing is missing,
 and what it does again changes nothing.
 
 It ends when its standard input does (`stop`, or the recorder is gone), after it has stored all that the journal holds.
-Signals that a terminal or a supervisor sends to the whole group are ignored: only the recorder knows when all is in.
 """
 
 from __future__ import annotations
 
 import contextlib
-import gc
-import json
 import os
-import signal
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import apsw
 
-from hk_tick_collector import diagnostics, logs
-from hk_tick_collector.batch import Counters
-from hk_tick_collector.careful import Unfinished
+from hk_tick_collector import logs
 from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.content import DAMAGED
-from hk_tick_collector.data_root import WRITER_LOCK, hold_lock
-from hk_tick_collector.errors import CollectorError, DatabaseError, DayError, FileGoneError
+from hk_tick_collector.errors import DatabaseError, DayError, FileGoneError
 from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.journal.cursor import begin_of, cursor_is_of_this_boot, first_of_day, save_cursor
 from hk_tick_collector.journal.segments import BEGINNING, DIRECTORY
 from hk_tick_collector.known_days import KnownDays
-from hk_tick_collector.lane import Lane, WriterSettings
-from hk_tick_collector.recorder_pipe import Parent, send
-from hk_tick_collector.waiting import WaitingDays
+from hk_tick_collector.writer.batch import Counters
+from hk_tick_collector.writer.careful import Unfinished
+from hk_tick_collector.writer.lane import Lane, WriterSettings
+from hk_tick_collector.writer.pipe import Parent, send
+from hk_tick_collector.writer.waiting import WaitingDays
 
 if TYPE_CHECKING:
-    from hk_tick_collector.batch import Batch, Outcome
+    from hk_tick_collector.writer.batch import Batch, Outcome
 
 log = logs.get_logger()
 
@@ -48,9 +40,6 @@ LOG_EVERY_SEC = 30.0
 ALIVE_EVERY_SEC = 1.0
 ERROR_MAX = 500  # characters; a line to the recorder must fit into the pipe at once
 LAST_TRIES_SEC = 60.0  # how long it goes on trying once the recorder is gone; the journal keeps what is left
-
-# A batch makes some 60,000 objects and frees them all without cycles: looking for cycles among them is wasted time.
-GC_THRESHOLD = 200_000
 
 
 class Writer:
@@ -307,27 +296,3 @@ def _recover(writer: Writer, exc: Exception, failures: int, parent: Parent, sett
         return False
     parent.wait(min(settings.retry_backoff_max_sec, settings.retry_backoff_sec * 2 ** min(failures - 1, 16)))
     return True
-
-
-def main(argv: list[str]) -> int:
-    """The process's entry: settings as JSON in the first argument."""
-    settings = WriterSettings(**json.loads(argv[0]))
-    diagnostics.hold_signal()
-    logs.configure(settings.log_level, is_threaded=True)
-    diagnostics.enable()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    os.set_blocking(sys.stdout.fileno(), False)
-    try:
-        # A writer whose recorder was killed is still storing what the journal holds: wait for it to be done.
-        hold_lock(Path(settings.data_root), WRITER_LOCK, LAST_TRIES_SEC + 10)
-        gc.freeze()
-        gc.set_threshold(GC_THRESHOLD)
-        return run(settings, Parent(sys.stdin.fileno()))
-    except CollectorError as exc:
-        log.error("writer_failed", error=exc)
-        return 1
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -15,24 +15,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from hk_tick_collector import logs
-from hk_tick_collector.apart import Apart
-from hk_tick_collector.careful import Attempts, attempt_file
 from hk_tick_collector.content import storing_content
-from hk_tick_collector.day_databases import DayDatabases
 from hk_tick_collector.db import Pragmas
 from hk_tick_collector.errors import ContentError, OddMarkError
-from hk_tick_collector.intake import Intake
 from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.mapping import Mapper
 from hk_tick_collector.quality.judge import FILE, Judge
-from hk_tick_collector.storing import Storing, Tools
 from hk_tick_collector.wal import PACE_SEC_MAX
+from hk_tick_collector.writer.apart import Apart
+from hk_tick_collector.writer.careful import Attempts, attempt_file
+from hk_tick_collector.writer.day_databases import DayDatabases
+from hk_tick_collector.writer.intake import Intake
+from hk_tick_collector.writer.storing import Storing, Tools
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hk_tick_collector.batch import Batch, Outcome
     from hk_tick_collector.journal.segments import Position
+    from hk_tick_collector.writer.batch import Batch, Outcome
 
 log = logs.get_logger()
 

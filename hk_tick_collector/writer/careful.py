@@ -21,9 +21,9 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hk_tick_collector import logs
-from hk_tick_collector.batch import Batch, bad_row
 from hk_tick_collector.journal.segments import Position
 from hk_tick_collector.mapping import BadTick
+from hk_tick_collector.writer.batch import Batch, bad_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

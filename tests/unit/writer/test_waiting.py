@@ -13,8 +13,6 @@ import pytest
 from support.odd_days import directory, foreign, link, mend, newer, noise
 from support.ticks import DAY, DAY_MS, HSBC, NEXT_DAY, OPEN_MS, TENCENT, push, reply, ticker
 
-from hk_tick_collector import writer as writer_module
-from hk_tick_collector.day_databases import open_day
 from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.db_read import open_readonly
 from hk_tick_collector.errors import DatabaseError, FileGoneError
@@ -22,12 +20,14 @@ from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.journal.cursor import CURSOR, load_cursor, load_waits, needed_from
 from hk_tick_collector.journal.events import Cause
 from hk_tick_collector.journal.segments import DIRECTORY
-from hk_tick_collector.lane import WriterSettings
 from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.quality.due import due_days
 from hk_tick_collector.quality.seal import seal, sealing
-from hk_tick_collector.waiting import RETRY_SEC_MAX
 from hk_tick_collector.writer import Writer
+from hk_tick_collector.writer import loop as writer_module
+from hk_tick_collector.writer.day_databases import open_day
+from hk_tick_collector.writer.lane import WriterSettings
+from hk_tick_collector.writer.waiting import RETRY_SEC_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -169,7 +169,7 @@ def test_a_locked_day_waits_with_what_is_concluded_of_it(tale: Tale) -> None:
 
 def test_a_file_that_was_taken_away_must_come_back(tale: Tale, monkeypatch: pytest.MonkeyPatch) -> None:
     """No empty one is made in its place, and what was in it is still there when it is put back."""
-    monkeypatch.setattr("hk_tick_collector.day_databases.LOOK_AT_FILES_SEC", 0)
+    monkeypatch.setattr("hk_tick_collector.writer.day_databases.LOOK_AT_FILES_SEC", 0)
     of_both_days(tale, range(1, 10))
     writer = made(tale)
     store_all(writer)
@@ -229,7 +229,7 @@ def test_todays_file_that_is_deleted_or_replaced_is_noticed_and_made_again(
     tale: Tale, monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:
     """What goes into a file that nobody sees is stored for nobody."""
-    monkeypatch.setattr("hk_tick_collector.day_databases.LOOK_AT_FILES_SEC", 0)
+    monkeypatch.setattr("hk_tick_collector.writer.day_databases.LOOK_AT_FILES_SEC", 0)
     be_today(monkeypatch)
     of_both_days(tale, range(1, 30))
     writer = made(tale)
@@ -407,7 +407,7 @@ def test_todays_file_that_is_gone_again_while_it_is_made_again_is_made_again(
     tale: Tale, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As often as somebody takes it away, also with a writer that dies at any moment in between."""
-    monkeypatch.setattr("hk_tick_collector.day_databases.LOOK_AT_FILES_SEC", 0)
+    monkeypatch.setattr("hk_tick_collector.writer.day_databases.LOOK_AT_FILES_SEC", 0)
     be_today(monkeypatch)
     of_both_days(tale, range(1, 40))
     tale.write()
@@ -431,7 +431,7 @@ def test_a_file_that_is_taken_away_without_its_log_does_not_leave_that_to_the_ne
     tale: Tale, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SQLite would store the old log over the new database: it is kept, under another name."""
-    monkeypatch.setattr("hk_tick_collector.day_databases.LOOK_AT_FILES_SEC", 0)
+    monkeypatch.setattr("hk_tick_collector.writer.day_databases.LOOK_AT_FILES_SEC", 0)
     be_today(monkeypatch)
     of_both_days(tale, range(1, 100))
     writer = made(tale)

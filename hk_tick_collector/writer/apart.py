@@ -9,19 +9,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hk_tick_collector import logs
-from hk_tick_collector.batch import Chunk, DayShare, bad_row
 from hk_tick_collector.content import storing_content
 from hk_tick_collector.errors import ContentError, OddMarkError
 from hk_tick_collector.journal.segments import BEGINNING, Position
 from hk_tick_collector.mapping import BadTick
-from hk_tick_collector.storing import Storing
+from hk_tick_collector.writer.batch import Chunk, DayShare, bad_row
+from hk_tick_collector.writer.storing import Storing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hk_tick_collector.batch import Bodies, Mark, Part
     from hk_tick_collector.mapping import PushType, Row
-    from hk_tick_collector.storing import Tools
+    from hk_tick_collector.writer.batch import Bodies, Mark, Part
+    from hk_tick_collector.writer.storing import Tools
 
 log = logs.get_logger()
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hk_tick_collector import logs
-from hk_tick_collector.batch import Batch, bad_row, mark_of_event
 from hk_tick_collector.errors import RemoteProtocolError
 from hk_tick_collector.journal.segments import JournalReader, Kind
 from hk_tick_collector.mapping import BadTick
 from hk_tick_collector.opend.frames import split_run
+from hk_tick_collector.writer.batch import Batch, bad_row, mark_of_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable

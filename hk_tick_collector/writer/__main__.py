@@ -1,0 +1,52 @@
+"""The writer process, as the recorder starts it.
+
+    python -m hk_tick_collector.writer '{"data_root": …}'
+
+Signals that a terminal or a supervisor sends to the whole group are ignored: only the recorder knows when all is in.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Final
+
+from hk_tick_collector import diagnostics, logs
+from hk_tick_collector.data_root import WRITER_LOCK, hold_lock
+from hk_tick_collector.errors import CollectorError
+from hk_tick_collector.writer.lane import WriterSettings
+from hk_tick_collector.writer.loop import LAST_TRIES_SEC, run
+from hk_tick_collector.writer.pipe import Parent
+
+log = logs.get_logger()
+
+# A batch makes some 60,000 objects and frees them all without cycles: looking for cycles among them is wasted time.
+GC_THRESHOLD: Final = 200_000
+
+
+def main(argv: list[str]) -> int:
+    """The process's entry: settings as JSON in the first argument."""
+    settings = WriterSettings(**json.loads(argv[0]))
+    diagnostics.hold_signal()
+    logs.configure(settings.log_level, is_threaded=True)
+    diagnostics.enable()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    os.set_blocking(sys.stdout.fileno(), False)
+    try:
+        # A writer whose recorder was killed is still storing what the journal holds: wait for it to be done.
+        hold_lock(Path(settings.data_root), WRITER_LOCK, LAST_TRIES_SEC + 10)
+        gc.freeze()
+        gc.set_threshold(GC_THRESHOLD)
+        return run(settings, Parent(sys.stdin.fileno()))
+    except CollectorError as exc:
+        log.error("writer_failed", error=exc)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
