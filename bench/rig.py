@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import apsw
 
-from hk_tick_collector.schema import day_files
 from hk_tick_collector.simulator.universe import universe
+from hk_tick_collector.store.schema import day_files
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from support.simulator_process import SimulatorProcess

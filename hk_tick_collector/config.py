@@ -21,8 +21,8 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, get_args, get_ori
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 from pydantic import field_validator as check_field
 
-from hk_tick_collector.data_root import prepare
 from hk_tick_collector.errors import ConfigError
+from hk_tick_collector.store.data_root import prepare
 from hk_tick_collector.symbols import SymbolSpec, check_symbols, read_symbols, read_text
 
 TOML_DEFAULT, ENV_FILE_DEFAULT = "hk-tick-collector.toml", ".env"

@@ -16,7 +16,7 @@ import apsw
 
 from hk_tick_collector.hktime import EPOCH_MS_MIN
 from hk_tick_collector.mapping import RECV_TS_MS, TURNOVER, VOLUME
-from hk_tick_collector.schema import (
+from hk_tick_collector.store.schema import (
     APPLICATION_ID,
     DAY_OF_TS,
     FLOAT_MAX,
@@ -26,7 +26,7 @@ from hk_tick_collector.schema import (
     day_of_ts,
     storable,
 )
-from hk_tick_collector.wal import PACE_SEC_MAX, Wal
+from hk_tick_collector.store.wal import PACE_SEC_MAX, Wal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

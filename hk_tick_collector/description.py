@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from hk_tick_collector import __version__
 from hk_tick_collector.backlog import Backlog, measure_backlog
 from hk_tick_collector.clock import wall_ms
-from hk_tick_collector.data_root import identity
-from hk_tick_collector.file_system import file_system_of
 from hk_tick_collector.health import WORD_LATE_MS
 from hk_tick_collector.hktime import CONTINUOUS, hk_day, is_trading_time, may_trade_between
 from hk_tick_collector.journal.segments import DIRECTORY
@@ -22,6 +20,8 @@ from hk_tick_collector.opend.market import may_trade
 from hk_tick_collector.recent import Recent
 from hk_tick_collector.session.deadlines import outlook
 from hk_tick_collector.space import Space, measure_space
+from hk_tick_collector.store.data_root import identity
+from hk_tick_collector.store.file_system import file_system_of
 from hk_tick_collector.today import Today
 
 if TYPE_CHECKING:

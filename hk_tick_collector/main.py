@@ -21,8 +21,6 @@ from hk_tick_collector import __version__, diagnostics, logs
 from hk_tick_collector.backlog import measure_backlog
 from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.collector import Collector
-from hk_tick_collector.data_root import RECORDER_LOCK, hold_lock
-from hk_tick_collector.db_read import StoredTicks, check_today, seed_last_seq, tell_unusable_days
 from hk_tick_collector.description import Parts
 from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.futu_client import FutuClient
@@ -32,9 +30,11 @@ from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.life import ProofOfLife
 from hk_tick_collector.pruning import Pruner
 from hk_tick_collector.reporter import Reporter
-from hk_tick_collector.schema import require_sqlite
 from hk_tick_collector.sd_notify import Herald, Notifier
 from hk_tick_collector.sealing import Sealer
+from hk_tick_collector.store.data_root import RECORDER_LOCK, hold_lock
+from hk_tick_collector.store.schema import require_sqlite
+from hk_tick_collector.store.stored import StoredTicks, check_today, seed_last_seq, tell_unusable_days
 from hk_tick_collector.watchdog import Look, Watchdog
 from hk_tick_collector.wiring import client_settings, encryption_of, watchdog_settings, writer_settings
 

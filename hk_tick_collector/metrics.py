@@ -24,13 +24,13 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 
 from hk_tick_collector import logs
 from hk_tick_collector.clock import wall_ms
-from hk_tick_collector.db_read import days_so_far, read_stats
 from hk_tick_collector.errors import ConfigError, DatabaseError
 from hk_tick_collector.findings import Verdict
 from hk_tick_collector.health import judge
 from hk_tick_collector.hktime import utc_text
 from hk_tick_collector.metrics_families import CommitDurations, RecorderMetrics, registry
-from hk_tick_collector.schema import day_files
+from hk_tick_collector.store.schema import day_files
+from hk_tick_collector.store.stored import days_so_far, read_stats
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from _typeshed import WriteableBuffer
 
-    from hk_tick_collector.db_read import SymbolStats
+    from hk_tick_collector.store.stored import SymbolStats
 
 log = logs.get_logger()
 

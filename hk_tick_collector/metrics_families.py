@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
-    from hk_tick_collector.db_read import SymbolStats
+    from hk_tick_collector.store.stored import SymbolStats
 
 # A commit takes some ms for a few ticks, 100 ms for a full batch, and seconds when the disk is in trouble.
 COMMIT_BUCKETS_SEC: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)

@@ -14,7 +14,7 @@ from hk_tick_collector.clock import disagreement
 from hk_tick_collector.hktime import day_before, hk_day
 from hk_tick_collector.journal.cursor import load_cursor, needed_from
 from hk_tick_collector.journal.segments import DIRECTORY, list_segments
-from hk_tick_collector.sealed import is_sealed
+from hk_tick_collector.store.sealed import is_sealed
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,12 +13,12 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from hk_tick_collector import logs
-from hk_tick_collector.data_root import STATE_NAME
 from hk_tick_collector.description import Describer, age
 from hk_tick_collector.errors import JournalError
 from hk_tick_collector.findings import Verdict
 from hk_tick_collector.health import judge
 from hk_tick_collector.session.deadlines import outlook_text
+from hk_tick_collector.store.data_root import STATE_NAME
 
 if TYPE_CHECKING:
     from pathlib import Path

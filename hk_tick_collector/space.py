@@ -11,7 +11,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hk_tick_collector.journal.segments import DIRECTORY, list_segments
-from hk_tick_collector.schema import day_files
+from hk_tick_collector.store.schema import day_files
 
 if TYPE_CHECKING:
     from pathlib import Path

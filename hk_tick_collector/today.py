@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import apsw
 
-from hk_tick_collector.db_read import open_readonly, read_stats
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.lost import Lost
-from hk_tick_collector.other_disks import is_there
-from hk_tick_collector.schema import LEDGER_VERSION
+from hk_tick_collector.store.other_disks import is_there
+from hk_tick_collector.store.schema import LEDGER_VERSION
+from hk_tick_collector.store.stored import open_readonly, read_stats
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hk_tick_collector.config import load_settings
-from hk_tick_collector.db_read import find_day
 from hk_tick_collector.errors import BadTickError, CollectorError, ConfigError
 from hk_tick_collector.hktime import Form, parse_time
 from hk_tick_collector.quality.audit import Verdict, audit_day
 from hk_tick_collector.quality.wording import of_symbols
-from hk_tick_collector.schema import day_files
+from hk_tick_collector.store.schema import day_files
+from hk_tick_collector.store.stored import find_day
 from hk_tick_collector.symbols import check_symbols, read_symbols
 
 if TYPE_CHECKING:

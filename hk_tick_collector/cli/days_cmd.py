@@ -12,15 +12,15 @@ import typer
 from hk_tick_collector.cli.listing import VERDICT_COLOURS, Listing
 from hk_tick_collector.cli.places import data_root_of, day_of
 from hk_tick_collector.cli.progress import Progress
-from hk_tick_collector.db_read import future_days
 from hk_tick_collector.errors import ConfigError, DatabaseError
 from hk_tick_collector.hktime import hk_day, hk_text
 from hk_tick_collector.journal.cursor import load_waits, waits_for
 from hk_tick_collector.journal.segments import DIRECTORY
-from hk_tick_collector.other_disks import is_there
 from hk_tick_collector.quality.catalog import Catalog
 from hk_tick_collector.quality.due import now_ms
-from hk_tick_collector.sealed import is_sealed
+from hk_tick_collector.store.other_disks import is_there
+from hk_tick_collector.store.sealed import is_sealed
+from hk_tick_collector.store.stored import future_days
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,9 +17,9 @@ import typer
 
 from hk_tick_collector import __version__
 from hk_tick_collector.config import load_settings
-from hk_tick_collector.data_root import read_recorder
 from hk_tick_collector.errors import CollectorError, ConfigError
-from hk_tick_collector.schema import day_files
+from hk_tick_collector.store.data_root import read_recorder
+from hk_tick_collector.store.schema import day_files
 
 if TYPE_CHECKING:
     from hk_tick_collector.config import Settings

@@ -13,10 +13,8 @@ import typer
 from hk_tick_collector.cli.console import cell
 from hk_tick_collector.cli.places import data_root_of
 from hk_tick_collector.cli.progress import Progress
-from hk_tick_collector.data_root import RECORDER_LOCK, WRITER_LOCK, is_locked
 from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.hktime import HK
-from hk_tick_collector.look import is_empty
 from hk_tick_collector.repair.compare import Difference, compare
 from hk_tick_collector.repair.rebuild import (
     Derived,
@@ -30,7 +28,9 @@ from hk_tick_collector.repair.rebuild import (
     workplace,
 )
 from hk_tick_collector.repair.times import no_recorder
-from hk_tick_collector.sealed import refuse_sealed
+from hk_tick_collector.store.data_root import RECORDER_LOCK, WRITER_LOCK, is_locked
+from hk_tick_collector.store.opening import is_empty
+from hk_tick_collector.store.sealed import refuse_sealed
 from hk_tick_collector.words import counted
 
 if TYPE_CHECKING:

@@ -12,12 +12,12 @@ import typer
 from hk_tick_collector.cli.console import cell, wide_console
 from hk_tick_collector.cli.places import data_root_of
 from hk_tick_collector.cli.progress import Progress
-from hk_tick_collector.db_read import find_day
 from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.hktime import hk_text, utc_text
 from hk_tick_collector.repair.rules import CORRECTION_HOURS_MIN, HOUR_MS, Finding, Rule
 from hk_tick_collector.repair.times import FileReport, Repair
-from hk_tick_collector.schema import day_files
+from hk_tick_collector.store.schema import day_files
+from hk_tick_collector.store.stored import find_day
 from hk_tick_collector.words import counted
 
 if TYPE_CHECKING:

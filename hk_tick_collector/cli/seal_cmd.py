@@ -16,7 +16,7 @@ from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.hktime import hk_day, hk_text
 from hk_tick_collector.quality.due import due_days, next_day_ms, now_ms, seal_days
 from hk_tick_collector.quality.seal import sealing
-from hk_tick_collector.sealed import opening, reopen
+from hk_tick_collector.store.sealed import opening, reopen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

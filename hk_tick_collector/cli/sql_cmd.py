@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO, cast
 import typer
 
 from hk_tick_collector.cli.places import settings_of
-from hk_tick_collector.db_read import find_day, open_readonly
 from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.plain import PlainTerminal
+from hk_tick_collector.store.stored import find_day, open_readonly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,9 +14,9 @@ import typer
 from hk_tick_collector import evidence
 from hk_tick_collector.cli.places import data_root_of
 from hk_tick_collector.clock import wall_ms
-from hk_tick_collector.data_root import read_recorder
 from hk_tick_collector.errors import ConfigError, DatabaseError
 from hk_tick_collector.health import judge as judge_health
+from hk_tick_collector.store.data_root import read_recorder
 from hk_tick_collector.verify import SKEW_SEC, Evidence, LogSeen, Pragmas, Report, judge, market_of
 
 if TYPE_CHECKING:

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import hk_tick_collector
-from hk_tick_collector.data_root import read_state
 from hk_tick_collector.errors import CollectorError
+from hk_tick_collector.store.data_root import read_state
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

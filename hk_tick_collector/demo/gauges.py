@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apsw
 
-from hk_tick_collector.db_read import open_readonly
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.journal.cursor import load_cursor
 from hk_tick_collector.journal.segments import DIRECTORY, JournalReader, list_segments
-from hk_tick_collector.schema import day_files
+from hk_tick_collector.store.schema import day_files
+from hk_tick_collector.store.stored import open_readonly
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,8 +11,8 @@ import shutil
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
-from hk_tick_collector.data_root import hold_lock
 from hk_tick_collector.errors import AlreadyRunningError, ConfigError
+from hk_tick_collector.store.data_root import hold_lock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -19,9 +19,9 @@ import apsw
 
 from hk_tick_collector.demo.children import DemoFailedError, Recorder, Simulator
 from hk_tick_collector.demo.gauges import Gauges
-from hk_tick_collector.schema import day_files
 from hk_tick_collector.simulator.universe import universe
 from hk_tick_collector.simulator.verdict import compare
+from hk_tick_collector.store.schema import day_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

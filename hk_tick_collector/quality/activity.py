@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import apsw
 
 from hk_tick_collector.errors import DatabaseError
-from hk_tick_collector.look import look
+from hk_tick_collector.store.opening import look
 
 if TYPE_CHECKING:
     from collections.abc import Collection

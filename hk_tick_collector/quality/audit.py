@@ -17,7 +17,6 @@ import apsw
 
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.hktime import hk_day
-from hk_tick_collector.look import look
 from hk_tick_collector.quality.counted import Measured, Sums, Types, Votes
 from hk_tick_collector.quality.figures import Clock, Figures, Gap, Ordinals, Outage
 from hk_tick_collector.quality.last_word import final_word
@@ -26,7 +25,8 @@ from hk_tick_collector.quality.reading import read
 from hk_tick_collector.quality.schedule import Session, after_close_ms
 from hk_tick_collector.quality.verdict import WORST_FIRST, DayAudit, SymbolAudit, Verdict
 from hk_tick_collector.quality.weighing import judge_symbol
-from hk_tick_collector.schema import TICK_TYPES
+from hk_tick_collector.store.opening import look
+from hk_tick_collector.store.schema import TICK_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

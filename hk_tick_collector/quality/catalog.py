@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import apsw
 
-from hk_tick_collector.content import DAMAGED
-from hk_tick_collector.data_root import own_like
 from hk_tick_collector.db import transaction
-from hk_tick_collector.db_read import readonly_uri
 from hk_tick_collector.errors import DatabaseError
-from hk_tick_collector.look import look
-from hk_tick_collector.other_disks import is_there
 from hk_tick_collector.quality import certificate as certificates
 from hk_tick_collector.quality.audit import Gap
-from hk_tick_collector.schema import LEDGER_VERSION
+from hk_tick_collector.store.content_errors import DAMAGED
+from hk_tick_collector.store.data_root import own_like
+from hk_tick_collector.store.opening import look
+from hk_tick_collector.store.other_disks import is_there
+from hk_tick_collector.store.schema import LEDGER_VERSION
+from hk_tick_collector.store.stored import readonly_uri
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

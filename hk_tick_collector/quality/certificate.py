@@ -20,14 +20,14 @@ from math import fsum, isfinite
 from typing import TYPE_CHECKING, Any, Final
 
 from hk_tick_collector import __version__
-from hk_tick_collector.db_read import SymbolStats, read_stats
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.hktime import hk_text
 from hk_tick_collector.quality.counted import Votes
 from hk_tick_collector.quality.verdict import Verdict
-from hk_tick_collector.schema import TICK_TYPES
-from hk_tick_collector.schema import VERSION as SCHEMA_VERSION
-from hk_tick_collector.sealed import superseded
+from hk_tick_collector.store.schema import TICK_TYPES
+from hk_tick_collector.store.schema import VERSION as SCHEMA_VERSION
+from hk_tick_collector.store.sealed import superseded
+from hk_tick_collector.store.stored import SymbolStats, read_stats
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

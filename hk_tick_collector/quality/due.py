@@ -18,15 +18,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from hk_tick_collector import logs
-from hk_tick_collector.data_root import read_recorder
 from hk_tick_collector.errors import AlreadyRunningError, CollectorError
 from hk_tick_collector.hktime import DAY_MS, parse_time
 from hk_tick_collector.journal.cursor import load_waits, waits_for
 from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.quality.catalog import Catalog
 from hk_tick_collector.quality.seal import seal, sealing
-from hk_tick_collector.schema import day_files
-from hk_tick_collector.sealed import is_sealed, superseded
+from hk_tick_collector.store.data_root import read_recorder
+from hk_tick_collector.store.schema import day_files
+from hk_tick_collector.store.sealed import is_sealed, superseded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hk_tick_collector.hktime import hk_text
 from hk_tick_collector.quality.schedule import after_close_ms, closing_print_ms
-from hk_tick_collector.schema import PREMISES_VERSION
+from hk_tick_collector.store.schema import PREMISES_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Container

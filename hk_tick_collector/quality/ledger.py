@@ -26,7 +26,7 @@ from hk_tick_collector.quality.premises import Premise, has_failed, note_held
 from hk_tick_collector.quality.reckoning import Reckoning
 from hk_tick_collector.quality.rows import Doubt
 from hk_tick_collector.quality.totals import ticks_between
-from hk_tick_collector.schema import INT64_MAX
+from hk_tick_collector.store.schema import INT64_MAX
 
 if TYPE_CHECKING:
     from hk_tick_collector.db import DayDatabase

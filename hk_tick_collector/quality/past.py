@@ -14,10 +14,10 @@ import apsw
 
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.hktime import day_before
-from hk_tick_collector.look import look
-from hk_tick_collector.other_disks import is_there
 from hk_tick_collector.quality import certificate as certificates
 from hk_tick_collector.quality.counted import Votes
+from hk_tick_collector.store.opening import look
+from hk_tick_collector.store.other_disks import is_there
 
 if TYPE_CHECKING:
     from collections.abc import Callable

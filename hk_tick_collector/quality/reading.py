@@ -25,7 +25,7 @@ from hk_tick_collector.quality.figures import (
 )
 from hk_tick_collector.quality.filling import FETCHED, MADE_GOOD, open_groups
 from hk_tick_collector.quality.schedule import Session, after_close_ms, sessions_of, traded_type
-from hk_tick_collector.schema import LEDGER_VERSION, PREMISES_VERSION, check_ours
+from hk_tick_collector.store.schema import LEDGER_VERSION, PREMISES_VERSION, check_ours
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import apsw
 
-from hk_tick_collector.db_read import open_readonly
 from hk_tick_collector.errors import DatabaseError
-from hk_tick_collector.other_disks import is_there
 from hk_tick_collector.quality import certificate as certificates
-from hk_tick_collector.schema import day_files
-from hk_tick_collector.sealed import certificate_of, is_sealed
+from hk_tick_collector.store.other_disks import is_there
+from hk_tick_collector.store.schema import day_files
+from hk_tick_collector.store.sealed import certificate_of, is_sealed
+from hk_tick_collector.store.stored import open_readonly
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -28,7 +28,7 @@ from hk_tick_collector.quality.totals import (
     shares_since,
     ticks_between,
 )
-from hk_tick_collector.schema import INT64_MAX, storable
+from hk_tick_collector.store.schema import INT64_MAX, storable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 
 import apsw
 
-from hk_tick_collector.content import DAMAGED
-from hk_tick_collector.data_root import SEAL_LOCK, hold_lock, own_like, sync
 from hk_tick_collector.db import Pragmas
-from hk_tick_collector.db_read import open_readonly, read_stats
 from hk_tick_collector.errors import AlreadyRunningError, ConfigError, DatabaseError
 from hk_tick_collector.journal.cursor import load_waits, waits_for
 from hk_tick_collector.journal.segments import DIRECTORY
-from hk_tick_collector.other_disks import require_answer
 from hk_tick_collector.quality import certificate as certificates
 from hk_tick_collector.quality.audit import audit_day
-from hk_tick_collector.schema import VERSION, check_ours
-from hk_tick_collector.sealed import announce, certificate_of, is_sealed, opening, reopen
-from hk_tick_collector.wal import journal_mode_of
+from hk_tick_collector.store.content_errors import DAMAGED
+from hk_tick_collector.store.data_root import SEAL_LOCK, hold_lock, own_like, sync
+from hk_tick_collector.store.other_disks import require_answer
+from hk_tick_collector.store.schema import VERSION, check_ours
+from hk_tick_collector.store.sealed import announce, certificate_of, is_sealed, opening, reopen
+from hk_tick_collector.store.stored import open_readonly, read_stats
+from hk_tick_collector.store.wal import journal_mode_of
 from hk_tick_collector.writer.day_databases import settle_day
 
 if TYPE_CHECKING:

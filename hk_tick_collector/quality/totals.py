@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from hk_tick_collector.schema import storable
+from hk_tick_collector.store.schema import storable
 
 if TYPE_CHECKING:
     import apsw

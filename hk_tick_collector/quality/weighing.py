@@ -11,7 +11,7 @@ from hk_tick_collector.quality.counting import tolerance
 from hk_tick_collector.quality.last_word import final_word
 from hk_tick_collector.quality.schedule import after_close_ms
 from hk_tick_collector.quality.verdict import SymbolAudit, Verdict
-from hk_tick_collector.schema import TICK_TYPES
+from hk_tick_collector.store.schema import TICK_TYPES
 from hk_tick_collector.words import counted as numbered
 
 if TYPE_CHECKING:

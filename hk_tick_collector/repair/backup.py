@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import apsw
 
-from hk_tick_collector.data_root import own_like, sync
 from hk_tick_collector.errors import DatabaseError
+from hk_tick_collector.store.data_root import own_like, sync
 
 if TYPE_CHECKING:
     from collections.abc import Callable

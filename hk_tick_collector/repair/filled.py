@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import apsw
 
 from hk_tick_collector.db import transaction
-from hk_tick_collector.schema import INT64_MAX
+from hk_tick_collector.store.schema import INT64_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from hk_tick_collector.errors import DatabaseError
-from hk_tick_collector.schema import APPLICATION_ID, check_version
+from hk_tick_collector.store.schema import APPLICATION_ID, check_version
 
 if TYPE_CHECKING:
     from pathlib import Path

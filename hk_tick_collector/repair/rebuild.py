@@ -22,15 +22,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apsw
 
-from hk_tick_collector.data_root import own_like, sync
 from hk_tick_collector.db import DayDatabase, Pragmas
-from hk_tick_collector.db_read import open_readonly
 from hk_tick_collector.errors import DatabaseError, JournalError
 from hk_tick_collector.hktime import HK, hk_text
 from hk_tick_collector.journal.cursor import load_cursor, segments_for_day
 from hk_tick_collector.journal.segments import DIRECTORY, Position, iter_records, list_segments
 from hk_tick_collector.repair.backup import backup_path
 from hk_tick_collector.repair.scratch import scratch_place
+from hk_tick_collector.store.data_root import own_like, sync
+from hk_tick_collector.store.stored import open_readonly
 from hk_tick_collector.writer.lane import WriterSettings
 
 if TYPE_CHECKING:

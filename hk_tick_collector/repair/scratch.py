@@ -10,8 +10,8 @@ import shutil
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from hk_tick_collector.data_root import RECORDER_LOCK, hold_lock
 from hk_tick_collector.errors import AlreadyRunningError
+from hk_tick_collector.store.data_root import RECORDER_LOCK, hold_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

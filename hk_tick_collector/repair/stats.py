@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hk_tick_collector.schema import FLOAT_MAX, storable
+from hk_tick_collector.store.schema import FLOAT_MAX, storable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

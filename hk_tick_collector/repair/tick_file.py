@@ -18,7 +18,7 @@ from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.repair.layout import CURRENT, OLDER, Sample, layout_of
 from hk_tick_collector.repair.rules import Finding
 from hk_tick_collector.repair.stats import refresh_stats
-from hk_tick_collector.schema import VERSION, is_day_file
+from hk_tick_collector.store.schema import VERSION, is_day_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apsw
 
-from hk_tick_collector.data_root import RECORDER_LOCK, SEAL_LOCK, WRITER_LOCK, hold_lock, own_like
 from hk_tick_collector.errors import AlreadyRunningError, ConfigError, DatabaseError
-from hk_tick_collector.look import is_empty, look
 from hk_tick_collector.repair.backup import back_up
 from hk_tick_collector.repair.rules import Finding
 from hk_tick_collector.repair.tick_file import TickFile
-from hk_tick_collector.sealed import refuse_sealed
+from hk_tick_collector.store.data_root import RECORDER_LOCK, SEAL_LOCK, WRITER_LOCK, hold_lock, own_like
+from hk_tick_collector.store.opening import is_empty, look
+from hk_tick_collector.store.sealed import refuse_sealed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

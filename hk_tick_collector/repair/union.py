@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apsw
 
-from hk_tick_collector.data_root import sync
 from hk_tick_collector.db import CACHE_KIB, migrate
-from hk_tick_collector.db_read import readonly_uri
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.hktime import hk_day
-from hk_tick_collector.look import at_rest, immutable_uri
 from hk_tick_collector.quality.filling import fill_by_ordinals
 from hk_tick_collector.repair.compare import CONTENT, Common, common, differs, symbols_of
 from hk_tick_collector.repair.filled import count_from_other
 from hk_tick_collector.repair.stats import refresh_stats
+from hk_tick_collector.store.data_root import sync
+from hk_tick_collector.store.opening import at_rest, immutable_uri
+from hk_tick_collector.store.stored import readonly_uri
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hk_tick_collector import logs
-from hk_tick_collector.content import storing_content
 from hk_tick_collector.errors import ContentError, OddMarkError
 from hk_tick_collector.journal.segments import BEGINNING, Position
 from hk_tick_collector.mapping import BadTick
+from hk_tick_collector.store.content_errors import storing_content
 from hk_tick_collector.writer.batch import Chunk, DayShare, bad_row
 from hk_tick_collector.writer.storing import Storing
 

@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING
 import apsw
 
 from hk_tick_collector import logs
-from hk_tick_collector.content import is_of_content
-from hk_tick_collector.data_root import identity, sync
 from hk_tick_collector.db import DayDatabase
-from hk_tick_collector.db_read import days_so_far
 from hk_tick_collector.errors import DatabaseError, DayError, FileGoneError
-from hk_tick_collector.known_days import KnownDays
-from hk_tick_collector.schema import day_files
-from hk_tick_collector.sealed import is_sealed, opening, reopen, wanted_day
-from hk_tick_collector.wal import WalState, journal_mode_of
+from hk_tick_collector.store.content_errors import is_of_content
+from hk_tick_collector.store.data_root import identity, sync
+from hk_tick_collector.store.known_days import KnownDays
+from hk_tick_collector.store.schema import day_files
+from hk_tick_collector.store.sealed import is_sealed, opening, reopen, wanted_day
+from hk_tick_collector.store.stored import days_so_far
+from hk_tick_collector.store.wal import WalState, journal_mode_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

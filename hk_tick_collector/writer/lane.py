@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from hk_tick_collector import logs
-from hk_tick_collector.content import storing_content
 from hk_tick_collector.db import Pragmas
 from hk_tick_collector.errors import ContentError, OddMarkError
 from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.mapping import Mapper
 from hk_tick_collector.quality.judge import FILE, Judge
-from hk_tick_collector.wal import PACE_SEC_MAX
+from hk_tick_collector.store.content_errors import storing_content
+from hk_tick_collector.store.wal import PACE_SEC_MAX
 from hk_tick_collector.writer.apart import Apart
 from hk_tick_collector.writer.careful import Attempts, attempt_file
 from hk_tick_collector.writer.day_databases import DayDatabases

@@ -19,12 +19,12 @@ import apsw
 
 from hk_tick_collector import logs
 from hk_tick_collector.clock import wall_ms
-from hk_tick_collector.content import DAMAGED
 from hk_tick_collector.errors import DatabaseError, DayError, FileGoneError
 from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.journal.cursor import begin_of, cursor_is_of_this_boot, first_of_day, save_cursor
 from hk_tick_collector.journal.segments import BEGINNING, DIRECTORY
-from hk_tick_collector.known_days import KnownDays
+from hk_tick_collector.store.content_errors import DAMAGED
+from hk_tick_collector.store.known_days import KnownDays
 from hk_tick_collector.writer.batch import Counters
 from hk_tick_collector.writer.careful import Unfinished
 from hk_tick_collector.writer.lane import Lane, WriterSettings

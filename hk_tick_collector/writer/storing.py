@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from hk_tick_collector import logs
 from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.mapping import PUSH_DATA_REALTIME, PUSH_DATA_TYPE, RECV_TS_MS, TS_MS, PushType
-from hk_tick_collector.other_disks import require_answer
 from hk_tick_collector.quality.filling import MADE_GOOD, fill
 from hk_tick_collector.quality.identity import sift
 from hk_tick_collector.quality.premises import Premise
+from hk_tick_collector.store.other_disks import require_answer
 from hk_tick_collector.writer.batch import Chunk, Outcome, bad_row, share_by_day
 from hk_tick_collector.writer.day_databases import is_away, of_day
 from hk_tick_collector.writer.late import found_at_rest

@@ -40,7 +40,7 @@ from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.journal.events import Cause
 from hk_tick_collector.quality.audit import Verdict
 from hk_tick_collector.quality.due import due_days, seal_days
-from hk_tick_collector.sealed import is_sealed
+from hk_tick_collector.store.sealed import is_sealed
 
 if TYPE_CHECKING:
     from support.day_story import Begin, DayStory

@@ -15,8 +15,8 @@ from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.frames import encode
 from hk_tick_collector.opend.messages import ProtoId
-from hk_tick_collector.schema import day_files
 from hk_tick_collector.simulator.verdict import compare
+from hk_tick_collector.store.schema import day_files
 
 if TYPE_CHECKING:
     from support.bench import Bench

@@ -16,8 +16,8 @@ from support.merging import all_rows, record
 from support.recorder_process import until
 from support.ticks import DAY, OPEN_MS, row
 
-from hk_tick_collector.schema import day_files
 from hk_tick_collector.simulator.verdict import compare
+from hk_tick_collector.store.schema import day_files
 
 if TYPE_CHECKING:
     from pathlib import Path

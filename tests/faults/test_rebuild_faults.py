@@ -16,8 +16,8 @@ from support.once import made_once
 from support.recorder_process import RecorderProcess, until
 from support.simulator_process import SimulatorProcess
 
-from hk_tick_collector.schema import day_files
 from hk_tick_collector.simulator.verdict import compare
+from hk_tick_collector.store.schema import day_files
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,7 +18,7 @@ from support.recorder_process import RecorderProcess
 from support.simulator_process import SimulatorProcess
 from support.ticks import DAY, DAY_MS, HSBC, NEXT_DAY, OPEN_MS, TENCENT
 
-from hk_tick_collector.schema import day_files
+from hk_tick_collector.store.schema import day_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

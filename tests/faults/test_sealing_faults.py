@@ -20,7 +20,7 @@ from support.writer_process import WriterBench, until
 
 from hk_tick_collector.hktime import parse_time
 from hk_tick_collector.quality.recheck import recheck
-from hk_tick_collector.sealed import is_sealed, superseded
+from hk_tick_collector.store.sealed import is_sealed, superseded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

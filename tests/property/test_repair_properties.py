@@ -16,7 +16,7 @@ from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.mapping import seq_time_ms
 from hk_tick_collector.repair.rules import Finding, Rule
 from hk_tick_collector.repair.times import FileReport, Repair
-from hk_tick_collector.schema import day_files
+from hk_tick_collector.store.schema import day_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable

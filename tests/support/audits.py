@@ -8,7 +8,7 @@ from hk_tick_collector.hktime import parse_time
 from hk_tick_collector.quality.audit import DayAudit, Gap, Ordinals, Outage, Session, SymbolAudit, Verdict
 from hk_tick_collector.quality.counted import Votes
 from hk_tick_collector.quality.wording import of_symbols
-from hk_tick_collector.schema import VERSION
+from hk_tick_collector.store.schema import VERSION
 
 DAY: Final = "20261120"
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from hk_tick_collector.schema import TICK_TYPES
 from hk_tick_collector.simulator.tape import _SPECIALS, AUTO_MATCH
+from hk_tick_collector.store.schema import TICK_TYPES
 from support.recorder_process import until
 
 if TYPE_CHECKING:

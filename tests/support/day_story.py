@@ -12,7 +12,6 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from hk_tick_collector.db_read import open_readonly
 from hk_tick_collector.hktime import hk_day, hk_text, parse_time
 from hk_tick_collector.journal.append import Journal
 from hk_tick_collector.journal.events import (
@@ -32,6 +31,7 @@ from hk_tick_collector.opend.messages import ProtoId
 from hk_tick_collector.opend.purpose import PURPOSES, Purpose
 from hk_tick_collector.quality.audit import audit_day
 from hk_tick_collector.quality.filling import MADE_GOOD
+from hk_tick_collector.store.stored import open_readonly
 from hk_tick_collector.writer import Writer
 from hk_tick_collector.writer.lane import WriterSettings
 from support.snapshot import Row, frame_of

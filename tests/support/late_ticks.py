@@ -11,7 +11,7 @@ import apsw
 
 from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.hktime import hk_day
-from hk_tick_collector.schema import APPLICATION_ID
+from hk_tick_collector.store.schema import APPLICATION_ID
 from support.ticks import row, seq_at
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import apsw
 
-from hk_tick_collector.schema import day_files
+from hk_tick_collector.store.schema import day_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hk_tick_collector.quality import certificate as certificates
 from hk_tick_collector.quality.seal import SealedDay, seal, sealing
-from hk_tick_collector.sealed import certificate_of
+from hk_tick_collector.store.sealed import certificate_of
 from support.merging import record
 from support.tale import Tale, volume_of
 from support.ticks import DAY, HSBC, OPEN_MS, TENCENT, pushes, row, seq_at

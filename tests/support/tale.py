@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hk_tick_collector.db_read import open_readonly
 from hk_tick_collector.hktime import parse_time
 from hk_tick_collector.journal.append import Journal
 from hk_tick_collector.journal.cursor import CURSOR
@@ -25,6 +24,7 @@ from hk_tick_collector.opend.messages import ProtoId
 from hk_tick_collector.opend.purpose import PURPOSES, Purpose
 from hk_tick_collector.quality.continuity import ordinal_of
 from hk_tick_collector.quality.judge import FILE
+from hk_tick_collector.store.stored import open_readonly
 from hk_tick_collector.writer import Writer
 from hk_tick_collector.writer.lane import WriterSettings
 from support.snapshot import Row, frame_of

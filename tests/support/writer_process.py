@@ -21,10 +21,10 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from hk_tick_collector.db_read import open_readonly
 from hk_tick_collector.journal.append import Journal
 from hk_tick_collector.journal.segments import DIRECTORY
-from hk_tick_collector.schema import day_files
+from hk_tick_collector.store.schema import day_files
+from hk_tick_collector.store.stored import open_readonly
 from hk_tick_collector.writer.lane import WriterSettings
 from support.ticks import OPEN_MS
 

@@ -17,9 +17,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from support.ticks import DAY, HSBC, NEXT_DAY, OPEN_MS, TENCENT, row, seq_at
 
-from hk_tick_collector import db_read
 from hk_tick_collector.db import DayDatabase, Inserted, Pragmas
-from hk_tick_collector.db_read import (
+from hk_tick_collector.errors import DatabaseError
+from hk_tick_collector.mapping import Correction
+from hk_tick_collector.store import stored as db_read
+from hk_tick_collector.store.stored import (
     Seed,
     StoredTicks,
     check_today,
@@ -31,8 +33,6 @@ from hk_tick_collector.db_read import (
     seed_last_seq,
     unusable_days,
 )
-from hk_tick_collector.errors import DatabaseError
-from hk_tick_collector.mapping import Correction
 from hk_tick_collector.writer import day_databases
 from hk_tick_collector.writer.day_databases import DayDatabases
 

@@ -13,11 +13,11 @@ from support.merging import all_rows, record
 from support.ticks import DAY, DAY_MS, HSBC, NEXT_DAY, OPEN_MS, TENCENT, row, seq_at
 
 from hk_tick_collector import merge as merging
-from hk_tick_collector.data_root import RECORDER_LOCK, hold_lock
 from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.errors import ConfigError, DatabaseNewerError
 from hk_tick_collector.merge import MergedDay, merge
-from hk_tick_collector.schema import VERSION
+from hk_tick_collector.store.data_root import RECORDER_LOCK, hold_lock
+from hk_tick_collector.store.schema import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import REGISTRY
 from support.recorder_state import healthy_state
 
-from hk_tick_collector.db_read import SymbolStats
 from hk_tick_collector.lost import Lost
 from hk_tick_collector.metrics_families import (
     COMMIT_BUCKETS_SEC,
@@ -26,6 +25,7 @@ from hk_tick_collector.metrics_families import (
     RecorderMetrics,
     registry,
 )
+from hk_tick_collector.store.stored import SymbolStats
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric

@@ -17,8 +17,8 @@ from hk_tick_collector.journal.cursor import save_cursor
 from hk_tick_collector.journal.segments import DIRECTORY, Position, list_segments, segment_name
 from hk_tick_collector.journal.segments import Segment as JournalSegment
 from hk_tick_collector.pruning import KEEP_UNSEALED_DAYS, TOLD_EVERY_SEC, Pruner, prunable
-from hk_tick_collector.sealed import certificate_of
 from hk_tick_collector.session.state import ClientState
+from hk_tick_collector.store.sealed import certificate_of
 
 TODAY = "20260731"
 DAY_SEC = 86_400

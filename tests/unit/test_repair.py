@@ -28,13 +28,13 @@ from support.late_ticks import (
 from support.needs import need_root
 from support.ticks import DAY, DAY_MS, HSBC, NEXT_DAY, OPEN_MS, TENCENT, seq_at
 
-from hk_tick_collector.data_root import RECORDER_LOCK, WRITER_LOCK, hold_lock
 from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.errors import AlreadyRunningError, ConfigError
 from hk_tick_collector.mapping import Correction
 from hk_tick_collector.repair.rules import Finding, Rule
 from hk_tick_collector.repair.times import FileReport, Repair, no_recorder
-from hk_tick_collector.schema import APPLICATION_ID, day_files
+from hk_tick_collector.store.data_root import RECORDER_LOCK, WRITER_LOCK, hold_lock
+from hk_tick_collector.store.schema import APPLICATION_ID, day_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -415,7 +415,7 @@ def test_where_a_recorder_writes_nothing_is_repaired(name: str, tmp_path: Path) 
     path = make_current(tmp_path / f"{DAY}.db", [tick(TENCENT, 1, OPEN_MS, LATE_MS)])
     before = path.read_bytes()
     script = (
-        "import sys\nfrom pathlib import Path\nfrom hk_tick_collector.data_root import hold_lock\n"
+        "import sys\nfrom pathlib import Path\nfrom hk_tick_collector.store.data_root import hold_lock\n"
         "hold_lock(Path(sys.argv[1]), sys.argv[2], 0)\nprint('held', flush=True)\nsys.stdin.read()"
     )
     with subprocess.Popen(

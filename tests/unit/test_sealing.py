@@ -18,12 +18,12 @@ from support.ticks import DAY, NEXT_DAY
 from hk_tick_collector import sealing
 from hk_tick_collector.clock import HostClock
 from hk_tick_collector.config import Settings
-from hk_tick_collector.data_root import SEAL_LOCK, hold_lock
 from hk_tick_collector.hktime import parse_time
 from hk_tick_collector.quality.due import BUSY
-from hk_tick_collector.sealed import is_sealed
 from hk_tick_collector.sealing import RETRY_SEC, SETTLE_SEC, TOLD_EVERY_SEC, WAIT_FOR_OPEND_SEC, Sealer
 from hk_tick_collector.session.state import ClientState
+from hk_tick_collector.store.data_root import SEAL_LOCK, hold_lock
+from hk_tick_collector.store.sealed import is_sealed
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,7 +17,7 @@ from hk_tick_collector.mapping import Correction
 from hk_tick_collector.repair import union
 from hk_tick_collector.repair.compare import Common
 from hk_tick_collector.repair.union import COUNTED_ANEW, EXAMPLES_MAX, LEFT_OUT, OTHERS, TableCounts, Union, unite
-from hk_tick_collector.schema import APPLICATION_ID, DAY_OF_TS, MIGRATIONS, VERSION, day_of_ts
+from hk_tick_collector.store.schema import APPLICATION_ID, DAY_OF_TS, MIGRATIONS, VERSION, day_of_ts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from hk_tick_collector.schema import TICK_TYPES
+from hk_tick_collector.store.schema import TICK_TYPES
 from worlds.market import DAY
 from worlds.weathers import Weather
 

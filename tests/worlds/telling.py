@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from support.snapshot import Row, frame_of
 
-from hk_tick_collector.db_read import open_readonly
 from hk_tick_collector.hktime import hk_text
 from hk_tick_collector.journal.append import Journal
 from hk_tick_collector.journal.segments import DIRECTORY
@@ -15,6 +14,7 @@ from hk_tick_collector.opend import frames
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.messages import ProtoId, security_of
 from hk_tick_collector.quality.audit import audit_day
+from hk_tick_collector.store.stored import open_readonly
 from hk_tick_collector.writer import Writer
 from hk_tick_collector.writer import loop as writer_module
 from hk_tick_collector.writer.lane import WriterSettings

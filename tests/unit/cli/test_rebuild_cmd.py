@@ -20,13 +20,13 @@ from support.ticks import DAY, DAY_MS, HSBC, NEXT_DAY, OPEN_MS, TENCENT, pushes,
 
 from hk_tick_collector.cli import rebuild_cmd
 from hk_tick_collector.cli.app import entry
-from hk_tick_collector.data_root import RECORDER_LOCK, hold_lock
 from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.journal.append import Journal
 from hk_tick_collector.journal.cursor import CURSOR, load_cursor
 from hk_tick_collector.journal.segments import DIRECTORY, list_segments, segment_name
 from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.repair import rebuild
+from hk_tick_collector.store.data_root import RECORDER_LOCK, hold_lock
 from hk_tick_collector.writer.lane import WriterSettings
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from hk_tick_collector.journal.cursor import Wait, save_cursor
 from hk_tick_collector.journal.segments import DIRECTORY, Position
 from hk_tick_collector.quality import certificate as certificates
 from hk_tick_collector.quality.seal import sealing
-from hk_tick_collector.sealed import certificate_of, is_sealed
+from hk_tick_collector.store.sealed import certificate_of, is_sealed
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,8 +13,8 @@ from typer.testing import CliRunner, Result
 from hk_tick_collector.cli.sql_cmd import sql_command
 from hk_tick_collector.config import NAMES
 from hk_tick_collector.db import DayDatabase, Pragmas
-from hk_tick_collector.db_read import find_day
 from hk_tick_collector.errors import ConfigError, DatabaseNewerError
+from hk_tick_collector.store.stored import find_day
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,12 +16,12 @@ from support.gap_row import put_gaps
 from support.recorder_state import healthy_state
 from typer.testing import CliRunner, Result
 
-from hk_tick_collector import data_root
 from hk_tick_collector.cli.status_cmd import read_status, status_command
 from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.journal.cursor import save_cursor
 from hk_tick_collector.journal.segments import DIRECTORY, HEADER_SIZE, Kind, Position, encode_record, segment_name
+from hk_tick_collector.store import data_root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

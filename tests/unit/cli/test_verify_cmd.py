@@ -13,10 +13,10 @@ from typer.testing import CliRunner, Result
 
 from hk_tick_collector.cli.verify_cmd import Log, Verification, verify_command
 from hk_tick_collector.config import NAMES
-from hk_tick_collector.data_root import RECORDER_LOCK, STATE_NAME, hold_lock
 from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.hktime import hk_day, utc_text
+from hk_tick_collector.store.data_root import RECORDER_LOCK, STATE_NAME, hold_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,7 +14,7 @@ from hk_tick_collector.journal.events import Cause
 from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.quality.audit import DayAudit, SymbolAudit, Verdict, audit_day
 from hk_tick_collector.quality.counted import Votes
-from hk_tick_collector.schema import DAY_OF_TS, MIGRATIONS, day_of_ts
+from hk_tick_collector.store.schema import DAY_OF_TS, MIGRATIONS, day_of_ts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

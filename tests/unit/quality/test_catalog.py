@@ -16,7 +16,7 @@ from hk_tick_collector.db import Pragmas
 from hk_tick_collector.quality import certificate as certificates
 from hk_tick_collector.quality.audit import Gap
 from hk_tick_collector.quality.catalog import FILE, Catalog, DayGap, DayRow, newest_sealed
-from hk_tick_collector.sealed import certificate_of
+from hk_tick_collector.store.sealed import certificate_of
 from hk_tick_collector.writer.day_databases import open_day
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from support.sealing import SILENT, certificate, make_day, seal_day, tell_day
 from support.tale import Tale
 from support.ticks import DAY, HSBC, TENCENT, row, seq_at
 
-from hk_tick_collector.db_read import open_readonly
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.quality import certificate as certificates
-from hk_tick_collector.sealed import certificate_of
+from hk_tick_collector.store.sealed import certificate_of
+from hk_tick_collector.store.stored import open_readonly
 
 if TYPE_CHECKING:
     from pathlib import Path

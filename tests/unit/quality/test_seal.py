@@ -17,13 +17,13 @@ from support.sealing import SILENT, certificate, make_day, seal_day, tell_day
 from support.tale import Tale
 from support.ticks import DAY, HSBC, NEXT_DAY, TENCENT, row, seq_at
 
-from hk_tick_collector.data_root import SEAL_LOCK, hold_lock
 from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.errors import AlreadyRunningError, DatabaseError
 from hk_tick_collector.quality import due, seal
 from hk_tick_collector.quality.recheck import recheck
-from hk_tick_collector.sealed import certificate_of, is_sealed, opening, reopen, superseded, wanted_day
-from hk_tick_collector.wal import journal_mode_of
+from hk_tick_collector.store.data_root import SEAL_LOCK, hold_lock
+from hk_tick_collector.store.sealed import certificate_of, is_sealed, opening, reopen, superseded, wanted_day
+from hk_tick_collector.store.wal import journal_mode_of
 from hk_tick_collector.writer.day_databases import DayDatabases, open_day
 
 if TYPE_CHECKING:
@@ -197,7 +197,8 @@ def test_a_writer_lets_go_of_the_day_that_is_wanted(tmp_path: Path) -> None:
 
 _STEPS = """
 import os, pathlib, sys
-from hk_tick_collector import data_root, sealed
+from hk_tick_collector.store import data_root
+from hk_tick_collector.store import sealed
 from hk_tick_collector.quality import seal
 database, last = pathlib.Path(sys.argv[1]), int(sys.argv[2])
 seen = 0

@@ -20,7 +20,7 @@ from hk_tick_collector.quality.recheck import recheck
 from hk_tick_collector.quality.seal import sealing
 from hk_tick_collector.repair.rules import Rule
 from hk_tick_collector.repair.times import Repair
-from hk_tick_collector.sealed import opening, reopen
+from hk_tick_collector.store.sealed import opening, reopen
 
 if TYPE_CHECKING:
     from pathlib import Path

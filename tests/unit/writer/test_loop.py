@@ -12,14 +12,14 @@ import apsw
 import pytest
 from support.ticks import DAY, DAY_MS, HSBC, NEXT_DAY, OPEN_MS, TENCENT, push, pushes, reply, row, seq_at, ticker
 
-from hk_tick_collector.data_root import hold_lock
 from hk_tick_collector.db import DayDatabase, Pragmas
-from hk_tick_collector.db_read import open_readonly
 from hk_tick_collector.errors import AlreadyRunningError
 from hk_tick_collector.journal.append import Journal
 from hk_tick_collector.journal.cursor import CURSOR, load_cursor
 from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.mapping import Correction
+from hk_tick_collector.store.data_root import hold_lock
+from hk_tick_collector.store.stored import open_readonly
 from hk_tick_collector.writer import Writer
 from hk_tick_collector.writer import loop as writer_module
 from hk_tick_collector.writer.batch import BadRow, Chunk, share_by_day
@@ -282,7 +282,7 @@ def test_the_lock_is_held_by_one(tmp_path: Path) -> None:
 def test_the_lock_ends_with_its_process(tmp_path: Path) -> None:
     """A process that was killed leaves nothing behind that must be cleared away."""
     script = (
-        "import sys, pathlib, os, signal; from hk_tick_collector.data_root import hold_lock; "
+        "import sys, pathlib, os, signal; from hk_tick_collector.store.data_root import hold_lock; "
         "hold_lock(pathlib.Path(sys.argv[1]), '.lock', 0); os.kill(os.getpid(), signal.SIGKILL)"
     )
     assert subprocess.run([sys.executable, "-c", script, tmp_path], check=False).returncode == -9

@@ -14,7 +14,6 @@ from support.odd_days import directory, foreign, link, mend, newer, noise
 from support.ticks import DAY, DAY_MS, HSBC, NEXT_DAY, OPEN_MS, TENCENT, push, reply, ticker
 
 from hk_tick_collector.db import DayDatabase, Pragmas
-from hk_tick_collector.db_read import open_readonly
 from hk_tick_collector.errors import DatabaseError, FileGoneError
 from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.journal.cursor import CURSOR, load_cursor, load_waits, needed_from
@@ -23,6 +22,7 @@ from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.quality.due import due_days
 from hk_tick_collector.quality.seal import seal, sealing
+from hk_tick_collector.store.stored import open_readonly
 from hk_tick_collector.writer import Writer
 from hk_tick_collector.writer import loop as writer_module
 from hk_tick_collector.writer.day_databases import open_day

@@ -13,11 +13,11 @@ import apsw
 
 from hk_tick_collector import logs
 from hk_tick_collector.clock import wall_ms
-from hk_tick_collector.content import DAMAGED
 from hk_tick_collector.errors import ConfigError, DatabaseError, DatabaseNewerError
 from hk_tick_collector.hktime import hk_day
-from hk_tick_collector.other_disks import require_answer
-from hk_tick_collector.schema import check_ours, check_version, day_files
+from hk_tick_collector.store.content_errors import DAMAGED
+from hk_tick_collector.store.other_disks import require_answer
+from hk_tick_collector.store.schema import check_ours, check_version, day_files
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hk_tick_collector.data_root import RECORDER_LOCK, STATE_NAME, hold_lock, read_recorder, read_state
+from hk_tick_collector.store.data_root import RECORDER_LOCK, STATE_NAME, hold_lock, read_recorder, read_state
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import apsw
 
-from hk_tick_collector.db_read import open_readonly, readonly_uri
-from hk_tick_collector.other_disks import require_answer
+from hk_tick_collector.store.other_disks import require_answer
+from hk_tick_collector.store.stored import open_readonly, readonly_uri
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,8 +16,8 @@ import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from hk_tick_collector.data_root import SEAL_LOCK, is_locked, sync, wait_for_lock
 from hk_tick_collector.errors import DatabaseError
+from hk_tick_collector.store.data_root import SEAL_LOCK, is_locked, sync, wait_for_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hk_tick_collector import other_disks
 from hk_tick_collector.errors import DatabaseError
-from hk_tick_collector.other_disks import ANSWER_SEC, is_there, require_answer
+from hk_tick_collector.store import other_disks
+from hk_tick_collector.store.other_disks import ANSWER_SEC, is_there, require_answer
 
 if TYPE_CHECKING:
     import subprocess

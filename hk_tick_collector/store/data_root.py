@@ -15,7 +15,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from hk_tick_collector.errors import AlreadyRunningError, ConfigError, JournalError
-from hk_tick_collector.file_system import file_system_of, is_shared
+from hk_tick_collector.store.file_system import file_system_of, is_shared
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from hk_tick_collector import file_system
 from hk_tick_collector.config import Settings
 from hk_tick_collector.errors import ConfigError
-from hk_tick_collector.file_system import file_system_of, is_shared
+from hk_tick_collector.store import file_system
+from hk_tick_collector.store.file_system import file_system_of, is_shared
 
 
 def mounted(directory: Path, *mounts: tuple[str, Path]) -> Path:

@@ -11,10 +11,10 @@ from structlog.testing import capture_logs
 from support.kept_log import keep_log
 from support.ticks import DAY, row, seq_at
 
-from hk_tick_collector import wal as wal_module
 from hk_tick_collector.db import DayDatabase, Pragmas
-from hk_tick_collector.db_read import open_readonly
-from hk_tick_collector.wal import HELD_TELL_SEC, PACE_SEC_MAX, PAGE_BYTES, Wal
+from hk_tick_collector.store import wal as wal_module
+from hk_tick_collector.store.stored import open_readonly
+from hk_tick_collector.store.wal import HELD_TELL_SEC, PACE_SEC_MAX, PAGE_BYTES, Wal
 from hk_tick_collector.writer import Writer
 from hk_tick_collector.writer.lane import WriterSettings
 
