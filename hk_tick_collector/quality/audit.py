@@ -17,10 +17,10 @@ import apsw
 
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.hktime import hk_day
+from hk_tick_collector.ledger.past import type_history
 from hk_tick_collector.quality.counted import Measured, Sums, Types, Votes
 from hk_tick_collector.quality.figures import Clock, Figures, Gap, Ordinals, Outage
 from hk_tick_collector.quality.last_word import final_word
-from hk_tick_collector.quality.past import type_history
 from hk_tick_collector.quality.reading import read
 from hk_tick_collector.quality.schedule import Session, after_close_ms
 from hk_tick_collector.quality.verdict import WORST_FIRST, DayAudit, SymbolAudit, Verdict

@@ -12,7 +12,7 @@ from collections import defaultdict
 from itertools import combinations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from hk_tick_collector.quality.counting import OTHERS_MIN, others, tolerance
+from hk_tick_collector.ledger.counting import OTHERS_MIN, others, tolerance
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from hk_tick_collector.hktime import hk_text
 from hk_tick_collector.journal.events import Cause
+from hk_tick_collector.ledger.counting import tolerance
 from hk_tick_collector.quality.counted import Sums, without
-from hk_tick_collector.quality.counting import tolerance
 from hk_tick_collector.quality.last_word import final_word
 from hk_tick_collector.quality.schedule import after_close_ms
 from hk_tick_collector.quality.verdict import SymbolAudit, Verdict

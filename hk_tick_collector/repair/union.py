@@ -19,7 +19,7 @@ import apsw
 from hk_tick_collector.db import CACHE_KIB, migrate
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.hktime import hk_day
-from hk_tick_collector.quality.filling import fill_by_ordinals
+from hk_tick_collector.ledger.filling import fill_by_ordinals
 from hk_tick_collector.repair.compare import CONTENT, Common, common, differs, symbols_of
 from hk_tick_collector.repair.filled import count_from_other
 from hk_tick_collector.repair.stats import refresh_stats

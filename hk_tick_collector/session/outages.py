@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from hk_tick_collector.journal.events import Cause, gravest
+from hk_tick_collector.ledger.continuity import MADE_GOOD_MAX
 from hk_tick_collector.opend.messages import TICKER_REPLY_MAX
-from hk_tick_collector.quality.continuity import MADE_GOOD_MAX
 
 # Where OpenD itself was without its source, also as far as only its return is known.
 _OF_OPEND: Final = frozenset({Cause.EXCHANGE_LOST, Cause.KICKED_OUT, Cause.UNKNOWN})

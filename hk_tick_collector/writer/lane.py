@@ -18,8 +18,8 @@ from hk_tick_collector import logs
 from hk_tick_collector.db import Pragmas
 from hk_tick_collector.errors import ContentError, OddMarkError
 from hk_tick_collector.journal.segments import DIRECTORY
+from hk_tick_collector.ledger.judge import FILE, Judge
 from hk_tick_collector.mapping import Mapper
-from hk_tick_collector.quality.judge import FILE, Judge
 from hk_tick_collector.store.content_errors import storing_content
 from hk_tick_collector.store.wal import PACE_SEC_MAX
 from hk_tick_collector.writer.apart import Apart

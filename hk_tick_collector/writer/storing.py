@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hk_tick_collector import logs
 from hk_tick_collector.clock import wall_ms
+from hk_tick_collector.ledger.filling import MADE_GOOD, fill
+from hk_tick_collector.ledger.identity import sift
+from hk_tick_collector.ledger.premises import Premise
 from hk_tick_collector.mapping import PUSH_DATA_REALTIME, PUSH_DATA_TYPE, RECV_TS_MS, TS_MS, PushType
-from hk_tick_collector.quality.filling import MADE_GOOD, fill
-from hk_tick_collector.quality.identity import sift
-from hk_tick_collector.quality.premises import Premise
 from hk_tick_collector.store.other_disks import require_answer
 from hk_tick_collector.writer.batch import Chunk, Outcome, bad_row, share_by_day
 from hk_tick_collector.writer.day_databases import is_away, of_day
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hk_tick_collector.db import DayDatabase, Inserted
+    from hk_tick_collector.ledger.judge import Judge
     from hk_tick_collector.mapping import Mapper, Row
-    from hk_tick_collector.quality.judge import Judge
     from hk_tick_collector.writer.batch import Batch, DayShare, Part
     from hk_tick_collector.writer.day_databases import DayDatabases
 

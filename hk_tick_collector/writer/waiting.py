@@ -27,7 +27,7 @@ from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.errors import DatabaseError, DayError, FileGoneError
 from hk_tick_collector.journal.cursor import BEFORE, Wait, bytes_between, first_for_day, load_waits, waits_for
 from hk_tick_collector.journal.segments import BEGINNING, DIRECTORY, list_segments
-from hk_tick_collector.quality.judge import FILE
+from hk_tick_collector.ledger.judge import FILE
 from hk_tick_collector.store.content_errors import DAMAGED
 from hk_tick_collector.store.known_days import KnownDays
 from hk_tick_collector.writer.careful import attempt_file

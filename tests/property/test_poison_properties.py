@@ -26,9 +26,9 @@ from hk_tick_collector.journal.events import (
     Cause,
 )
 from hk_tick_collector.journal.segments import DIRECTORY
+from hk_tick_collector.ledger.judge import FILE
 from hk_tick_collector.opend import frames
 from hk_tick_collector.opend.messages import ProtoId
-from hk_tick_collector.quality.judge import FILE
 from hk_tick_collector.writer import Writer
 from hk_tick_collector.writer import loop as writer_module
 from hk_tick_collector.writer.lane import WriterSettings

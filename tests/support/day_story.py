@@ -25,12 +25,12 @@ from hk_tick_collector.journal.events import (
     Resumption,
 )
 from hk_tick_collector.journal.segments import DIRECTORY
+from hk_tick_collector.ledger.filling import MADE_GOOD
 from hk_tick_collector.opend import frames
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.messages import ProtoId
 from hk_tick_collector.opend.purpose import PURPOSES, Purpose
 from hk_tick_collector.quality.audit import audit_day
-from hk_tick_collector.quality.filling import MADE_GOOD
 from hk_tick_collector.store.stored import open_readonly
 from hk_tick_collector.writer import Writer
 from hk_tick_collector.writer.lane import WriterSettings

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hk_tick_collector.journal.cursor import CURSOR
 from hk_tick_collector.journal.segments import DIRECTORY
-from hk_tick_collector.quality.judge import FILE
-from hk_tick_collector.quality.rows import Doubt
+from hk_tick_collector.ledger.judge import FILE
+from hk_tick_collector.ledger.rows import Doubt
 from hk_tick_collector.simulator.universe import universe
 from support.calm import calm, show_types
 from support.gap_row import GapRow

@@ -18,12 +18,12 @@ from hk_tick_collector.journal.events import (
     Resumption,
 )
 from hk_tick_collector.journal.segments import DIRECTORY
+from hk_tick_collector.ledger.continuity import ordinal_of
+from hk_tick_collector.ledger.judge import FILE
 from hk_tick_collector.opend import frames
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.messages import ProtoId
 from hk_tick_collector.opend.purpose import PURPOSES, Purpose
-from hk_tick_collector.quality.continuity import ordinal_of
-from hk_tick_collector.quality.judge import FILE
 from hk_tick_collector.store.stored import open_readonly
 from hk_tick_collector.writer import Writer
 from hk_tick_collector.writer.lane import WriterSettings

@@ -12,9 +12,9 @@ from support.ticks import HSBC, NEXT_DAY, OPEN_MS, TENCENT, push, reply, ticker
 from hk_tick_collector.journal.cursor import CURSOR
 from hk_tick_collector.journal.events import Cause
 from hk_tick_collector.journal.segments import DIRECTORY
+from hk_tick_collector.ledger.judge import PAST_SNAPSHOTS
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.purpose import Purpose
-from hk_tick_collector.quality.judge import PAST_SNAPSHOTS
 
 if TYPE_CHECKING:
     from support.tale import Tale

@@ -10,15 +10,15 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hk_tick_collector.journal.events import Cause
+from hk_tick_collector.ledger.book import Loss
+from hk_tick_collector.ledger.continuity import as_one, begins_the_day, do_count, holes_in, ordinal_of
+from hk_tick_collector.ledger.filling import FETCHED
+from hk_tick_collector.ledger.rows import Doubt
 from hk_tick_collector.mapping import seq_time_ms
-from hk_tick_collector.quality.book import Loss
-from hk_tick_collector.quality.continuity import as_one, begins_the_day, do_count, holes_in, ordinal_of
-from hk_tick_collector.quality.filling import FETCHED
-from hk_tick_collector.quality.rows import Doubt
 
 if TYPE_CHECKING:
-    from hk_tick_collector.quality.book import Book
-    from hk_tick_collector.quality.continuity import Hole
+    from hk_tick_collector.ledger.book import Book
+    from hk_tick_collector.ledger.continuity import Hole
 
 HOPELESS_PAIRS: Final = 1000
 ROWS_MAX: Final = 20_000  # looked at one by one, in one go

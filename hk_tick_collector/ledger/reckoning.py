@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hk_tick_collector.journal.events import Cause, gravest
-from hk_tick_collector.quality.book import Loss
-from hk_tick_collector.quality.counting import Counting, tolerance
-from hk_tick_collector.quality.filling import fill_by_ordinals, fill_by_totals, open_groups
-from hk_tick_collector.quality.ordinals import search
-from hk_tick_collector.quality.premises import Premise
-from hk_tick_collector.quality.rows import Doubt, TotalsRow
-from hk_tick_collector.quality.totals import (
+from hk_tick_collector.ledger.book import Loss
+from hk_tick_collector.ledger.counting import Counting, tolerance
+from hk_tick_collector.ledger.filling import fill_by_ordinals, fill_by_totals, open_groups
+from hk_tick_collector.ledger.ordinals import search
+from hk_tick_collector.ledger.premises import Premise
+from hk_tick_collector.ledger.rows import Doubt, TotalsRow
+from hk_tick_collector.ledger.totals import (
     LATE_MS,
     SECOND_MS,
     Holding,
@@ -33,9 +33,9 @@ from hk_tick_collector.store.schema import INT64_MAX, storable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from hk_tick_collector.ledger.book import Book
+    from hk_tick_collector.ledger.filling import Group
     from hk_tick_collector.opend.messages import DayTotals
-    from hk_tick_collector.quality.book import Book
-    from hk_tick_collector.quality.filling import Group
     from hk_tick_collector.writer.batch import Place
 
 PENDING_MAX: Final = 30  # snapshots of a symbol whose lower bound is still to be taken

@@ -25,7 +25,7 @@ from hk_tick_collector.store.schema import storable
 if TYPE_CHECKING:
     import apsw
 
-    from hk_tick_collector.quality.rows import TotalsRow
+    from hk_tick_collector.ledger.rows import TotalsRow
 
 # By so much a snapshot may be late against its own time, and a push against its trade. Seen are a few seconds.
 LATE_MS: Final = 15_000

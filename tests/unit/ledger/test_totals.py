@@ -9,9 +9,8 @@ from support.tale import SEC, clock, snapshot_of
 from support.ticks import DAY, HSBC, OPEN_MS, TENCENT, push, reply, row, seq_at
 
 from hk_tick_collector.db import Pragmas
-from hk_tick_collector.opend.purpose import Purpose
-from hk_tick_collector.quality.rows import TotalsRow
-from hk_tick_collector.quality.totals import (
+from hk_tick_collector.ledger.rows import TotalsRow
+from hk_tick_collector.ledger.totals import (
     LATE_MS,
     ROUNDED_MS,
     Holding,
@@ -24,6 +23,7 @@ from hk_tick_collector.quality.totals import (
     shares_since,
     ticks_between,
 )
+from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.writer.day_databases import open_day
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import pytest
 from support.tale import ALIBABA, MEITUAN
 from support.ticks import TENCENT
 
-from hk_tick_collector.quality.counting import ENOUGH, others, tolerance
+from hk_tick_collector.ledger.counting import ENOUGH, others, tolerance
 
 if TYPE_CHECKING:
     from support.tale import Tale

@@ -10,7 +10,7 @@ from support.tale import SEC, volume_of
 from support.ticks import TENCENT, pushes
 
 from hk_tick_collector.clock import AGREE_MS
-from hk_tick_collector.quality.clocks import Clocks
+from hk_tick_collector.ledger.clocks import Clocks
 
 if TYPE_CHECKING:
     from support.tale import Tale

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from hk_tick_collector.quality.continuity import holes_in
+from hk_tick_collector.ledger.continuity import holes_in
 from hk_tick_collector.store.schema import INT64_MAX, PUSH_TYPES
 from hk_tick_collector.writer.batch import News
 

@@ -13,8 +13,8 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hk_tick_collector.db import CONTENT
+from hk_tick_collector.ledger.premises import Premise, has_held, note_held
 from hk_tick_collector.mapping import RECV_TS_MS, SEQ, TS_MS
-from hk_tick_collector.quality.premises import Premise, has_held, note_held
 from hk_tick_collector.store.schema import INT64_MAX
 
 if TYPE_CHECKING:

@@ -19,20 +19,20 @@ from typing import TYPE_CHECKING
 
 from hk_tick_collector.hktime import DAY_MS, PRE_OPENING_MS, may_trade_between, session_of
 from hk_tick_collector.journal.events import Cause, Resumption, gravest
-from hk_tick_collector.quality.book import Book
-from hk_tick_collector.quality.continuity import window_proves
-from hk_tick_collector.quality.ordinals import save, search
-from hk_tick_collector.quality.premises import Premise, has_failed, note_held
-from hk_tick_collector.quality.reckoning import Reckoning
-from hk_tick_collector.quality.rows import Doubt
-from hk_tick_collector.quality.totals import ticks_between
+from hk_tick_collector.ledger.book import Book
+from hk_tick_collector.ledger.continuity import window_proves
+from hk_tick_collector.ledger.ordinals import save, search
+from hk_tick_collector.ledger.premises import Premise, has_failed, note_held
+from hk_tick_collector.ledger.reckoning import Reckoning
+from hk_tick_collector.ledger.rows import Doubt
+from hk_tick_collector.ledger.totals import ticks_between
 from hk_tick_collector.store.schema import INT64_MAX
 
 if TYPE_CHECKING:
     from hk_tick_collector.db import DayDatabase
+    from hk_tick_collector.ledger.reckoning import Word
+    from hk_tick_collector.ledger.rows import Window
     from hk_tick_collector.opend.messages import DayTotals
-    from hk_tick_collector.quality.reckoning import Word
-    from hk_tick_collector.quality.rows import Window
     from hk_tick_collector.writer.batch import Failure, News, Place
 
 # Not polls: they may have overtaken pushes that then never came.

@@ -12,9 +12,9 @@ from support.ticks import DAY, DAY_MS, HSBC, NEXT_DAY, OPEN_MS, TENCENT, push, p
 from hk_tick_collector.db import Pragmas
 from hk_tick_collector.journal.events import Cause
 from hk_tick_collector.journal.segments import DIRECTORY
+from hk_tick_collector.ledger.judge import FILE, PAST_SNAPSHOTS
+from hk_tick_collector.ledger.told import VOLUME_MAX
 from hk_tick_collector.opend.purpose import Purpose
-from hk_tick_collector.quality.judge import FILE, PAST_SNAPSHOTS
-from hk_tick_collector.quality.told import VOLUME_MAX
 from hk_tick_collector.writer import Writer
 from hk_tick_collector.writer.day_databases import DayDatabases
 from hk_tick_collector.writer.lane import WriterSettings

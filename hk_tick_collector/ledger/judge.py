@@ -19,15 +19,15 @@ from hk_tick_collector import logs
 from hk_tick_collector.errors import RemoteProtocolError
 from hk_tick_collector.hktime import DAY_MS, PRE_OPENING_MS, day_before, hk_day, parse_time
 from hk_tick_collector.journal.events import Cause, ClockStepped, OpendState, Recording, Resumption, TotalsAsked
+from hk_tick_collector.ledger.clocks import Clocks
+from hk_tick_collector.ledger.day import Ledger
+from hk_tick_collector.ledger.past import LOOK_BACK_DAYS, LastWords, days_before
+from hk_tick_collector.ledger.reckoning import Word
+from hk_tick_collector.ledger.rows import Window
+from hk_tick_collector.ledger.told import read_totals
 from hk_tick_collector.mapping import PUSH_DATA_REALTIME, PUSH_DATA_TYPE, RECV_TS_MS, TS_MS
 from hk_tick_collector.opend.market import market_word, may_trade
 from hk_tick_collector.opend.messages import RefusedError, trade_dates
-from hk_tick_collector.quality.clocks import Clocks
-from hk_tick_collector.quality.ledger import Ledger
-from hk_tick_collector.quality.past import LOOK_BACK_DAYS, LastWords, days_before
-from hk_tick_collector.quality.reckoning import Word
-from hk_tick_collector.quality.rows import Window
-from hk_tick_collector.quality.told import read_totals
 from hk_tick_collector.writer.batch import Place
 from hk_tick_collector.writer.day_databases import of_day
 
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from hk_tick_collector.db import DayDatabase
+    from hk_tick_collector.ledger.past import Databases
+    from hk_tick_collector.ledger.told import Told
     from hk_tick_collector.mapping import Row
     from hk_tick_collector.opend.messages import DayTotals
-    from hk_tick_collector.quality.past import Databases
-    from hk_tick_collector.quality.told import Told
     from hk_tick_collector.writer.batch import Failure, Mark, News
 
 log = logs.get_logger()

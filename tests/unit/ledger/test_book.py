@@ -8,9 +8,9 @@ import pytest
 from support.ticks import DAY, OPEN_MS, TENCENT, row, seq_at
 
 from hk_tick_collector.db import Pragmas
-from hk_tick_collector.quality.book import Book, Loss
-from hk_tick_collector.quality.premises import Premise
-from hk_tick_collector.quality.rows import Doubt
+from hk_tick_collector.ledger.book import Book, Loss
+from hk_tick_collector.ledger.premises import Premise
+from hk_tick_collector.ledger.rows import Doubt
 from hk_tick_collector.writer.day_databases import open_day
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import pytest
 from support.ticks import OPEN_MS, seq_at
 
 from hk_tick_collector.journal.events import Cause
-from hk_tick_collector.quality.continuity import Hole, as_one, begins_the_day, do_count, holes_in, window_proves
+from hk_tick_collector.ledger.continuity import Hole, as_one, begins_the_day, do_count, holes_in, window_proves
 
 WENT_ON = {Cause.CONNECTION_LOST, Cause.RECORDER_DOWN, Cause.JOURNAL_FULL, Cause.NOT_SUBSCRIBED}
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import apsw
 
-    from hk_tick_collector.quality.rows import TotalsRow
+    from hk_tick_collector.ledger.rows import TotalsRow
 
 OTHERS_MIN: Final = 2
 ENOUGH: Final = 5  # a symbol that has shown it so often tells nothing new

@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hk_tick_collector.hktime import parse_time, session_of
-from hk_tick_collector.quality.premises import note_failed
-from hk_tick_collector.quality.rows import Doubt
-from hk_tick_collector.quality.totals import SECOND_MS, key_at
+from hk_tick_collector.ledger.premises import note_failed
+from hk_tick_collector.ledger.rows import Doubt
+from hk_tick_collector.ledger.totals import SECOND_MS, key_at
 from hk_tick_collector.writer.batch import Failure, News
 
 if TYPE_CHECKING:
     from hk_tick_collector.db import DayDatabase
-    from hk_tick_collector.quality.premises import Premise
+    from hk_tick_collector.ledger.premises import Premise
 
 _TS_MS = "SELECT ts_ms FROM ticks WHERE symbol = ? AND seq = ?"
 _FIRST_AFTER = "SELECT min(seq) FROM ticks WHERE symbol = ? AND seq >= ?"

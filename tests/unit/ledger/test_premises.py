@@ -9,8 +9,8 @@ from support.ticks import DAY, HSBC, TENCENT, pushes, reply, ticker
 
 from hk_tick_collector.db import Pragmas
 from hk_tick_collector.journal.events import Cause
+from hk_tick_collector.ledger.premises import SEEN_MAX, Premise, has_failed, has_held, note_failed, note_held
 from hk_tick_collector.quality.audit import audit_day
-from hk_tick_collector.quality.premises import SEEN_MAX, Premise, has_failed, has_held, note_failed, note_held
 from hk_tick_collector.writer.day_databases import open_day
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ import pytest
 from support.ticks import DAY, TENCENT, row, seq_at
 
 from hk_tick_collector.db import DayDatabase, Pragmas
-from hk_tick_collector.quality.book import Book
-from hk_tick_collector.quality.continuity import Hole
-from hk_tick_collector.quality.ordinals import Measured, measure, new_holes, save
+from hk_tick_collector.ledger.book import Book
+from hk_tick_collector.ledger.continuity import Hole
+from hk_tick_collector.ledger.ordinals import Measured, measure, new_holes, save
 from hk_tick_collector.writer.day_databases import open_day
 
 if TYPE_CHECKING:

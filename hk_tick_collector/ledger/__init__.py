@@ -1,0 +1,1 @@
+"""The loss ledger: what is concluded while a day is recorded."""
