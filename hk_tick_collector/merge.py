@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apsw
 
+from hk_tick_collector.audit.day import audit_day
+from hk_tick_collector.audit.verdict import Verdict
 from hk_tick_collector.errors import ConfigError, DatabaseError, DatabaseNewerError
 from hk_tick_collector.hktime import hk_day
-from hk_tick_collector.quality.audit import audit_day
 from hk_tick_collector.quality.due import next_day_ms, now_ms, seal_days
-from hk_tick_collector.quality.verdict import Verdict
 from hk_tick_collector.repair.filled import fill_by_last_word
 from hk_tick_collector.repair.scratch import scratch_place
 from hk_tick_collector.repair.union import unite
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from hk_tick_collector.quality.verdict import DayAudit
+    from hk_tick_collector.audit.verdict import DayAudit
     from hk_tick_collector.repair.union import Progress, Union
 
 

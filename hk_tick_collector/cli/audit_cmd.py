@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hk_tick_collector.audit.day import Verdict, audit_day
+from hk_tick_collector.audit.wording import of_symbols
 from hk_tick_collector.config import load_settings
 from hk_tick_collector.errors import BadTickError, CollectorError, ConfigError
 from hk_tick_collector.hktime import Form, parse_time
-from hk_tick_collector.quality.audit import Verdict, audit_day
-from hk_tick_collector.quality.wording import of_symbols
 from hk_tick_collector.store.schema import day_files
 from hk_tick_collector.store.stored import find_day
 from hk_tick_collector.symbols import check_symbols, read_symbols
 
 if TYPE_CHECKING:
-    from hk_tick_collector.quality.audit import DayAudit, SymbolAudit
+    from hk_tick_collector.audit.day import DayAudit, SymbolAudit
 
 LOG_WIDTH = 220
 DAYS_NAMED = 5
@@ -150,8 +150,8 @@ def _only(audit: DayAudit, wanted: tuple[str, ...]) -> DayAudit:
 
 def _write_page(audit: DayAudit, of_day: int, path: Path, html: Path) -> None:
     """Make the page, whole or not at all."""
-    from hk_tick_collector.quality.activity import read_activity  # noqa: PLC0415 - only for a page
-    from hk_tick_collector.quality.timeline import page  # noqa: PLC0415 - likewise
+    from hk_tick_collector.audit.activity import read_activity  # noqa: PLC0415 - only for a page
+    from hk_tick_collector.audit.page import page  # noqa: PLC0415 - likewise
 
     activity = read_activity(path, {symbol.symbol for symbol in audit.symbols})
     temporary = html.with_name(f".{html.name}.{os.getpid()}.tmp")

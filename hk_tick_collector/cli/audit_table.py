@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Final
 from rich.table import Table
 from rich.text import Text
 
+from hk_tick_collector.audit import wording
+from hk_tick_collector.audit.day import Verdict
 from hk_tick_collector.cli.console import cell
 from hk_tick_collector.plain import plain
-from hk_tick_collector.quality import wording
-from hk_tick_collector.quality.audit import Verdict
 from hk_tick_collector.words import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from hk_tick_collector.quality.audit import DayAudit, SymbolAudit
+    from hk_tick_collector.audit.day import DayAudit, SymbolAudit
 
 COLOURS: Final = {Verdict.COMPLETE: "green", Verdict.INCOMPLETE: "red", Verdict.UNPROVABLE: "yellow"}
 SYMBOLS_SHOWN: Final = 20  # so few are shown with those that are COMPLETE

@@ -22,8 +22,8 @@ from hk_tick_collector.store.data_root import read_recorder
 from hk_tick_collector.store.schema import day_files
 
 if TYPE_CHECKING:
+    from hk_tick_collector.audit.measured import Measured, Spread
     from hk_tick_collector.config import Settings
-    from hk_tick_collector.quality.measured import Measured, Spread
 
 START_SEC: Final = 60.0  # until the recorder has connected and subscribed
 STOP_SEC: Final = 90.0
@@ -88,7 +88,7 @@ _GRAVE: Final = frozenset({"same_sequence", "whole_window", "made_good_joins"})
 
 def _record(settings: Settings, root: Path, minutes: float, *, is_quiet: bool) -> tuple[Measured, int | None]:
     """Run a recorder of its own for that long. Returns what it measured, and OpenD's version."""
-    from hk_tick_collector.quality.measured import measure  # noqa: PLC0415 - only where it is needed
+    from hk_tick_collector.audit.measured import measure  # noqa: PLC0415 - only where it is needed
 
     environ = {**os.environ, **_environ_of(settings, minutes), "DATA_ROOT": str(root)}
     command = [sys.executable, "-m", "hk_tick_collector.cli.app", "run", "--env-file", os.devnull]

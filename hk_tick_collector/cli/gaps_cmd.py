@@ -19,7 +19,7 @@ from hk_tick_collector.symbols import stock_code
 from hk_tick_collector.words import counted
 
 if TYPE_CHECKING:
-    from hk_tick_collector.quality.audit import Gap
+    from hk_tick_collector.audit.day import Gap
     from hk_tick_collector.quality.catalog import DayGap
 
 DAYS_SHOWN = 3  # the newest

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hk_tick_collector.audit.verdict import WORST_FIRST
 from hk_tick_collector.cli.console import cell, wide_console
 from hk_tick_collector.cli.listing import VERDICT_COLOURS
 from hk_tick_collector.cli.progress import Progress
 from hk_tick_collector.merge import MergedDay, certify, merge
-from hk_tick_collector.quality.verdict import WORST_FIRST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import apsw
 
+from hk_tick_collector.audit.day import Gap
 from hk_tick_collector.db import transaction
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.quality import certificate as certificates
-from hk_tick_collector.quality.audit import Gap
 from hk_tick_collector.store.content_errors import DAMAGED
 from hk_tick_collector.store.data_root import own_like
 from hk_tick_collector.store.opening import look

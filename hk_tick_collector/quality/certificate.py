@@ -20,10 +20,10 @@ from math import fsum, isfinite
 from typing import TYPE_CHECKING, Any, Final
 
 from hk_tick_collector import __version__
+from hk_tick_collector.audit.counted import Votes
+from hk_tick_collector.audit.verdict import Verdict
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.hktime import hk_text
-from hk_tick_collector.quality.counted import Votes
-from hk_tick_collector.quality.verdict import Verdict
 from hk_tick_collector.store.schema import TICK_TYPES
 from hk_tick_collector.store.schema import VERSION as SCHEMA_VERSION
 from hk_tick_collector.store.sealed import superseded
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
     import apsw
 
-    from hk_tick_collector.quality.figures import Gap
-    from hk_tick_collector.quality.verdict import DayAudit, SymbolAudit
+    from hk_tick_collector.audit.figures import Gap
+    from hk_tick_collector.audit.verdict import DayAudit, SymbolAudit
 
     # What is being done, how far it is, and of how much.
     Progress = Callable[[str, int, int], None]

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 
 import apsw
 
+from hk_tick_collector.audit.day import audit_day
 from hk_tick_collector.db import Pragmas
 from hk_tick_collector.errors import AlreadyRunningError, ConfigError, DatabaseError
 from hk_tick_collector.journal.cursor import load_waits, waits_for
 from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.quality import certificate as certificates
-from hk_tick_collector.quality.audit import audit_day
 from hk_tick_collector.store.content_errors import DAMAGED
 from hk_tick_collector.store.data_root import SEAL_LOCK, hold_lock, own_like, sync
 from hk_tick_collector.store.other_disks import require_answer

@@ -15,8 +15,8 @@ import pytest
 from support.day_story import ALIBABA, DAY, HSBC, MINUTE, NEXT_DAY, SEC, SYMBOLS, TENCENT, at, of, reasons, verdicts
 from support.sealing import certificate, seal_day
 
+from hk_tick_collector.audit.day import Verdict
 from hk_tick_collector.journal.events import Cause
-from hk_tick_collector.quality.audit import Verdict
 
 if TYPE_CHECKING:
     from support.day_story import Begin

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.day_story import ALIBABA, HSBC, MINUTE, ODD_LOT, SEC, SYMBOLS, TENCENT, XIAOMI, of, reasons
 
+from hk_tick_collector.audit.day import Verdict
 from hk_tick_collector.journal.events import Cause
 from hk_tick_collector.opend.purpose import Purpose
-from hk_tick_collector.quality.audit import Verdict
 
 if TYPE_CHECKING:
     from support.day_story import Begin, DayStory

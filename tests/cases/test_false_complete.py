@@ -31,8 +31,8 @@ from support.day_story import (
     verdicts,
 )
 
+from hk_tick_collector.audit.day import Verdict
 from hk_tick_collector.journal.events import Cause
-from hk_tick_collector.quality.audit import Verdict
 
 if TYPE_CHECKING:
     from support.day_story import Begin

@@ -29,9 +29,9 @@ from support.day_story import (
 from support.late_ticks import query
 from support.sealing import SILENT, certificate
 
+from hk_tick_collector.audit.day import Verdict, audit_day
 from hk_tick_collector.journal.events import Cause
 from hk_tick_collector.merge import certify, merge
-from hk_tick_collector.quality.audit import Verdict, audit_day
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 from support.day_story import ALIBABA, HSBC, SEC, SYMBOLS, TENCENT, of, reasons, verdicts
 
+from hk_tick_collector.audit.day import Verdict
 from hk_tick_collector.journal.events import Cause
 from hk_tick_collector.opend.purpose import Purpose
-from hk_tick_collector.quality.audit import Verdict
 
 if TYPE_CHECKING:
     from support.day_story import Begin

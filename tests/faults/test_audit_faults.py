@@ -14,9 +14,9 @@ from support.simulator_process import SimulatorProcess
 from support.trading_time import DAY, JumpingClock
 from support.whole_day import WholeDay
 
+from hk_tick_collector.audit.day import Verdict, audit_day
 from hk_tick_collector.hktime import parse_time
 from hk_tick_collector.ledger.counting import OTHERS_MIN
-from hk_tick_collector.quality.audit import Verdict, audit_day
 from hk_tick_collector.quality.catalog import FILE as CATALOG
 from hk_tick_collector.quality.catalog import Catalog
 from hk_tick_collector.simulator.tape import _SPECIALS as SPECIALS
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from hk_tick_collector.quality.audit import DayAudit
+    from hk_tick_collector.audit.day import DayAudit
     from hk_tick_collector.simulator.tape import Ordinals
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]

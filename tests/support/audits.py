@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from hk_tick_collector.audit.counted import Votes
+from hk_tick_collector.audit.day import DayAudit, Gap, Ordinals, Outage, Session, SymbolAudit, Verdict
+from hk_tick_collector.audit.wording import of_symbols
 from hk_tick_collector.hktime import parse_time
-from hk_tick_collector.quality.audit import DayAudit, Gap, Ordinals, Outage, Session, SymbolAudit, Verdict
-from hk_tick_collector.quality.counted import Votes
-from hk_tick_collector.quality.wording import of_symbols
 from hk_tick_collector.store.schema import VERSION
 
 DAY: Final = "20261120"

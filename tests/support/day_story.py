@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from hk_tick_collector.audit.day import audit_day
 from hk_tick_collector.hktime import hk_day, hk_text, parse_time
 from hk_tick_collector.journal.append import Journal
 from hk_tick_collector.journal.events import (
@@ -30,7 +31,6 @@ from hk_tick_collector.opend import frames
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.messages import ProtoId
 from hk_tick_collector.opend.purpose import PURPOSES, Purpose
-from hk_tick_collector.quality.audit import audit_day
 from hk_tick_collector.store.stored import open_readonly
 from hk_tick_collector.writer import Writer
 from hk_tick_collector.writer.lane import WriterSettings
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from hk_tick_collector.quality.audit import DayAudit, SymbolAudit, Verdict
+    from hk_tick_collector.audit.day import DayAudit, SymbolAudit, Verdict
 
 ALIBABA, XIAOMI = "HK.09988", "HK.01810"
 SYMBOLS: Final = (TENCENT, HSBC, ALIBABA)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from support.snapshot import Row, frame_of
 
+from hk_tick_collector.audit.day import audit_day
 from hk_tick_collector.hktime import hk_text
 from hk_tick_collector.journal.append import Journal
 from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.opend import frames
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.messages import ProtoId, security_of
-from hk_tick_collector.quality.audit import audit_day
 from hk_tick_collector.store.stored import open_readonly
 from hk_tick_collector.writer import Writer
 from hk_tick_collector.writer import loop as writer_module
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from hk_tick_collector.quality.verdict import SymbolAudit
+    from hk_tick_collector.audit.verdict import SymbolAudit
     from worlds.feed import Told
     from worlds.world import Record, World
 

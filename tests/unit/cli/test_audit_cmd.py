@@ -19,7 +19,7 @@ from hk_tick_collector.cli.app import entry
 from hk_tick_collector.errors import DatabaseError
 
 if TYPE_CHECKING:
-    from hk_tick_collector.quality.audit import DayAudit
+    from hk_tick_collector.audit.day import DayAudit
 
 Run = Any
 
@@ -302,7 +302,7 @@ def test_a_page_that_fails_half_way_leaves_the_older_one(root: Path, run: Run, m
     def unreadable(*_: object) -> None:
         raise DatabaseError("x can't be read")
 
-    monkeypatch.setattr("hk_tick_collector.quality.activity.read_activity", unreadable)
+    monkeypatch.setattr("hk_tick_collector.audit.activity.read_activity", unreadable)
     assert run("--html", page) == (1, "", "hk-tick-collector: x can't be read\n")
     assert page.read_text() == "an older one"
     assert sorted(path.name for path in Path().iterdir()) == ["data", "page.html"]

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from support.tale import SEC
 from support.ticks import DAY, HSBC, TENCENT, pushes, reply, ticker
 
+from hk_tick_collector.audit.day import audit_day
 from hk_tick_collector.db import Pragmas
 from hk_tick_collector.journal.events import Cause
 from hk_tick_collector.ledger.premises import SEEN_MAX, Premise, has_failed, has_held, note_failed, note_held
-from hk_tick_collector.quality.audit import audit_day
 from hk_tick_collector.writer.day_databases import open_day
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ import pytest
 from support.tale import CHEUNG_KONG, SEC
 from support.ticks import DAY, DAY_MS, HSBC, TENCENT, push, reply, ticker
 
+from hk_tick_collector.audit.day import Verdict, audit_day
 from hk_tick_collector.journal.events import Cause
 from hk_tick_collector.opend.purpose import Purpose
-from hk_tick_collector.quality.audit import Verdict, audit_day
 
 if TYPE_CHECKING:
     from support.tale import Tale

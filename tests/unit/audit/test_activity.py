@@ -9,8 +9,8 @@ import pytest
 from support.merging import record
 from support.ticks import DAY, HSBC, OPEN_MS, TENCENT, row
 
+from hk_tick_collector.audit.activity import Activity, Doubt, read_activity
 from hk_tick_collector.errors import DatabaseError
-from hk_tick_collector.quality.activity import Activity, Doubt, read_activity
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from hk_tick_collector.quality.audit import audit_day
+from hk_tick_collector.audit.day import audit_day
 from hk_tick_collector.store.opening import look
 from hk_tick_collector.store.schema import TICK_TYPES, day_files
 

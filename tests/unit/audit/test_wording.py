@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 from support.audits import DAY, at, day_audit, filled, gap, incomplete, symbol_audit, unprovable
 
-from hk_tick_collector.quality import wording
-from hk_tick_collector.quality.audit import Clock, Ordinals, Outage, Verdict
+from hk_tick_collector.audit import wording
+from hk_tick_collector.audit.day import Clock, Ordinals, Outage, Verdict
 
 if TYPE_CHECKING:
-    from hk_tick_collector.quality.audit import Gap, SymbolAudit
+    from hk_tick_collector.audit.day import Gap, SymbolAudit
 
 
 @pytest.mark.parametrize(

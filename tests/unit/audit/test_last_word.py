@@ -8,7 +8,7 @@ import pytest
 from support.tale import CHEUNG_KONG, SEC, Counted, Tale, clock
 from support.ticks import DAY, TENCENT, push, ticker
 
-from hk_tick_collector.quality.audit import SymbolAudit, Verdict, audit_day
+from hk_tick_collector.audit.day import SymbolAudit, Verdict, audit_day
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from hk_tick_collector.audit.verdict import Verdict
 from hk_tick_collector.hktime import hk_day, hk_text
-from hk_tick_collector.quality.verdict import Verdict
 from hk_tick_collector.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from hk_tick_collector.quality.figures import Clock, Gap, Ordinals
-    from hk_tick_collector.quality.verdict import DayAudit, SymbolAudit
+    from hk_tick_collector.audit.figures import Clock, Gap, Ordinals
+    from hk_tick_collector.audit.verdict import DayAudit, SymbolAudit
 
 OUTAGES_SHOWN: Final = 3
 NONE: Final = "-"

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from hk_tick_collector.audit.counted import Sums, Types, Votes
+from hk_tick_collector.audit.figures import DayFigures, Figures, Gap, Ordinals, Revised, Words
+from hk_tick_collector.audit.schedule import sessions_of
+from hk_tick_collector.audit.verdict import SymbolAudit, Verdict
+from hk_tick_collector.audit.weighing import judge_symbol
 from hk_tick_collector.hktime import parse_time
-from hk_tick_collector.quality.counted import Sums, Types, Votes
-from hk_tick_collector.quality.figures import DayFigures, Figures, Gap, Ordinals, Revised, Words
-from hk_tick_collector.quality.schedule import sessions_of
-from hk_tick_collector.quality.verdict import SymbolAudit, Verdict
-from hk_tick_collector.quality.weighing import judge_symbol
 
 DAY = "20260731"
 AUTO, ODD = 1, 6

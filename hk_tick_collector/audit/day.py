@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING
 
 import apsw
 
+from hk_tick_collector.audit.counted import Measured, Sums, Types, Votes
+from hk_tick_collector.audit.figures import Clock, Figures, Gap, Ordinals, Outage
+from hk_tick_collector.audit.last_word import final_word
+from hk_tick_collector.audit.reading import read
+from hk_tick_collector.audit.schedule import Session, after_close_ms
+from hk_tick_collector.audit.verdict import WORST_FIRST, DayAudit, SymbolAudit, Verdict
+from hk_tick_collector.audit.weighing import judge_symbol
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.ledger.past import type_history
-from hk_tick_collector.quality.counted import Measured, Sums, Types, Votes
-from hk_tick_collector.quality.figures import Clock, Figures, Gap, Ordinals, Outage
-from hk_tick_collector.quality.last_word import final_word
-from hk_tick_collector.quality.reading import read
-from hk_tick_collector.quality.schedule import Session, after_close_ms
-from hk_tick_collector.quality.verdict import WORST_FIRST, DayAudit, SymbolAudit, Verdict
-from hk_tick_collector.quality.weighing import judge_symbol
 from hk_tick_collector.store.opening import look
 from hk_tick_collector.store.schema import TICK_TYPES
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from hk_tick_collector.quality.figures import DayFigures
+    from hk_tick_collector.audit.figures import DayFigures
 
 __all__ = [
     "Clock", "DayAudit", "Gap", "Ordinals", "Outage", "Session", "SymbolAudit", "Verdict", "audit_day", "judge",

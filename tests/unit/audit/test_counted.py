@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hk_tick_collector.quality.counted import OUTVOTED, Measured, Sums, Types, Votes, agrees, without
+from hk_tick_collector.audit.counted import OUTVOTED, Measured, Sums, Types, Votes, agrees, without
 
 AUTO, ODD, OVERSEAS = 1, 6, 31
 NAMES = {"auto": AUTO, "odd": ODD, "overseas": OVERSEAS}

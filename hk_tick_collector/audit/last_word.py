@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from hk_tick_collector.audit.schedule import after_close_ms, closing_print_ms
 from hk_tick_collector.hktime import hk_text
-from hk_tick_collector.quality.schedule import after_close_ms, closing_print_ms
 from hk_tick_collector.store.schema import PREMISES_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Container
 
-    from hk_tick_collector.quality.figures import DayFigures, Figures, Words
+    from hk_tick_collector.audit.figures import DayFigures, Figures, Words
 
 
 class LastWord(NamedTuple):

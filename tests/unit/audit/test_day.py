@@ -9,11 +9,11 @@ import pytest
 from support.tale import ALIBABA, CHEUNG_KONG, MEITUAN, Tale
 from support.ticks import DAY, DAY_MS, HSBC, OPEN_MS, TENCENT, push, pushes, reply, ticker
 
+from hk_tick_collector.audit.counted import Votes
+from hk_tick_collector.audit.day import DayAudit, SymbolAudit, Verdict, audit_day
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.journal.events import Cause
 from hk_tick_collector.opend.purpose import Purpose
-from hk_tick_collector.quality.audit import DayAudit, SymbolAudit, Verdict, audit_day
-from hk_tick_collector.quality.counted import Votes
 from hk_tick_collector.store.schema import DAY_OF_TS, MIGRATIONS, day_of_ts
 
 if TYPE_CHECKING:

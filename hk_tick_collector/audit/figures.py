@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from hk_tick_collector.quality.counted import Sums
-    from hk_tick_collector.quality.schedule import Session
+    from hk_tick_collector.audit.counted import Sums
+    from hk_tick_collector.audit.schedule import Session
 
 
 class Gap(NamedTuple):

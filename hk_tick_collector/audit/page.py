@@ -12,18 +12,18 @@ from itertools import pairwise
 from math import ceil, sqrt
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from hk_tick_collector.audit import wording
+from hk_tick_collector.audit.activity import MINUTE_MS
+from hk_tick_collector.audit.day import Verdict
+from hk_tick_collector.audit.page_style import LEGEND, STYLE
 from hk_tick_collector.hktime import hk_midnight_ms, hk_text, parse_time
-from hk_tick_collector.quality import wording
-from hk_tick_collector.quality.activity import MINUTE_MS
-from hk_tick_collector.quality.audit import Verdict
-from hk_tick_collector.quality.timeline_style import LEGEND, STYLE
 from hk_tick_collector.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from hk_tick_collector.quality.activity import Activity, Doubt
-    from hk_tick_collector.quality.audit import DayAudit, Gap, SymbolAudit
+    from hk_tick_collector.audit.activity import Activity, Doubt
+    from hk_tick_collector.audit.day import DayAudit, Gap, SymbolAudit
 
 # A bar has one of so many heights, which are one digit each: the page is for 900 symbols, and is to be sent by mail.
 LEVELS: Final = 9

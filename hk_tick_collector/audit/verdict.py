@@ -6,9 +6,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from hk_tick_collector.quality.counted import Votes
-    from hk_tick_collector.quality.figures import Clock, Gap, Ordinals, Outage
-    from hk_tick_collector.quality.schedule import Session
+    from hk_tick_collector.audit.counted import Votes
+    from hk_tick_collector.audit.figures import Clock, Gap, Ordinals, Outage
+    from hk_tick_collector.audit.schedule import Session
 
 
 class Verdict(StrEnum):

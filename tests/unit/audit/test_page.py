@@ -10,9 +10,9 @@ from typing import Final
 import pytest
 from support.audits import at, day_audit, filled, gap, incomplete, symbol_audit, unprovable
 
-from hk_tick_collector.quality.activity import Activity, Doubt
-from hk_tick_collector.quality.audit import DayAudit, Outage, Verdict
-from hk_tick_collector.quality.timeline import GAPS_TOLD_MAX, INTERRUPTIONS_SHOWN, LEVELS, page
+from hk_tick_collector.audit.activity import Activity, Doubt
+from hk_tick_collector.audit.day import DayAudit, Outage, Verdict
+from hk_tick_collector.audit.page import GAPS_TOLD_MAX, INTERRUPTIONS_SHOWN, LEVELS, page
 
 QUIET: Final = Activity({}, {})
 OPENING: Final = at("09:30:00") // 60_000

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hk_tick_collector.audit.counted import Sums, without
+from hk_tick_collector.audit.last_word import final_word
+from hk_tick_collector.audit.schedule import after_close_ms
+from hk_tick_collector.audit.verdict import SymbolAudit, Verdict
 from hk_tick_collector.hktime import hk_text
 from hk_tick_collector.journal.events import Cause
 from hk_tick_collector.ledger.counting import tolerance
-from hk_tick_collector.quality.counted import Sums, without
-from hk_tick_collector.quality.last_word import final_word
-from hk_tick_collector.quality.schedule import after_close_ms
-from hk_tick_collector.quality.verdict import SymbolAudit, Verdict
 from hk_tick_collector.store.schema import TICK_TYPES
 from hk_tick_collector.words import counted as numbered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from hk_tick_collector.quality.counted import Types
-    from hk_tick_collector.quality.figures import DayFigures, Figures, Gap, Words
+    from hk_tick_collector.audit.counted import Types
+    from hk_tick_collector.audit.figures import DayFigures, Figures, Gap, Words
 
 
 class _Finding:

@@ -9,12 +9,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from hk_tick_collector.errors import DatabaseError
-from hk_tick_collector.hktime import DAY_MS, EPOCH_MS_MAX, EPOCH_MS_MIN, hk_day, parse_time
-from hk_tick_collector.ledger.continuity import do_count
-from hk_tick_collector.ledger.filling import FETCHED, MADE_GOOD, open_groups
-from hk_tick_collector.quality.counted import Sums
-from hk_tick_collector.quality.figures import (
+from hk_tick_collector.audit.counted import Sums
+from hk_tick_collector.audit.figures import (
     Clock,
     DayFigures,
     Figures,
@@ -24,7 +20,11 @@ from hk_tick_collector.quality.figures import (
     Revised,
     Words,
 )
-from hk_tick_collector.quality.schedule import Session, after_close_ms, sessions_of, traded_type
+from hk_tick_collector.audit.schedule import Session, after_close_ms, sessions_of, traded_type
+from hk_tick_collector.errors import DatabaseError
+from hk_tick_collector.hktime import DAY_MS, EPOCH_MS_MAX, EPOCH_MS_MIN, hk_day, parse_time
+from hk_tick_collector.ledger.continuity import do_count
+from hk_tick_collector.ledger.filling import FETCHED, MADE_GOOD, open_groups
 from hk_tick_collector.store.schema import LEDGER_VERSION, PREMISES_VERSION, check_ours
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import pytest
 from support.tale import clock
 from support.ticks import DAY
 
+from hk_tick_collector.audit.schedule import after_close_ms, closing_print_ms, sessions_of, traded_type
 from hk_tick_collector.hktime import hk_text
-from hk_tick_collector.quality.schedule import after_close_ms, closing_print_ms, sessions_of, traded_type
 
 
 def times(date_type: str | None) -> list[str]:
