@@ -28,10 +28,10 @@ from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.journal.append import Journal
 from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.life import ProofOfLife
-from hk_tick_collector.pruning import Pruner
 from hk_tick_collector.reporter import Reporter
 from hk_tick_collector.sd_notify import Herald, Notifier
-from hk_tick_collector.sealing import Sealer
+from hk_tick_collector.seal.nightly import Sealer
+from hk_tick_collector.seal.pruning import Pruner
 from hk_tick_collector.store.data_root import RECORDER_LOCK, hold_lock
 from hk_tick_collector.store.schema import require_sqlite
 from hk_tick_collector.store.stored import StoredTicks, check_today, seed_last_seq, tell_unusable_days

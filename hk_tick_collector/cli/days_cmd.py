@@ -16,8 +16,8 @@ from hk_tick_collector.errors import ConfigError, DatabaseError
 from hk_tick_collector.hktime import hk_day, hk_text
 from hk_tick_collector.journal.cursor import load_waits, waits_for
 from hk_tick_collector.journal.segments import DIRECTORY
-from hk_tick_collector.quality.catalog import Catalog
-from hk_tick_collector.quality.due import now_ms
+from hk_tick_collector.seal.catalog import Catalog
+from hk_tick_collector.seal.due import now_ms
 from hk_tick_collector.store.other_disks import is_there
 from hk_tick_collector.store.sealed import is_sealed
 from hk_tick_collector.store.stored import future_days
@@ -25,7 +25,7 @@ from hk_tick_collector.store.stored import future_days
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hk_tick_collector.quality.catalog import DayRow
+    from hk_tick_collector.seal.catalog import DayRow
 
 _MINUTES: Final = 16  # `2026-11-20 16:30` of a time
 

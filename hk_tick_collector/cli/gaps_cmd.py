@@ -14,13 +14,13 @@ from hk_tick_collector.cli.places import data_root_of, day_of
 from hk_tick_collector.cli.progress import Progress
 from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.hktime import hk_text
-from hk_tick_collector.quality.catalog import Catalog
+from hk_tick_collector.seal.catalog import Catalog
 from hk_tick_collector.symbols import stock_code
 from hk_tick_collector.words import counted
 
 if TYPE_CHECKING:
     from hk_tick_collector.audit.day import Gap
-    from hk_tick_collector.quality.catalog import DayGap
+    from hk_tick_collector.seal.catalog import DayGap
 
 DAYS_SHOWN = 3  # the newest
 

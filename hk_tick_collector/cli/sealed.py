@@ -12,13 +12,13 @@ from hk_tick_collector.cli.listing import VERDICT_COLOURS, Listing
 from hk_tick_collector.cli.places import day_of
 from hk_tick_collector.cli.progress import Progress
 from hk_tick_collector.errors import ConfigError
-from hk_tick_collector.quality.recheck import recheck, sealed_days
+from hk_tick_collector.seal.recheck import recheck, sealed_days
 from hk_tick_collector.words import counted
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hk_tick_collector.quality.recheck import Checked
+    from hk_tick_collector.seal.recheck import Checked
 
 ALL = "all"
 

@@ -20,7 +20,7 @@ from hk_tick_collector.journal.cursor import load_cursor
 from hk_tick_collector.journal.segments import DIRECTORY, JournalReader
 from hk_tick_collector.lost import lost_text
 from hk_tick_collector.plain import plain
-from hk_tick_collector.quality.catalog import newest_sealed
+from hk_tick_collector.seal.catalog import newest_sealed
 from hk_tick_collector.session.deadlines import outlook_text
 from hk_tick_collector.store.data_root import read_recorder
 from hk_tick_collector.store.schema import day_files

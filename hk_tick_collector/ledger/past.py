@@ -15,7 +15,7 @@ import apsw
 from hk_tick_collector.audit.counted import Votes
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.hktime import day_before
-from hk_tick_collector.quality import certificate as certificates
+from hk_tick_collector.seal import certificate as certificates
 from hk_tick_collector.store.opening import look
 from hk_tick_collector.store.other_disks import is_there
 

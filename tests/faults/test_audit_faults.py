@@ -17,8 +17,8 @@ from support.whole_day import WholeDay
 from hk_tick_collector.audit.day import Verdict, audit_day
 from hk_tick_collector.hktime import parse_time
 from hk_tick_collector.ledger.counting import OTHERS_MIN
-from hk_tick_collector.quality.catalog import FILE as CATALOG
-from hk_tick_collector.quality.catalog import Catalog
+from hk_tick_collector.seal.catalog import FILE as CATALOG
+from hk_tick_collector.seal.catalog import Catalog
 from hk_tick_collector.simulator.tape import _SPECIALS as SPECIALS
 from hk_tick_collector.simulator.tape import AUCTION, AUTO_MATCH, ODD_LOT
 from hk_tick_collector.simulator.universe import universe

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hk_tick_collector.quality import certificate as certificates
-from hk_tick_collector.quality.seal import SealedDay, seal, sealing
+from hk_tick_collector.seal import certificate as certificates
+from hk_tick_collector.seal.day import SealedDay, seal, sealing
 from hk_tick_collector.store.sealed import certificate_of
 from support.merging import record
 from support.tale import Tale, volume_of

@@ -15,7 +15,7 @@ from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.journal.append import Journal
 from hk_tick_collector.journal.cursor import BEFORE, CURSOR, Wait, load_waits, save_cursor
 from hk_tick_collector.journal.segments import DIRECTORY, Position
-from hk_tick_collector.quality.due import due_days
+from hk_tick_collector.seal.due import due_days
 from hk_tick_collector.writer import Writer
 from hk_tick_collector.writer import loop as writer_module
 from hk_tick_collector.writer import waiting as waiting_module

@@ -17,8 +17,8 @@ from hk_tick_collector.cli.listing import Listing
 from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.journal.cursor import Wait, save_cursor
 from hk_tick_collector.journal.segments import DIRECTORY, Position
-from hk_tick_collector.quality import certificate as certificates
-from hk_tick_collector.quality.seal import sealing
+from hk_tick_collector.seal import certificate as certificates
+from hk_tick_collector.seal.day import sealing
 from hk_tick_collector.store.sealed import certificate_of, is_sealed
 
 if TYPE_CHECKING:

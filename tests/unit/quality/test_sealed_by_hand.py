@@ -16,10 +16,10 @@ from hk_tick_collector.cli.app import entry
 from hk_tick_collector.cli.status_cmd import read_status
 from hk_tick_collector.errors import AlreadyRunningError
 from hk_tick_collector.merge import merge
-from hk_tick_collector.quality.recheck import recheck
-from hk_tick_collector.quality.seal import sealing
 from hk_tick_collector.repair.rules import Rule
 from hk_tick_collector.repair.times import Repair
+from hk_tick_collector.seal.day import sealing
+from hk_tick_collector.seal.recheck import recheck
 from hk_tick_collector.store.sealed import opening, reopen
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from hk_tick_collector.journal.cursor import CURSOR
 from hk_tick_collector.journal.events import Cause
 from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.opend.purpose import Purpose
-from hk_tick_collector.quality.recheck import recheck
+from hk_tick_collector.seal.recheck import recheck
 from hk_tick_collector.store.sealed import is_sealed, superseded
 from hk_tick_collector.store.wal import journal_mode_of
 

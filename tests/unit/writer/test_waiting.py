@@ -20,8 +20,8 @@ from hk_tick_collector.journal.cursor import CURSOR, load_cursor, load_waits, ne
 from hk_tick_collector.journal.events import Cause
 from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.opend.purpose import Purpose
-from hk_tick_collector.quality.due import due_days
-from hk_tick_collector.quality.seal import seal, sealing
+from hk_tick_collector.seal.day import seal, sealing
+from hk_tick_collector.seal.due import due_days
 from hk_tick_collector.store.stored import open_readonly
 from hk_tick_collector.writer import Writer
 from hk_tick_collector.writer import loop as writer_module

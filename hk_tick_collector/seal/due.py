@@ -1,6 +1,6 @@
 """Which days are to be sealed, and sealing them one after another.
 
-    python -m hk_tick_collector.quality.due '{"data_root": …, "before_day": …, "rest_sec": …}'
+    python -m hk_tick_collector.seal.due '{"data_root": …, "before_day": …, "rest_sec": …}'
 
 The recorder starts this as a process of its own, which tells each day in a line of JSON and ends when its standard
 input does. Owns when a day is over. Never seals by itself: `quality.seal` does.
@@ -22,8 +22,8 @@ from hk_tick_collector.errors import AlreadyRunningError, CollectorError
 from hk_tick_collector.hktime import DAY_MS, parse_time
 from hk_tick_collector.journal.cursor import load_waits, waits_for
 from hk_tick_collector.journal.segments import DIRECTORY
-from hk_tick_collector.quality.catalog import Catalog
-from hk_tick_collector.quality.seal import seal, sealing
+from hk_tick_collector.seal.catalog import Catalog
+from hk_tick_collector.seal.day import seal, sealing
 from hk_tick_collector.store.data_root import read_recorder
 from hk_tick_collector.store.schema import day_files
 from hk_tick_collector.store.sealed import is_sealed, superseded
@@ -31,7 +31,7 @@ from hk_tick_collector.store.sealed import is_sealed, superseded
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hk_tick_collector.quality.certificate import Certificate, Progress
+    from hk_tick_collector.seal.certificate import Certificate, Progress
 
 DAYS_MAX: Final = 30
 NICE: Final = 19

@@ -12,7 +12,7 @@ import pytest
 from support.sealing import SILENT, make_day, seal_day, state_of
 from support.ticks import DAY, HSBC, NEXT_DAY, TENCENT, seq_at
 
-from hk_tick_collector.quality.recheck import recheck, sealed_days
+from hk_tick_collector.seal.recheck import recheck, sealed_days
 from hk_tick_collector.store.sealed import certificate_of
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from support.ticks import DAY, NEXT_DAY, OPEN_MS, TENCENT, row, seq_at
 
 from hk_tick_collector.audit.day import Gap
 from hk_tick_collector.db import Pragmas
-from hk_tick_collector.quality import certificate as certificates
-from hk_tick_collector.quality.catalog import FILE, Catalog, DayGap, DayRow, newest_sealed
+from hk_tick_collector.seal import certificate as certificates
+from hk_tick_collector.seal.catalog import FILE, Catalog, DayGap, DayRow, newest_sealed
 from hk_tick_collector.store.sealed import certificate_of
 from hk_tick_collector.writer.day_databases import open_day
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import apsw
 
 from hk_tick_collector.errors import DatabaseError
-from hk_tick_collector.quality import certificate as certificates
+from hk_tick_collector.seal import certificate as certificates
 from hk_tick_collector.store.other_disks import is_there
 from hk_tick_collector.store.schema import day_files
 from hk_tick_collector.store.sealed import certificate_of, is_sealed
@@ -20,7 +20,7 @@ from hk_tick_collector.store.stored import open_readonly
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hk_tick_collector.quality.certificate import Certificate, Progress
+    from hk_tick_collector.seal.certificate import Certificate, Progress
 
 _ANY_WRITE: Final = 0o222
 _SUFFIX: Final = ".certificate.json"

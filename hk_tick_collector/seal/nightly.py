@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 from hk_tick_collector import logs
 from hk_tick_collector.clock import disagreement
 from hk_tick_collector.hktime import CONTINUOUS, hk_day, opens_ms, session_of
-from hk_tick_collector.quality.due import BUSY, due_days
+from hk_tick_collector.seal.due import BUSY, due_days
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,7 +132,7 @@ class Sealer:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "hk_tick_collector.quality.due",
+            "hk_tick_collector.seal.due",
             json.dumps(asked),
             stdin=asyncio.subprocess.PIPE,  # it ends when this process does
             stdout=asyncio.subprocess.PIPE,

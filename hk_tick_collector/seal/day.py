@@ -20,7 +20,7 @@ from hk_tick_collector.db import Pragmas
 from hk_tick_collector.errors import AlreadyRunningError, ConfigError, DatabaseError
 from hk_tick_collector.journal.cursor import load_waits, waits_for
 from hk_tick_collector.journal.segments import DIRECTORY
-from hk_tick_collector.quality import certificate as certificates
+from hk_tick_collector.seal import certificate as certificates
 from hk_tick_collector.store.content_errors import DAMAGED
 from hk_tick_collector.store.data_root import SEAL_LOCK, hold_lock, own_like, sync
 from hk_tick_collector.store.other_disks import require_answer
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from hk_tick_collector.quality.certificate import Certificate, Progress
+    from hk_tick_collector.seal.certificate import Certificate, Progress
 
 ATTEMPTS: Final = 3  # each is for nothing where a tick came meanwhile
 WAIT_SEC: Final = 30.0  # for those who have the day open

@@ -19,8 +19,9 @@ from support.ticks import DAY, HSBC, NEXT_DAY, TENCENT, row, seq_at
 
 from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.errors import AlreadyRunningError, DatabaseError
-from hk_tick_collector.quality import due, seal
-from hk_tick_collector.quality.recheck import recheck
+from hk_tick_collector.seal import day as seal
+from hk_tick_collector.seal import due
+from hk_tick_collector.seal.recheck import recheck
 from hk_tick_collector.store.data_root import SEAL_LOCK, hold_lock
 from hk_tick_collector.store.sealed import certificate_of, is_sealed, opening, reopen, superseded, wanted_day
 from hk_tick_collector.store.wal import journal_mode_of
@@ -199,7 +200,7 @@ _STEPS = """
 import os, pathlib, sys
 from hk_tick_collector.store import data_root
 from hk_tick_collector.store import sealed
-from hk_tick_collector.quality import seal
+from hk_tick_collector.seal import day as seal
 database, last = pathlib.Path(sys.argv[1]), int(sys.argv[2])
 seen = 0
 

@@ -16,7 +16,7 @@ from support.tale import Tale
 from support.ticks import DAY, HSBC, TENCENT, row, seq_at
 
 from hk_tick_collector.errors import DatabaseError
-from hk_tick_collector.quality import certificate as certificates
+from hk_tick_collector.seal import certificate as certificates
 from hk_tick_collector.store.sealed import certificate_of
 from hk_tick_collector.store.stored import open_readonly
 

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from support.kept_log import KeptLog, keep_log
 
-from hk_tick_collector import pruning
 from hk_tick_collector.clock import HostClock
 from hk_tick_collector.config import Settings
 from hk_tick_collector.hktime import day_before, parse_time
 from hk_tick_collector.journal.cursor import save_cursor
 from hk_tick_collector.journal.segments import DIRECTORY, Position, list_segments, segment_name
 from hk_tick_collector.journal.segments import Segment as JournalSegment
-from hk_tick_collector.pruning import KEEP_UNSEALED_DAYS, TOLD_EVERY_SEC, Pruner, prunable
+from hk_tick_collector.seal import pruning
+from hk_tick_collector.seal.pruning import KEEP_UNSEALED_DAYS, TOLD_EVERY_SEC, Pruner, prunable
 from hk_tick_collector.session.state import ClientState
 from hk_tick_collector.store.sealed import certificate_of
 

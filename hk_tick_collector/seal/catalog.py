@@ -20,7 +20,7 @@ import apsw
 from hk_tick_collector.audit.day import Gap
 from hk_tick_collector.db import transaction
 from hk_tick_collector.errors import DatabaseError
-from hk_tick_collector.quality import certificate as certificates
+from hk_tick_collector.seal import certificate as certificates
 from hk_tick_collector.store.content_errors import DAMAGED
 from hk_tick_collector.store.data_root import own_like
 from hk_tick_collector.store.opening import look
@@ -31,7 +31,7 @@ from hk_tick_collector.store.stored import readonly_uri
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from hk_tick_collector.quality.certificate import Certificate, Progress
+    from hk_tick_collector.seal.certificate import Certificate, Progress
 
 FILE: Final = "catalog.db"
 APPLICATION_ID: Final = 0x484B5458  # "HKTX": the index of what "HKTC" files hold

@@ -15,12 +15,12 @@ from support.sealing import make_day, seal_day, tell_day
 from support.tale import Tale
 from support.ticks import DAY, NEXT_DAY
 
-from hk_tick_collector import sealing
 from hk_tick_collector.clock import HostClock
 from hk_tick_collector.config import Settings
 from hk_tick_collector.hktime import parse_time
-from hk_tick_collector.quality.due import BUSY
-from hk_tick_collector.sealing import RETRY_SEC, SETTLE_SEC, TOLD_EVERY_SEC, WAIT_FOR_OPEND_SEC, Sealer
+from hk_tick_collector.seal import nightly as sealing
+from hk_tick_collector.seal.due import BUSY
+from hk_tick_collector.seal.nightly import RETRY_SEC, SETTLE_SEC, TOLD_EVERY_SEC, WAIT_FOR_OPEND_SEC, Sealer
 from hk_tick_collector.session.state import ClientState
 from hk_tick_collector.store.data_root import SEAL_LOCK, hold_lock
 from hk_tick_collector.store.sealed import is_sealed
@@ -228,7 +228,7 @@ def test_it_can_be_switched_off(make: Callable[..., Place]) -> None:
 def run_process(root: Path, before_day: str) -> subprocess.CompletedProcess[str]:
     """Run it to its end, with a recorder that stays."""
     asked = json.dumps({"data_root": str(root), "before_day": before_day, "rest_sec": 0, "log_level": "INFO"})
-    command = [sys.executable, "-m", "hk_tick_collector.quality.due", asked]
+    command = [sys.executable, "-m", "hk_tick_collector.seal.due", asked]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         out = process.stdout.read()

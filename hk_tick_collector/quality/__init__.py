@@ -1,1 +1,0 @@
-"""Quality: what is proven about a day, what is missing from it, and what is not proven."""
