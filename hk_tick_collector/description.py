@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from hk_tick_collector.config import Settings
     from hk_tick_collector.futu_client import FutuClient
     from hk_tick_collector.journal.append import Journal
-    from hk_tick_collector.watchdog import Watchdog
+    from hk_tick_collector.watch.watchdog import Watchdog
 
 PUSH_FRESH_SEC = 300.0  # where something was pushed, it trades; and after the close not for long
 MARKET_FRESH_SEC = 150.0  # OpenD is asked each 60 s; what it said is old after two questions without an answer

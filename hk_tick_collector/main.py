@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import uvloop
 from google.protobuf.internal import api_implementation
 
-from hk_tick_collector import __version__, diagnostics, logs
+from hk_tick_collector import __version__, logs
 from hk_tick_collector.backlog import measure_backlog
 from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.collector import Collector
@@ -27,15 +27,16 @@ from hk_tick_collector.futu_client import FutuClient
 from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.journal.append import Journal
 from hk_tick_collector.journal.segments import DIRECTORY
-from hk_tick_collector.life import ProofOfLife
 from hk_tick_collector.reporter import Reporter
-from hk_tick_collector.sd_notify import Herald, Notifier
 from hk_tick_collector.seal.nightly import Sealer
 from hk_tick_collector.seal.pruning import Pruner
 from hk_tick_collector.store.data_root import RECORDER_LOCK, hold_lock
 from hk_tick_collector.store.schema import require_sqlite
 from hk_tick_collector.store.stored import StoredTicks, check_today, seed_last_seq, tell_unusable_days
-from hk_tick_collector.watchdog import Look, Watchdog
+from hk_tick_collector.watch import stacks as diagnostics
+from hk_tick_collector.watch.liveness import ProofOfLife
+from hk_tick_collector.watch.systemd import Herald, Notifier
+from hk_tick_collector.watch.watchdog import Look, Watchdog
 from hk_tick_collector.wiring import client_settings, encryption_of, watchdog_settings, writer_settings
 
 if TYPE_CHECKING:

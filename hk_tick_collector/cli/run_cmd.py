@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from hk_tick_collector import diagnostics, logs
+from hk_tick_collector import logs
 from hk_tick_collector.config import load_settings
+from hk_tick_collector.watch import stacks as diagnostics
 
 
 def run_command(

@@ -191,7 +191,7 @@ def test_a_version_that_does_not_start_comes_back_and_can_be_rolled_back_by_hand
     before = git(checkout, APP, "rev-parse", "HEAD")
     release(checkout, GOOD)
     good = git(checkout, ORIGIN, "rev-parse", "HEAD")
-    checkout.write(f"{ORIGIN}/hk_tick_collector/life.py", "raise RuntimeError('a bug')\n")
+    checkout.write(f"{ORIGIN}/hk_tick_collector/watch/liveness.py", "raise RuntimeError('a bug')\n")
     commit(checkout, ORIGIN, "a bug")
     done = deploy(checkout, SMOKE_COMMAND="true")
     assert done.returncode == 1, said(done)

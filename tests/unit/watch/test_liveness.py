@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hk_tick_collector.life import LOOK_MARGIN_SEC, ProofOfLife
+from hk_tick_collector.watch.liveness import LOOK_MARGIN_SEC, ProofOfLife
 
 STALL_SEC = 180.0
 LOOK_SEC = 14.0

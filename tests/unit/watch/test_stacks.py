@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.recorder_process import until
 
-from hk_tick_collector import diagnostics
+from hk_tick_collector.watch import stacks as diagnostics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 BLOCKED = """
 import asyncio, subprocess, sys
 import uvloop
-from hk_tick_collector import diagnostics
+from hk_tick_collector.watch import stacks as diagnostics
 
 WRITER = "import sys\\nfrom hk_tick_collector import diagnostics\\ndiagnostics.hold_signal(); diagnostics.enable()\\n" \
     "def wait_as_writer():\\n  print('ready', flush=True); sys.stdin.readline()\\nwait_as_writer()"
@@ -42,7 +42,7 @@ writer.communicate()
 # A process whose interpreter a thread holds in a call that takes for ever.
 HELD = """
 import re, sys
-from hk_tick_collector import diagnostics
+from hk_tick_collector.watch import stacks as diagnostics
 
 diagnostics.HELD_SEC, diagnostics.SET_EVERY_SEC = 0.5, 0.1
 diagnostics.hold_signal()

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from support.kept_log import KeptLog, keep_log
 
-from hk_tick_collector import watchdog as watchdog_module
-from hk_tick_collector.watchdog import WRITER_DEAD_SEC, Look, StallDetector, Watchdog, WatchdogSettings
+from hk_tick_collector.watch import watchdog as watchdog_module
+from hk_tick_collector.watch.watchdog import WRITER_DEAD_SEC, Look, StallDetector, Watchdog, WatchdogSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

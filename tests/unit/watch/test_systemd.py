@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from support.kept_log import keep_log
 
-from hk_tick_collector import sd_notify
-from hk_tick_collector.sd_notify import EXTEND_EVERY_SEC, STATUS_SEC, Herald, Notifier
+from hk_tick_collector.watch import systemd as sd_notify
+from hk_tick_collector.watch.systemd import EXTEND_EVERY_SEC, STATUS_SEC, Herald, Notifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
