@@ -18,18 +18,18 @@ import uvloop
 from google.protobuf.internal import api_implementation
 
 from hk_tick_collector import __version__, logs
-from hk_tick_collector.backlog import measure_backlog
 from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.collector import Collector
-from hk_tick_collector.description import Parts
 from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.futu_client import FutuClient
 from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.journal.append import Journal
 from hk_tick_collector.journal.segments import DIRECTORY
-from hk_tick_collector.reporter import Reporter
 from hk_tick_collector.seal.nightly import Sealer
 from hk_tick_collector.seal.pruning import Pruner
+from hk_tick_collector.status.backlog import measure_backlog
+from hk_tick_collector.status.description import Parts
+from hk_tick_collector.status.reporter import Reporter
 from hk_tick_collector.store.data_root import RECORDER_LOCK, hold_lock
 from hk_tick_collector.store.schema import require_sqlite
 from hk_tick_collector.store.stored import StoredTicks, check_today, seed_last_seq, tell_unusable_days
@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hk_tick_collector.config import Settings
-    from hk_tick_collector.metrics import MetricsServer
     from hk_tick_collector.session.state import ClientSettings
+    from hk_tick_collector.status.metrics import MetricsServer
 
 log = logs.get_logger()
 
@@ -106,7 +106,7 @@ def _metrics_server(
     """None where no port is set: then nothing of it is even imported."""
     if not settings.metrics_port:
         return None
-    from hk_tick_collector.metrics import MetricsServer  # noqa: PLC0415
+    from hk_tick_collector.status.metrics import MetricsServer  # noqa: PLC0415
 
     return MetricsServer(settings.metrics_host, settings.metrics_port, describe, data_root)
 

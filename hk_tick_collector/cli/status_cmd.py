@@ -12,20 +12,20 @@ import typer
 from hk_tick_collector.cli.console import cell
 from hk_tick_collector.cli.places import data_root_of
 from hk_tick_collector.errors import DatabaseError
-from hk_tick_collector.findings import Verdict, number_of, part_of
-from hk_tick_collector.health import SILENT_SEC_MAX, end_text, judge
-from hk_tick_collector.health_storing import LAG_MS_MAX
 from hk_tick_collector.hktime import hk_text
 from hk_tick_collector.journal.cursor import load_cursor
 from hk_tick_collector.journal.segments import DIRECTORY, JournalReader
-from hk_tick_collector.lost import lost_text
 from hk_tick_collector.plain import plain
 from hk_tick_collector.seal.catalog import newest_sealed
 from hk_tick_collector.session.deadlines import outlook_text
+from hk_tick_collector.status.findings import Verdict, number_of, part_of
+from hk_tick_collector.status.health import SILENT_SEC_MAX, end_text, judge
+from hk_tick_collector.status.health_storing import LAG_MS_MAX
+from hk_tick_collector.status.lost import lost_text
+from hk_tick_collector.status.today import read_lost
 from hk_tick_collector.store.data_root import read_recorder
 from hk_tick_collector.store.schema import day_files
 from hk_tick_collector.store.stored import find_day, future_days, read_stats
-from hk_tick_collector.today import read_lost
 from hk_tick_collector.words import counted, size
 
 if TYPE_CHECKING:

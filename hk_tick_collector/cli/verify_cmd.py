@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from hk_tick_collector import evidence
 from hk_tick_collector.cli.places import data_root_of
 from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.errors import ConfigError, DatabaseError
-from hk_tick_collector.health import judge as judge_health
+from hk_tick_collector.status import evidence
+from hk_tick_collector.status.health import judge as judge_health
+from hk_tick_collector.status.targets import SKEW_SEC, Evidence, LogSeen, Pragmas, Report, judge, market_of
 from hk_tick_collector.store.data_root import read_recorder
-from hk_tick_collector.verify import SKEW_SEC, Evidence, LogSeen, Pragmas, Report, judge, market_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hk_tick_collector.evidence import LogLine
-    from hk_tick_collector.verify import Day, Finding
+    from hk_tick_collector.status.evidence import LogLine
+    from hk_tick_collector.status.targets import Day, Finding
 
 UNIT = "hk-tick-collector.service"
 SINCE = "1h"

@@ -10,13 +10,13 @@ from support.recorder_process import RecorderProcess, until
 from support.simulator_process import SimulatorProcess
 from support.trading_time import DAY, clock_of
 
-from hk_tick_collector.health import judge
 from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.journal.segments import DIRECTORY, JournalReader, Kind
 from hk_tick_collector.opend.frames import split_run
 from hk_tick_collector.opend.messages import ProtoId, trade_dates
 from hk_tick_collector.simulator.universe import universe
 from hk_tick_collector.simulator.verdict import compare
+from hk_tick_collector.status.health import judge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,9 +10,9 @@ from support.bodies import refusal
 from support.odd_gateway import OddGateway
 from support.recorder_process import until
 
-from hk_tick_collector.health import judge
 from hk_tick_collector.opend.messages import ProtoId
 from hk_tick_collector.simulator.universe import universe
+from hk_tick_collector.status.health import judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable

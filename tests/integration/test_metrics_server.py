@@ -18,10 +18,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from support.recorder_process import until
 from support.recorder_state import healthy_state
 
-from hk_tick_collector import logs, metrics
+from hk_tick_collector import logs
 from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.errors import ConfigError
-from hk_tick_collector.metrics import REQUESTS_MAX, MetricsServer
+from hk_tick_collector.status import metrics
+from hk_tick_collector.status.metrics import REQUESTS_MAX, MetricsServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

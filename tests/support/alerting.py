@@ -11,7 +11,7 @@ import yaml
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from hk_tick_collector.metrics_families import CommitDurations, RecorderMetrics, registry
+from hk_tick_collector.status.metric_families import CommitDurations, RecorderMetrics, registry
 from support.recorder_state import healthy_state
 
 DEPLOY: Final = Path(__file__).parents[2] / "deploy"

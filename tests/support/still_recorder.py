@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from hk_tick_collector.collector import RuntimeState
 from hk_tick_collector.config import Settings
-from hk_tick_collector.description import Describer, Parts
 from hk_tick_collector.journal.append import Journal
 from hk_tick_collector.journal.segments import DIRECTORY
-from hk_tick_collector.reporter import Reporter
 from hk_tick_collector.session.outages import Outage, Outages
 from hk_tick_collector.session.state import ClientState
+from hk_tick_collector.status.description import Describer, Parts
+from hk_tick_collector.status.reporter import Reporter
 from hk_tick_collector.store.data_root import STATE_NAME
 from support.ticks import TENCENT
 

@@ -20,7 +20,7 @@ from support.needs import need_tools
 from support.recorder_process import until
 from support.recorder_state import healthy_state
 
-from hk_tick_collector.metrics import MetricsServer
+from hk_tick_collector.status.metrics import MetricsServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.recorder_state import FRIDAY, MORNING, healthy_state, hk_ms
 
-from hk_tick_collector.findings import Verdict
-from hk_tick_collector.health import Health, judge
-from hk_tick_collector.lost import Lost
+from hk_tick_collector.status.findings import Verdict
+from hk_tick_collector.status.health import Health, judge
+from hk_tick_collector.status.lost import Lost
 
 OK, DEGRADED, UNPROVEN, FAILING = Verdict.OK, Verdict.DEGRADED, Verdict.UNPROVEN, Verdict.FAILING
 

@@ -8,14 +8,14 @@ import pytest
 from support.bodies import refusal
 from support.ticks import HSBC, OPEN_MS, TENCENT, push, pushes, reply, ticker
 
-from hk_tick_collector import backlog
-from hk_tick_collector.backlog import EXACT_BYTES, Backlog, count_ticks, measure_backlog
 from hk_tick_collector.journal.append import Journal
 from hk_tick_collector.journal.cursor import save_cursor
 from hk_tick_collector.journal.segments import DIRECTORY, JournalReader, Record
 from hk_tick_collector.opend import frames
 from hk_tick_collector.opend.messages import ProtoId
 from hk_tick_collector.opend.purpose import PURPOSES, Purpose
+from hk_tick_collector.status import backlog
+from hk_tick_collector.status.backlog import EXACT_BYTES, Backlog, count_ticks, measure_backlog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

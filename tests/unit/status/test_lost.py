@@ -7,7 +7,7 @@ import json
 import pytest
 from support.ticks import OPEN_MS
 
-from hk_tick_collector.lost import Lost, lost_text
+from hk_tick_collector.status.lost import Lost, lost_text
 
 LOST = Lost("20260731", 9, 7, 4253, 0, 0, OPEN_MS, OPEN_MS + 45_000, ["opend_down"])
 

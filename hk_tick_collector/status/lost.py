@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from hk_tick_collector.findings import number_of
 from hk_tick_collector.hktime import plausible_text
+from hk_tick_collector.status.findings import number_of
 from hk_tick_collector.words import counted, excerpt
 
 CAUSES_SHOWN: Final = 3

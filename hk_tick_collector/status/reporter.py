@@ -13,18 +13,18 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from hk_tick_collector import logs
-from hk_tick_collector.description import Describer, age
 from hk_tick_collector.errors import JournalError
-from hk_tick_collector.findings import Verdict
-from hk_tick_collector.health import judge
 from hk_tick_collector.session.deadlines import outlook_text
+from hk_tick_collector.status.description import Describer, age
+from hk_tick_collector.status.findings import Verdict
+from hk_tick_collector.status.health import judge
 from hk_tick_collector.store.data_root import STATE_NAME
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from hk_tick_collector.config import Settings
-    from hk_tick_collector.description import Parts
+    from hk_tick_collector.status.description import Parts
 
 log = logs.get_logger()
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 from support.ticks import OPEN_MS, TENCENT, pushes
 
-from hk_tick_collector import description as description_module
-from hk_tick_collector.description import MARKET_FRESH_SEC, PUSH_FRESH_SEC
 from hk_tick_collector.journal.events import Cause
 from hk_tick_collector.session.outages import Outage
+from hk_tick_collector.status import description as description_module
+from hk_tick_collector.status.description import MARKET_FRESH_SEC, PUSH_FRESH_SEC
 
 if TYPE_CHECKING:
     from support.still_recorder import StillRecorder

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from hk_tick_collector.verify import Day, Evidence, LogSeen, Outcome, Pragmas, Report, judge, market_of
+from hk_tick_collector.status.targets import Day, Evidence, LogSeen, Outcome, Pragmas, Report, judge, market_of
 
 FRIDAY_0931_MS: Final = 1_795_138_260_000  # 2026-11-20 09:31:00 in Hong Kong
 HOUR_MS: Final = 3_600_000

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hk_tick_collector import space
 from hk_tick_collector.journal.segments import DIRECTORY, segment_name
-from hk_tick_collector.space import Space, measure_space
+from hk_tick_collector.status import space
+from hk_tick_collector.status.space import Space, measure_space
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -25,10 +25,10 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from hk_tick_collector import logs
 from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.errors import ConfigError, DatabaseError
-from hk_tick_collector.findings import Verdict
-from hk_tick_collector.health import judge
 from hk_tick_collector.hktime import utc_text
-from hk_tick_collector.metrics_families import CommitDurations, RecorderMetrics, registry
+from hk_tick_collector.status.findings import Verdict
+from hk_tick_collector.status.health import judge
+from hk_tick_collector.status.metric_families import CommitDurations, RecorderMetrics, registry
 from hk_tick_collector.store.schema import day_files
 from hk_tick_collector.store.stored import days_so_far, read_stats
 

@@ -11,8 +11,8 @@ from support.ticks import HSBC, OPEN_MS, TENCENT, row, seq_at
 
 from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.errors import DatabaseError
-from hk_tick_collector.lost import Lost
-from hk_tick_collector.today import Today, read_lost
+from hk_tick_collector.status.lost import Lost
+from hk_tick_collector.status.today import Today, read_lost
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,8 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import REGISTRY
 from support.recorder_state import healthy_state
 
-from hk_tick_collector.lost import Lost
-from hk_tick_collector.metrics_families import (
+from hk_tick_collector.status.lost import Lost
+from hk_tick_collector.status.metric_families import (
     COMMIT_BUCKETS_SEC,
     COUNTERS,
     GAUGES,
@@ -237,4 +237,4 @@ def test_a_recorder_without_metrics_does_not_pay_for_them() -> None:
     """METRICS_PORT is off by default: neither the client library nor an HTTP server is imported."""
     code = "import sys, hk_tick_collector.main; print(*sys.modules)"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
-    assert not {"prometheus_client", "http.server", "hk_tick_collector.metrics"} & set(told.stdout.split())
+    assert not {"prometheus_client", "http.server", "hk_tick_collector.status.metrics"} & set(told.stdout.split())

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from hk_tick_collector.findings import Verdict, part_of
-from hk_tick_collector.health import judge
+from hk_tick_collector.status.findings import Verdict, part_of
+from hk_tick_collector.status.health import judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

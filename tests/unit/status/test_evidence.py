@@ -11,10 +11,10 @@ import apsw
 import pytest
 from support.bodies import TICK_TS_MS
 
-from hk_tick_collector import evidence
 from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.errors import ConfigError, DatabaseError
-from hk_tick_collector.verify import Day
+from hk_tick_collector.status import evidence
+from hk_tick_collector.status.targets import Day
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,18 +11,18 @@ import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hk_tick_collector import __version__
-from hk_tick_collector.backlog import Backlog, measure_backlog
 from hk_tick_collector.clock import wall_ms
-from hk_tick_collector.health import WORD_LATE_MS
 from hk_tick_collector.hktime import CONTINUOUS, hk_day, is_trading_time, may_trade_between
 from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.opend.market import may_trade
-from hk_tick_collector.recent import Recent
 from hk_tick_collector.session.deadlines import outlook
-from hk_tick_collector.space import Space, measure_space
+from hk_tick_collector.status.backlog import Backlog, measure_backlog
+from hk_tick_collector.status.health import WORD_LATE_MS
+from hk_tick_collector.status.recent import Recent
+from hk_tick_collector.status.space import Space, measure_space
+from hk_tick_collector.status.today import Today
 from hk_tick_collector.store.data_root import identity
 from hk_tick_collector.store.file_system import file_system_of
-from hk_tick_collector.today import Today
 
 if TYPE_CHECKING:
     from pathlib import Path

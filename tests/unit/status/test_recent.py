@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hk_tick_collector.recent import SAMPLES_MAX, Recent
+from hk_tick_collector.status.recent import SAMPLES_MAX, Recent
 
 
 def test_it_forgets_what_is_older() -> None:

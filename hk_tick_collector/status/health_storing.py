@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hk_tick_collector.findings import NAMES_SHOWN, Finding, Verdict, count, number_of, part_of, waiting
+from hk_tick_collector.status.findings import NAMES_SHOWN, Finding, Verdict, count, number_of, part_of, waiting
 from hk_tick_collector.store.file_system import is_shared
 from hk_tick_collector.words import excerpt, size, span
 

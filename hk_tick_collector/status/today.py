@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import apsw
 
 from hk_tick_collector.errors import DatabaseError
-from hk_tick_collector.lost import Lost
+from hk_tick_collector.status.lost import Lost
 from hk_tick_collector.store.other_disks import is_there
 from hk_tick_collector.store.schema import LEDGER_VERSION
 from hk_tick_collector.store.stored import open_readonly, read_stats

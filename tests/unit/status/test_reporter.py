@@ -14,12 +14,12 @@ from support.kept_log import KeptLog, keep_log
 from support.recorder_state import healthy_state
 from support.ticks import OPEN_MS, TENCENT, pushes
 
-from hk_tick_collector import reporter as reporter_module
 from hk_tick_collector.errors import JournalError
 from hk_tick_collector.journal.events import Cause
 from hk_tick_collector.logs import Limiter
-from hk_tick_collector.lost import Lost
-from hk_tick_collector.reporter import OUTAGE_LINE_EVERY_SEC
+from hk_tick_collector.status import reporter as reporter_module
+from hk_tick_collector.status.lost import Lost
+from hk_tick_collector.status.reporter import OUTAGE_LINE_EVERY_SEC
 from hk_tick_collector.store.data_root import STATE_NAME
 
 if TYPE_CHECKING:
