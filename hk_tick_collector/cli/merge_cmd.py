@@ -14,7 +14,7 @@ from hk_tick_collector.audit.verdict import WORST_FIRST
 from hk_tick_collector.cli.console import cell, wide_console
 from hk_tick_collector.cli.listing import VERDICT_COLOURS
 from hk_tick_collector.cli.progress import Progress
-from hk_tick_collector.merge import MergedDay, certify, merge
+from hk_tick_collector.repair.merge import MergedDay, certify, merge
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

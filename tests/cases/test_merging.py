@@ -31,14 +31,14 @@ from support.sealing import SILENT, certificate
 
 from hk_tick_collector.audit.day import Verdict, audit_day
 from hk_tick_collector.journal.events import Cause
-from hk_tick_collector.merge import certify, merge
+from hk_tick_collector.repair.merge import certify, merge
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from support.day_story import Begin
 
-    from hk_tick_collector.merge import MergedDay
+    from hk_tick_collector.repair.merge import MergedDay
 
 COMPLETE, INCOMPLETE, UNPROVABLE = Verdict.COMPLETE, Verdict.INCOMPLETE, Verdict.UNPROVABLE
 

@@ -39,8 +39,8 @@ OWNERS = {
     "link": "os",
     "refresh_stats": "hk_tick_collector.repair.union",
     "_check": "hk_tick_collector.repair.union",
-    "own_like": "hk_tick_collector.merge",
-    "sync": "hk_tick_collector.merge",
+    "own_like": "hk_tick_collector.repair.merge",
+    "sync": "hk_tick_collector.repair.merge",
 }
 
 

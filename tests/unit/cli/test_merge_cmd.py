@@ -12,10 +12,10 @@ from support.late_ticks import query
 from support.merging import record
 from support.ticks import DAY, DAY_MS, NEXT_DAY, OPEN_MS, TENCENT, row, seq_at
 
-from hk_tick_collector import merge as merge_module
 from hk_tick_collector.audit.day import Verdict, audit_day
 from hk_tick_collector.cli import progress
 from hk_tick_collector.cli.app import entry
+from hk_tick_collector.repair import merge as merge_module
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,7 +15,7 @@ from support.ticks import DAY, NEXT_DAY, OPEN_MS, TENCENT, pushes
 from hk_tick_collector.cli.app import entry
 from hk_tick_collector.cli.status_cmd import read_status
 from hk_tick_collector.errors import AlreadyRunningError
-from hk_tick_collector.merge import merge
+from hk_tick_collector.repair.merge import merge
 from hk_tick_collector.repair.rules import Rule
 from hk_tick_collector.repair.times import Repair
 from hk_tick_collector.seal.day import sealing

@@ -12,10 +12,10 @@ from support.late_ticks import OLDER_SCHEMA, bytes_of, query
 from support.merging import all_rows, record
 from support.ticks import DAY, DAY_MS, HSBC, NEXT_DAY, OPEN_MS, TENCENT, row, seq_at
 
-from hk_tick_collector import merge as merging
 from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.errors import ConfigError, DatabaseNewerError
-from hk_tick_collector.merge import MergedDay, merge
+from hk_tick_collector.repair import merge as merging
+from hk_tick_collector.repair.merge import MergedDay, merge
 from hk_tick_collector.store.data_root import RECORDER_LOCK, hold_lock
 from hk_tick_collector.store.schema import VERSION
 
