@@ -33,7 +33,7 @@ from hk_tick_collector.status.reporter import Reporter
 from hk_tick_collector.store.data_root import RECORDER_LOCK, hold_lock
 from hk_tick_collector.store.schema import require_sqlite
 from hk_tick_collector.store.stored import StoredTicks, check_today, seed_last_seq, tell_unusable_days
-from hk_tick_collector.watch import stacks as diagnostics
+from hk_tick_collector.watch import stacks
 from hk_tick_collector.watch.liveness import ProofOfLife
 from hk_tick_collector.watch.systemd import Herald, Notifier
 from hk_tick_collector.watch.watchdog import Look, Watchdog
@@ -75,7 +75,7 @@ def run(settings: Settings) -> int:
     try:
         check_today(data_root, hk_day(wall_ms()))
         recorder = Recorder(settings, data_root, client_settings(settings, spec, rsa_key, encryption))
-        diagnostics.enable(lambda: diagnostics.ask_for_stacks(recorder.writer_pid))
+        stacks.enable(lambda: stacks.ask_for_stacks(recorder.writer_pid))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             code = runner.run(recorder.run())
             # Python waits without limit for threads that wait for a disk. All that can be stored is stored.
@@ -334,7 +334,7 @@ class _Recording:
             dead_since=state.dead_since,
             is_journal_failing=self._is_journal_failing(),
             writer_pid=state.writer_pid,
-            writer_state=diagnostics.state_of(self._collector.living_pid),
+            writer_state=stacks.state_of(self._collector.living_pid),
             last_exception=state.last_exception,
         )
 
@@ -346,9 +346,9 @@ class _Recording:
 
     async def dump_stacks(self) -> None:
         """This process's first, then the writer's, which gets a moment for it, also where somebody has stopped it."""
-        diagnostics.dump_own_stacks()
-        diagnostics.ask_for_stacks(self._collector.living_pid)
-        diagnostics.wake(self._collector.living_pid)
+        stacks.dump_own_stacks()
+        stacks.ask_for_stacks(self._collector.living_pid)
+        stacks.wake(self._collector.living_pid)
         await asyncio.sleep(DUMP_SEC)
 
     async def request_writer_recovery(self, reason: str) -> bool:

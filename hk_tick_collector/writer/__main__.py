@@ -18,7 +18,7 @@ from typing import Final
 from hk_tick_collector import logs
 from hk_tick_collector.errors import CollectorError
 from hk_tick_collector.store.data_root import WRITER_LOCK, hold_lock
-from hk_tick_collector.watch import stacks as diagnostics
+from hk_tick_collector.watch import stacks
 from hk_tick_collector.writer.lane import WriterSettings
 from hk_tick_collector.writer.loop import LAST_TRIES_SEC, run
 from hk_tick_collector.writer.pipe import Parent
@@ -32,9 +32,9 @@ GC_THRESHOLD: Final = 200_000
 def main(argv: list[str]) -> int:
     """The process's entry: settings as JSON in the first argument."""
     settings = WriterSettings(**json.loads(argv[0]))
-    diagnostics.hold_signal()
+    stacks.hold_signal()
     logs.configure(settings.log_level, is_threaded=True)
-    diagnostics.enable()
+    stacks.enable()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     os.set_blocking(sys.stdout.fileno(), False)

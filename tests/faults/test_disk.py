@@ -20,9 +20,9 @@ from support.needs import mount, need_tools, unmount
 from support.ticks import TENCENT, pushes, seq_at
 from support.writer_process import WriterBench, until
 
+from hk_tick_collector.journal import append
 from hk_tick_collector.journal.cursor import CURSOR
 from hk_tick_collector.journal.segments import DIRECTORY
-from hk_tick_collector.journal.segments import append as journal_append
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,7 +88,7 @@ def keys(ordinals: range) -> list[tuple[str, int]]:
 
 def test_a_full_disk_loses_nothing(disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While neither journal nor database takes a byte, both say so and hold; with space again all is stored, once."""
-    monkeypatch.setattr(journal_append, "RETRY_SEC", 0.02)
+    monkeypatch.setattr(append, "RETRY_SEC", 0.02)
     disk.mount_small(6 << 20)
     bench = WriterBench(disk.root, tmp_path)
     ballast = disk.root / "ballast"
@@ -177,7 +177,7 @@ def test_a_power_cut_loses_nothing_that_was_confirmed(
     Confirmed is what `flush` of the journal said is on the disk. That NORMAL does lose rows proves that the power was
     really cut.
     """
-    monkeypatch.setattr(journal_append, "RETRY_SEC_MAX", 0.5)
+    monkeypatch.setattr(append, "RETRY_SEC_MAX", 0.5)
     disk.mount_ext4()
     bench = WriterBench(disk.root, tmp_path)
     writer = bench.write(batch_size=200, synchronous=synchronous)

@@ -40,7 +40,7 @@ FAILED, GAVE_UP = "WATCHDOG recovery_failed", "WATCHDOG persistent_stall"
 WRITER_STACK = re.compile(r'\(most recent call first\):\n(  File .*\n)*  File ".*/hk_tick_collector/writer/loop\.py"')
 RECORDER_STACK = re.compile(r'\(most recent call first\):\n(  File .*\n)*  File ".*/hk_tick_collector/main\.py"')
 JOURNAL_STACK = re.compile(
-    r'\(most recent call first\):\n(  File .*\n)*  File ".*/hk_tick_collector/journal_append\.py"'
+    r'\(most recent call first\):\n(  File .*\n)*  File ".*/hk_tick_collector/journal/append\.py"'
 )
 
 

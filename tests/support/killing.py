@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-# The owner is a module, or a class in one: os, hk_tick_collector.repair.merge, hk_tick_collector.repair.tick_file:TickFile.
+# The owner is a module, or a class in one: os, hk_tick_collector.db, hk_tick_collector.repair.tick_file:TickFile.
 _KILLED = """
 import os, signal, sys
 from importlib import import_module

@@ -20,7 +20,7 @@ from support.ticks import DAY, HSBC, NEXT_DAY, OPEN_MS, TENCENT, row, seq_at
 from hk_tick_collector.db import DayDatabase, Inserted, Pragmas
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.mapping import Correction
-from hk_tick_collector.store import stored as db_read
+from hk_tick_collector.store import stored as stored_module
 from hk_tick_collector.store.stored import (
     Seed,
     StoredTicks,
@@ -380,7 +380,7 @@ def test_a_directory_that_can_not_be_listed_ends_nothing(tmp_path: Path, monkeyp
     def fail(_root: Path) -> list[Path]:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(db_read, "day_files", fail)
+    monkeypatch.setattr(stored_module, "day_files", fail)
     assert StoredTicks(tmp_path, 5).rows_by_symbol() == {}
     assert seed_last_seq(tmp_path, 5) == {}
 
@@ -564,17 +564,17 @@ def test_whoever_asks_beside_one_that_hangs_gets_nothing_and_does_not_hang(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A disk that does not answer holds one thread, not each that asks after it."""
-    monkeypatch.setattr(db_read, "ASKING_SEC", 0.05)
+    monkeypatch.setattr(stored_module, "ASKING_SEC", 0.05)
     make_day(tmp_path, "20260729", [row(TENCENT, seq_at(1))])
     stored, goes_on, hangs = StoredTicks(tmp_path, 5), threading.Event(), threading.Event()
-    read_stats = db_read.read_stats
+    read_stats = stored_module.read_stats
 
-    def read(path: Path) -> dict[str, db_read.SymbolStats]:
+    def read(path: Path) -> dict[str, stored_module.SymbolStats]:
         hangs.set()
         goes_on.wait(60)
         return read_stats(path)
 
-    monkeypatch.setattr(db_read, "read_stats", read)
+    monkeypatch.setattr(stored_module, "read_stats", read)
     thread = threading.Thread(target=stored.rows_by_symbol)
     thread.start()
     assert hangs.wait(60)

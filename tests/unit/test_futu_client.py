@@ -23,7 +23,7 @@ from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.messages import GtwEvent, NotifyType, ProtoId, RefusedError, symbol_of
 from hk_tick_collector.opend.notices import Notice
 from hk_tick_collector.opend.numbers import QotRight
-from hk_tick_collector.session import opend_state as futu_opend_state
+from hk_tick_collector.session import opend_state as opend_state_module
 from hk_tick_collector.session.link import UnansweredError
 from hk_tick_collector.session.outages import Outage
 from hk_tick_collector.session.rates import read_rates
@@ -101,7 +101,7 @@ def client_of(*symbols: str, stored: object = None, **settings: Any) -> tuple[Fu
 def watch(monkeypatch: pytest.MonkeyPatch, client: FutuClient, link: Link, times: int) -> None:
     """Have OpenD's state asked for so often."""
     for name in ("LOOK_EVERY_SEC", "LOOK_AGAIN_SEC"):
-        monkeypatch.setattr(futu_opend_state, name, 0.0)
+        monkeypatch.setattr(opend_state_module, name, 0.0)
 
     async def work() -> None:
         made: Any = link
@@ -151,7 +151,7 @@ def test_no_answer_is_no_news(monkeypatch: pytest.MonkeyPatch, error: Exception)
 @pytest.mark.parametrize("time_sec", [-1, 0, 1_796_000_000_000, 2**63 - 1, -(2**63)])
 def test_an_absurd_clock_is_no_clock(monkeypatch: pytest.MonkeyPatch, time_sec: int) -> None:
     """Milliseconds, sentinels: the offset stays as it was, one line shows the value, and all else of it counts."""
-    told = keep_log(futu_opend_state, monkeypatch)
+    told = keep_log(opend_state_module, monkeypatch)
     client, journal = client_of()
     watch(monkeypatch, client, Link(state_of(3, time_sec=time_sec)), 3)
     assert client.state.clock_offset_ms is None

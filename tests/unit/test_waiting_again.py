@@ -16,10 +16,10 @@ from hk_tick_collector.journal.append import Journal
 from hk_tick_collector.journal.cursor import BEFORE, CURSOR, Wait, load_waits, save_cursor
 from hk_tick_collector.journal.segments import DIRECTORY, Position
 from hk_tick_collector.seal.due import due_days
-from hk_tick_collector.writer import Writer
 from hk_tick_collector.writer import loop as writer_module
 from hk_tick_collector.writer import waiting as waiting_module
 from hk_tick_collector.writer.lane import WriterSettings
+from hk_tick_collector.writer.loop import Writer
 
 if TYPE_CHECKING:
     from support.tale import Tale

@@ -15,9 +15,9 @@ from hk_tick_collector.opend import frames
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.messages import ProtoId, security_of
 from hk_tick_collector.store.stored import open_readonly
-from hk_tick_collector.writer import Writer
 from hk_tick_collector.writer import loop as writer_module
 from hk_tick_collector.writer.lane import WriterSettings
+from hk_tick_collector.writer.loop import Writer
 from worlds.feed import Ticks, Way
 from worlds.market import DAY, MIDNIGHT_MS
 from worlds.snapshots import Snapshot

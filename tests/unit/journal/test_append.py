@@ -13,6 +13,7 @@ import pytest
 from support.needs import mount, unmount
 
 from hk_tick_collector.errors import JournalError
+from hk_tick_collector.journal import append as append_module
 from hk_tick_collector.journal.append import Journal
 from hk_tick_collector.journal.cursor import save_cursor
 from hk_tick_collector.journal.segments import (
@@ -24,7 +25,6 @@ from hk_tick_collector.journal.segments import (
     iter_records,
     list_segments,
 )
-from hk_tick_collector.journal.segments import append as journal_append
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -274,7 +274,7 @@ def test_what_could_not_be_written_until_close_was_known(
     tmp_path: Path, make: MakeJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Closing while no write succeeds gives up in time, and tells how much is lost and why."""
-    monkeypatch.setattr(journal_append, "RETRY_SEC", 0.01)
+    monkeypatch.setattr(append_module, "RETRY_SEC", 0.01)
     journal = make()
     journal.start()
     journal.append_frames(1, NOON_MS, b"safe")
@@ -310,7 +310,7 @@ def test_a_full_disk_loses_nothing(
     small_disk: Path, make: MakeJournal, clock: Clock, monkeypatch: pytest.MonkeyPatch, *, day_changes: bool
 ) -> None:
     """A half-written record is taken back; with space again all goes on in order, also if it is another day."""
-    monkeypatch.setattr(journal_append, "RETRY_SEC", 0.02)
+    monkeypatch.setattr(append_module, "RETRY_SEC", 0.02)
     ballast = small_disk / "ballast"
     ballast.write_bytes(bytes(1_500_000))
     journal = make(small_disk / "journal", buffer_bytes=1_000_000)
@@ -375,7 +375,7 @@ def test_a_failed_sync_is_never_confirmed(
     tmp_path: Path, make: MakeJournal, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
     """What a failed sync left uncertain is written again to another segment and synced there before flush confirms."""
-    monkeypatch.setattr(journal_append, "RETRY_SEC", 0.01)
+    monkeypatch.setattr(append_module, "RETRY_SEC", 0.01)
     journal = make(sync_ms=10_000)
     journal.start()
     journal.append_frames(1, NOON_MS, b"before")
@@ -423,7 +423,7 @@ def test_a_directory_that_takes_no_new_segment_for_a_while_loses_nothing(
     tmp_path: Path, make: MakeJournal, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If the next segment can't be made, or its name not be synced, records wait in memory until it can."""
-    monkeypatch.setattr(journal_append, "RETRY_SEC", 0.01)
+    monkeypatch.setattr(append_module, "RETRY_SEC", 0.01)
     journal = make()
     journal.start()
     journal.append_frames(1, NOON_MS, b"one")
@@ -464,7 +464,7 @@ def test_a_half_written_record_that_can_not_be_taken_back_hurts_no_other(
     tmp_path: Path, make: MakeJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If even the truncation fails, the record is written whole into another segment, and all others stay whole."""
-    monkeypatch.setattr(journal_append, "RETRY_SEC", 0.01)
+    monkeypatch.setattr(append_module, "RETRY_SEC", 0.01)
     journal = make()
     journal.start()
     write = os.write

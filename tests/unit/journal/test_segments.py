@@ -1,4 +1,4 @@
-"""The journal as its reader sees it: whole records in order, and a report of everything that is not one."""
+"""The segments as its reader sees it: whole records in order, and a report of everything that is not one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hk_tick_collector.journal import segments
 from hk_tick_collector.journal.cursor import load_cursor, save_cursor
 from hk_tick_collector.journal.segments import (
     HEADER_SIZE,
@@ -19,7 +20,6 @@ from hk_tick_collector.journal.segments import (
     list_segments,
     segment_name,
 )
-from hk_tick_collector.journal.segments import segments as journal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,13 +105,13 @@ def test_a_record_that_is_taken_back_is_not_damaged(tmp_path: Path, monkeypatch:
     path = write(tmp_path, 1, range(3))
     whole = path.read_bytes()
     path.write_bytes(bytes(HEADER_SIZE) + whole[HEADER_SIZE:])  # as a truncation may be seen from outside
-    looked_for = journal.find_record
+    looked_for = segments.find_record
 
     def find_after_rewrite(fd: int, offset: int) -> int | None:
         path.write_bytes(whole)
         return looked_for(fd, offset)
 
-    monkeypatch.setattr(journal, "find_record", find_after_rewrite)
+    monkeypatch.setattr(segments, "find_record", find_after_rewrite)
     reader = JournalReader(tmp_path, None)
     assert read_all(reader) == [0, 1, 2]
     assert reader.damages == []

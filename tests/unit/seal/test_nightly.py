@@ -18,7 +18,7 @@ from support.ticks import DAY, NEXT_DAY
 from hk_tick_collector.clock import HostClock
 from hk_tick_collector.config import Settings
 from hk_tick_collector.hktime import parse_time
-from hk_tick_collector.seal import nightly as sealing
+from hk_tick_collector.seal import nightly
 from hk_tick_collector.seal.due import BUSY
 from hk_tick_collector.seal.nightly import RETRY_SEC, SETTLE_SEC, TOLD_EVERY_SEC, WAIT_FOR_OPEND_SEC, Sealer
 from hk_tick_collector.session.state import ClientState
@@ -77,7 +77,7 @@ class Place:
 @pytest.fixture
 def logged(monkeypatch: pytest.MonkeyPatch) -> KeptLog:
     """The lines that are logged."""
-    return keep_log(sealing, monkeypatch)
+    return keep_log(nightly, monkeypatch)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from hk_tick_collector.journal.events import Cause
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.messages import symbol_of
 from hk_tick_collector.opend.purpose import Purpose
-from hk_tick_collector.session import fetch as futu_fetch
+from hk_tick_collector.session import fetch as fetch_module
 from hk_tick_collector.session.fetch import CANARIES, Fetcher
 from hk_tick_collector.session.link import UnansweredError
 from hk_tick_collector.session.outages import Outage
@@ -90,7 +90,7 @@ class Session:
 @pytest.fixture
 def logged(monkeypatch: pytest.MonkeyPatch) -> KeptLog:
     """The lines that are logged."""
-    return keep_log(futu_fetch, monkeypatch)
+    return keep_log(fetch_module, monkeypatch)
 
 
 # ---- pushes that are missing
@@ -378,7 +378,7 @@ class Broken:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, rate: float = 2.0, **settings: int) -> None:
         self.now = 1000.0
-        monkeypatch.setattr(futu_fetch, "time", self)
+        monkeypatch.setattr(fetch_module, "time", self)
         self.opend = OpenD(TENCENT)
         self.opend.trade(count=2000)
         self.settings = SETTINGS._replace(**settings)  # type: ignore[arg-type]
@@ -472,7 +472,7 @@ def test_the_operators_depth_is_the_most(logged: KeptLog, monkeypatch: pytest.Mo
 
 def test_a_second_answer_that_is_refused_is_asked_for_again(logged: KeptLog, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first one alone does not join: the symbol counts as not fetched until the second is there."""
-    monkeypatch.setattr(futu_fetch, "ATTEMPT_PAUSE_SEC", 0.001)
+    monkeypatch.setattr(fetch_module, "ATTEMPT_PAUSE_SEC", 0.001)
     broken = Broken(monkeypatch)
     ticks, refusals = broken.opend.answer, iter([True, False])
     broken.opend.answer = lambda symbol, count: (
@@ -553,7 +553,7 @@ def test_a_symbol_whose_ticks_can_not_be_had_is_named(
     logged: KeptLog, monkeypatch: pytest.MonkeyPatch, answer: Callable[[str, int], bytes], reason: str
 ) -> None:
     """After three attempts, and the session goes on; the audit after it asks as deep as if it had not been made."""
-    monkeypatch.setattr(futu_fetch, "ATTEMPT_PAUSE_SEC", 0.001)
+    monkeypatch.setattr(fetch_module, "ATTEMPT_PAUSE_SEC", 0.001)
 
     async def work() -> None:
         session = Session(OpenD(TENCENT))

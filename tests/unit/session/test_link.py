@@ -17,7 +17,7 @@ from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.frames import Frame, FrameReader
 from hk_tick_collector.opend.messages import ProtoId
 from hk_tick_collector.opend.protocol import ClientConnection
-from hk_tick_collector.session import link as futu_link
+from hk_tick_collector.session import link as link_module
 from hk_tick_collector.session.link import Link, UnansweredError
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ async def connected() -> AsyncIterator[tuple[Link, Server]]:
 @pytest.fixture
 def logged(monkeypatch: pytest.MonkeyPatch) -> KeptLog:
     """The lines that are logged."""
-    return keep_log(futu_link, monkeypatch)
+    return keep_log(link_module, monkeypatch)
 
 
 def keep_alive_frame(serial_no: int) -> bytes:
@@ -178,7 +178,7 @@ def test_a_header_that_claims_too_much_makes_a_link_dead(*, swallowed: bool) -> 
 
 def test_an_answer_that_was_asked_for_may_take_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """A plate over a slow link takes longer than a dead link may: what is large and asked for is waited for."""
-    monkeypatch.setattr(futu_link, "SLOWEST_BYTES_PER_SEC", 400)
+    monkeypatch.setattr(link_module, "SLOWEST_BYTES_PER_SEC", 400)
 
     async def work() -> None:
         async with connected() as (link, server):

@@ -9,7 +9,7 @@ from support.kept_log import KeptLog, keep_log
 from support.recorder_state import FRIDAY, hk_ms
 
 from hk_tick_collector.journal.events import Cause
-from hk_tick_collector.session import reconnect as futu_reconnect
+from hk_tick_collector.session import reconnect
 from hk_tick_collector.session.outages import Outage
 from hk_tick_collector.session.reconnect import Reconnects
 from hk_tick_collector.session.state import ClientSettings, ClientState
@@ -56,14 +56,14 @@ class Trial:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The module's."""
     made = Clock()
-    monkeypatch.setattr(futu_reconnect, "time", made)
+    monkeypatch.setattr(reconnect, "time", made)
     return made
 
 
 @pytest.fixture(autouse=True)
 def logged(monkeypatch: pytest.MonkeyPatch) -> KeptLog:
     """The lines that are logged."""
-    return keep_log(futu_reconnect, monkeypatch)
+    return keep_log(reconnect, monkeypatch)
 
 
 @pytest.mark.parametrize("at", ["09:00:00", "10:30:00", "12:30:00", "16:09:00"])

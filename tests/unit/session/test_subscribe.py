@@ -14,7 +14,7 @@ from hk_tick_collector.errors import ConfigError, SessionError
 from hk_tick_collector.futu_client import FutuClient
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.messages import ProtoId
-from hk_tick_collector.session import subscribe as futu_subscribe
+from hk_tick_collector.session import subscribe as subscribe_module
 from hk_tick_collector.session.link import UnansweredError
 from hk_tick_collector.session.state import ClientSettings, ClientState
 from hk_tick_collector.session.subscribe import NO_SYMBOL_SEC_MAX, Subscriber
@@ -66,7 +66,7 @@ class Link:
 @pytest.fixture
 def logged(monkeypatch: pytest.MonkeyPatch) -> KeptLog:
     """The lines that are logged."""
-    return keep_log(futu_subscribe, monkeypatch)
+    return keep_log(subscribe_module, monkeypatch)
 
 
 def subscriber_of(link: Link, state: ClientState | None = None) -> Subscriber:
@@ -134,7 +134,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The client's."""
     made = Clock()
-    monkeypatch.setattr(futu_subscribe, "time", made)
+    monkeypatch.setattr(subscribe_module, "time", made)
     return made
 
 

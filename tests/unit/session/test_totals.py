@@ -18,7 +18,7 @@ from hk_tick_collector.journal.events import TOTALS_ASKED
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.messages import ProtoId, day_totals, symbol_of
 from hk_tick_collector.opend.purpose import Purpose
-from hk_tick_collector.session import totals as futu_totals
+from hk_tick_collector.session import totals as totals_module
 from hk_tick_collector.session.link import UnansweredError
 from hk_tick_collector.session.state import ClientState
 from hk_tick_collector.session.totals import APART_SEC, CODES_MAX, ROUNDS_AFTER_PUSH, SEARCH_CALLS_MAX, Totals
@@ -121,7 +121,7 @@ def test_what_an_audit_brings_is_compared() -> None:
 def test_two_are_a_moment_apart(monkeypatch: pytest.MonkeyPatch, interval_sec: float, apart_sec: float) -> None:
     """One after a resumption may come just before that of the clock: the two would say nothing together."""
     now = 1000.0
-    monkeypatch.setattr(futu_totals.time, "monotonic", lambda: now)
+    monkeypatch.setattr(totals_module.time, "monotonic", lambda: now)
     link: Any = Link()
     state = ClientState()
     totals = Totals(link, 1.0, interval_sec, state)
@@ -175,7 +175,7 @@ def unanswered() -> bytes:
 @pytest.mark.parametrize("answer", [unanswered, lambda: b"\xff\xff", lambda: refusal("lost", -200)])
 def test_a_refusal_is_told_once_and_harms_nothing(answer: Callable[[], bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     """The session goes on, and the next part is asked for."""
-    told = keep_log(futu_totals, monkeypatch)
+    told = keep_log(totals_module, monkeypatch)
     link = Link(answer)
     asyncio.run(totals_on(link).ask([f"HK.{n:05}" for n in range(1, CODES_MAX + 2)]))
     assert link.asked == [CODES_MAX, 1]
@@ -202,7 +202,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The module's."""
     made = Clock()
-    monkeypatch.setattr(futu_totals, "time", made)
+    monkeypatch.setattr(totals_module, "time", made)
     return made
 
 
@@ -211,7 +211,7 @@ def test_one_code_that_is_refused_costs_the_others_nothing(
     monkeypatch: pytest.MonkeyPatch, clock: Clock, bad: str
 ) -> None:
     """It is found by halving and named; all others have their totals at once, and in one call from then on."""
-    told = keep_log(futu_totals, monkeypatch)
+    told = keep_log(totals_module, monkeypatch)
     link = Link(bad=[bad])
     totals = totals_on(link)
     symbols = symbols_to(20)
@@ -230,7 +230,7 @@ def test_one_code_that_is_refused_costs_the_others_nothing(
 
 def test_a_refused_code_is_asked_for_once_an_hour(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
     """Alone, on whichever connection; when it is served it is one of the others again."""
-    told = keep_log(futu_totals, monkeypatch)
+    told = keep_log(totals_module, monkeypatch)
     link: Any = Link(bad=["HK.00002"])
     state = ClientState()
     asyncio.run(Totals(link, 1.0, 0.0, state).ask(symbols_to(4)))
@@ -257,7 +257,7 @@ def test_a_refused_code_is_asked_for_once_an_hour(monkeypatch: pytest.MonkeyPatc
 
 def test_many_refused_codes_are_found_in_some_rounds(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
     """Each round makes a bounded number of calls; what is found stays found."""
-    told = keep_log(futu_totals, monkeypatch)
+    told = keep_log(totals_module, monkeypatch)
     bad = [f"HK.{n:05}" for n in range(7, 900, 70)]
     link = Link(bad=bad)
     totals = totals_on(link)
@@ -277,7 +277,7 @@ def test_many_refused_codes_are_found_in_some_rounds(monkeypatch: pytest.MonkeyP
 
 def test_bad_codes_that_stand_together_are_found_too(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
     """The first eight of the list are refused, one after the other: OpenD serves the rest, so it is not OpenD."""
-    told = keep_log(futu_totals, monkeypatch)
+    told = keep_log(totals_module, monkeypatch)
     link = Link(bad=symbols_to(8))
     totals = totals_on(link)
     for _ in range(4):
@@ -290,7 +290,7 @@ def test_bad_codes_that_stand_together_are_found_too(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("count", [1, 2, 5, 401])
 def test_an_opend_that_refuses_everything_has_no_bad_codes(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     """It is asked too often, or is not ready: that is told once, a few calls are made, and all are asked for again."""
-    told = keep_log(futu_totals, monkeypatch)
+    told = keep_log(totals_module, monkeypatch)
     link = Link(lambda: refusal("too frequent"))
     totals = totals_on(link)
     asyncio.run(totals.ask(symbols_to(count)))
@@ -305,7 +305,7 @@ def test_an_opend_that_refuses_everything_has_no_bad_codes(monkeypatch: pytest.M
 
 def test_a_limit_that_begins_within_a_search_makes_no_code_bad(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is refused alone is only suspected until OpenD has served something after it."""
-    told = keep_log(futu_totals, monkeypatch)
+    told = keep_log(totals_module, monkeypatch)
     link = Link(bad=["HK.00020"])
     calls = 0
 

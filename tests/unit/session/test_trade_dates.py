@@ -12,7 +12,7 @@ from support.recorder_state import FRIDAY, hk_ms
 
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.messages import ProtoId
-from hk_tick_collector.session import trade_dates as futu_calendar
+from hk_tick_collector.session import trade_dates as trade_dates_module
 from hk_tick_collector.session.link import UnansweredError
 from hk_tick_collector.session.state import ClientState
 from hk_tick_collector.session.trade_dates import RETRY_SEC, TradeDates
@@ -49,8 +49,8 @@ class Stage:
         link: Any = self
         self.dates = TradeDates(link, 1.0, self.state)
         monkeypatch.setattr(self.state.clock, "now_ms", lambda: self.now_ms)
-        monkeypatch.setattr(futu_calendar, "time", self)
-        monkeypatch.setattr(futu_calendar, "log", self)
+        monkeypatch.setattr(trade_dates_module, "time", self)
+        monkeypatch.setattr(trade_dates_module, "log", self)
 
     def monotonic(self) -> float:
         """The clock."""
@@ -120,7 +120,7 @@ def test_a_refusal_is_told_once_and_asked_again_later(stage: Stage, answer: Call
 
 def test_it_is_looked_at_again_and_again(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """As long as the session lasts."""
-    monkeypatch.setattr(futu_calendar, "LOOK_SEC", 0.0)
+    monkeypatch.setattr(trade_dates_module, "LOOK_SEC", 0.0)
 
     async def work() -> None:
         task = asyncio.create_task(stage.dates.keep())

@@ -18,7 +18,7 @@ from hk_tick_collector.status.description import MARKET_FRESH_SEC, PUSH_FRESH_SE
 if TYPE_CHECKING:
     from support.still_recorder import StillRecorder
 
-OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
+OPERATIONS = Path(__file__).parents[3] / "docs" / "operations.md"
 
 
 # ---- the description

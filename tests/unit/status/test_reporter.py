@@ -25,7 +25,7 @@ from hk_tick_collector.store.data_root import STATE_NAME
 if TYPE_CHECKING:
     from support.still_recorder import StillRecorder
 
-OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
+OPERATIONS = Path(__file__).parents[3] / "docs" / "operations.md"
 
 
 @pytest.fixture

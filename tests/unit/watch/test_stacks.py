@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.recorder_process import until
 
-from hk_tick_collector.watch import stacks as diagnostics
+from hk_tick_collector.watch import stacks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 BLOCKED = """
 import asyncio, subprocess, sys
 import uvloop
-from hk_tick_collector.watch import stacks as diagnostics
+from hk_tick_collector.watch import stacks
 
-WRITER = "import sys\\nfrom hk_tick_collector import diagnostics\\ndiagnostics.hold_signal(); diagnostics.enable()\\n" \
+WRITER = "import sys\\nfrom hk_tick_collector.watch import stacks\\nstacks.hold_signal(); stacks.enable()\\n" \
     "def wait_as_writer():\\n  print('ready', flush=True); sys.stdin.readline()\\nwait_as_writer()"
 
 async def block_the_loop():
     print("blocked", flush=True)
     sys.stdin.readline()
 
-diagnostics.hold_signal()
+stacks.hold_signal()
 writer = subprocess.Popen([sys.executable, "-c", WRITER], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 writer.stdout.readline()
-diagnostics.enable(lambda: diagnostics.ask_for_stacks(writer.pid))
+stacks.enable(lambda: stacks.ask_for_stacks(writer.pid))
 with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
     runner.run(block_the_loop())
 writer.communicate()
@@ -42,11 +42,11 @@ writer.communicate()
 # A process whose interpreter a thread holds in a call that takes for ever.
 HELD = """
 import re, sys
-from hk_tick_collector.watch import stacks as diagnostics
+from hk_tick_collector.watch import stacks
 
-diagnostics.HELD_SEC, diagnostics.SET_EVERY_SEC = 0.5, 0.1
-diagnostics.hold_signal()
-diagnostics.enable()
+stacks.HELD_SEC, stacks.SET_EVERY_SEC = 0.5, 0.1
+stacks.hold_signal()
+stacks.enable()
 print("ready", flush=True)
 def hold_the_interpreter():
     re.match("(a+)+$", "a" * 40 + "b")
@@ -103,17 +103,17 @@ def sleeper() -> Iterator[subprocess.Popen[bytes]]:
 def test_a_stopped_process_is_woken_and_a_running_one_left_alone(sleeper: subprocess.Popen[bytes]) -> None:
     """Its state is known by the kernel's letter, and SIGCONT ends a stop."""
     pid = sleeper.pid
-    until(lambda: diagnostics.state_of(pid) == "S", "it sleeps")
-    diagnostics.wake(pid)
+    until(lambda: stacks.state_of(pid) == "S", "it sleeps")
+    stacks.wake(pid)
     os.kill(pid, signal.SIGSTOP)
-    until(lambda: diagnostics.state_of(pid) == "T", "it is stopped")
-    diagnostics.wake(pid)
-    until(lambda: diagnostics.state_of(pid) == "S", "it goes on")
+    until(lambda: stacks.state_of(pid) == "T", "it is stopped")
+    stacks.wake(pid)
+    until(lambda: stacks.state_of(pid) == "S", "it goes on")
 
 
 def test_a_process_without_a_handler_is_left_alone(sleeper: subprocess.Popen[bytes]) -> None:
     """A writer that is just starting has none yet, and would die of the signal."""
-    diagnostics.ask_for_stacks(sleeper.pid)
+    stacks.ask_for_stacks(sleeper.pid)
     assert sleeper.stdin is not None
     sleeper.stdin.write(b"\n")
     sleeper.stdin.flush()
@@ -125,6 +125,6 @@ def test_a_process_that_is_gone_is_asked_for_nothing(sleeper: subprocess.Popen[b
     sleeper.kill()
     sleeper.wait()
     for pid in (None, sleeper.pid):
-        diagnostics.ask_for_stacks(pid)
-        diagnostics.wake(pid)
-        assert diagnostics.state_of(pid) is None
+        stacks.ask_for_stacks(pid)
+        stacks.wake(pid)
+        assert stacks.state_of(pid) is None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.kept_log import keep_log
 
-from hk_tick_collector.watch import systemd as sd_notify
+from hk_tick_collector.watch import systemd as systemd_module
 from hk_tick_collector.watch.systemd import EXTEND_EVERY_SEC, STATUS_SEC, Herald, Notifier
 
 if TYPE_CHECKING:
@@ -223,7 +223,7 @@ def test_a_sign_of_life_comes_at_a_third_of_the_time(scene: Scene, supervisor: S
 
 def test_no_sign_of_life_without_proof(scene: Scene, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
     """A part that stands still is named in the status, and in the log each half minute; then the signs go on."""
-    log = keep_log(sd_notify, monkeypatch)
+    log = keep_log(systemd_module, monkeypatch)
     scene.recording = True
     scene.go(20)
     supervisor.heard()

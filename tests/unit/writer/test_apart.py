@@ -14,8 +14,8 @@ from support.ticks import DAY, DAY_MS, HSBC, NEXT_DAY, OPEN_MS, TENCENT, push, r
 from hk_tick_collector.journal.cursor import load_waits
 from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.opend.purpose import Purpose
-from hk_tick_collector.writer import Writer
 from hk_tick_collector.writer.lane import WriterSettings
+from hk_tick_collector.writer.loop import Writer
 
 if TYPE_CHECKING:
     from support.tale import Tale
@@ -119,7 +119,7 @@ def test_odd_ones_cost_no_more_than_their_own_records(tale: Tale, monkeypatch: p
     runs: list[str] = []
     for name in ("storing.Storing", "apart.Apart"):
         module, kind = name.split(".")
-        original = __import__(f"hk_tick_collector.{module}", fromlist=[kind]).__dict__[kind]
+        original = __import__(f"hk_tick_collector.writer.{module}", fromlist=[kind]).__dict__[kind]
 
         def counted(self: object, batch: object, run: object = original.run, kind: str = kind) -> object:
             runs.append(kind)
