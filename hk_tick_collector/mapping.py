@@ -32,7 +32,7 @@ from hk_tick_collector.errors import BadTickError
 from hk_tick_collector.hktime import DAY_MS, EPOCH_MS_MAX, EPOCH_MS_MIN, Form, WrittenTime, hk_midnight_ms, parse_time
 from hk_tick_collector.opend.columns import decode_columns
 from hk_tick_collector.opend.messages import DecodeError, parse_tickers, symbol_of
-from hk_tick_collector.plain import plain
+from hk_tick_collector.text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -17,7 +17,7 @@ from hk_tick_collector.audit.activity import MINUTE_MS
 from hk_tick_collector.audit.day import Verdict
 from hk_tick_collector.audit.page_style import LEGEND, STYLE
 from hk_tick_collector.hktime import hk_midnight_ms, hk_text, parse_time
-from hk_tick_collector.words import counted
+from hk_tick_collector.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -12,7 +12,7 @@ from hk_tick_collector.hktime import hk_text
 from hk_tick_collector.journal.events import Cause
 from hk_tick_collector.ledger.counting import tolerance
 from hk_tick_collector.store.schema import TICK_TYPES
-from hk_tick_collector.words import counted as numbered
+from hk_tick_collector.text import counted as numbered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hk_tick_collector.audit.verdict import Verdict
 from hk_tick_collector.hktime import hk_day, hk_text
-from hk_tick_collector.words import counted
+from hk_tick_collector.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

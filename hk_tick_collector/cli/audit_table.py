@@ -13,8 +13,7 @@ from rich.text import Text
 from hk_tick_collector.audit import wording
 from hk_tick_collector.audit.day import Verdict
 from hk_tick_collector.cli.console import cell
-from hk_tick_collector.plain import plain
-from hk_tick_collector.words import counted
+from hk_tick_collector.text import counted, plain
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hk_tick_collector.plain import plain
+from hk_tick_collector.text import plain
 
 if TYPE_CHECKING:
     from rich.console import Console

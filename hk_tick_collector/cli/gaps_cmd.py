@@ -16,7 +16,7 @@ from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.hktime import hk_text
 from hk_tick_collector.seal.catalog import Catalog
 from hk_tick_collector.symbols import stock_code
-from hk_tick_collector.words import counted
+from hk_tick_collector.text import counted
 
 if TYPE_CHECKING:
     from hk_tick_collector.audit.day import Gap

@@ -18,9 +18,8 @@ from hk_tick_collector.hktime import plausible_text
 from hk_tick_collector.journal.contents import content_of
 from hk_tick_collector.journal.cursor import load_cursor
 from hk_tick_collector.journal.segments import DIRECTORY, JournalReader, Kind, Position, list_segments
-from hk_tick_collector.plain import plain
 from hk_tick_collector.symbols import stock_code
-from hk_tick_collector.words import counted, size
+from hk_tick_collector.text import counted, plain, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

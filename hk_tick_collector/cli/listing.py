@@ -10,7 +10,7 @@ import os
 import sys
 from typing import Final
 
-from hk_tick_collector.plain import plain
+from hk_tick_collector.text import plain
 
 COLOURS: Final = {"green": "32", "yellow": "33", "red": "31", "dim": "2", "bold": "1"}
 VERDICT_COLOURS: Final = {"COMPLETE": "green", "INCOMPLETE": "red", "UNPROVABLE": "yellow"}

@@ -31,7 +31,7 @@ from hk_tick_collector.repair.times import no_recorder
 from hk_tick_collector.store.data_root import RECORDER_LOCK, WRITER_LOCK, is_locked
 from hk_tick_collector.store.opening import is_empty
 from hk_tick_collector.store.sealed import refuse_sealed
-from hk_tick_collector.words import counted
+from hk_tick_collector.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console

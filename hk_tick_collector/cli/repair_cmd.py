@@ -18,7 +18,7 @@ from hk_tick_collector.repair.rules import CORRECTION_HOURS_MIN, HOUR_MS, Findin
 from hk_tick_collector.repair.times import FileReport, Repair
 from hk_tick_collector.store.schema import day_files
 from hk_tick_collector.store.stored import find_day
-from hk_tick_collector.words import counted
+from hk_tick_collector.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console

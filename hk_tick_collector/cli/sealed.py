@@ -13,7 +13,7 @@ from hk_tick_collector.cli.places import day_of
 from hk_tick_collector.cli.progress import Progress
 from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.seal.recheck import recheck, sealed_days
-from hk_tick_collector.words import counted
+from hk_tick_collector.text import counted
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,8 +11,8 @@ import typer
 
 from hk_tick_collector.cli.places import settings_of
 from hk_tick_collector.errors import ConfigError
-from hk_tick_collector.plain import PlainTerminal
 from hk_tick_collector.store.stored import find_day, open_readonly
+from hk_tick_collector.text import PlainTerminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

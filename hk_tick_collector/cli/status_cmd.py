@@ -15,7 +15,6 @@ from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.hktime import hk_text
 from hk_tick_collector.journal.cursor import load_cursor
 from hk_tick_collector.journal.segments import DIRECTORY, JournalReader
-from hk_tick_collector.plain import plain
 from hk_tick_collector.seal.catalog import newest_sealed
 from hk_tick_collector.session.deadlines import outlook_text
 from hk_tick_collector.status.findings import Verdict, number_of, part_of
@@ -26,7 +25,7 @@ from hk_tick_collector.status.today import read_lost
 from hk_tick_collector.store.data_root import read_recorder
 from hk_tick_collector.store.schema import day_files
 from hk_tick_collector.store.stored import find_day, future_days, read_stats
-from hk_tick_collector.words import counted, size
+from hk_tick_collector.text import counted, plain, size
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -21,7 +21,7 @@ from hk_tick_collector.opend.numbers import GtwEvent as GtwEvent  # noqa: PLC041
 from hk_tick_collector.opend.numbers import NotifyType as NotifyType  # noqa: PLC0414
 from hk_tick_collector.opend.numbers import ProtoId as ProtoId  # noqa: PLC0414
 from hk_tick_collector.opend.numbers import RetType as RetType  # noqa: PLC0414
-from hk_tick_collector.plain import plain
+from hk_tick_collector.text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from hk_tick_collector.opend.messages import decode_reply
 from hk_tick_collector.opend.numbers import NotifyType, ProtoId, QotRight
-from hk_tick_collector.plain import plain
+from hk_tick_collector.text import plain
 
 if TYPE_CHECKING:
     from hk_tick_collector.opend import opend_pb2 as pb

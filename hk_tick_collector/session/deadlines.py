@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hk_tick_collector.hktime import DAY_MS, SATURDAY, SESSIONS_MS, hk_date, hk_midnight_ms, is_trading_time
-from hk_tick_collector.words import counted
+from hk_tick_collector.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

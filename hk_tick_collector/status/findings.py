@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from hk_tick_collector.words import counted, size
+from hk_tick_collector.text import counted, size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

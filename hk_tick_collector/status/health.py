@@ -22,7 +22,7 @@ from hk_tick_collector.hktime import CONTINUOUS, EPOCH_MS_MAX, EPOCH_MS_MIN, pla
 from hk_tick_collector.status.findings import NAMES_SHOWN, Finding, Verdict, and_more, count, number_of, part_of
 from hk_tick_collector.status.health_storing import STORING_RULES
 from hk_tick_collector.status.lost import lost_text
-from hk_tick_collector.words import excerpt, span
+from hk_tick_collector.text import excerpt, span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hk_tick_collector.status.findings import NAMES_SHOWN, Finding, Verdict, count, number_of, part_of, waiting
 from hk_tick_collector.store.file_system import is_shared
-from hk_tick_collector.words import excerpt, size, span
+from hk_tick_collector.text import excerpt, size, span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

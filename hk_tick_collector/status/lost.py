@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from hk_tick_collector.hktime import plausible_text
 from hk_tick_collector.status.findings import number_of
-from hk_tick_collector.words import counted, excerpt
+from hk_tick_collector.text import counted, excerpt
 
 CAUSES_SHOWN: Final = 3
 _WORDS: Final = {

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import apsw
 
 from hk_tick_collector.errors import ContentError, DatabaseError
-from hk_tick_collector.plain import plain
+from hk_tick_collector.text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,7 +16,7 @@ from support.bodies import TICK_TS_MS
 from hk_tick_collector.cli.console import cell
 from hk_tick_collector.cli.listing import Listing
 from hk_tick_collector.db import DayDatabase, Pragmas
-from hk_tick_collector.plain import PlainTerminal
+from hk_tick_collector.text import PlainTerminal
 
 if TYPE_CHECKING:
     from pathlib import Path

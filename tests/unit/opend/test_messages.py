@@ -12,7 +12,7 @@ from hk_tick_collector.errors import BadTickError, RemoteProtocolError, SessionE
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.messages import DecodeError, GlobalState, InitReply, ProtoId, Quota, RefusedError
-from hk_tick_collector.plain import plain
+from hk_tick_collector.text import plain
 
 MARKETS = [(1, "HK"), (11, "US"), (21, "SH"), (22, "SZ"), (31, "SG"), (41, "JP"), (51, "AU"), (61, "MY"), (71, "CA")]
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hk_tick_collector.plain import TEXT_MAX, plain
+from hk_tick_collector.text import TEXT_MAX, plain
 
 
 @pytest.mark.parametrize(

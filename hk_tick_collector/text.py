@@ -1,6 +1,6 @@
-"""Text that came from outside, made safe to log, to store as JSON and to print on a terminal.
+"""Text for people: what came from outside made safe to log, to store as JSON and to print; and numbers in words.
 
-Owns which characters may pass. Never raises, whatever it is given.
+Owns which characters may pass, and how a number is written. Never raises, whatever text it is given.
 """
 
 from __future__ import annotations
@@ -16,6 +16,12 @@ _BLANKS: Final = frozenset("\t\n\r")
 # pair, and what ends a line elsewhere.
 _UNSAFE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
+
+EXCERPT_MAX: Final = 160  # characters
+_SECONDS_MAX: Final = 900  # as long as seconds can be pictured
+_MINUTES_MAX: Final = 7200
+_LARGE_BYTES = 10e9
+_SMALL_BYTES: Final = 1e8
 
 
 def plain(text: object, limit: int = TEXT_MAX) -> str:
@@ -56,3 +62,27 @@ def _safe(character: str) -> str:
     if character in _BLANKS:
         return " "
     return _REPLACEMENT if unicodedata.category(character) in _UNSAFE else character
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 row`, `2,000 rows`, `0 rows`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def excerpt(value: object) -> str:
+    """Somebody else's words, safe to show and not too many."""
+    return plain(value, EXCERPT_MAX).strip()
+
+
+def span(sec: float) -> str:
+    """`45 s`, `20 min`, `3.5 h`."""
+    if sec < _SECONDS_MAX:
+        return f"{sec:,.0f} s"
+    return f"{sec / 60:,.0f} min" if sec < _MINUTES_MAX else f"{sec / 3600:,.1f} h"
+
+
+def size(size_bytes: float) -> str:
+    """`1.5 MB`, `250 MB`, `75 GB`."""
+    if size_bytes >= _LARGE_BYTES:
+        return f"{size_bytes / 1e9:,.0f} GB"
+    return f"{size_bytes / 1e6:,.1f} MB" if size_bytes < _SMALL_BYTES else f"{size_bytes / 1e6:,.0f} MB"
