@@ -71,7 +71,8 @@ def counted(number: int, noun: str) -> str:
 
 def excerpt(value: object) -> str:
     """Somebody else's words, safe to show and not too many."""
-    return plain(value, EXCERPT_MAX).strip()
+    text = "".join(c if c.isprintable() else " " for c in str(value)).strip()
+    return text if len(text) <= EXCERPT_MAX else text[:EXCERPT_MAX] + "…"
 
 
 def span(sec: float) -> str:

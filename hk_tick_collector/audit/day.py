@@ -17,6 +17,7 @@ import apsw
 
 from hk_tick_collector.audit.counted import Measured, Sums, Types, Votes
 from hk_tick_collector.audit.figures import Clock, Figures, Gap, Ordinals, Outage
+from hk_tick_collector.audit.history import type_history
 from hk_tick_collector.audit.last_word import final_word
 from hk_tick_collector.audit.reading import read
 from hk_tick_collector.audit.schedule import Session, after_close_ms
@@ -24,7 +25,6 @@ from hk_tick_collector.audit.verdict import WORST_FIRST, DayAudit, SymbolAudit, 
 from hk_tick_collector.audit.weighing import judge_symbol
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.hktime import hk_day
-from hk_tick_collector.ledger.past import type_history
 from hk_tick_collector.store.opening import look
 from hk_tick_collector.store.schema import TICK_TYPES
 

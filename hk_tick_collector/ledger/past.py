@@ -1,4 +1,4 @@
-"""What other days tell: the exchange's last word on them, and which types of ticks it counted.
+"""What other days tell: the exchange's last word on them.
 
 A snapshot that is dated a day before today says that nothing was traded today, but only if it is that day's last word:
 with other totals it may count a trade of today under an old date. Reads day databases and certificates, and changes
@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apsw
 
-from hk_tick_collector.audit.counted import Votes
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.hktime import day_before
-from hk_tick_collector.seal import certificate as certificates
+from hk_tick_collector.store import certificate_file
 from hk_tick_collector.store.opening import look
 from hk_tick_collector.store.other_disks import is_there
 
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     # The database of a day, in a transaction; None where there is none, or it is sealed.
     Databases = Callable[[str], DayDatabase | None]
 
-CATALOG = "catalog.db"
 DAYS_MAX = 12
 
 READ_AGAIN_MS = 600_000
@@ -84,22 +82,7 @@ class LastWords:
             if is_there(path):
                 rows = look(path, lambda con: con.execute(_LAST, (opens_ms,)).fetchall())
                 return dict(rows)
-            told = certificates.read(self._root / f"{day}.certificate.json")
+            told = certificate_file.read(self._root / f"{day}.certificate.json")
             return {one["symbol"]: one["exchange_volume"] for one in told["symbols"]}
         except (apsw.Error, DatabaseError, OSError, KeyError, TypeError, UnicodeError):
             return {}
-
-
-_TYPES = "SELECT tick_type_id, sum(counted), sum(not_counted) FROM types WHERE day <> ? GROUP BY tick_type_id"
-
-
-def type_history(data_root: Path, day: str) -> dict[int, Votes]:
-    """What other days have shown of each type of tick, by the catalogue of sealed days; empty: there is none."""
-    path = data_root / CATALOG
-    if not path.exists():
-        return {}
-    try:
-        rows: list[tuple[Any, ...]] = look(path, lambda con: con.execute(_TYPES, (day,)).fetchall())
-    except (apsw.Error, OSError):  # another version's, or nobody may read it: it is only less evidence
-        return {}
-    return {tick_type: Votes(counted, not_counted) for tick_type, counted, not_counted in rows}

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import apsw
 
 from hk_tick_collector.audit.day import Gap
+from hk_tick_collector.audit.history import CATALOG
 from hk_tick_collector.db import transaction
 from hk_tick_collector.errors import DatabaseError
-from hk_tick_collector.seal import certificate as certificates
+from hk_tick_collector.store import certificate_file
 from hk_tick_collector.store.content_errors import DAMAGED
 from hk_tick_collector.store.data_root import own_like
 from hk_tick_collector.store.opening import look
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
     from hk_tick_collector.seal.certificate import Certificate, Progress
 
-FILE: Final = "catalog.db"
 APPLICATION_ID: Final = 0x484B5458  # "HKTX": the index of what "HKTC" files hold
 VERSION: Final = 2
 BUSY_TIMEOUT_MS: Final = 2000
@@ -225,7 +225,7 @@ _Read = tuple["DayRow", "Iterable[Gap]", "Iterable[tuple[int, int, int]]"]
 
 def _open(data_root: Path) -> apsw.Connection:
     """The file; in memory, with what the file holds, where it can't be written."""
-    path = data_root / FILE
+    path = data_root / CATALOG
     try:
         con = apsw.Connection(str(path))
         try:
@@ -310,7 +310,7 @@ def _state_of(entry: os.DirEntry[str], kind: str) -> str:
 def _read(data_root: Path, day: str, files: str) -> _Read:
     try:
         if files.startswith("certificate"):
-            return _of_certificate(certificates.read(data_root / f"{day}.certificate.json"), files)
+            return _of_certificate(certificate_file.read(data_root / f"{day}.certificate.json"), files)
         return _of_database(data_root / f"{day}.db", files)
     except (DatabaseError, apsw.Error, OSError, KeyError, TypeError) as exc:
         return DayRow(day, fault=str(exc), files=files), (), ()
@@ -380,7 +380,7 @@ def newest_sealed(data_root: Path) -> dict[str, Any] | None:
     """The newest certificate's day, verdict and time; None: there is none that can be read."""
     paths = sorted(data_root.glob(f"{'[0-9]' * 8}.certificate.json"))
     try:
-        told = certificates.read(paths[-1]) if paths else None
+        told = certificate_file.read(paths[-1]) if paths else None
     except DatabaseError:
         return None
     return told and {"day": told["day"], "verdict": told["verdict"], "sealed_ms": told["sealed_ms"]}

@@ -1,7 +1,7 @@
-"""The certificate of a sealed day: what is in it, how it is written, and how it is read.
+"""The certificate of a sealed day: what is in it.
 
-Owns the file's form, the hash of a symbol's rows and the certificate's own; never decides a verdict, and never seals.
-Invariant: a certificate that was read is, byte for byte, one that was written, by its own hash and by its form.
+Owns its entries, and the hash of a symbol's rows; `store.certificate_file` is how it is written. Never decides a
+verdict, and never seals.
 
 The hash of a symbol's rows does not depend on their order, so that others can compute it in any: each tick is written
 as `symbol` in UTF-8, a zero byte, and then `seq`, `ts_ms` (i64), `price` (f64), `volume` (i64), `turnover` (f64),
@@ -11,7 +11,6 @@ modulo 2^256. How and when a tick came is not in it: the same trades have the sa
 
 from __future__ import annotations
 
-import json
 import struct
 from collections import Counter
 from hashlib import sha256
@@ -24,6 +23,7 @@ from hk_tick_collector.audit.counted import Votes
 from hk_tick_collector.audit.verdict import Verdict
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.hktime import hk_text
+from hk_tick_collector.store.certificate_file import VERSION, hash_of
 from hk_tick_collector.store.schema import TICK_TYPES
 from hk_tick_collector.store.schema import VERSION as SCHEMA_VERSION
 from hk_tick_collector.store.sealed import superseded
@@ -41,9 +41,6 @@ if TYPE_CHECKING:
     # What is being done, how far it is, and of how much.
     Progress = Callable[[str, int, int], None]
     Certificate = dict[str, Any]
-
-VERSION: Final = 2
-READABLE: Final = (1, 2)
 
 # What a verdict takes for true, and what was seen of it stands beside: `premises`, `clocks`, `types`.
 ASSUMPTIONS: Final = (
@@ -220,47 +217,3 @@ def _symbol(audit: SymbolAudit, stats: SymbolStats | None, hashes: dict[str, tup
         "last_seq": stats.last_seq if stats else None,
         "hash": hashes.get(audit.symbol, (0, f"{0:064x}"))[1],
     }
-
-
-# ---- writing and reading one
-
-
-def hash_of(certificate: Certificate) -> str:
-    """A certificate's own hash: SHA-256 of it without `self`, as JSON in ASCII, keys sorted, without blanks."""
-    told = {name: value for name, value in certificate.items() if name != "self"}
-    return sha256(json.dumps(told, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()).hexdigest()
-
-
-def encode(certificate: Certificate) -> bytes:
-    """A certificate as it is written: a line for each of its entries, and for each symbol and gap."""
-    lines = []
-    for name, value in certificate.items():
-        if isinstance(value, list):
-            entries = ",\n".join(f"  {json.dumps(entry)}" for entry in value)
-            lines.append(f" {json.dumps(name)}: [" + (f"\n{entries}\n ]" if value else "]"))
-        else:
-            lines.append(f" {json.dumps(name)}: {json.dumps(value)}")
-    return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
-
-
-def read(path: Path) -> Certificate:
-    """Read a certificate.
-
-    Raises:
-        DatabaseError: it can't be read, is of a newer version, or is not what was written.
-    """
-    try:
-        raw = path.read_bytes()
-        found: Any = json.loads(raw)
-    except (OSError, ValueError) as exc:
-        raise DatabaseError(f"{path} can't be read: {exc}") from exc
-    try:
-        is_whole = isinstance(found, dict) and found.get("self") == hash_of(found) and encode(found) == raw
-    except ValueError:  # a number that is none
-        is_whole = False
-    if not is_whole:
-        raise DatabaseError(f"{path} was changed: it is not what its own hash says")
-    if found.get("version") not in READABLE:
-        raise DatabaseError(f"{path} has version {found.get('version')}, this program knows up to {VERSION}")
-    certificate: Certificate = found
-    return certificate

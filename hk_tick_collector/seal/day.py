@@ -21,6 +21,7 @@ from hk_tick_collector.errors import AlreadyRunningError, ConfigError, DatabaseE
 from hk_tick_collector.journal.cursor import load_waits, waits_for
 from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.seal import certificate as certificates
+from hk_tick_collector.store import certificate_file
 from hk_tick_collector.store.content_errors import DAMAGED
 from hk_tick_collector.store.data_root import SEAL_LOCK, hold_lock, own_like, sync
 from hk_tick_collector.store.other_disks import require_answer
@@ -89,7 +90,7 @@ def seal(database: Path, lock: int, progress: Progress) -> SealedDay:
     announce(lock, database.stem)
     try:
         if is_sealed(database):
-            found = certificates.read(certificate_of(database))
+            found = certificate_file.read(certificate_of(database))
             if certificates.hash_file(database, progress)[1] != found["database"]["sha256"]:
                 raise DatabaseError(f"{database} is sealed, and was changed since: hk-tick-collector verify --sealed")
             _forbid_writing(database)  # where a sealing was killed at its very end
@@ -204,7 +205,7 @@ def _write_locked(database: Path) -> Iterator[BinaryIO]:
 
 def _write(path: Path, made: Certificate) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(certificates.encode(made))
+    temporary.write_bytes(certificate_file.encode(made))
     own_like(temporary, path.parent)
     sync(temporary)
     temporary.rename(path)

@@ -12,6 +12,7 @@ import apsw
 
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.seal import certificate as certificates
+from hk_tick_collector.store import certificate_file
 from hk_tick_collector.store.other_disks import is_there
 from hk_tick_collector.store.schema import day_files
 from hk_tick_collector.store.sealed import certificate_of, is_sealed
@@ -65,7 +66,7 @@ def recheck(data_root: Path, day: str, progress: Progress) -> Checked:
             told = "it is not sealed: there is no certificate"
         return Checked(day, None, size, (told,))
     try:
-        certificate = certificates.read(certificate_of(database))
+        certificate = certificate_file.read(certificate_of(database))
     except DatabaseError as exc:
         return Checked(day, None, size, (str(exc),))
     if certificate["day"] != day or certificate["database"]["name"] != database.name:

@@ -15,9 +15,9 @@ from support.trading_time import DAY, JumpingClock
 from support.whole_day import WholeDay
 
 from hk_tick_collector.audit.day import Verdict, audit_day
+from hk_tick_collector.audit.history import CATALOG
 from hk_tick_collector.hktime import parse_time
 from hk_tick_collector.ledger.counting import OTHERS_MIN
-from hk_tick_collector.seal.catalog import FILE as CATALOG
 from hk_tick_collector.seal.catalog import Catalog
 from hk_tick_collector.simulator.tape import _SPECIALS as SPECIALS
 from hk_tick_collector.simulator.tape import AUCTION, AUTO_MATCH, ODD_LOT

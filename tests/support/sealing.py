@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hk_tick_collector.seal import certificate as certificates
 from hk_tick_collector.seal.day import SealedDay, seal, sealing
+from hk_tick_collector.store import certificate_file
 from hk_tick_collector.store.sealed import certificate_of
 from support.merging import record
 from support.tale import Tale, volume_of
@@ -53,7 +53,7 @@ def seal_day(database: Path) -> SealedDay:
 
 def certificate(database: Path) -> dict[str, Any]:
     """The certificate that lies beside it."""
-    return certificates.read(certificate_of(database))
+    return certificate_file.read(certificate_of(database))
 
 
 def state_of(root: Path) -> dict[str, bytes]:

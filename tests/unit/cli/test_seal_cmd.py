@@ -17,8 +17,8 @@ from hk_tick_collector.cli.listing import Listing
 from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.journal.cursor import Wait, save_cursor
 from hk_tick_collector.journal.segments import DIRECTORY, Position
-from hk_tick_collector.seal import certificate as certificates
 from hk_tick_collector.seal.day import sealing
+from hk_tick_collector.store import certificate_file
 from hk_tick_collector.store.sealed import certificate_of, is_sealed
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ def days(root: Path) -> Path:
     }  # fmt: skip
     filled = {**gap, "cause": "unknown", "state": "filled", "filled_by": "poll", "missing": 1, "missing_volume": None}
     told["ledger"], told["gaps"] = [gap, filled], {"open": 1, "filled": 1, "missing": 7, "missing_volume": 300}
-    certificate_of(database).write_bytes(certificates.encode({**told, "self": certificates.hash_of(told)}))
+    certificate_of(database).write_bytes(certificate_file.encode({**told, "self": certificate_file.hash_of(told)}))
     make_day(root, NEXT_DAY)
     return root
 

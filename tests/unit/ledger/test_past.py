@@ -13,7 +13,8 @@ from support.tale import Tale, clock, volume_of
 from support.ticks import DAY, DAY_MS, NEXT_DAY, OPEN_MS, TENCENT, row, seq_at
 
 from hk_tick_collector.audit.counted import Votes
-from hk_tick_collector.ledger.past import LOOK_BACK_DAYS, READ_AGAIN_MS, LastWords, days_before, type_history
+from hk_tick_collector.audit.history import type_history
+from hk_tick_collector.ledger.past import LOOK_BACK_DAYS, READ_AGAIN_MS, LastWords, days_before
 from hk_tick_collector.opend.messages import DayTotals
 from hk_tick_collector.seal.catalog import Catalog
 

@@ -13,9 +13,10 @@ from support.tale import Tale
 from support.ticks import DAY, NEXT_DAY, OPEN_MS, TENCENT, row, seq_at
 
 from hk_tick_collector.audit.day import Gap
+from hk_tick_collector.audit.history import CATALOG
 from hk_tick_collector.db import Pragmas
-from hk_tick_collector.seal import certificate as certificates
-from hk_tick_collector.seal.catalog import FILE, Catalog, DayGap, DayRow, newest_sealed
+from hk_tick_collector.seal.catalog import Catalog, DayGap, DayRow, newest_sealed
+from hk_tick_collector.store import certificate_file
 from hk_tick_collector.store.sealed import certificate_of
 from hk_tick_collector.writer.day_databases import open_day
 
@@ -47,7 +48,7 @@ def test_it_tells_what_the_files_tell(root: Path) -> None:
     assert (sealed.day, sealed.verdict, sealed.symbols, sealed.rows) == (DAY, "INCOMPLETE", 1, 40)
     assert (sealed.complete, sealed.incomplete, sealed.unprovable) == (0, 1, 0)
     assert sealed.missing_volume == LACKING
-    told = certificates.read(certificate_of(root / f"{DAY}.db"))
+    told = certificate_file.read(certificate_of(root / f"{DAY}.db"))
     assert (sealed.sealed_ms, sealed.sha256) == (told["sealed_ms"], told["database"]["sha256"])
     assert (counted.day, counted.verdict, counted.sealed_ms, counted.symbols, counted.rows) == (
         NEXT_DAY, None, None, 2, 10,
@@ -60,7 +61,7 @@ def test_it_tells_what_the_files_tell(root: Path) -> None:
 def test_days_and_gaps_are_chosen(tmp_path: Path) -> None:
     """By day from and to, by symbol, by state."""
     seal_day(tell_day(Tale(tmp_path / "made"), lost=LACKING))
-    told = certificates.read(tmp_path / "made" / f"{DAY}.certificate.json")
+    told = certificate_file.read(tmp_path / "made" / f"{DAY}.certificate.json")
     (tmp_path / "root").mkdir()
     for number in range(1, 4):
         gaps = [gap_of(f"HK.0000{n}", n, "open" if n % 2 else "filled") for n in range(number)]
@@ -88,13 +89,15 @@ def put(root: Path, day: str, told: dict[str, Any]) -> None:
     made = {name: value for name, value in told.items() if name != "self"}
     made["day"] = day
     made["database"] = {**made["database"], "name": f"{day}.db"}
-    (root / f"{day}.certificate.json").write_bytes(certificates.encode({**made, "self": certificates.hash_of(made)}))
+    (root / f"{day}.certificate.json").write_bytes(
+        certificate_file.encode({**made, "self": certificate_file.hash_of(made)})
+    )
 
 
 def test_it_is_made_again_from_the_files(root: Path) -> None:
     """Deleted, damaged, of another version: it tells the same."""
     first = listed(root)
-    path = root / FILE
+    path = root / CATALOG
     assert path.exists()
     path.unlink()
     assert listed(root) == first
@@ -116,22 +119,22 @@ def test_it_is_made_again_from_the_files(root: Path) -> None:
 
 def test_another_programs_file_is_left_alone(root: Path) -> None:
     """The listing is made without one."""
-    with closing(apsw.Connection(str(root / FILE))) as con:
+    with closing(apsw.Connection(str(root / CATALOG))) as con:
         con.execute("CREATE TABLE days (theirs TEXT); INSERT INTO days VALUES ('x')")
-    before = (root / FILE).read_bytes()
+    before = (root / CATALOG).read_bytes()
     assert [row.day for row in listed(root)[0]] == [DAY, NEXT_DAY, "20260802"]
-    assert (root / FILE).read_bytes() == before
+    assert (root / CATALOG).read_bytes() == before
 
 
 def test_without_the_right_to_write_it_is_made_in_memory(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Begun with what the file holds; nothing is written, and what has changed since is told all the same."""
     first = listed(root)
-    before = (root / FILE).read_bytes()
+    before = (root / CATALOG).read_bytes()
     make_day(root, "20260803")
     connect = apsw.Connection
 
     def readonly(path: str, *args: Any, **named: Any) -> apsw.Connection:  # noqa: ANN401
-        if path == str(root / FILE):
+        if path == str(root / CATALOG):
             return connect(path, flags=apsw.SQLITE_OPEN_READONLY)
         return connect(path, *args, **named)
 
@@ -140,7 +143,7 @@ def test_without_the_right_to_write_it_is_made_in_memory(root: Path, monkeypatch
     assert days[:-1] == first[0]
     assert days[-1].day == "20260803"
     assert gaps == first[1]
-    assert (root / FILE).read_bytes() == before
+    assert (root / CATALOG).read_bytes() == before
 
 
 def test_a_day_that_has_changed_is_read_again(root: Path) -> None:
@@ -185,7 +188,7 @@ def ten_years(root: Path, symbols: int) -> Path:
     """2,500 certificates of so many symbols, each with some gaps."""
     root.mkdir()
     seal_day(tell_day(Tale(root / "made"), lost=LACKING))
-    told = certificates.read(root / "made" / f"{DAY}.certificate.json")
+    told = certificate_file.read(root / "made" / f"{DAY}.certificate.json")
     told["symbols"] = told["symbols"] * symbols
     day = date(2016, 1, 1)
     for number in range(2500):
@@ -218,9 +221,9 @@ def test_ten_years_are_listed_at_a_cost_that_symbols_do_not_raise(
     for root in (few, many):
         Catalog(root, SILENT).close()
     reads = []
-    monkeypatch.setattr(certificates, "read", reads.append)
+    monkeypatch.setattr(certificate_file, "read", reads.append)
     assert steps_of(few) == steps_of(many)
     assert steps_of(many)[1:] == (2500, 7500)
     assert steps_of(many)[0] < 100 * 10_000
     assert not reads
-    assert (many / FILE).stat().st_size < 4_000_000
+    assert (many / CATALOG).stat().st_size < 4_000_000

@@ -17,6 +17,7 @@ from support.ticks import DAY, HSBC, TENCENT, row, seq_at
 
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.seal import certificate as certificates
+from hk_tick_collector.store import certificate_file
 from hk_tick_collector.store.sealed import certificate_of
 from hk_tick_collector.store.stored import open_readonly
 
@@ -110,13 +111,13 @@ def test_no_byte_of_a_certificate_can_be_changed_unseen(tmp_path: Path) -> None:
         flipped[at] ^= rng.randrange(1, 256)
         path.write_bytes(flipped)
         with pytest.raises(DatabaseError):
-            certificates.read(path)
+            certificate_file.read(path)
     for changed in (raw[:-1], raw + b" ", b"", b"[]", b'{"self": NaN}', raw.replace(b": ", b":")):
         path.write_bytes(changed)
         with pytest.raises(DatabaseError):
-            certificates.read(path)
+            certificate_file.read(path)
     path.write_bytes(raw)
-    assert certificates.read(path)["day"] == DAY
+    assert certificate_file.read(path)["day"] == DAY
 
 
 def test_a_certificate_of_a_newer_version_is_refused(tmp_path: Path) -> None:
@@ -125,7 +126,7 @@ def test_a_certificate_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     seal_day(database)
     told = certificate(database)
     told["version"] = 3
-    told["self"] = certificates.hash_of(told)
-    certificate_of(database).write_bytes(certificates.encode(told))
+    told["self"] = certificate_file.hash_of(told)
+    certificate_of(database).write_bytes(certificate_file.encode(told))
     with pytest.raises(DatabaseError, match="has version 3, this program knows up to 2"):
-        certificates.read(certificate_of(database))
+        certificate_file.read(certificate_of(database))

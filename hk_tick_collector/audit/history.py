@@ -1,0 +1,29 @@
+"""What sealed days have shown of each type of tick, for a day that shows too little of its own. Never writes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import apsw
+
+from hk_tick_collector.audit.counted import Votes
+from hk_tick_collector.store.opening import look
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CATALOG: Final = "catalog.db"
+
+_TYPES = "SELECT tick_type_id, sum(counted), sum(not_counted) FROM types WHERE day <> ? GROUP BY tick_type_id"
+
+
+def type_history(data_root: Path, day: str) -> dict[int, Votes]:
+    """What other days have shown of each type of tick, by the catalogue of sealed days; empty: there is none."""
+    path = data_root / CATALOG
+    if not path.exists():
+        return {}
+    try:
+        rows: list[tuple[Any, ...]] = look(path, lambda con: con.execute(_TYPES, (day,)).fetchall())
+    except (apsw.Error, OSError):  # another version's, or nobody may read it: it is only less evidence
+        return {}
+    return {tick_type: Votes(counted, not_counted) for tick_type, counted, not_counted in rows}
