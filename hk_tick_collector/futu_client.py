@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from hk_tick_collector import logs
 from hk_tick_collector.errors import BadTickError, RemoteProtocolError, SessionError
 from hk_tick_collector.journal.events import CLOCK_STEPPED, EVENT, Cause, ClockStepped, Resumption
-from hk_tick_collector.opend.messages import GtwEvent, RefusedError
+from hk_tick_collector.opend.messages import RefusedError
+from hk_tick_collector.opend.numbers import GtwEvent
 from hk_tick_collector.opend.protocol import ClientConnection
 from hk_tick_collector.session.fetch import Fetcher, wait_for
 from hk_tick_collector.session.link import Link, UnansweredError

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime, timedelta, timezone
 from enum import Enum, auto
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from hk_tick_collector.errors import BadTickError
 
@@ -50,9 +50,6 @@ _PARTS = (
     (CLOSE_MS, "afternoon"),
     (_END_MS, "closing auction"),
 )
-
-CONTINUOUS: Final = frozenset({"MORNING", "AFTERNOON"})
-"""OpenD's words for the hours in which one trade follows the other. In an auction, at lunch, at night none has to."""
 
 
 class Form(Enum):

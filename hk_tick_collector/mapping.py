@@ -30,8 +30,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from hk_tick_collector.errors import BadTickError
 from hk_tick_collector.hktime import DAY_MS, EPOCH_MS_MAX, EPOCH_MS_MIN, Form, WrittenTime, hk_midnight_ms, parse_time
+from hk_tick_collector.opend.codes import symbol_of
 from hk_tick_collector.opend.columns import decode_columns
-from hk_tick_collector.opend.messages import DecodeError, parse_tickers, symbol_of
+from hk_tick_collector.opend.messages import DecodeError, parse_tickers
+from hk_tick_collector.opend.numbers import PushDataType
 from hk_tick_collector.text import plain
 
 if TYPE_CHECKING:
@@ -74,7 +76,7 @@ TURNOVER: Final = 5
 PUSH_DATA_TYPE: Final = 9
 RECV_TS_MS: Final = 10
 
-PUSH_DATA_REALTIME: Final = 1  # OpenD's own word for a tick that it had just got
+PUSH_DATA_REALTIME: Final = int(PushDataType.REALTIME)  # a plain number: it is compared with each tick's
 
 
 class Correction(NamedTuple):

@@ -25,8 +25,8 @@ from hk_tick_collector.audit.verdict import WORST_FIRST, DayAudit, SymbolAudit, 
 from hk_tick_collector.audit.weighing import judge_symbol
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.hktime import hk_day
+from hk_tick_collector.opend.numbers import TICK_TYPES
 from hk_tick_collector.store.opening import look
-from hk_tick_collector.store.schema import TICK_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

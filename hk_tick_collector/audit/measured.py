@@ -10,8 +10,9 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hk_tick_collector.audit.day import audit_day
+from hk_tick_collector.opend.numbers import TICK_TYPES
 from hk_tick_collector.store.opening import look
-from hk_tick_collector.store.schema import TICK_TYPES, day_files
+from hk_tick_collector.store.schema import day_files
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ from hk_tick_collector.audit.verdict import SymbolAudit, Verdict
 from hk_tick_collector.hktime import hk_text
 from hk_tick_collector.journal.events import Cause
 from hk_tick_collector.ledger.counting import tolerance
-from hk_tick_collector.store.schema import TICK_TYPES
+from hk_tick_collector.opend.numbers import TICK_TYPES
 from hk_tick_collector.text import counted as numbered
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 from hk_tick_collector.errors import ConfigError, LocalProtocolError
+from hk_tick_collector.opend.codes import security_of
 from hk_tick_collector.opend.crypto import RsaKey
-from hk_tick_collector.opend.messages import security_of
 from hk_tick_collector.simulator.opend import OpenDOptions
 from hk_tick_collector.simulator.service import SimulatorSettings, serve
 from hk_tick_collector.simulator.tape import TYPES

@@ -16,7 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from hk_tick_collector.simulator.sessions import MarketState
+from hk_tick_collector.opend.market import MarketState
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

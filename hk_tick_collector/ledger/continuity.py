@@ -19,8 +19,6 @@ from hk_tick_collector.mapping import seq_time_ms
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# After it has lost the exchange OpenD makes good so many ticks of a symbol, and no more (published).
-MADE_GOOD_MAX: Final = 50
 # Where OpenD itself is known to have gone on, so that its memory has no hole.
 _OPEND_WENT_ON: Final = frozenset(
     {Cause.CONNECTION_LOST, Cause.RECORDER_DOWN, Cause.JOURNAL_FULL, Cause.NOT_SUBSCRIBED}

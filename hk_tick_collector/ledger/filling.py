@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hk_tick_collector.ledger.continuity import holes_in
+from hk_tick_collector.opend.numbers import PushDataType
 from hk_tick_collector.store.schema import INT64_MAX, PUSH_TYPES
 from hk_tick_collector.writer.batch import News
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     import apsw
 
-MADE_GOOD: Final = 2  # push_data_type of what OpenD made good
+MADE_GOOD: Final = int(PushDataType.BY_DISCONNECTION)  # push_data_type
 # It did not come as it was traded.
 FETCHED: Final = f"(push_type_id <> 0 OR push_data_type = {MADE_GOOD})"
 

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Final
 
-# Qot_Common.QotMarketState, as far as the Hong Kong stock market takes its values. OpenD's numbers, its words.
-MARKET_WORDS: Final = {
-    0: "NONE",
-    1: "AUCTION",
-    2: "WAITING_OPEN",
-    3: "MORNING",
-    4: "REST",
-    5: "AFTERNOON",
-    6: "CLOSED",
-    19: "HK_CAS",
-    30: "CLOSE_AUCTION",
-    31: "AFTERNOON_END",
-    35: "TRADE_AT_LAST",
-    36: "TRADE_AUCTION",
-}
+
+class MarketState(IntEnum):
+    """Qot_Common.QotMarketState, as far as the Hong Kong stock market takes its values. OpenD's numbers, its words."""
+
+    NONE = 0
+    AUCTION = 1
+    WAITING_OPEN = 2
+    MORNING = 3
+    REST = 4
+    AFTERNOON = 5
+    CLOSED = 6
+    HK_CAS = 19
+    CLOSE_AUCTION = 30
+    AFTERNOON_END = 31
+    TRADE_AT_LAST = 35
+    TRADE_AUCTION = 36
+
+
+MARKET_WORDS: Final = {int(state): state.name for state in MarketState}
+CONTINUOUS: Final = frozenset({"MORNING", "AFTERNOON"})
+"""The words for continuous trading."""
 # The states in which there are no trades. The opening match comes while it waits for the opening, odd lots in the
 # closing auction. Its last print comes when OpenD says CLOSED already, so nothing may stop at that.
 CLOSED_WORDS: Final = frozenset({"NONE", "REST", "CLOSED", "AFTERNOON_END"})

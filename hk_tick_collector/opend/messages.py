@@ -1,6 +1,6 @@
 """Protobuf bodies to plain values and back; the only importer of the generated code.
 
-Owns the names of the calls, the spelling of a symbol, and what a refusal looks like. Never frames, never encrypts.
+Owns what a request says, and what a refusal looks like. Never frames, never encrypts.
 Text for people is made plain here, so that nothing of OpenD's reaches a log, a file or a terminal as it came.
 The simulator speaks the server's half through `pb`, which is the generated module.
 """
@@ -14,13 +14,8 @@ from google.protobuf.message import DecodeError as DecodeError  # noqa: PLC0414 
 
 from hk_tick_collector.errors import RemoteProtocolError, SessionError
 from hk_tick_collector.opend import opend_pb2 as pb
-from hk_tick_collector.opend.codes import security_of as security_of  # noqa: PLC0414 - they are of the messages' language
-from hk_tick_collector.opend.codes import symbol_of as symbol_of  # noqa: PLC0414
-from hk_tick_collector.opend.codes import symbols_of
-from hk_tick_collector.opend.numbers import GtwEvent as GtwEvent  # noqa: PLC0414
-from hk_tick_collector.opend.numbers import NotifyType as NotifyType  # noqa: PLC0414
-from hk_tick_collector.opend.numbers import ProtoId as ProtoId  # noqa: PLC0414
-from hk_tick_collector.opend.numbers import RetType as RetType  # noqa: PLC0414
+from hk_tick_collector.opend.codes import security_of, symbols_of
+from hk_tick_collector.opend.numbers import TICKER_REPLY_MAX, ProtoId, RetType
 from hk_tick_collector.text import plain
 
 if TYPE_CHECKING:
@@ -30,7 +25,6 @@ if TYPE_CHECKING:
 
 CLIENT_VERSION = 1011  # the protocol's: "10.11" as major * 100 + minor
 SUB_TYPE_TICKER = 4
-TICKER_REPLY_MAX = 1000
 TRADE_DATE_MARKET_HK = 1  # Qot_Common.TradeDateMarket, which is not the market of a security
 # Qot_Common.TradeDateType: which sessions a trade date has.
 TRADE_DATE_TYPES: Final = {0: "whole", 1: "morning", 2: "afternoon"}

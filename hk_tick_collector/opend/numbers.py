@@ -1,11 +1,13 @@
-"""The numbers that the protocol gives its calls, results and notices.
+"""OpenD's numbers: of its calls, results and notices, of what a tick is, and how much it remembers.
 
-Owns their names in this project; the numbers are OpenD's.
+Owns their names in this project, which are those of the vendor's SDK where it has one; the numbers are OpenD's.
+`opend.market` has those of the market's states.
 """
 
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Final
 
 
 class ProtoId(IntEnum):
@@ -65,3 +67,58 @@ class QotRight(IntEnum):
     SF = 4
     NONE = 5
     LEVEL3 = 6
+
+
+class PushDataType(IntEnum):
+    """How a tick came to OpenD's client. OpenD has none for a tick of a list that was asked for."""
+
+    REALTIME = 1
+    BY_DISCONNECTION = 2  # replayed after OpenD had lost the exchange
+    CACHE = 3
+
+
+TICKER_REPLY_MAX: Final = 1000
+"""Ticks of a symbol that OpenD remembers, and that one GetTicker gives at most."""
+
+REPLAYED_MAX: Final = 50
+"""Ticks of a symbol that OpenD gets from the exchange after it had lost it (published)."""
+
+DIRECTIONS: Final = {1: "BUY", 2: "SELL", 3: "NEUTRAL", 0: "UNKNOWN"}
+TICK_TYPES: Final = dict(
+    enumerate(
+        [
+            "UNKNOWN",
+            "AUTO_MATCH",
+            "LATE",
+            "NON_AUTO_MATCH",
+            "INTER_AUTO_MATCH",
+            "INTER_NON_AUTO_MATCH",
+            "ODD_LOT",
+            "AUCTION",
+            "BULK",
+            "CRASH",
+            "CROSS_MARKET",
+            "BULK_SOLD",
+            "FREE_ON_BOARD",
+            "RULE127_OR_155",
+            "DELAY",
+            "MARKET_CENTER_CLOSE_PRICE",
+            "NEXT_DAY",
+            "MARKET_CENTER_OPENING",
+            "PRIOR_REFERENCE_PRICE",
+            "MARKET_CENTER_OPEN_PRICE",
+            "SELLER",
+            "T",
+            "EXTENDED_TRADING_HOURS",
+            "CONTINGENT",
+            "AVERAGE_PRICE",
+            "OTC_SOLD",
+            "ODD_LOT_CROSS_MARKET",
+            "DERIVATIVELY_PRICED",
+            "REOPENING_PRICED",
+            "CLOSING_PRICED",
+            "COMPREHENSIVE_DELAY_PRICE",
+            "OVERSEAS",
+        ]
+    )
+)

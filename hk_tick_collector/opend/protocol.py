@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hk_tick_collector.errors import LocalProtocolError, RemoteProtocolError
 from hk_tick_collector.opend import frames, messages
 from hk_tick_collector.opend.crypto import PacketEncAlgo, packet_cipher
-from hk_tick_collector.opend.messages import ProtoId
+from hk_tick_collector.opend.numbers import ProtoId
 from hk_tick_collector.opend.purpose import PURPOSES, Purpose
 
 if TYPE_CHECKING:

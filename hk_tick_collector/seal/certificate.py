@@ -23,8 +23,8 @@ from hk_tick_collector.audit.counted import Votes
 from hk_tick_collector.audit.verdict import Verdict
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.hktime import hk_text
+from hk_tick_collector.opend.numbers import TICK_TYPES
 from hk_tick_collector.store.certificate_file import VERSION, hash_of
-from hk_tick_collector.store.schema import TICK_TYPES
 from hk_tick_collector.store.schema import VERSION as SCHEMA_VERSION
 from hk_tick_collector.store.sealed import superseded
 from hk_tick_collector.store.stored import SymbolStats, read_stats

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hk_tick_collector import logs
 from hk_tick_collector.clock import disagreement
-from hk_tick_collector.hktime import CONTINUOUS, hk_day, opens_ms, session_of
+from hk_tick_collector.hktime import hk_day, opens_ms, session_of
+from hk_tick_collector.opend.market import CONTINUOUS
 from hk_tick_collector.seal.due import BUSY, due_days
 
 if TYPE_CHECKING:

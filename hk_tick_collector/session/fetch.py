@@ -21,7 +21,8 @@ from hk_tick_collector.journal.events import Cause
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend.columns import decode_columns
 from hk_tick_collector.opend.market import may_trade
-from hk_tick_collector.opend.messages import TICKER_REPLY_MAX, ProtoId, RefusedError
+from hk_tick_collector.opend.messages import RefusedError
+from hk_tick_collector.opend.numbers import TICKER_REPLY_MAX, ProtoId
 from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.session.deadlines import fetch_order
 from hk_tick_collector.session.link import UnansweredError

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, cast
 from hk_tick_collector import logs
 from hk_tick_collector.errors import CollectorError, SessionError
 from hk_tick_collector.opend import messages
-from hk_tick_collector.opend.messages import ProtoId
 from hk_tick_collector.opend.notices import notice
+from hk_tick_collector.opend.numbers import ProtoId
 from hk_tick_collector.opend.purpose import Purpose
 
 if TYPE_CHECKING:

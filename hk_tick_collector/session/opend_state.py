@@ -15,7 +15,7 @@ from hk_tick_collector.clock import OFFSET_MS_MAX
 from hk_tick_collector.errors import RemoteProtocolError, SessionError
 from hk_tick_collector.journal.events import STATE_EVENT, Cause
 from hk_tick_collector.opend import market, messages
-from hk_tick_collector.opend.messages import ProtoId
+from hk_tick_collector.opend.numbers import ProtoId
 from hk_tick_collector.session.fetch import wait_for
 from hk_tick_collector.session.outages import Outage
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from hk_tick_collector.journal.events import Cause, gravest
-from hk_tick_collector.ledger.continuity import MADE_GOOD_MAX
-from hk_tick_collector.opend.messages import TICKER_REPLY_MAX
+from hk_tick_collector.opend.numbers import REPLAYED_MAX, TICKER_REPLY_MAX
 
 # Where OpenD itself was without its source, also as far as only its return is known.
 _OF_OPEND: Final = frozenset({Cause.EXCHANGE_LOST, Cause.KICKED_OUT, Cause.UNKNOWN})
@@ -28,7 +27,7 @@ class Outage(NamedTuple):
     @property
     def reach(self) -> int:
         """How many ticks of a symbol can be had when it is over."""
-        return MADE_GOOD_MAX if self.cause in {Cause.EXCHANGE_LOST, Cause.KICKED_OUT} else TICKER_REPLY_MAX
+        return REPLAYED_MAX if self.cause in {Cause.EXCHANGE_LOST, Cause.KICKED_OUT} else TICKER_REPLY_MAX
 
     @property
     def is_of_opend(self) -> bool:

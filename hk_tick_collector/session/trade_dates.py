@@ -15,7 +15,8 @@ from hk_tick_collector import logs
 from hk_tick_collector.errors import RemoteProtocolError
 from hk_tick_collector.hktime import hk_date
 from hk_tick_collector.opend import messages
-from hk_tick_collector.opend.messages import ProtoId, RefusedError
+from hk_tick_collector.opend.messages import RefusedError
+from hk_tick_collector.opend.numbers import ProtoId
 from hk_tick_collector.session.link import UnansweredError
 
 if TYPE_CHECKING:

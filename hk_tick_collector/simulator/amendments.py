@@ -10,11 +10,11 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 from hk_tick_collector.hktime import hk_date
+from hk_tick_collector.opend.numbers import PushDataType
 from hk_tick_collector.simulator import wire
 from hk_tick_collector.simulator.fields import CommandError
 from hk_tick_collector.simulator.lasting import COUNT_MAX
 from hk_tick_collector.simulator.opend import Upstream
-from hk_tick_collector.simulator.wire import PushDataType
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hk_tick_collector.opend import frames
 from hk_tick_collector.opend import opend_pb2 as pb
-from hk_tick_collector.opend.messages import GtwEvent, NotifyType, ProtoId, RetType
+from hk_tick_collector.opend.numbers import GtwEvent, NotifyType, ProtoId, RetType
 from hk_tick_collector.simulator.fields import CommandError
 from hk_tick_collector.simulator.lasting import Arming, seconds
 from hk_tick_collector.simulator.opend import Upstream

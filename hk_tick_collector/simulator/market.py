@@ -15,6 +15,7 @@ from random import Random
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from hk_tick_collector.errors import ConfigError
+from hk_tick_collector.opend.market import MarketState
 from hk_tick_collector.simulator import sessions
 from hk_tick_collector.simulator.calendar import DayKind, day_kind
 from hk_tick_collector.simulator.tape import Book, MadeTick, Ordinals, Tape, TimeForm, Totals
@@ -185,7 +186,7 @@ class MarketDay(Market):
         """What OpenD says of the market then; on another date, that it is closed."""
         second = ts_ms // 1000 - self._midnight_sec
         if not 0 <= second < sessions.DAY_SEC:
-            return sessions.MarketState.CLOSED
+            return MarketState.CLOSED
         return sessions.state_at(second, half_day=self.plan.half_day)
 
     def _seconds(self) -> Iterator[_Second]:
@@ -292,7 +293,7 @@ class FlatMarket(Market):
 
     def state_at(self, ts_ms: int) -> int:  # noqa: ARG002 - the same at every time
         """Always the morning session."""
-        return sessions.MarketState.MORNING
+        return MarketState.MORNING
 
     def _due(self, ts_ms: int) -> int:
         return int((ts_ms - self.start_ts_ms) * self.rate / 1000)

@@ -16,13 +16,13 @@ from time import monotonic
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from hk_tick_collector.opend import frames
-from hk_tick_collector.opend.messages import TICKER_REPLY_MAX, ProtoId
+from hk_tick_collector.opend.numbers import REPLAYED_MAX, TICKER_REPLY_MAX, ProtoId, PushDataType
 from hk_tick_collector.simulator import wire
 from hk_tick_collector.simulator.premises import Premises
 from hk_tick_collector.simulator.rates import RateLimits
 from hk_tick_collector.simulator.shaping import PushShaper
 from hk_tick_collector.simulator.subscriptions import Subscriptions
-from hk_tick_collector.simulator.wire import Push, PushDataType, PushFrame
+from hk_tick_collector.simulator.wire import Push, PushFrame
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 UpdateTimeOfUntraded = Literal["before", "empty", "impossible"]
 
 # After it has lost the exchange OpenD makes good at most so many ticks a symbol (published).
-MADE_GOOD_MAX = 50
 
 WITHHELD = "withheld"  # why a trade is unreachable that nothing but a command has kept from OpenD
 
@@ -122,7 +121,7 @@ class SimulatedOpenD:
         self.rate_limits = RateLimits()
         self.counters = Counters()
         self.upstream = Upstream.UP
-        self.made_good_max = MADE_GOOD_MAX
+        self.made_good_max = REPLAYED_MAX
         self.premises = Premises(market)
         self.silent = False  # nobody is told or answered anything
         self.stale: dict[str, tuple[bytes, ...]] | None = None  # another login has the quote right: the caches then

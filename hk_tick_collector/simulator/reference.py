@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from hk_tick_collector.errors import BadTickError
 from hk_tick_collector.hktime import HK, hk_date
 from hk_tick_collector.opend import opend_pb2 as pb
-from hk_tick_collector.opend.messages import security_of, symbol_of
+from hk_tick_collector.opend.codes import security_of, symbol_of
+from hk_tick_collector.opend.market import MarketState
 from hk_tick_collector.simulator.calendar import trade_dates
 from hk_tick_collector.simulator.subscriptions import CallRefusedError, Key
 
@@ -28,7 +29,6 @@ _SERVER_BUILD = 7108
 _SUB_TYPE_BASIC = 1
 _SECURITY_TYPE_STOCK = 3  # Qot_Common.SecurityType_Eqty
 _TRADE_DATE_MARKET_HK = 1
-_MARKET_CLOSED = 6  # Qot_Common.QotMarketState; the markets that are not simulated
 _PROGRAM_READY = 10  # Common.ProgramStatusType
 _CODES_MAX = 400  # of one snapshot or market-state call
 _LISTED = "2000-01-03"
@@ -61,10 +61,10 @@ def get_global_state(opend: SimulatedOpenD, client: Receiver, _c2s: pb.GetGlobal
     now_ms = opend.clock.now_ms
     return pb.GetGlobalState.S2C(
         marketHK=opend.premises.market_state(now_ms),
-        marketUS=_MARKET_CLOSED,
-        marketSH=_MARKET_CLOSED,
-        marketSZ=_MARKET_CLOSED,
-        marketHKFuture=_MARKET_CLOSED,
+        marketUS=MarketState.CLOSED,
+        marketSH=MarketState.CLOSED,
+        marketSZ=MarketState.CLOSED,
+        marketHKFuture=MarketState.CLOSED,
         qotLogined=opend.is_logged_in,
         trdLogined=False,
         serverVer=SERVER_VERSION,

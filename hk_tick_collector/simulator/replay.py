@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 from hk_tick_collector.errors import BadTickError, ConfigError
 from hk_tick_collector.hktime import hk_date, hk_midnight_ms, parse_time
 from hk_tick_collector.journal.segments import Kind, Record, iter_records, list_segments
+from hk_tick_collector.opend.codes import symbol_of
 from hk_tick_collector.opend.frames import split_run
-from hk_tick_collector.opend.messages import DecodeError, parse_tickers, symbol_of
+from hk_tick_collector.opend.market import MarketState
+from hk_tick_collector.opend.messages import DecodeError, parse_tickers
 from hk_tick_collector.simulator import sessions
 from hk_tick_collector.simulator.calendar import DayKind, day_kind
 from hk_tick_collector.simulator.market import Market
@@ -84,7 +86,7 @@ class ReplayMarket(Market):
         """What OpenD says of the market then, by the calendar."""
         kind = day_kind(hk_date(ts_ms))
         if kind is None:
-            return sessions.MarketState.CLOSED
+            return MarketState.CLOSED
         second = (ts_ms - hk_midnight_ms(ts_ms)) // 1000
         return sessions.state_at(second, half_day=kind is DayKind.MORNING)
 

@@ -20,7 +20,7 @@ from hk_tick_collector.errors import LocalProtocolError, RemoteProtocolError
 from hk_tick_collector.opend import frames
 from hk_tick_collector.opend.crypto import packet_cipher
 from hk_tick_collector.opend.frames import FrameReader
-from hk_tick_collector.opend.messages import ProtoId
+from hk_tick_collector.opend.numbers import ProtoId
 from hk_tick_collector.simulator import calls
 
 if TYPE_CHECKING:

@@ -7,26 +7,15 @@ constant of eight hours. Sources: HKEX trading hours; the closing print's latene
 from __future__ import annotations
 
 import datetime as dt
-from enum import IntEnum
 from math import exp
 from time import gmtime, strftime
 from typing import Final
 
+from hk_tick_collector.opend.market import MarketState
+
 HK_OFFSET_SEC: Final = 8 * 3600
 DAY_SEC: Final = 86_400
 _EPOCH = dt.date(1970, 1, 1)
-
-
-class MarketState(IntEnum):
-    """The values of Qot_Common.QotMarketState that the Hong Kong market takes."""
-
-    AUCTION = 1
-    WAITING_OPEN = 2
-    MORNING = 3
-    REST = 4
-    AFTERNOON = 5
-    CLOSED = 6
-    HK_CAS = 19
 
 
 def _at(hour: int, minute: int = 0) -> int:

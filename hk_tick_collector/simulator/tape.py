@@ -23,10 +23,10 @@ from math import isfinite
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from hk_tick_collector.errors import ConfigError
+from hk_tick_collector.opend.numbers import TICK_TYPES
 from hk_tick_collector.simulator.prices import spread_mil, step_down_mil, step_up_mil
 from hk_tick_collector.simulator.sessions import hk_time
 from hk_tick_collector.simulator.universe import listing
-from hk_tick_collector.store.schema import TICK_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

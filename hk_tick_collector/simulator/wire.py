@@ -8,25 +8,17 @@ the generated messages. Never does I/O.
 
 from __future__ import annotations
 
-from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from hk_tick_collector.opend import frames
-from hk_tick_collector.opend.messages import security_of
+from hk_tick_collector.opend.codes import security_of
+from hk_tick_collector.opend.numbers import PushDataType
 from hk_tick_collector.opend.opend_pb2 import Qot_UpdateTicker, Security, Ticker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from hk_tick_collector.simulator.tape import MadeTick
-
-
-class PushDataType(IntEnum):
-    """Qot_Common.PushDataType: how a tick came to the client."""
-
-    REALTIME = 1
-    BY_DISCONNECTION = 2  # made good after OpenD had lost the exchange
-    CACHE = 3
 
 
 _TICKER_LIST_TAG = b"\x12"  # Qot_UpdateTicker.S2C, field 2

@@ -14,7 +14,7 @@ from hk_tick_collector.journal.segments import JournalReader, Kind
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend.columns import decode_columns
 from hk_tick_collector.opend.frames import split_run
-from hk_tick_collector.opend.messages import ProtoId
+from hk_tick_collector.opend.numbers import ProtoId
 from hk_tick_collector.opend.purpose import Purpose, purpose_of
 
 if TYPE_CHECKING:

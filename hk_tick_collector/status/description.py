@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hk_tick_collector import __version__
 from hk_tick_collector.clock import wall_ms
-from hk_tick_collector.hktime import CONTINUOUS, hk_day, is_trading_time, may_trade_between
+from hk_tick_collector.hktime import hk_day, is_trading_time, may_trade_between
 from hk_tick_collector.journal.segments import DIRECTORY
-from hk_tick_collector.opend.market import may_trade
+from hk_tick_collector.opend.market import CONTINUOUS, may_trade
 from hk_tick_collector.session.deadlines import outlook
 from hk_tick_collector.status.backlog import Backlog, measure_backlog
 from hk_tick_collector.status.health import WORD_LATE_MS

@@ -18,7 +18,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hk_tick_collector.clock import OFFSET_MS_MAX
-from hk_tick_collector.hktime import CONTINUOUS, EPOCH_MS_MAX, EPOCH_MS_MIN, plausible_text, since_continuous_ms
+from hk_tick_collector.hktime import EPOCH_MS_MAX, EPOCH_MS_MIN, plausible_text, since_continuous_ms
+from hk_tick_collector.opend.market import CONTINUOUS
 from hk_tick_collector.status.findings import NAMES_SHOWN, Finding, Verdict, and_more, count, number_of, part_of
 from hk_tick_collector.status.health_storing import STORING_RULES
 from hk_tick_collector.status.lost import lost_text

@@ -11,7 +11,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hk_tick_collector.hktime import CONTINUOUS, since_continuous_ms, utc_text
+from hk_tick_collector.hktime import since_continuous_ms, utc_text
+from hk_tick_collector.opend.market import CONTINUOUS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,6 +12,7 @@ import apsw
 
 from hk_tick_collector.errors import BadTickError, ConfigError, DatabaseError, DatabaseNewerError
 from hk_tick_collector.hktime import DAY_MS, parse_time
+from hk_tick_collector.opend.numbers import DIRECTIONS, TICK_TYPES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,48 +26,9 @@ APPLICATION_ID = 0x484B5443  # "HKTC": `file` and other tools can tell what this
 INT64_MAX = 9223372036854775807
 FLOAT_MAX = 1.7976931348623157e308
 
-# OpenD's numbers and the names that its own SDK gives them. The numbers are stored: they are exact also for a type that
-# is invented tomorrow, and a name costs ten bytes a row.
-DIRECTIONS = {1: "BUY", 2: "SELL", 3: "NEUTRAL", 0: "UNKNOWN"}
+# How a tick came, as it is stored. Numbers are stored, of OpenD's words as well: they are exact also for a type that is
+# invented tomorrow, and a name costs ten bytes a row.
 PUSH_TYPES = {0: "push", 1: "poll", 2: "backfill"}
-TICK_TYPES = dict(
-    enumerate(
-        [
-            "UNKNOWN",
-            "AUTO_MATCH",
-            "LATE",
-            "NON_AUTO_MATCH",
-            "INTER_AUTO_MATCH",
-            "INTER_NON_AUTO_MATCH",
-            "ODD_LOT",
-            "AUCTION",
-            "BULK",
-            "CRASH",
-            "CROSS_MARKET",
-            "BULK_SOLD",
-            "FREE_ON_BOARD",
-            "RULE127_OR_155",
-            "DELAY",
-            "MARKET_CENTER_CLOSE_PRICE",
-            "NEXT_DAY",
-            "MARKET_CENTER_OPENING",
-            "PRIOR_REFERENCE_PRICE",
-            "MARKET_CENTER_OPEN_PRICE",
-            "SELLER",
-            "T",
-            "EXTENDED_TRADING_HOURS",
-            "CONTINGENT",
-            "AVERAGE_PRICE",
-            "OTC_SOLD",
-            "ODD_LOT_CROSS_MARKET",
-            "DERIVATIVELY_PRICED",
-            "REOPENING_PRICED",
-            "CLOSING_PRICED",
-            "COMPREHENSIVE_DELAY_PRICE",
-            "OVERSEAS",
-        ]
-    )
-)
 
 _DAY_FILE = re.compile(r"(\d{8})\.db")
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.journal.events import read_event
 from hk_tick_collector.mapping import RECV_TS_MS, TS_MS, BadTick, Mapped, PushType
-from hk_tick_collector.opend.messages import ProtoId
+from hk_tick_collector.opend.numbers import ProtoId
 from hk_tick_collector.opend.purpose import Purpose, purpose_of
 
 if TYPE_CHECKING:

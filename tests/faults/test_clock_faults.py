@@ -21,7 +21,7 @@ from support.trading_time import JumpingClock, clock_of
 from hk_tick_collector.journal.events import STATE_EVENT
 from hk_tick_collector.journal.segments import DIRECTORY, Kind, iter_records
 from hk_tick_collector.opend.frames import iter_frames
-from hk_tick_collector.opend.messages import ProtoId
+from hk_tick_collector.opend.numbers import ProtoId
 from hk_tick_collector.simulator.universe import universe
 
 if TYPE_CHECKING:

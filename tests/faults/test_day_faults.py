@@ -19,7 +19,7 @@ from support.trading_time import clock_of
 
 from hk_tick_collector.hktime import hk_text, parse_time
 from hk_tick_collector.opend import opend_pb2 as pb
-from hk_tick_collector.opend.messages import ProtoId
+from hk_tick_collector.opend.numbers import ProtoId
 from hk_tick_collector.simulator.universe import universe
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from support.trading_time import DAY, clock_of
 from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.journal.segments import DIRECTORY, JournalReader, Kind
 from hk_tick_collector.opend.frames import split_run
-from hk_tick_collector.opend.messages import ProtoId, trade_dates
+from hk_tick_collector.opend.messages import trade_dates
+from hk_tick_collector.opend.numbers import ProtoId
 from hk_tick_collector.simulator.universe import universe
 from hk_tick_collector.simulator.verdict import compare
 from hk_tick_collector.status.health import judge

@@ -16,7 +16,7 @@ from support.probe import LOOPBACK, health, metrics, wait_for_health
 from support.recorder_process import until
 
 from hk_tick_collector.opend import opend_pb2 as pb
-from hk_tick_collector.opend.messages import ProtoId
+from hk_tick_collector.opend.numbers import ProtoId
 from hk_tick_collector.simulator.universe import universe
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from support.recorder_process import until
 from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.frames import encode
-from hk_tick_collector.opend.messages import ProtoId
+from hk_tick_collector.opend.numbers import ProtoId
 from hk_tick_collector.simulator.verdict import compare
 from hk_tick_collector.store.schema import day_files
 

@@ -11,8 +11,7 @@ from support.odd_gateway import OddGateway, false_header
 from support.recorder_process import until
 
 from hk_tick_collector.opend import opend_pb2 as pb
-from hk_tick_collector.opend.messages import ProtoId
-from hk_tick_collector.opend.numbers import GtwEvent, NotifyType, QotRight
+from hk_tick_collector.opend.numbers import GtwEvent, NotifyType, ProtoId, QotRight
 from hk_tick_collector.opend.purpose import Purpose, purpose_of
 from hk_tick_collector.simulator.universe import universe
 

@@ -10,7 +10,7 @@ from support.bodies import refusal
 from support.odd_gateway import OddGateway
 from support.recorder_process import until
 
-from hk_tick_collector.opend.messages import ProtoId
+from hk_tick_collector.opend.numbers import ProtoId
 from hk_tick_collector.simulator.universe import universe
 from hk_tick_collector.status.health import judge
 

@@ -16,6 +16,7 @@ from support.recorder_process import until
 
 from hk_tick_collector.journal.segments import DIRECTORY, Kind, iter_records
 from hk_tick_collector.opend import messages
+from hk_tick_collector.opend.codes import symbol_of
 from hk_tick_collector.opend.frames import TICKER_PUSH, iter_frames
 from hk_tick_collector.simulator.verdict import compare
 
@@ -58,7 +59,7 @@ def _journaled(data_root: Path) -> Iterator[Key]:
             for proto_id, _, body in iter_frames(record.payload):
                 if proto_id == TICKER_PUSH:
                     s2c = messages.parse_tickers(body).s2c
-                    symbol = messages.symbol_of(s2c.security.market, s2c.security.code)
+                    symbol = symbol_of(s2c.security.market, s2c.security.code)
                     for tick in s2c.tickerList:
                         yield symbol, tick.sequence
 

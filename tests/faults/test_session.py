@@ -15,7 +15,8 @@ from support.recorder_process import RecorderProcess, until
 
 from hk_tick_collector.opend import frames
 from hk_tick_collector.opend import opend_pb2 as pb
-from hk_tick_collector.opend.messages import ProtoId, security_of
+from hk_tick_collector.opend.codes import security_of
+from hk_tick_collector.opend.numbers import ProtoId
 from hk_tick_collector.simulator.universe import universe
 
 if TYPE_CHECKING:

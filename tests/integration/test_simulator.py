@@ -22,8 +22,10 @@ from hk_tick_collector.errors import RemoteProtocolError
 from hk_tick_collector.hktime import hk_day, parse_time
 from hk_tick_collector.opend import frames, messages
 from hk_tick_collector.opend import opend_pb2 as pb
+from hk_tick_collector.opend.codes import security_of
 from hk_tick_collector.opend.crypto import PacketEncAlgo, RsaKey
-from hk_tick_collector.opend.messages import ProtoId, RefusedError
+from hk_tick_collector.opend.messages import RefusedError
+from hk_tick_collector.opend.numbers import GtwEvent, ProtoId
 from hk_tick_collector.opend.protocol import ClientConnection
 
 if TYPE_CHECKING:
@@ -71,7 +73,7 @@ def rsa_pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _securities(*symbols: str) -> list[pb.Security]:
-    return [pb.Security(market=market, code=code) for market, code in map(messages.security_of, symbols)]
+    return [pb.Security(market=market, code=code) for market, code in map(security_of, symbols)]
 
 
 def _sub(symbols: tuple[str, ...], types: tuple[int, ...] = (4,), **fields: bool) -> bytes:
@@ -1127,7 +1129,7 @@ def test_kick_makes_data_stale_until_the_right_is_back(start: StartSimulator) ->
         client.until(lambda: len(client.ticks) == 1)
         assert sim.command("kick", sec=1)["n"] == 1
         client.until(lambda: len(client.notices) == 1)
-        assert client.notices[0].gtw_event == messages.GtwEvent.KICKED_OUT
+        assert client.notices[0].gtw_event == GtwEvent.KICKED_OUT
         meanwhile = sim.command("tick", symbol=TENCENT)["seq"]
         assert [tick.seq for tick in client.get_ticker(TENCENT)] == [before]
         client.until(lambda: len(client.notices) == 2)

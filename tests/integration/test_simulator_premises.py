@@ -14,7 +14,8 @@ from support.trading_time import JumpingClock
 from hk_tick_collector.hktime import HK
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend import opend_pb2 as pb
-from hk_tick_collector.opend.messages import ProtoId, RefusedError
+from hk_tick_collector.opend.messages import RefusedError
+from hk_tick_collector.opend.numbers import ProtoId
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

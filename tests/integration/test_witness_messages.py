@@ -15,7 +15,8 @@ from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.descriptor import FieldDescriptor
 
 from hk_tick_collector.opend import opend_pb2 as pb
-from hk_tick_collector.opend.messages import TRADE_DATE_MARKET_HK, TRADE_DATE_TYPES, ProtoId, request_trade_date
+from hk_tick_collector.opend.messages import TRADE_DATE_MARKET_HK, TRADE_DATE_TYPES, request_trade_date
+from hk_tick_collector.opend.numbers import ProtoId
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

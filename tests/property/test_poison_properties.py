@@ -28,7 +28,7 @@ from hk_tick_collector.journal.events import (
 from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.ledger.judge import FILE
 from hk_tick_collector.opend import frames
-from hk_tick_collector.opend.messages import ProtoId
+from hk_tick_collector.opend.numbers import ProtoId
 from hk_tick_collector.writer import loop as writer_module
 from hk_tick_collector.writer.lane import WriterSettings
 from hk_tick_collector.writer.loop import Writer

@@ -29,7 +29,7 @@ from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.ledger.filling import MADE_GOOD
 from hk_tick_collector.opend import frames
 from hk_tick_collector.opend import opend_pb2 as pb
-from hk_tick_collector.opend.messages import ProtoId
+from hk_tick_collector.opend.numbers import ProtoId
 from hk_tick_collector.opend.purpose import PURPOSES, Purpose
 from hk_tick_collector.store.stored import open_readonly
 from hk_tick_collector.writer.lane import WriterSettings

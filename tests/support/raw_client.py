@@ -10,9 +10,10 @@ import time
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from hk_tick_collector.opend import frames, messages
+from hk_tick_collector.opend.codes import symbol_of
 from hk_tick_collector.opend.crypto import PacketEncAlgo
-from hk_tick_collector.opend.messages import ProtoId
 from hk_tick_collector.opend.notices import notice
+from hk_tick_collector.opend.numbers import ProtoId
 from hk_tick_collector.opend.protocol import ClientConnection
 
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ class RawClient:
 
 def _ticks(body: bytes) -> list[Tick]:
     s2c = messages.parse_tickers(body).s2c
-    symbol = messages.symbol_of(s2c.security.market, s2c.security.code)
+    symbol = symbol_of(s2c.security.market, s2c.security.code)
     return [
         Tick(symbol, t.sequence, t.price, t.volume, t.turnover, t.pushDataType, round(t.timestamp * 1000))
         for t in s2c.tickerList

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from hk_tick_collector.hktime import hk_text
 from hk_tick_collector.opend import frames
 from hk_tick_collector.opend import opend_pb2 as pb
-from hk_tick_collector.opend.messages import ProtoId, security_of
+from hk_tick_collector.opend.codes import security_of
+from hk_tick_collector.opend.numbers import ProtoId
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

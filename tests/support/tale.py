@@ -22,7 +22,7 @@ from hk_tick_collector.ledger.continuity import ordinal_of
 from hk_tick_collector.ledger.judge import FILE
 from hk_tick_collector.opend import frames
 from hk_tick_collector.opend import opend_pb2 as pb
-from hk_tick_collector.opend.messages import ProtoId
+from hk_tick_collector.opend.numbers import ProtoId
 from hk_tick_collector.opend.purpose import PURPOSES, Purpose
 from hk_tick_collector.store.stored import open_readonly
 from hk_tick_collector.writer.lane import WriterSettings

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from hk_tick_collector.hktime import hk_text
 from hk_tick_collector.opend import frames
 from hk_tick_collector.opend import opend_pb2 as pb
-from hk_tick_collector.opend.messages import ProtoId, security_of
+from hk_tick_collector.opend.codes import security_of
+from hk_tick_collector.opend.numbers import ProtoId
 from hk_tick_collector.opend.purpose import PURPOSES, Purpose
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from hk_tick_collector.journal.events import (
 )
 from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.opend import frames, messages
-from hk_tick_collector.opend.messages import ProtoId
+from hk_tick_collector.opend.numbers import ProtoId
 from hk_tick_collector.opend.purpose import PURPOSES, Purpose
 from hk_tick_collector.simulator import calls
 from hk_tick_collector.simulator.clock import MarketClock

@@ -20,9 +20,10 @@ from hk_tick_collector.errors import RemoteProtocolError, SessionError
 from hk_tick_collector.futu_client import FutuClient
 from hk_tick_collector.journal.events import CLOCK_STEPPED, EVENT, Cause
 from hk_tick_collector.opend import opend_pb2 as pb
-from hk_tick_collector.opend.messages import GtwEvent, NotifyType, ProtoId, RefusedError, symbol_of
+from hk_tick_collector.opend.codes import symbol_of
+from hk_tick_collector.opend.messages import RefusedError
 from hk_tick_collector.opend.notices import Notice
-from hk_tick_collector.opend.numbers import QotRight
+from hk_tick_collector.opend.numbers import GtwEvent, NotifyType, ProtoId, QotRight
 from hk_tick_collector.session import opend_state as opend_state_module
 from hk_tick_collector.session.link import UnansweredError
 from hk_tick_collector.session.outages import Outage

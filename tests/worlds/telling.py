@@ -13,7 +13,8 @@ from hk_tick_collector.journal.append import Journal
 from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.opend import frames
 from hk_tick_collector.opend import opend_pb2 as pb
-from hk_tick_collector.opend.messages import ProtoId, security_of
+from hk_tick_collector.opend.codes import security_of
+from hk_tick_collector.opend.numbers import ProtoId
 from hk_tick_collector.store.stored import open_readonly
 from hk_tick_collector.writer import loop as writer_module
 from hk_tick_collector.writer.lane import WriterSettings

@@ -11,7 +11,9 @@ from support.bodies import TICK, refusal, tick, ticker_body
 from hk_tick_collector.errors import BadTickError, RemoteProtocolError, SessionError
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend import opend_pb2 as pb
-from hk_tick_collector.opend.messages import DecodeError, GlobalState, InitReply, ProtoId, Quota, RefusedError
+from hk_tick_collector.opend.codes import security_of, symbol_of
+from hk_tick_collector.opend.messages import DecodeError, GlobalState, InitReply, Quota, RefusedError
+from hk_tick_collector.opend.numbers import ProtoId
 from hk_tick_collector.text import plain
 
 MARKETS = [(1, "HK"), (11, "US"), (21, "SH"), (22, "SZ"), (31, "SG"), (41, "JP"), (51, "AU"), (61, "MY"), (71, "CA")]
@@ -21,8 +23,8 @@ MARKETS = [(1, "HK"), (11, "US"), (21, "SH"), (22, "SZ"), (31, "SG"), (41, "JP")
 def test_a_symbol_is_market_and_code_and_back(market: int, prefix: str) -> None:
     """Each market of the protocol has one prefix; a dot in a code stays where it is."""
     for code in ("00700", "BRK.B", "800000"):
-        assert messages.symbol_of(market, code) == f"{prefix}.{code}"
-        assert messages.security_of(f"{prefix}.{code}") == (market, code)
+        assert symbol_of(market, code) == f"{prefix}.{code}"
+        assert security_of(f"{prefix}.{code}") == (market, code)
 
 
 @pytest.mark.parametrize(
@@ -34,7 +36,7 @@ def test_a_symbol_is_market_and_code_and_back(market: int, prefix: str) -> None:
 def test_a_security_that_is_none_is_a_bad_tick(market: int, code: str) -> None:
     """An unknown market, no code, or one that no exchange writes: the message holds both, and is plain itself."""
     with pytest.raises(BadTickError) as caught:
-        messages.symbol_of(market, code)
+        symbol_of(market, code)
     text = str(caught.value)
     assert text == f"security with market {market} and code {code!r}, expected a known market and a code"
     assert text.isprintable()
@@ -43,7 +45,7 @@ def test_a_security_that_is_none_is_a_bad_tick(market: int, code: str) -> None:
 def test_a_code_of_megabytes_is_no_code() -> None:
     """It is not repeated in full where it is told."""
     with pytest.raises(BadTickError) as caught:
-        messages.symbol_of(1, "0" * 1_000_000)
+        symbol_of(1, "0" * 1_000_000)
     assert len(str(caught.value)) < 200
 
 
@@ -51,7 +53,7 @@ def test_a_code_of_megabytes_is_no_code() -> None:
 def test_a_symbol_of_another_form_is_refused(symbol: str) -> None:
     """The message shows it and the form that was expected."""
     with pytest.raises(ValueError, match=f"^symbol '{symbol}', expected a form like HK.00700$"):
-        messages.security_of(symbol)
+        security_of(symbol)
 
 
 def test_calls_are_named() -> None:

@@ -15,7 +15,7 @@ from hk_tick_collector.clock import HostClock
 from hk_tick_collector.errors import SessionError
 from hk_tick_collector.journal.events import Cause
 from hk_tick_collector.opend import opend_pb2 as pb
-from hk_tick_collector.opend.messages import symbol_of
+from hk_tick_collector.opend.codes import symbol_of
 from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.session import fetch as fetch_module
 from hk_tick_collector.session.fetch import CANARIES, Fetcher

@@ -15,7 +15,7 @@ from hk_tick_collector.errors import SessionError
 from hk_tick_collector.opend import frames
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.frames import Frame, FrameReader
-from hk_tick_collector.opend.messages import ProtoId
+from hk_tick_collector.opend.numbers import ProtoId
 from hk_tick_collector.opend.protocol import ClientConnection
 from hk_tick_collector.session import link as link_module
 from hk_tick_collector.session.link import Link, UnansweredError

@@ -16,7 +16,9 @@ from support.ticks import OPEN_MS
 from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.journal.events import TOTALS_ASKED
 from hk_tick_collector.opend import opend_pb2 as pb
-from hk_tick_collector.opend.messages import ProtoId, day_totals, symbol_of
+from hk_tick_collector.opend.codes import symbol_of
+from hk_tick_collector.opend.messages import day_totals
+from hk_tick_collector.opend.numbers import ProtoId
 from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.session import totals as totals_module
 from hk_tick_collector.session.link import UnansweredError

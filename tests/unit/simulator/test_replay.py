@@ -10,8 +10,8 @@ from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.journal.append import Journal
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend.frames import TICKER_PUSH, encode
+from hk_tick_collector.opend.market import MarketState
 from hk_tick_collector.simulator.replay import ReplayMarket
-from hk_tick_collector.simulator.sessions import MarketState
 
 if TYPE_CHECKING:
     from pathlib import Path

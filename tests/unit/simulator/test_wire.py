@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from hk_tick_collector.opend import frames
 from hk_tick_collector.opend import opend_pb2 as pb
+from hk_tick_collector.opend.numbers import PushDataType
 from hk_tick_collector.simulator import wire
 from hk_tick_collector.simulator.tape import MadeTick
-from hk_tick_collector.simulator.wire import PushDataType
 
 TENCENT = "HK.00700"
 

@@ -12,7 +12,7 @@ from hk_tick_collector.journal.append import Journal
 from hk_tick_collector.journal.cursor import save_cursor
 from hk_tick_collector.journal.segments import DIRECTORY, JournalReader, Record
 from hk_tick_collector.opend import frames
-from hk_tick_collector.opend.messages import ProtoId
+from hk_tick_collector.opend.numbers import ProtoId
 from hk_tick_collector.opend.purpose import PURPOSES, Purpose
 from hk_tick_collector.status import backlog
 from hk_tick_collector.status.backlog import EXACT_BYTES, Backlog, count_ticks, measure_backlog
