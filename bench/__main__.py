@@ -23,8 +23,8 @@ from rich.table import Table
 from bench import snapshots
 from bench.rig import SYMBOLS, Receiver, Recorder, simulator, wait_until, write_symbols
 from hk_tick_collector.db import _INSERT_NEW, DayDatabase, Pragmas
+from hk_tick_collector.store.opening import open_readonly
 from hk_tick_collector.store.schema import day_files
-from hk_tick_collector.store.stored import open_readonly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

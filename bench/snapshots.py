@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.hktime import parse_time
+from hk_tick_collector.journal.marks import Place
 from hk_tick_collector.ledger.day import Ledger
 from hk_tick_collector.ledger.reckoning import Word
 from hk_tick_collector.opend.messages import DayTotals
 from hk_tick_collector.simulator.universe import universe
-from hk_tick_collector.writer.batch import Place
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,7 +20,7 @@ from hk_tick_collector import logs
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hk_tick_collector.writer.lane import WriterSettings
+    from hk_tick_collector.writer.settings import WriterSettings
 
 log = logs.get_logger()
 

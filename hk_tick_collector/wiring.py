@@ -9,7 +9,7 @@ from hk_tick_collector.opend.crypto import PacketEncAlgo, RsaKey
 from hk_tick_collector.session.state import ClientSettings
 from hk_tick_collector.store.wal import PACE_SEC_MAX
 from hk_tick_collector.watch.watchdog import WatchdogSettings
-from hk_tick_collector.writer.lane import WriterSettings
+from hk_tick_collector.writer.settings import WriterSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,8 @@ import typer
 
 from hk_tick_collector.cli.places import settings_of
 from hk_tick_collector.errors import ConfigError
-from hk_tick_collector.store.stored import find_day, open_readonly
+from hk_tick_collector.store.opening import open_readonly
+from hk_tick_collector.store.stored import find_day
 from hk_tick_collector.text import PlainTerminal
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ import apsw
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.journal.cursor import load_cursor
 from hk_tick_collector.journal.segments import DIRECTORY, JournalReader, list_segments
+from hk_tick_collector.store.opening import open_readonly
 from hk_tick_collector.store.schema import day_files
-from hk_tick_collector.store.stored import open_readonly
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hk_tick_collector.hktime import parse_time, session_of
 from hk_tick_collector.ledger.premises import note_failed
-from hk_tick_collector.ledger.rows import Doubt
+from hk_tick_collector.ledger.rows import Doubt, Failure, News
 from hk_tick_collector.ledger.totals import SECOND_MS, key_at
-from hk_tick_collector.writer.batch import Failure, News
 
 if TYPE_CHECKING:
     from hk_tick_collector.db import DayDatabase

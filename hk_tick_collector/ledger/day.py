@@ -30,10 +30,10 @@ from hk_tick_collector.store.schema import INT64_MAX
 
 if TYPE_CHECKING:
     from hk_tick_collector.db import DayDatabase
+    from hk_tick_collector.journal.marks import Place
     from hk_tick_collector.ledger.reckoning import Word
-    from hk_tick_collector.ledger.rows import Window
+    from hk_tick_collector.ledger.rows import Failure, News, Window
     from hk_tick_collector.opend.messages import DayTotals
-    from hk_tick_collector.writer.batch import Failure, News, Place
 
 # Not polls: they may have overtaken pushes that then never came.
 _LAST_RECEIVED_BY = (

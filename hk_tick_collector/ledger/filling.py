@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hk_tick_collector.ledger.continuity import holes_in
+from hk_tick_collector.ledger.rows import News
 from hk_tick_collector.opend.numbers import PushDataType
 from hk_tick_collector.store.schema import INT64_MAX, PUSH_TYPES
-from hk_tick_collector.writer.batch import News
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -19,6 +19,7 @@ from hk_tick_collector import logs
 from hk_tick_collector.errors import RemoteProtocolError
 from hk_tick_collector.hktime import DAY_MS, PRE_OPENING_MS, day_before, hk_day, parse_time
 from hk_tick_collector.journal.events import Cause, ClockStepped, OpendState, Recording, Resumption, TotalsAsked
+from hk_tick_collector.journal.marks import Place
 from hk_tick_collector.ledger.clocks import Clocks
 from hk_tick_collector.ledger.day import Ledger
 from hk_tick_collector.ledger.past import LOOK_BACK_DAYS, LastWords, days_before
@@ -28,18 +29,18 @@ from hk_tick_collector.ledger.told import read_totals
 from hk_tick_collector.mapping import PUSH_DATA_REALTIME, PUSH_DATA_TYPE, RECV_TS_MS, TS_MS
 from hk_tick_collector.opend.market import market_word, may_trade
 from hk_tick_collector.opend.messages import RefusedError, trade_dates
-from hk_tick_collector.writer.batch import Place
-from hk_tick_collector.writer.day_databases import of_day
+from hk_tick_collector.store.content_errors import of_day
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from hk_tick_collector.db import DayDatabase
+    from hk_tick_collector.journal.marks import Mark
     from hk_tick_collector.ledger.past import Databases
+    from hk_tick_collector.ledger.rows import Failure, News
     from hk_tick_collector.ledger.told import Told
     from hk_tick_collector.mapping import Row
     from hk_tick_collector.opend.messages import DayTotals
-    from hk_tick_collector.writer.batch import Failure, Mark, News
 
 log = logs.get_logger()
 

@@ -7,7 +7,7 @@ ask `has_failed`.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import apsw
@@ -58,3 +58,7 @@ def has_failed(con: apsw.Connection, symbol: str, premise: Premise) -> bool:
 def has_held(con: apsw.Connection, symbol: str, premise: Premise) -> bool:
     """Whether it was seen to hold for this symbol, on this day."""
     return bool(con.execute(_HAS_HELD, (symbol, premise)).get)
+
+
+# A snapshot that is late once says nothing of the next; all other premises are of the feed itself.
+PASSING: Final = frozenset({"fresh_snapshot"})

@@ -33,10 +33,10 @@ from hk_tick_collector.store.schema import INT64_MAX, storable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from hk_tick_collector.journal.marks import Place
     from hk_tick_collector.ledger.book import Book
     from hk_tick_collector.ledger.filling import Group
     from hk_tick_collector.opend.messages import DayTotals
-    from hk_tick_collector.writer.batch import Place
 
 PENDING_MAX: Final = 30  # snapshots of a symbol whose lower bound is still to be taken
 

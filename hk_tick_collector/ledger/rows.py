@@ -77,3 +77,25 @@ class TotalsRow(NamedTuple):
     may_ms: int | None = None
     untold: int | None = None
     untold_ms: int | None = None
+
+
+class News(NamedTuple):
+    """A gap that was found, or filled: `filled_by` tells by what."""
+
+    day: str
+    symbol: str
+    cause: str
+    session: str
+    missing: int | None
+    missing_volume: int | None
+    evidence: str
+    filled_by: str | None
+
+
+class Failure(NamedTuple):
+    """A premise was seen to fail for the first time: of which day and symbol, and what was seen."""
+
+    day: str
+    symbol: str
+    premise: str
+    seen: str

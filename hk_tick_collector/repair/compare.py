@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hk_tick_collector.store.opening import open_readonly, readonly_uri
 from hk_tick_collector.store.schema import check_ours
-from hk_tick_collector.store.stored import open_readonly, readonly_uri
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -30,8 +30,8 @@ from hk_tick_collector.journal.segments import DIRECTORY, Position, iter_records
 from hk_tick_collector.repair.backup import backup_path
 from hk_tick_collector.repair.scratch import scratch_place
 from hk_tick_collector.store.data_root import own_like, sync
-from hk_tick_collector.store.stored import open_readonly
-from hk_tick_collector.writer.lane import WriterSettings
+from hk_tick_collector.store.opening import open_readonly
+from hk_tick_collector.writer.settings import WriterSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

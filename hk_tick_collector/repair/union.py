@@ -24,8 +24,7 @@ from hk_tick_collector.repair.compare import CONTENT, Common, common, differs, s
 from hk_tick_collector.repair.filled import count_from_other
 from hk_tick_collector.repair.stats import refresh_stats
 from hk_tick_collector.store.data_root import sync
-from hk_tick_collector.store.opening import at_rest, immutable_uri
-from hk_tick_collector.store.stored import readonly_uri
+from hk_tick_collector.store.opening import at_rest, immutable_uri, readonly_uri
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -24,10 +24,9 @@ from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.store import certificate_file
 from hk_tick_collector.store.content_errors import DAMAGED
 from hk_tick_collector.store.data_root import own_like
-from hk_tick_collector.store.opening import look
+from hk_tick_collector.store.opening import look, readonly_uri
 from hk_tick_collector.store.other_disks import is_there
 from hk_tick_collector.store.schema import LEDGER_VERSION
-from hk_tick_collector.store.stored import readonly_uri
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

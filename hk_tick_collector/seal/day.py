@@ -21,15 +21,16 @@ from hk_tick_collector.errors import AlreadyRunningError, ConfigError, DatabaseE
 from hk_tick_collector.journal.cursor import load_waits, waits_for
 from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.seal import certificate as certificates
+from hk_tick_collector.seal.open_day import settle_day
 from hk_tick_collector.store import certificate_file
 from hk_tick_collector.store.content_errors import DAMAGED
 from hk_tick_collector.store.data_root import SEAL_LOCK, hold_lock, own_like, sync
+from hk_tick_collector.store.opening import open_readonly
 from hk_tick_collector.store.other_disks import require_answer
 from hk_tick_collector.store.schema import VERSION, check_ours
 from hk_tick_collector.store.sealed import announce, certificate_of, is_sealed, opening, reopen
-from hk_tick_collector.store.stored import open_readonly, read_stats
+from hk_tick_collector.store.stored import read_stats
 from hk_tick_collector.store.wal import journal_mode_of
-from hk_tick_collector.writer.day_databases import settle_day
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

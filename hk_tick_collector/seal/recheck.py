@@ -13,10 +13,10 @@ import apsw
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.seal import certificate as certificates
 from hk_tick_collector.store import certificate_file
+from hk_tick_collector.store.opening import open_readonly
 from hk_tick_collector.store.other_disks import is_there
 from hk_tick_collector.store.schema import day_files
 from hk_tick_collector.store.sealed import certificate_of, is_sealed
-from hk_tick_collector.store.stored import open_readonly
 
 if TYPE_CHECKING:
     from pathlib import Path

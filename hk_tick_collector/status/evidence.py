@@ -21,9 +21,10 @@ import apsw
 from hk_tick_collector.errors import BadTickError, ConfigError, DatabaseError
 from hk_tick_collector.hktime import DAY_MS, Form, parse_time
 from hk_tick_collector.status.targets import Day, LogSeen, Pragmas
+from hk_tick_collector.store.opening import open_readonly
 from hk_tick_collector.store.other_disks import require_answer
 from hk_tick_collector.store.schema import day_files
-from hk_tick_collector.store.stored import days_so_far, open_readonly
+from hk_tick_collector.store.stored import days_so_far
 from hk_tick_collector.store.wal import journal_mode_of
 
 if TYPE_CHECKING:

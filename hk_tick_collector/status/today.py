@@ -8,9 +8,10 @@ import apsw
 
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.status.lost import Lost
+from hk_tick_collector.store.opening import open_readonly
 from hk_tick_collector.store.other_disks import is_there
 from hk_tick_collector.store.schema import LEDGER_VERSION
-from hk_tick_collector.store.stored import open_readonly, read_stats
+from hk_tick_collector.store.stored import read_stats
 
 if TYPE_CHECKING:
     from pathlib import Path

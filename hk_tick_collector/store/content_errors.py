@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import apsw
 
-from hk_tick_collector.errors import ContentError, DatabaseError
+from hk_tick_collector.errors import ContentError, DatabaseError, DayError
 from hk_tick_collector.text import plain
 
 if TYPE_CHECKING:
@@ -43,3 +43,20 @@ def storing_content() -> Iterator[None]:
         if not is_of_content(exc):
             raise
         raise ContentError(plain(f"{type(exc).__name__}: {exc}")[:ERROR_MAX]) from exc
+
+
+@contextmanager
+def of_day(day: str) -> Iterator[None]:
+    """What is done in here is done in a day's database.
+
+    Raises:
+        DayError: that failed, for a reason that other days need not share.
+    """
+    try:
+        yield
+    except DayError:
+        raise
+    except (apsw.Error, OSError, DatabaseError) as exc:
+        if is_of_content(exc):
+            raise
+        raise DayError(day, exc) from exc

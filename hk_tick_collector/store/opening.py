@@ -1,7 +1,7 @@
-"""Reading a database without leaving a byte behind.
+"""How a database is opened for reading: while it is being written, and without leaving a byte behind.
 
-Owns how a file is opened by who must change nothing, not even what lies beside it: a plain `mode=ro` reader of a WAL
-database makes its `-wal` and `-shm` anew and leaves them there.
+A plain `mode=ro` reader of a WAL database makes its `-wal` and `-shm` again and leaves them there. `look` is for
+readers that must change nothing, not even what lies beside the file.
 """
 
 from __future__ import annotations
@@ -10,14 +10,38 @@ from typing import TYPE_CHECKING, TypeVar
 
 import apsw
 
+from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.store.other_disks import require_answer
-from hk_tick_collector.store.stored import open_readonly, readonly_uri
+from hk_tick_collector.store.schema import check_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
 T = TypeVar("T")
+
+
+def open_readonly(path: Path, busy_timeout_ms: int = 5000) -> apsw.Connection:
+    """Open a day database as every reader does: `mode=ro`, never immutable, while it is being written.
+
+    Raises:
+        DatabaseError: it can't be opened.
+        DatabaseNewerError: a newer program made it.
+    """
+    require_answer(path)
+    try:
+        con = apsw.Connection(readonly_uri(path), flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+        con.set_busy_timeout(busy_timeout_ms)
+        check_version(con.pragma("user_version"), path)
+    except apsw.Error as exc:
+        raise DatabaseError(f"{path} can't be read: {exc}; if it is none of ours, move it away") from exc
+    return con
+
+
+def readonly_uri(path: Path) -> str:
+    """`file:…?mode=ro`: what SQLite is told to open, whatever characters the path has."""
+    quoted = str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    return f"file:{quoted}?mode=ro"
 
 
 def look(path: Path, use: Callable[[apsw.Connection], T]) -> T:

@@ -1,7 +1,6 @@
 """Reading what is stored, as every other process may: never a lock that a writer would feel.
 
-Owns how a day database is opened for reading, what is known of the stored ticks, and whether a DATA_ROOT can be
-recorded to. Never writes.
+Owns what is known of the stored ticks, and whether a DATA_ROOT can be recorded to. Never writes.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.errors import ConfigError, DatabaseError, DatabaseNewerError
 from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.store.content_errors import DAMAGED
-from hk_tick_collector.store.other_disks import require_answer
-from hk_tick_collector.store.schema import check_ours, check_version, day_files
+from hk_tick_collector.store.opening import open_readonly
+from hk_tick_collector.store.schema import check_ours, day_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,29 +35,6 @@ class Seed(NamedTuple):
     last_ts_ms: int
     day: str
     rows: int
-
-
-def open_readonly(path: Path, busy_timeout_ms: int = 5000) -> apsw.Connection:
-    """Open a day database as every reader does: `mode=ro`, never immutable, while it is being written.
-
-    Raises:
-        DatabaseError: it can't be opened.
-        DatabaseNewerError: a newer program made it.
-    """
-    require_answer(path)
-    try:
-        con = apsw.Connection(readonly_uri(path), flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
-        con.set_busy_timeout(busy_timeout_ms)
-        check_version(con.pragma("user_version"), path)
-    except apsw.Error as exc:
-        raise DatabaseError(f"{path} can't be read: {exc}; if it is none of ours, move it away") from exc
-    return con
-
-
-def readonly_uri(path: Path) -> str:
-    """`file:…?mode=ro`: what SQLite is told to open, whatever characters the path has."""
-    quoted = str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-    return f"file:{quoted}?mode=ro"
 
 
 def check_today(data_root: Path, today: str) -> None:

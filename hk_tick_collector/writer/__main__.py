@@ -19,9 +19,9 @@ from hk_tick_collector import logs
 from hk_tick_collector.errors import CollectorError
 from hk_tick_collector.store.data_root import WRITER_LOCK, hold_lock
 from hk_tick_collector.watch import stacks
-from hk_tick_collector.writer.lane import WriterSettings
 from hk_tick_collector.writer.loop import LAST_TRIES_SEC, run
 from hk_tick_collector.writer.pipe import Parent
+from hk_tick_collector.writer.settings import WriterSettings
 
 log = logs.get_logger()
 

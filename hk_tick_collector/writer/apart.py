@@ -19,8 +19,9 @@ from hk_tick_collector.writer.storing import Storing
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from hk_tick_collector.journal.marks import Mark
     from hk_tick_collector.mapping import PushType, Row
-    from hk_tick_collector.writer.batch import Bodies, Mark, Part
+    from hk_tick_collector.writer.batch import Bodies, Part
     from hk_tick_collector.writer.storing import Tools
 
 log = logs.get_logger()

@@ -1,6 +1,6 @@
 """What the writer stores at once: bodies gathered from the journal, and the rows that they became.
 
-Owns where each body came from, what stands between them, and the cut by Hong Kong day. Never reads, never stores.
+Owns where each body came from, and the cut by Hong Kong day. Never reads, never stores.
 """
 
 from __future__ import annotations
@@ -8,10 +8,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from hashlib import blake2b
 from operator import itemgetter
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from hk_tick_collector.hktime import hk_day
-from hk_tick_collector.journal.events import read_event
+from hk_tick_collector.journal.marks import Mark, mark_of
+from hk_tick_collector.ledger.premises import PASSING
 from hk_tick_collector.mapping import RECV_TS_MS, TS_MS, BadTick, Mapped, PushType
 from hk_tick_collector.opend.numbers import ProtoId
 from hk_tick_collector.opend.purpose import Purpose, purpose_of
@@ -19,42 +20,12 @@ from hk_tick_collector.opend.purpose import Purpose, purpose_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from hk_tick_collector.journal.events import Event
     from hk_tick_collector.journal.segments import Position, Record
+    from hk_tick_collector.ledger.rows import Failure, News
     from hk_tick_collector.mapping import Correction, Row
-    from hk_tick_collector.opend.frames import Frame, SplitRun
+    from hk_tick_collector.opend.frames import SplitRun
 
 _PUSH_TYPE_OF = {Purpose.BACKFILL: PushType.BACKFILL, Purpose.AUDIT: PushType.POLL}
-
-
-class Place(NamedTuple):
-    """Where in the journal something stands: the record, and its frame there."""
-
-    segment: int
-    offset: int
-    frame: int
-
-
-class Mark(NamedTuple):
-    """Something between the ticks, from which conclusions are drawn at its very place.
-
-    Attributes:
-        place: where it stands.
-        recv_ts_ms: when it was received, by the host's clock.
-        event: what the session said there; or None.
-        totals: the body of a GetSecuritySnapshot reply; or None.
-        trade_dates: the body of a RequestTradeDate reply; or None.
-        serial_no: of the reply.
-
-    If it is none of these, it is the end of a backfill's reply.
-    """
-
-    place: Place
-    recv_ts_ms: int
-    event: Event | None = None
-    totals: bytes | None = None
-    trade_dates: bytes | None = None
-    serial_no: int = 0
 
 
 class Part:
@@ -90,7 +61,7 @@ class Batch:
         taken = first = 0  # pushes that were taken, and the frame behind the last mark
         for place, (number, frame) in enumerate(run.others):
             push_type = _PUSH_TYPE_OF.get(purpose_of(frame.serial_no))
-            mark = _mark_of(frame, number, record)
+            mark = mark_of(frame, number, record)
             is_reply = frame.proto_id == ProtoId.QOT_GET_TICKER and push_type is not None
             if mark is not None or is_reply:
                 behind = number - place
@@ -109,53 +80,6 @@ class Batch:
         self.parts[-1].bodies[PushType.PUSH].add(
             bodies, record, [*range(first), *(number for number in others if number >= first)] if first else others
         )
-
-
-def _mark_of(frame: Frame, number: int, record: Record) -> Mark | None:
-    """The mark that a frame is, if it is one."""
-    purpose = purpose_of(frame.serial_no)
-    mark = Mark(Place(record.start.segment, record.start.offset, number), record.recv_ts_ms, serial_no=frame.serial_no)
-    if frame.proto_id == ProtoId.QOT_GET_TICKER and purpose is Purpose.BACKFILL:
-        return mark
-    if frame.proto_id == ProtoId.QOT_GET_SECURITY_SNAPSHOT and purpose is Purpose.TOTALS:
-        return mark._replace(totals=frame.body)
-    if frame.proto_id == ProtoId.QOT_REQUEST_TRADE_DATE:
-        return mark._replace(trade_dates=frame.body)
-    return None
-
-
-def mark_of_event(record: Record) -> Mark | None:
-    """The mark that an event is, if it is one."""
-    event = read_event(record.payload)
-    if event is None:
-        return None
-    return Mark(Place(record.start.segment, record.start.offset, 0), record.recv_ts_ms, event)
-
-
-class News(NamedTuple):
-    """A gap that was found, or filled: `filled_by` tells by what."""
-
-    day: str
-    symbol: str
-    cause: str
-    session: str
-    missing: int | None
-    missing_volume: int | None
-    evidence: str
-    filled_by: str | None
-
-
-class Failure(NamedTuple):
-    """A premise was seen to fail for the first time: of which day and symbol, and what was seen."""
-
-    day: str
-    symbol: str
-    premise: str
-    seen: str
-
-
-# A snapshot that is late once says nothing of the next; all other premises are of the feed itself.
-PASSING: Final = frozenset({"fresh_snapshot"})
 
 
 class Outcome:

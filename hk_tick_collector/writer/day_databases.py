@@ -1,135 +1,37 @@
-"""The day databases that the writer has open, and how one comes to be open.
+"""The day databases that the writer has open.
 
-Owns which are open, and when one is closed, made one plain file, or opened again although it was sealed. Never inserts.
-Invariant: a day's file is opened for writing here alone, and its seal is gone from the disk before its first byte
-changes.
+Owns which are open, and when one is closed or made one plain file; `seal.open_day` opens one. Never inserts.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
-from shutil import rmtree
 from typing import TYPE_CHECKING
 
 import apsw
 
 from hk_tick_collector import logs
-from hk_tick_collector.db import DayDatabase
-from hk_tick_collector.errors import DatabaseError, DayError, FileGoneError
-from hk_tick_collector.store.content_errors import is_of_content
-from hk_tick_collector.store.data_root import identity, sync
+from hk_tick_collector.errors import DatabaseError, FileGoneError
+from hk_tick_collector.seal.open_day import open_day, rests, settle_day
+from hk_tick_collector.store.content_errors import of_day
+from hk_tick_collector.store.data_root import identity
 from hk_tick_collector.store.known_days import KnownDays
 from hk_tick_collector.store.schema import day_files
-from hk_tick_collector.store.sealed import is_sealed, opening, reopen, wanted_day
+from hk_tick_collector.store.sealed import wanted_day
 from hk_tick_collector.store.stored import days_so_far
 from hk_tick_collector.store.wal import WalState, journal_mode_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from hk_tick_collector.db import Pragmas
+    from hk_tick_collector.db import DayDatabase, Pragmas
 
 log = logs.get_logger()
 
 LOOK_BACK_SEC = 600.0
 LOOK_BACK_DAYS = 8
 LOOK_AT_FILES_SEC = 2.0  # whether the open files are still there under their names
-
-
-@contextmanager
-def of_day(day: str) -> Iterator[None]:
-    """What is done in here is done in a day's database.
-
-    Raises:
-        DayError: that failed, for a reason that other days need not share.
-    """
-    try:
-        yield
-    except DayError:
-        raise
-    except (apsw.Error, OSError, DatabaseError) as exc:
-        if is_of_content(exc):
-            raise
-        raise DayError(day, exc) from exc
-
-
-def is_away(path: Path) -> bool:
-    """Whether a day is certified, and its database kept elsewhere. Nothing opens it, and none is made in its place."""
-    return is_sealed(path) and not path.exists()
-
-
-def open_day(path: Path, pragmas: Pragmas) -> DayDatabase:
-    """Open or make a day's database for writing; one that is sealed is not any more.
-
-    Raises:
-        DatabaseNewerError: a newer program made it.
-        DatabaseError: it is just being sealed, for longer than that should take; or it is a link to nothing.
-        apsw.Error, OSError: it could not be opened.
-    """
-    if path.is_symlink() and not path.exists():  # its disk may not be mounted; SQLite would make a file there
-        raise DatabaseError(f"{path} is a link to {path.readlink()}, which is not there: mount it, or put it back")
-    with opening(path.parent):
-        number = reopen(path)
-        if number is not None:
-            log.warning("day_reopened", day=path.stem, certificate=number)
-        if not path.exists():
-            _make(path, pragmas)
-        return DayDatabase(path, pragmas)
-
-
-def _make(path: Path, pragmas: Pragmas) -> None:
-    """Make an empty database that has its place when it has its tables: whoever opens it then finds these."""
-    scratch = path.with_name(f".new-{path.stem}")
-    rmtree(scratch, ignore_errors=True)  # left by one that was killed
-    scratch.mkdir()
-    DayDatabase(scratch / path.name, pragmas).close()
-    for suffix in ("-wal", "-shm"):  # of one that was taken away alone: SQLite would store it over the new one
-        left = path.with_name(path.name + suffix)
-        if left.exists():
-            left.rename(_kept_as(left, "left"))
-    (scratch / path.name).rename(path)
-    sync(path.parent)
-    scratch.rmdir()
-
-
-def _kept_as(path: Path, why: str) -> Path:
-    """`20261120.db.damaged-20261120T013012Z`: another name for a file that is not deleted."""
-    return path.with_name(f"{path.name}.{why}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
-
-
-def set_aside(path: Path) -> Path:
-    """Give a damaged database another name, whole, with what lies beside it; which one."""
-    kept = _kept_as(path, "damaged")
-    with opening(path.parent):
-        for suffix in ("-wal", "-shm", ""):  # the file itself at last: until then it is found and moved again
-            with suppress(FileNotFoundError):
-                path.with_name(path.name + suffix).rename(kept.with_name(kept.name + suffix))
-    return kept
-
-
-def settle_day(path: Path, pragmas: Pragmas) -> bool:
-    """Make a day's database, unless it is sealed, one plain file of today's schema. Whether it is; False: it is in use.
-
-    Raises:
-        DatabaseError, apsw.Error, OSError: as `open_day`.
-    """
-    with opening(path.parent):
-        if is_sealed(path):
-            return True
-        database = DayDatabase(path, pragmas)
-        try:
-            return database.leave_wal()
-        finally:
-            database.close()
-
-
-def rests(path: Path) -> bool:
-    """Whether a day is sealed, or just being so: it is opened for something new alone."""
-    return is_sealed(path) or wanted_day(path.parent) == path.stem
 
 
 # What this process has open, in whichever lane: to open and close such a file otherwise would drop SQLite's locks.

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from hk_tick_collector import logs
 from hk_tick_collector.errors import RemoteProtocolError
+from hk_tick_collector.journal.marks import mark_of_event
 from hk_tick_collector.journal.segments import JournalReader, Kind
 from hk_tick_collector.mapping import BadTick
 from hk_tick_collector.opend.frames import split_run
-from hk_tick_collector.writer.batch import Batch, bad_row, mark_of_event
+from hk_tick_collector.writer.batch import Batch, bad_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable

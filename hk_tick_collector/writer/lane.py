@@ -21,7 +21,6 @@ from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.ledger.judge import FILE, Judge
 from hk_tick_collector.mapping import Mapper
 from hk_tick_collector.store.content_errors import storing_content
-from hk_tick_collector.store.wal import PACE_SEC_MAX
 from hk_tick_collector.writer.apart import Apart
 from hk_tick_collector.writer.careful import Attempts, attempt_file
 from hk_tick_collector.writer.day_databases import DayDatabases
@@ -33,28 +32,9 @@ if TYPE_CHECKING:
 
     from hk_tick_collector.journal.segments import Position
     from hk_tick_collector.writer.batch import Batch, Outcome
+    from hk_tick_collector.writer.settings import WriterSettings
 
 log = logs.get_logger()
-
-
-class WriterSettings(NamedTuple):
-    """What the writer needs to know; it crosses to the process as JSON."""
-
-    data_root: str
-    batch_size: int = 20_000
-    max_wait_ms: int = 100
-    busy_timeout_ms: int = 5000
-    synchronous: str = "FULL"
-    wal_autocheckpoint_pages: int = 4000
-    retry_max_attempts: int = 0
-    retry_backoff_sec: float = 0.5
-    retry_backoff_max_sec: float = 10.0
-    drift_warn_sec: float = 120.0
-    log_level: str = "INFO"
-    past_root: str = ""  # where databases of days before lie, to be read only; "": in data_root
-    pace_sec_max: float = PACE_SEC_MAX  # a commit that comes later would be taken for a stall
-    days_wait: bool = True  # a day that can't be written keeps no other from it
-    is_careful: bool = False  # writers have died, and stored nothing: find the record of which they do
 
 
 class Stored(NamedTuple):

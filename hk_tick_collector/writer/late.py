@@ -12,9 +12,9 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from hk_tick_collector.db import CONTENT, Inserted
+from hk_tick_collector.seal.open_day import rests
+from hk_tick_collector.store.opening import open_readonly
 from hk_tick_collector.store.schema import LEDGER_VERSION
-from hk_tick_collector.store.stored import open_readonly
-from hk_tick_collector.writer.day_databases import rests
 
 if TYPE_CHECKING:
     from pathlib import Path

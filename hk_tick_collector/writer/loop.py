@@ -27,12 +27,13 @@ from hk_tick_collector.store.content_errors import DAMAGED
 from hk_tick_collector.store.known_days import KnownDays
 from hk_tick_collector.writer.batch import Counters
 from hk_tick_collector.writer.careful import Unfinished
-from hk_tick_collector.writer.lane import Lane, WriterSettings
+from hk_tick_collector.writer.lane import Lane
 from hk_tick_collector.writer.pipe import Parent, send
 from hk_tick_collector.writer.waiting import WaitingDays
 
 if TYPE_CHECKING:
     from hk_tick_collector.writer.batch import Batch, Outcome
+    from hk_tick_collector.writer.settings import WriterSettings
 
 log = logs.get_logger()
 

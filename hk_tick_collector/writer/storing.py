@@ -14,9 +14,10 @@ from hk_tick_collector.ledger.filling import MADE_GOOD, fill
 from hk_tick_collector.ledger.identity import sift
 from hk_tick_collector.ledger.premises import Premise
 from hk_tick_collector.mapping import PUSH_DATA_REALTIME, PUSH_DATA_TYPE, RECV_TS_MS, TS_MS, PushType
+from hk_tick_collector.seal.open_day import is_away
+from hk_tick_collector.store.content_errors import of_day
 from hk_tick_collector.store.other_disks import require_answer
 from hk_tick_collector.writer.batch import Chunk, Outcome, bad_row, share_by_day
-from hk_tick_collector.writer.day_databases import is_away, of_day
 from hk_tick_collector.writer.late import found_at_rest
 
 if TYPE_CHECKING:

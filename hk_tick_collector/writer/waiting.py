@@ -28,17 +28,18 @@ from hk_tick_collector.errors import DatabaseError, DayError, FileGoneError
 from hk_tick_collector.journal.cursor import BEFORE, Wait, bytes_between, first_for_day, load_waits, waits_for
 from hk_tick_collector.journal.segments import BEGINNING, DIRECTORY, list_segments
 from hk_tick_collector.ledger.judge import FILE
+from hk_tick_collector.seal.open_day import set_aside
 from hk_tick_collector.store.content_errors import DAMAGED
 from hk_tick_collector.store.known_days import KnownDays
 from hk_tick_collector.writer.careful import attempt_file
-from hk_tick_collector.writer.day_databases import set_aside
 from hk_tick_collector.writer.lane import Lane
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hk_tick_collector.journal.segments import Position
-    from hk_tick_collector.writer.lane import Stored, WriterSettings
+    from hk_tick_collector.writer.lane import Stored
+    from hk_tick_collector.writer.settings import WriterSettings
 
 log = logs.get_logger()
 

@@ -22,8 +22,8 @@ from support.writer_process import WAIT_SEC, WriterBench, until
 from hk_tick_collector.journal.cursor import CURSOR
 from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.opend.purpose import Purpose
+from hk_tick_collector.store.opening import open_readonly
 from hk_tick_collector.store.schema import day_files
-from hk_tick_collector.store.stored import open_readonly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

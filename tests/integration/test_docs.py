@@ -33,7 +33,7 @@ from hk_tick_collector.cli.app import COMMANDS, build
 from hk_tick_collector.config import NAMES, Settings, display_value
 from hk_tick_collector.db import migrate
 from hk_tick_collector.simulator.verdict import compare
-from hk_tick_collector.store.stored import open_readonly
+from hk_tick_collector.store.opening import open_readonly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

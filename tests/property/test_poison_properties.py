@@ -30,8 +30,8 @@ from hk_tick_collector.ledger.judge import FILE
 from hk_tick_collector.opend import frames
 from hk_tick_collector.opend.numbers import ProtoId
 from hk_tick_collector.writer import loop as writer_module
-from hk_tick_collector.writer.lane import WriterSettings
 from hk_tick_collector.writer.loop import Writer
+from hk_tick_collector.writer.settings import WriterSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

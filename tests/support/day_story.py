@@ -31,9 +31,9 @@ from hk_tick_collector.opend import frames
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.numbers import ProtoId
 from hk_tick_collector.opend.purpose import PURPOSES, Purpose
-from hk_tick_collector.store.stored import open_readonly
-from hk_tick_collector.writer.lane import WriterSettings
+from hk_tick_collector.store.opening import open_readonly
 from hk_tick_collector.writer.loop import Writer
+from hk_tick_collector.writer.settings import WriterSettings
 from support.snapshot import Row, frame_of
 from support.ticks import HSBC, TENCENT, body, push, ticker
 

@@ -33,8 +33,8 @@ from hk_tick_collector.simulator.market import MarketDay, day_plan
 from hk_tick_collector.simulator.opend import OpenDOptions, SimulatedOpenD, Upstream
 from hk_tick_collector.simulator.shaping import Armed
 from hk_tick_collector.simulator.universe import universe
-from hk_tick_collector.writer.lane import WriterSettings
 from hk_tick_collector.writer.loop import Writer
+from hk_tick_collector.writer.settings import WriterSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

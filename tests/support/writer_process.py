@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any
 
 from hk_tick_collector.journal.append import Journal
 from hk_tick_collector.journal.segments import DIRECTORY
+from hk_tick_collector.store.opening import open_readonly
 from hk_tick_collector.store.schema import day_files
-from hk_tick_collector.store.stored import open_readonly
-from hk_tick_collector.writer.lane import WriterSettings
+from hk_tick_collector.writer.settings import WriterSettings
 from support.ticks import OPEN_MS
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from support.trading_time import clock_of
 from hk_tick_collector.config import Settings
 from hk_tick_collector.hktime import parse_time
 from hk_tick_collector.simulator.universe import universe
+from hk_tick_collector.store.opening import open_readonly
 from hk_tick_collector.store.sealed import certificate_of
-from hk_tick_collector.store.stored import open_readonly
 
 if TYPE_CHECKING:
     from collections.abc import Callable

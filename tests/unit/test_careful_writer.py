@@ -10,8 +10,8 @@ from hk_tick_collector.errors import ContentError
 from hk_tick_collector.journal.cursor import save_cursor
 from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.writer.apart import Apart
-from hk_tick_collector.writer.lane import WriterSettings
 from hk_tick_collector.writer.loop import Writer
+from hk_tick_collector.writer.settings import WriterSettings
 from hk_tick_collector.writer.storing import Storing
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from support.writer_process import WriterBench
 
 from hk_tick_collector import collector as collector_module
 from hk_tick_collector.collector import Collector
-from hk_tick_collector.writer.lane import WriterSettings
+from hk_tick_collector.writer.settings import WriterSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator

@@ -21,6 +21,7 @@ from hk_tick_collector.db import DayDatabase, Inserted, Pragmas
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.mapping import Correction
 from hk_tick_collector.store import stored as stored_module
+from hk_tick_collector.store.opening import open_readonly
 from hk_tick_collector.store.stored import (
     Seed,
     StoredTicks,
@@ -28,7 +29,6 @@ from hk_tick_collector.store.stored import (
     find_day,
     future_days,
     newest_day_with_rows,
-    open_readonly,
     read_stats,
     seed_last_seq,
     unusable_days,

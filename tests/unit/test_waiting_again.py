@@ -18,8 +18,8 @@ from hk_tick_collector.journal.segments import DIRECTORY, Position
 from hk_tick_collector.seal.due import due_days
 from hk_tick_collector.writer import loop as writer_module
 from hk_tick_collector.writer import waiting as waiting_module
-from hk_tick_collector.writer.lane import WriterSettings
 from hk_tick_collector.writer.loop import Writer
+from hk_tick_collector.writer.settings import WriterSettings
 
 if TYPE_CHECKING:
     from support.tale import Tale

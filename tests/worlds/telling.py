@@ -15,10 +15,10 @@ from hk_tick_collector.opend import frames
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.codes import security_of
 from hk_tick_collector.opend.numbers import ProtoId
-from hk_tick_collector.store.stored import open_readonly
+from hk_tick_collector.store.opening import open_readonly
 from hk_tick_collector.writer import loop as writer_module
-from hk_tick_collector.writer.lane import WriterSettings
 from hk_tick_collector.writer.loop import Writer
+from hk_tick_collector.writer.settings import WriterSettings
 from worlds.feed import Ticks, Way
 from worlds.market import DAY, MIDNIGHT_MS
 from worlds.snapshots import Snapshot

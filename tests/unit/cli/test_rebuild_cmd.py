@@ -27,7 +27,7 @@ from hk_tick_collector.journal.segments import DIRECTORY, list_segments, segment
 from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.repair import rebuild
 from hk_tick_collector.store.data_root import RECORDER_LOCK, hold_lock
-from hk_tick_collector.writer.lane import WriterSettings
+from hk_tick_collector.writer.settings import WriterSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,13 +11,13 @@ from hk_tick_collector.db import Pragmas
 from hk_tick_collector.ledger.book import Book, Loss
 from hk_tick_collector.ledger.premises import Premise
 from hk_tick_collector.ledger.rows import Doubt
-from hk_tick_collector.writer.day_databases import open_day
+from hk_tick_collector.seal.open_day import open_day
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from hk_tick_collector.writer.batch import Failure, News
+    from hk_tick_collector.ledger.rows import Failure, News
 
 DOUBT = Doubt(TENCENT, 500, "opend_down", 400, "morning", seq_at(10), OPEN_MS)
 

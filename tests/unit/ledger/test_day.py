@@ -16,8 +16,8 @@ from hk_tick_collector.ledger.judge import FILE, PAST_SNAPSHOTS
 from hk_tick_collector.ledger.told import VOLUME_MAX
 from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.writer.day_databases import DayDatabases
-from hk_tick_collector.writer.lane import WriterSettings
 from hk_tick_collector.writer.loop import Writer
+from hk_tick_collector.writer.settings import WriterSettings
 
 
 def outage(tale: Tale, cause: Cause = Cause.CONNECTION_LOST) -> None:

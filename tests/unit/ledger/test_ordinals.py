@@ -11,7 +11,7 @@ from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.ledger.book import Book
 from hk_tick_collector.ledger.continuity import Hole
 from hk_tick_collector.ledger.ordinals import Measured, measure, new_holes, save
-from hk_tick_collector.writer.day_databases import open_day
+from hk_tick_collector.seal.open_day import open_day
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

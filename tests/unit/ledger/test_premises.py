@@ -11,7 +11,7 @@ from hk_tick_collector.audit.day import audit_day
 from hk_tick_collector.db import Pragmas
 from hk_tick_collector.journal.events import Cause
 from hk_tick_collector.ledger.premises import SEEN_MAX, Premise, has_failed, has_held, note_failed, note_held
-from hk_tick_collector.writer.day_databases import open_day
+from hk_tick_collector.seal.open_day import open_day
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -24,7 +24,7 @@ from hk_tick_collector.ledger.totals import (
     ticks_between,
 )
 from hk_tick_collector.opend.purpose import Purpose
-from hk_tick_collector.writer.day_databases import open_day
+from hk_tick_collector.seal.open_day import open_day
 
 if TYPE_CHECKING:
     from pathlib import Path

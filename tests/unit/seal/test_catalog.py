@@ -16,9 +16,9 @@ from hk_tick_collector.audit.day import Gap
 from hk_tick_collector.audit.history import CATALOG
 from hk_tick_collector.db import Pragmas
 from hk_tick_collector.seal.catalog import Catalog, DayGap, DayRow, newest_sealed
+from hk_tick_collector.seal.open_day import open_day
 from hk_tick_collector.store import certificate_file
 from hk_tick_collector.store.sealed import certificate_of
-from hk_tick_collector.writer.day_databases import open_day
 
 if TYPE_CHECKING:
     from pathlib import Path

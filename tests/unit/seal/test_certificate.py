@@ -18,8 +18,8 @@ from support.ticks import DAY, HSBC, TENCENT, row, seq_at
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.seal import certificate as certificates
 from hk_tick_collector.store import certificate_file
+from hk_tick_collector.store.opening import open_readonly
 from hk_tick_collector.store.sealed import certificate_of
-from hk_tick_collector.store.stored import open_readonly
 
 if TYPE_CHECKING:
     from pathlib import Path

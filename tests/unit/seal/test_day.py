@@ -21,11 +21,12 @@ from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.errors import AlreadyRunningError, DatabaseError
 from hk_tick_collector.seal import day as seal
 from hk_tick_collector.seal import due
+from hk_tick_collector.seal.open_day import open_day
 from hk_tick_collector.seal.recheck import recheck
 from hk_tick_collector.store.data_root import SEAL_LOCK, hold_lock
 from hk_tick_collector.store.sealed import certificate_of, is_sealed, opening, reopen, superseded, wanted_day
 from hk_tick_collector.store.wal import journal_mode_of
-from hk_tick_collector.writer.day_databases import DayDatabases, open_day
+from hk_tick_collector.writer.day_databases import DayDatabases
 
 if TYPE_CHECKING:
     from pathlib import Path

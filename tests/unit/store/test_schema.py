@@ -11,6 +11,7 @@ from support.ticks import OPEN_MS, TENCENT, row, seq_at
 from hk_tick_collector import db
 from hk_tick_collector.db import DayDatabase, Pragmas, migrate
 from hk_tick_collector.errors import ConfigError, DatabaseError, DatabaseNewerError
+from hk_tick_collector.store.opening import open_readonly
 from hk_tick_collector.store.schema import (
     APPLICATION_ID,
     DAY_OF_TS,
@@ -23,7 +24,7 @@ from hk_tick_collector.store.schema import (
     day_of_ts,
     require_sqlite,
 )
-from hk_tick_collector.store.stored import check_today, open_readonly, unusable_days
+from hk_tick_collector.store.stored import check_today, unusable_days
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,10 +13,10 @@ from support.ticks import DAY, row, seq_at
 
 from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.store import wal as wal_module
-from hk_tick_collector.store.stored import open_readonly
+from hk_tick_collector.store.opening import open_readonly
 from hk_tick_collector.store.wal import HELD_TELL_SEC, PACE_SEC_MAX, PAGE_BYTES, Wal
-from hk_tick_collector.writer.lane import WriterSettings
 from hk_tick_collector.writer.loop import Writer
+from hk_tick_collector.writer.settings import WriterSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

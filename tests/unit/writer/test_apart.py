@@ -14,8 +14,8 @@ from support.ticks import DAY, DAY_MS, HSBC, NEXT_DAY, OPEN_MS, TENCENT, push, r
 from hk_tick_collector.journal.cursor import load_waits
 from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.opend.purpose import Purpose
-from hk_tick_collector.writer.lane import WriterSettings
 from hk_tick_collector.writer.loop import Writer
+from hk_tick_collector.writer.settings import WriterSettings
 
 if TYPE_CHECKING:
     from support.tale import Tale

@@ -19,12 +19,12 @@ from hk_tick_collector.journal.cursor import CURSOR, load_cursor
 from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.mapping import Correction
 from hk_tick_collector.store.data_root import hold_lock
-from hk_tick_collector.store.stored import open_readonly
+from hk_tick_collector.store.opening import open_readonly
 from hk_tick_collector.writer import loop as writer_module
 from hk_tick_collector.writer.batch import BadRow, Chunk, share_by_day
 from hk_tick_collector.writer.day_databases import DayDatabases
-from hk_tick_collector.writer.lane import WriterSettings
 from hk_tick_collector.writer.loop import Writer
+from hk_tick_collector.writer.settings import WriterSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -22,11 +22,11 @@ from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.seal.day import seal, sealing
 from hk_tick_collector.seal.due import due_days
-from hk_tick_collector.store.stored import open_readonly
+from hk_tick_collector.seal.open_day import open_day
+from hk_tick_collector.store.opening import open_readonly
 from hk_tick_collector.writer import loop as writer_module
-from hk_tick_collector.writer.day_databases import open_day
-from hk_tick_collector.writer.lane import WriterSettings
 from hk_tick_collector.writer.loop import Writer
+from hk_tick_collector.writer.settings import WriterSettings
 from hk_tick_collector.writer.waiting import RETRY_SEC_MAX
 
 if TYPE_CHECKING:
