@@ -47,9 +47,7 @@ EIGHT_HOURS_MS = 8 * 3600 * 1000
 # Published rows differ from their sequence's second by up to 2 s; late trades by minutes. 8 h are far from both.
 AGREE_MS = 10 * 60 * 1000
 
-# The notes' threshold for "obviously in the future".
-FUTURE_MS = 2 * 3600 * 1000
-
+FUTURE_MS = 2 * 3600 * 1000  # "obviously in the future"
 _SEQ_EPOCH_SHIFT = 32
 _INT64_MAX = 2**63 - 1
 _TIMES_MAX = 100_000  # more than a day has seconds

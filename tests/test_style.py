@@ -1,4 +1,7 @@
-"""The project's own rules, held by reading the source: sizes, docstrings, errors, imports and names."""
+"""The project's own rules, held by reading the source: sizes, docstrings, errors, imports, names and places.
+
+A rule is one test that names all offenders.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +12,18 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 ROOT: Final = Path(__file__).parents[1]
 PACKAGE: Final = ROOT / "hk_tick_collector"
 TESTS: Final = ROOT / "tests"
+UNIT: Final = TESTS / "unit"
 
 MODULE_LINES_MAX: Final = 400
 FUNCTION_LINES_MAX: Final = 70
 
 # Supervisors: here a bug must end in one line and not in a traceback. Nowhere else.
-MAY_CATCH_EVERYTHING: Final = {"cli/app.py", "content.py"}
+MAY_CATCH_EVERYTHING: Final = {"cli/app.py", "store/content_errors.py"}
 
 # The SDK, pandas and the second SQLite never come along; what they would be wanted for is done otherwise.
 NEVER_IMPORTED: Final = {"sqlite3", "pandas", "numpy", "futu"}
@@ -27,12 +31,102 @@ NEVER_IMPORTED: Final = {"sqlite3", "pandas", "numpy", "futu"}
 # Names that say nothing: a module is called after what it owns.
 NAMES_OF_NOTHING: Final = {"utils", "util", "helper", "helpers", "manager", "managers", "common", "misc"}
 
+TOP_FILES_MAX: Final = 16
+TOP_FOLDERS_MAX: Final = 15
+
+# Modules without a test file of their name, and where they are tested: by the module that uses them, or as a process.
+TESTED_BY: Final = {
+    "audit/figures": "unit/audit/test_day.py",
+    "audit/measured": "integration/test_doctor.py",
+    "audit/reading": "unit/audit/test_day.py",
+    "audit/verdict": "unit/audit/test_day.py",
+    "cli/audit_table": "unit/cli/test_audit_cmd.py",
+    "cli/console": "unit/cli/test_terminal.py",
+    "cli/days_cmd": "unit/cli/test_seal_cmd.py",
+    "cli/demo_cmd": "integration/test_demo.py",
+    "cli/doctor_cmd": "integration/test_doctor.py",
+    "cli/gaps_cmd": "unit/cli/test_seal_cmd.py",
+    "cli/listing": "unit/cli/test_terminal.py",
+    "cli/places": "unit/cli/test_audit_cmd.py",
+    "cli/progress": "unit/cli/test_terminal.py",
+    "cli/run_cmd": "faults/test_process_faults.py",
+    "cli/sealed": "unit/cli/test_seal_cmd.py",
+    "cli/simulate_cmd": "integration/test_simulator.py",
+    "demo/children": "integration/test_demo.py",
+    "demo/gauges": "integration/test_demo.py",
+    "demo/place": "integration/test_demo.py",
+    "demo/play": "integration/test_demo.py",
+    "demo/queries": "integration/test_demo.py",
+    "demo/view": "integration/test_demo.py",
+    "journal/contents": "unit/cli/test_journal_cmd.py",
+    "journal/marks": "unit/writer/test_loop.py",
+    "ledger/filling": "unit/ledger/test_day.py",
+    "ledger/judge": "unit/ledger/test_day.py",
+    "ledger/rows": "unit/ledger/test_day.py",
+    "ledger/told": "unit/ledger/test_totals.py",
+    "opend/codes": "unit/opend/test_messages.py",
+    "opend/numbers": "unit/opend/test_messages.py",
+    "opend/purpose": "unit/opend/test_messages.py",
+    "repair/backup": "unit/repair/test_times.py",
+    "repair/compare": "unit/cli/test_rebuild_cmd.py",
+    "repair/filled": "unit/repair/test_union.py",
+    "repair/layout": "unit/repair/test_times.py",
+    "repair/rebuild": "unit/cli/test_rebuild_cmd.py",
+    "repair/scratch": "unit/cli/test_rebuild_cmd.py",
+    "repair/stats": "unit/repair/test_times.py",
+    "repair/tick_file": "unit/repair/test_times.py",
+    "seal/due": "unit/seal/test_day.py",
+    "seal/open_day": "unit/seal/test_day.py",
+    "session/opend_state": "unit/test_futu_client.py",
+    "session/rates": "unit/test_futu_client.py",
+    "session/state": "unit/test_futu_client.py",
+    "session/stored": "unit/session/test_fetch.py",
+    "simulator/amendments": "integration/test_simulator.py",
+    "simulator/calls": "integration/test_simulator.py",
+    "simulator/clock": "integration/test_simulator.py",
+    "simulator/control": "integration/test_simulator.py",
+    "simulator/faults": "integration/test_simulator.py",
+    "simulator/fields": "integration/test_simulator.py",
+    "simulator/lasting": "integration/test_simulator.py",
+    "simulator/opend": "integration/test_simulator.py",
+    "simulator/premise_faults": "integration/test_simulator_premises.py",
+    "simulator/premises": "integration/test_simulator_premises.py",
+    "simulator/rates": "integration/test_simulator.py",
+    "simulator/reference": "integration/test_simulator.py",
+    "simulator/server": "integration/test_simulator.py",
+    "simulator/service": "integration/test_simulator.py",
+    "simulator/shaping": "integration/test_simulator.py",
+    "simulator/subscriptions": "integration/test_simulator.py",
+    "status/findings": "unit/status/test_health.py",
+    "status/health_storing": "unit/status/test_health.py",
+    "status/metrics": "integration/test_metrics_server.py",
+    "store/certificate_file": "unit/seal/test_certificate.py",
+    "store/content_errors": "unit/writer/test_apart.py",
+    "store/known_days": "unit/writer/test_waiting.py",
+    "store/opening": "unit/test_db.py",
+    "store/sealed": "unit/seal/test_day.py",
+    "store/stored": "unit/test_db.py",
+    "wiring": "unit/test_main.py",
+    "writer/batch": "unit/writer/test_loop.py",
+    "writer/day_databases": "unit/test_db.py",
+    "writer/intake": "unit/writer/test_loop.py",
+    "writer/lane": "unit/writer/test_loop.py",
+    "writer/pipe": "faults/test_writer_process.py",
+    "writer/settings": "unit/writer/test_loop.py",
+    "writer/storing": "unit/writer/test_loop.py",
+}
+
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def sources(directory: Path) -> list[Path]:
     """All modules that a person has written."""
     return sorted(path for path in directory.rglob("*.py") if not path.name.endswith("_pb2.py"))
+
+
+def offenders(paths: Iterable[Path], fault: Callable[[Path], object]) -> dict[str, object]:
+    """Those with a fault, by name."""
+    return {name_of(path): found for path in paths if (found := fault(path))}
 
 
 def name_of(path: Path) -> str:
@@ -66,44 +160,53 @@ def test_there_is_something_to_check() -> None:
     assert len(MODULES) > 40
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_a_module_is_short(path: Path) -> None:
+def test_a_module_is_short() -> None:
     """More than 400 lines are two concepts."""
-    lines = len(path.read_text(encoding="utf-8").splitlines())
-    assert lines <= MODULE_LINES_MAX, f"{name_of(path)} has {lines} lines, at most {MODULE_LINES_MAX} expected"
+
+    def lines(path: Path) -> int:
+        found = len(path.read_text(encoding="utf-8").splitlines())
+        return found if found > MODULE_LINES_MAX else 0
+
+    assert not offenders(MODULES, lines), f"at most {MODULE_LINES_MAX} lines expected"
 
 
-@pytest.mark.parametrize("path", TREES, ids=name_of)
-def test_a_function_is_short(path: Path) -> None:
+def test_a_function_is_short() -> None:
     """From its `def` to its last line; decorators, which hold a test's data, stand in front of it."""
-    too_long = {
-        node.name: lines
-        for node in functions(TREES[path])
-        if (lines := (node.end_lineno or 0) - node.lineno + 1) > FUNCTION_LINES_MAX
-    }
-    assert not too_long, f"{name_of(path)}: {too_long}, at most {FUNCTION_LINES_MAX} lines expected"
+
+    def too_long(path: Path) -> dict[str, int]:
+        return {
+            node.name: lines
+            for node in functions(TREES[path])
+            if (lines := (node.end_lineno or 0) - node.lineno + 1) > FUNCTION_LINES_MAX
+        }
+
+    assert not offenders(TREES, too_long), f"at most {FUNCTION_LINES_MAX} lines expected"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_all_that_is_public_says_what_it_is(path: Path) -> None:
+def test_all_that_is_public_says_what_it_is() -> None:
     """Module, classes, functions and methods have a docstring."""
-    tree = TREES[path]
-    assert ast.get_docstring(tree), f"{name_of(path)} has no docstring"
-    silent = [name for name, node in public(tree.body) if not ast.get_docstring(node)]
-    assert not silent, f"{name_of(path)}: no docstring for {silent}"
+
+    def silent(path: Path) -> list[str]:
+        tree = TREES[path]
+        names = [name for name, node in public(tree.body) if not ast.get_docstring(node)]
+        return names if ast.get_docstring(tree) else ["the module", *names]
+
+    assert not offenders(MODULES, silent), "a docstring expected"
 
 
-@pytest.mark.parametrize("path", TEST_MODULES, ids=name_of)
-def test_a_test_says_in_a_sentence_what_holds(path: Path) -> None:
+def test_a_test_says_in_a_sentence_what_holds() -> None:
     """Each has a docstring that ends as sentences do."""
-    tree = TREES[path]
-    assert ast.get_docstring(tree), f"{name_of(path)} has no docstring"
-    silent = [
-        node.name
-        for node in functions(tree)
-        if node.name.startswith("test_") and not (ast.get_docstring(node) or "").endswith((".", "?", "!"))
-    ]
-    assert not silent, f"{name_of(path)}: no sentence for {silent}"
+
+    def silent(path: Path) -> list[str]:
+        tree = TREES[path]
+        names = [
+            node.name
+            for node in functions(tree)
+            if node.name.startswith("test_") and not (ast.get_docstring(node) or "").endswith((".", "?", "!"))
+        ]
+        return names if ast.get_docstring(tree) else ["the module", *names]
+
+    assert not offenders(TEST_MODULES, silent), "a sentence expected"
 
 
 def catches_everything(handler: ast.ExceptHandler) -> bool:
@@ -115,43 +218,83 @@ def catches_everything(handler: ast.ExceptHandler) -> bool:
     return broad or (base and not (isinstance(last, ast.Raise) and last.exc is None))
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_only_supervisors_catch_everything(path: Path) -> None:
-    """A broad except hides bugs; cleaning up and raising again is none."""
-    if path.relative_to(PACKAGE).as_posix() in MAY_CATCH_EVERYTHING:
-        return
-    lines = [
-        node.lineno
-        for node in ast.walk(TREES[path])
-        if isinstance(node, ast.ExceptHandler) and catches_everything(node)
-    ]
-    assert not lines, f"{name_of(path)} catches everything in lines {lines}"
+def test_only_supervisors_catch_everything() -> None:
+    """A broad except hides bugs; cleaning up and raising again is none. Who is listed needs the place."""
+
+    def lines(path: Path) -> list[int]:
+        nodes = (node for node in ast.walk(TREES[path]) if isinstance(node, ast.ExceptHandler))
+        return [node.lineno for node in nodes if catches_everything(node)]
+
+    assert offenders(MODULES, lines).keys() == {name_of(PACKAGE / name) for name in MAY_CATCH_EVERYTHING}
 
 
-def test_each_listed_supervisor_needs_its_place() -> None:
-    """An exception that is not used any more must go from the list."""
-    for name in MAY_CATCH_EVERYTHING:
-        handlers = [node for node in ast.walk(TREES[PACKAGE / name]) if isinstance(node, ast.ExceptHandler)]
-        assert any(catches_everything(handler) for handler in handlers), name
-
-
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_what_never_comes_along_is_not_imported(path: Path) -> None:
+def test_what_never_comes_along_is_not_imported() -> None:
     """Neither at the top nor inside a function."""
-    found = set()
-    for node in ast.walk(TREES[path]):
-        if isinstance(node, ast.Import):
-            found |= {alias.name.partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and not node.level:
-            found.add((node.module or "").partition(".")[0])
-    assert not found & NEVER_IMPORTED, name_of(path)
+
+    def imported(path: Path) -> set[str]:
+        found = set()
+        for node in ast.walk(TREES[path]):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                found.add((node.module or "").partition(".")[0])
+        return found & NEVER_IMPORTED
+
+    assert not offenders(MODULES, imported)
 
 
-@pytest.mark.parametrize("path", list(TREES), ids=name_of)
-def test_a_module_is_called_after_what_it_owns(path: Path) -> None:
+def test_a_module_is_called_after_what_it_owns() -> None:
     """Neither it nor its directory nor a part of its name says nothing."""
-    words = {word for part in path.relative_to(ROOT).with_suffix("").parts for word in part.split("_")}
-    assert not words & NAMES_OF_NOTHING, name_of(path)
+
+    def words(path: Path) -> set[str]:
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        return {word for part in parts for word in part.split("_")} & NAMES_OF_NOTHING
+
+    assert not offenders(TREES, words)
+
+
+# ---- where things are
+
+
+def test_the_top_floor_can_be_taken_in_at_a_glance() -> None:
+    """The package has few files and folders on top: the architecture, and not its parts."""
+    files = [path for path in MODULES if path.parent == PACKAGE]
+    folders = {path.parent for path in MODULES if path.parent.parent == PACKAGE}
+    assert len(files) <= TOP_FILES_MAX
+    assert len(folders) <= TOP_FOLDERS_MAX
+    assert {path.parent for path in MODULES} == {PACKAGE, *folders}, "no folder in a folder"
+
+
+def test_a_folder_says_what_it_is() -> None:
+    """Its `__init__` is its page: what stands in it, and nothing that runs."""
+
+    def runs(path: Path) -> list[str]:
+        return [type(node).__name__ for node in TREES[path].body[1:]] if path.parent != PACKAGE else []
+
+    assert not offenders((path for path in MODULES if path.name == "__init__.py"), runs)
+
+
+def test_each_module_has_its_tests_or_a_note_where_they_are() -> None:
+    """`tests/unit` mirrors the package; what is tested by others, or as a process, is listed with where."""
+    expected = {
+        path.relative_to(PACKAGE).with_suffix("").as_posix(): UNIT
+        / path.relative_to(PACKAGE).parent
+        / f"test_{path.name}"
+        for path in MODULES
+        if not path.name.startswith("__")
+    }
+    without = {name for name, path in expected.items() if not path.exists()}
+    assert without == TESTED_BY.keys(), "each without a test file of its name is listed, and no other"
+    gone = {where for where in TESTED_BY.values() if not (TESTS / where).exists()}
+    assert not gone
+
+
+def test_unit_tests_stand_in_the_folder_of_what_they_test() -> None:
+    """A folder of tests/unit is one of the package; a file on top tests a module on top."""
+    folders = {path.relative_to(UNIT).parent.as_posix() for path in TEST_MODULES if UNIT in path.parents}
+    assert folders <= {path.relative_to(PACKAGE).parent.as_posix() for path in MODULES}
+    on_top = {path.name.removeprefix("test_") for path in TEST_MODULES if path.parent == UNIT}
+    assert on_top <= {path.name for path in MODULES if path.parent == PACKAGE}
 
 
 @pytest.mark.parametrize(

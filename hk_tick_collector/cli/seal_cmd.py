@@ -14,8 +14,8 @@ from hk_tick_collector.cli.places import data_root_of, day_of
 from hk_tick_collector.cli.progress import Progress
 from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.hktime import hk_day, hk_text
-from hk_tick_collector.seal.day import sealing
-from hk_tick_collector.seal.due import due_days, next_day_ms, now_ms, seal_days
+from hk_tick_collector.seal.day import seal_days, sealing
+from hk_tick_collector.seal.due import due_days, next_day_ms, now_ms
 from hk_tick_collector.store.sealed import opening, reopen
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.repair.filled import fill_by_last_word
 from hk_tick_collector.repair.scratch import scratch_place
 from hk_tick_collector.repair.union import unite
-from hk_tick_collector.seal.due import next_day_ms, now_ms, seal_days
+from hk_tick_collector.seal.day import seal_days
+from hk_tick_collector.seal.due import next_day_ms, now_ms
 from hk_tick_collector.store.data_root import own_like, sync
 from hk_tick_collector.store.opening import look
 from hk_tick_collector.store.schema import check_ours, day_files

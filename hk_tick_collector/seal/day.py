@@ -17,10 +17,11 @@ import apsw
 
 from hk_tick_collector.audit.day import audit_day
 from hk_tick_collector.db import Pragmas
-from hk_tick_collector.errors import AlreadyRunningError, ConfigError, DatabaseError
+from hk_tick_collector.errors import AlreadyRunningError, CollectorError, ConfigError, DatabaseError
 from hk_tick_collector.journal.cursor import load_waits, waits_for
 from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.seal import certificate as certificates
+from hk_tick_collector.seal.catalog import Catalog
 from hk_tick_collector.seal.open_day import settle_day
 from hk_tick_collector.store import certificate_file
 from hk_tick_collector.store.content_errors import DAMAGED
@@ -216,3 +217,27 @@ def _write(path: Path, made: Certificate) -> None:
 def _forbid_writing(database: Path) -> None:
     mode = stat.S_IMODE(database.stat().st_mode)
     database.chmod(mode & ~(stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH))
+
+
+def seal_days(data_root: Path, days: list[str], progress: Progress) -> Iterator[dict[str, Any]]:
+    """Seal some days; what became of each. One that can't be sealed does not keep the others from it.
+
+    Raises:
+        AlreadyRunningError, ConfigError: nothing was sealed.
+    """
+    with sealing(data_root) as lock:
+        for day in days:
+            try:
+                done = seal(data_root / f"{day}.db", lock, progress)
+            except (CollectorError, OSError) as exc:
+                yield {"day": day, "error": str(exc)}
+                continue
+            yield {"day": day, "is_new": done.is_new, "sec": round(done.sec, 1), **summary_of(done.certificate)}
+    if days:
+        Catalog(data_root, progress).close()
+
+
+def summary_of(certificate: Certificate) -> dict[str, Any]:
+    """What is said of a certificate in a line."""
+    verdicts = certificate["symbols_by_verdict"]
+    return {"verdict": certificate["verdict"], "rows": certificate["rows"], **verdicts}

@@ -1,6 +1,6 @@
 """The recorder's sealing of days that are over: when, how often it is tried, and what is said of it.
 
-Owns the process that seals (`quality.due`): one at a time, only while Hong Kong does not trade. Never seals by itself,
+Owns the process that seals: one at a time, only while Hong Kong does not trade. Never seals by itself,
 and never waits for a disk in the event loop. Invariant: of each day that was tried there is a line in the log.
 
 What an outage leaves unproven of a day may be proven when OpenD is back, by the exchange's totals of that day. A sealed
@@ -133,7 +133,7 @@ class Sealer:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "hk_tick_collector.seal.due",
+            "hk_tick_collector.seal",
             json.dumps(asked),
             stdin=asyncio.subprocess.PIPE,  # it ends when this process does
             stdout=asyncio.subprocess.PIPE,

@@ -3,7 +3,7 @@
     DATA_ROOT/YYYYMMDD.certificate.json      there exactly while the day is sealed
     DATA_ROOT/YYYYMMDD.certificate.N.json    a superseded one: it was true until the day was opened again
 
-Owns these names, and the two locks of sealing; `quality.seal` makes what is in them. Whoever opens a day's file for
+Owns these names, and the two locks of sealing; `seal.day` makes what is in them. Whoever opens a day's file for
 writing, and whoever seals it, holds `opening` while he looks for the certificate and does so. Invariant: a file differs
 from its certificate only by somebody else's hand, since the certificate goes, and is gone on the disk, first.
 """

@@ -39,7 +39,8 @@ from support.ticks import DAY_MS, row, seq_at
 from hk_tick_collector.audit.day import Verdict
 from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.journal.events import Cause
-from hk_tick_collector.seal.due import due_days, seal_days
+from hk_tick_collector.seal.day import seal_days
+from hk_tick_collector.seal.due import due_days
 from hk_tick_collector.store.sealed import is_sealed
 
 if TYPE_CHECKING:

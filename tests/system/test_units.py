@@ -291,7 +291,7 @@ def test_a_past_day_is_sealed_within_what_the_unit_allows(machine: Machine) -> N
         with closing(open_readonly(database)) as reader:  # which the sealing waits for, so that it can be looked at
             assert reader.execute("SELECT count(*) FROM ticks").get == 10
             recorder.start()
-            until(lambda: nice_of(machine, "hk_tick_collector.seal.due") == {19}, "it has the least priority")
+            until(lambda: nice_of(machine, "hk_tick_collector.seal") == {19}, "it has the least priority")
         (sealed,) = recorder.wait_for("day_sealed")
         assert (sealed.fields["day"], sealed.fields["rows"]) == (DAY, "10")
         files = (database.name, certificate_of(database).name)

@@ -1,22 +1,17 @@
-"""What other days tell: the exchange's last word on them, and the types of ticks that they have shown."""
+"""What other days tell: the exchange's last word on them."""
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import TYPE_CHECKING
 
-import apsw
 from support.last_word import tell_last_word
 from support.merging import record
-from support.sealing import SILENT, seal_day, tell_day
+from support.sealing import seal_day, tell_day
 from support.tale import Tale, clock, volume_of
 from support.ticks import DAY, DAY_MS, NEXT_DAY, OPEN_MS, TENCENT, row, seq_at
 
-from hk_tick_collector.audit.counted import Votes
-from hk_tick_collector.audit.history import type_history
 from hk_tick_collector.ledger.past import LOOK_BACK_DAYS, READ_AGAIN_MS, LastWords, days_before
 from hk_tick_collector.opend.messages import DayTotals
-from hk_tick_collector.seal.catalog import Catalog
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,21 +71,6 @@ def test_days_before_are_as_many_as_a_holiday_may_last() -> None:
     """The newest first, over the turn of a month."""
     assert days_before("20260803")[:4] == ["20260802", "20260801", "20260731", "20260730"]
     assert len(days_before("20260803")) == LOOK_BACK_DAYS
-
-
-def test_the_catalogue_remembers_what_days_have_shown_of_types(tmp_path: Path) -> None:
-    """Each day's own is not in it; without a catalogue, or with another program's, there is none."""
-    assert type_history(tmp_path, DAY) == {}
-    tale = Tale(tmp_path)
-    path = tell_day(tale)
-    tale.journal.close(5)
-    seal_day(path)
-    Catalog(tmp_path, SILENT).close()
-    assert type_history(tmp_path, NEXT_DAY) == {1: Votes(3, 0)}
-    assert type_history(tmp_path, DAY) == {}
-    with closing(apsw.Connection(str(tmp_path / "catalog.db"))) as con:
-        con.execute("DROP TABLE types")
-    assert type_history(tmp_path, NEXT_DAY) == {}
 
 
 def test_a_symbol_that_was_not_traded_today_is_known_by_its_last_word(tale: Tale) -> None:

@@ -21,6 +21,7 @@ from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.errors import AlreadyRunningError, DatabaseError
 from hk_tick_collector.seal import day as seal
 from hk_tick_collector.seal import due
+from hk_tick_collector.seal.day import seal_days
 from hk_tick_collector.seal.open_day import open_day
 from hk_tick_collector.seal.recheck import recheck
 from hk_tick_collector.store.data_root import SEAL_LOCK, hold_lock
@@ -318,7 +319,7 @@ def test_a_day_that_can_not_be_sealed_stops_no_other(tmp_path: Path) -> None:
     make_day(tmp_path, "20260729")
     (tmp_path / "20260730.db").write_bytes(b"no database at all" * 400)
     make_day(tmp_path, "20260731")
-    told = list(due.seal_days(tmp_path, ["20260729", "20260730", "20260731"], SILENT))
+    told = list(seal_days(tmp_path, ["20260729", "20260730", "20260731"], SILENT))
     assert [one["day"] for one in told if "error" in one] == ["20260730"]
     assert [one["rows"] for one in told if "error" not in one] == [10, 10]
 
