@@ -1,6 +1,6 @@
 """Day databases as the writer has them: opening, migrating, inserting, closing.
 
-Owns every statement that stores what comes in; `db_read` reads, `wal` checkpoints, `repair` mends what is stored. Never
+Owns every statement that stores what comes in; `store` reads and checkpoints, `repair` mends what is stored. Never
 decides which rows exist; `mapping` does. Invariant: a row is in `ticks` at most once and never changes; what differs
 from it is in `tick_revisions`; `symbol_stats` tells what `ticks` holds, since both are written in one transaction.
 """

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Put times right that are eight hours late (engineering notes, §4): `hk-tick-collector repair` under its old name.
+"""Put times right that are eight hours late (docs/contract.md): `hk-tick-collector repair` under its old name.
 
 python scripts/repair_future_ts_ms.py --data-root /data/ticks --dry-run
 

@@ -6,6 +6,8 @@ A rule is one test that names all offenders.
 from __future__ import annotations
 
 import ast
+import re
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -287,6 +289,21 @@ def test_each_module_has_its_tests_or_a_note_where_they_are() -> None:
     assert without == TESTED_BY.keys(), "each without a test file of its name is listed, and no other"
     gone = {where for where in TESTED_BY.values() if not (TESTS / where).exists()}
     assert not gone
+
+
+def test_the_page_of_the_architecture_names_each_folder_and_door() -> None:
+    """Once, in its table; and every module or file that it and the contract name is there."""
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    rows = [re.findall(r"`([a-z_]+)/?`", line.split("|")[1]) for line in page.splitlines() if line.startswith("| `")]
+    named = Counter(name for row in rows for name in row)
+    on_top = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in MODULES} - {"__init__"}
+    assert {name for name in named if named[name] == 1} >= on_top
+    for text in (page, (ROOT / "docs" / "contract.md").read_text()):
+        for name in re.findall(r"`((?:\w+/)+\w+\.\w+)`", text):
+            assert (ROOT / name).exists(), name
+        for folder, module in re.findall(r"`(\w+)\.([a-z_]+)", text):
+            if (PACKAGE / folder).is_dir():
+                assert (PACKAGE / folder / f"{module}.py").exists(), f"{folder}.{module}"
 
 
 def test_unit_tests_stand_in_the_folder_of_what_they_test() -> None:

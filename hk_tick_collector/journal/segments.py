@@ -12,7 +12,7 @@ A segment is `YYYYMMDD-NNNNNNNN.hkj`: the Hong Kong day of reception, and a numb
 The header has its own checksum, so that a broken size can't make a reader wait for bytes that never come. The
 record number counts for ever: a segment that went missing is a hole in it.
 
-This module reads and names; `journal_append` is the recorder's end that writes.
+This module reads and names; `journal.append` is the recorder's end that writes.
 """
 
 from __future__ import annotations

@@ -3,14 +3,7 @@
 Owns these tables, and draws the conclusions of `continuity`, `ordinals`, `totals` and `filling` at the very place in
 the journal where their evidence stands. Never touches a tick, never commits: what it writes stands in the transaction
 of the ticks that it was concluded from. Invariants: a gap is never deleted; each place in the journal is judged once,
-so a replay changes nothing; all times are of the journal's records, never of a clock.
-
-    stream resumed ──► doubt ──► a window reaches back to before the outage          ──► dropped
-                         ├─────► ordinals count: no hole                             ──► dropped
-                         ├─────► ordinals count: a hole                              ──► gap (missing = n)
-                         ├─────► two snapshots: no more is missing than gaps tell    ──► dropped, and kept in `decided`
-                         ├─────► a snapshot: more is missing at least                ──► gap (missing_volume ≥ v)
-                         └─────► otherwise it stays: a doubt is never resolved by waiting
+so a replay changes nothing; all times are of the journal's records, never of a clock. The folder's page has the theory.
 """
 
 from __future__ import annotations

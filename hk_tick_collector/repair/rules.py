@@ -5,7 +5,7 @@ right is never found again by the same rule, so a second repair changes nothing.
 
 Two rules, and the sequence is a witness in both (`mapping` has the same ones for what comes in):
 
-- **By the clock** (engineering notes, §4): a time more than the threshold in the host clock's future is the fault,
+- **By the clock** (docs/contract.md): a time more than the threshold in the host clock's future is the fault,
   unless the sequence says otherwise. It finds a late time for six hours after the trade, and no longer.
 - **By the sequence**: a time eight hours later than what its sequence's upper half says, to ten minutes, is the fault,
   whenever one looks. What has no such sequence is left alone.

@@ -1,4 +1,4 @@
-"""The acceptance targets (engineering notes, 6): whether a recorder is doing what a deploy promises.
+"""The acceptance targets (docs/contract.md): whether a recorder is doing what a deploy promises.
 
 Owns the targets and their limits, and what is not judged while the market is closed. Never reads a file or a clock:
 what was seen comes from `evidence`. Invariant: what nobody has seen is never accepted; where there is nothing to see
@@ -102,7 +102,7 @@ class Finding(NamedTuple):
 
 
 class Report(NamedTuple):
-    """All findings of one verification, and the figures that the notes name."""
+    """All findings of one verification, and the figures that the contract names."""
 
     first: Evidence
     last: Evidence
@@ -125,7 +125,7 @@ class Report(NamedTuple):
         return [finding for finding in self.findings if finding.outcome is Outcome.UNJUDGED]
 
     def figures(self) -> dict[str, Any]:
-        """The figures, by the notes' names first. None where there is nothing to tell."""
+        """The figures, by the contract's names first. None where there is nothing to tell."""
         last = self.last
         day, pragmas, log = last.day, last.pragmas, last.log
         return {

@@ -102,8 +102,8 @@ def future_days(data_root: Path) -> list[str]:
 def seed_last_seq(data_root: Path, days: int) -> dict[str, Seed]:
     """What is stored last of each symbol, over the newest `days` day databases.
 
-    By sequence alone, never filtered by time: a row whose time is wrong must not hide a sequence (notes, 3.2). Read
-    from `symbol_stats`, so its cost does not grow with the ticks.
+    By sequence alone, never filtered by time: a row with a wrong time must not hide a sequence (docs/contract.md).
+    Read from `symbol_stats`, so its cost does not grow with the ticks.
     """
     seeds: dict[str, Seed] = {}
     for path in days_so_far(_days_or_none(data_root))[-days:]:

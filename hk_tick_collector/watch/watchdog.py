@@ -3,7 +3,7 @@
 Owns the three conditions, the count of failed recoveries, and the `WATCHDOG …` lines. Never reads a clock, a disk or a
 process itself: what it sees and what it does come through `Patient`.
 
-A stall is all of these (engineering notes, 3.4):
+A stall is all of these (docs/contract.md):
     1. there is something to do: ticks came lately, or what waits does not become less. The second is for the evening:
        what a stuck writer has left over when the last tick is in must be stored all the same;
     2. the backlog has been above the threshold for `stall_sec` without a break;

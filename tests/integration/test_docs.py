@@ -44,7 +44,14 @@ DOCS: Final = {
     name: (ROOT / name).read_text(encoding="utf-8")
     for name in (
         *("README.md", "CONTRIBUTING.md", "CHANGELOG.md"),
-        *("docs/architecture.md", "docs/data.md", "docs/operations.md"),
+        *(
+            "docs/architecture.md",
+            "docs/contract.md",
+            "docs/data.md",
+            "docs/glossary.md",
+            "docs/operations.md",
+            "docs/proof.md",
+        ),
     )
 }
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from support.tale import SEC, clock, snapshot_of
 from support.ticks import DAY, HSBC, OPEN_MS, TENCENT, push, reply, row, seq_at
 
+from hk_tick_collector import ledger
 from hk_tick_collector.db import Pragmas
 from hk_tick_collector.ledger.rows import TotalsRow
 from hk_tick_collector.ledger.totals import (
@@ -27,10 +30,9 @@ from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.seal.open_day import open_day
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from support.tale import Tale
 
+PROOF = Path(__file__).parents[3] / "docs" / "proof.md"
 T = OPEN_MS
 
 
@@ -169,6 +171,19 @@ def test_the_worked_example_has_its_numbers(tale: Tale) -> None:
     tale.write()
     assert tale.bounds()[-1] == (0, 0)
     assert tale.gaps(columns) == [(*gap, "filled")]
+
+
+def test_the_ledgers_page_and_the_documents_have_the_same_example() -> None:
+    """With bounds that follow from its shares."""
+    of_page = re.findall(r"(\d\d:\d\d:\d\d) +(\d+) .* (\d+) +(\d+) +(\d+) to (\d+)", ledger.__doc__ or "")
+    of_document = re.findall(
+        r"\| (\d\d:\d\d:\d\d) \| (\d+) \| .* \| (\d+) \| (\d+) \| (\d+) to (\d+) \|", PROOF.read_text().replace("*", "")
+    )
+    assert len(of_page) == 4
+    assert of_page == of_document
+    for _, *numbers in of_page:
+        volume, may, must, least, most = map(int, numbers)
+        assert (volume - may, volume - must) == (least, most)
 
 
 def test_a_late_snapshot_makes_no_loss_and_a_push_that_is_under_way_neither(tale: Tale) -> None:
