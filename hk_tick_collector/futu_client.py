@@ -209,7 +209,7 @@ class FutuClient:
             if time.monotonic() >= retry_at:
                 retry_sec = min(RETRY_SEC_MAX, retry_sec * 2)
                 retry_at = time.monotonic() + retry_sec
-                symbols = await self._add_wanting(symbols, subscriber, fetcher)
+                symbols = await self._retry_unsubscribed(symbols, subscriber, fetcher)
             teller.tell(symbols)
             if settings.poll_enabled and await fetcher.audit(self.state.subscribed, self._missed):
                 self.state.audit_cycles += 1
@@ -217,7 +217,7 @@ class FutuClient:
                 self.outages.lost(Cause.UNKNOWN, self._last_push_ms(link))
             await wait_for(self._missed, 1.0)
 
-    async def _add_wanting(self, symbols: list[str], subscriber: Subscriber, fetcher: Fetcher) -> list[str]:
+    async def _retry_unsubscribed(self, symbols: list[str], subscriber: Subscriber, fetcher: Fetcher) -> list[str]:
         """Subscribe and fetch what could not be had before: refused, without quota, or new in a plate.
 
         Whatever OpenD says to that is no reason to end a session that records the others. Returns the symbols.
@@ -321,7 +321,7 @@ class FutuClient:
             state.disconnects += 1
             self._note("session_down", reason=reason)
         else:
-            self._wanted.forgive()
+            self._wanted.reset_deadline()
         state.subscribed = []
         state.last_disconnect = reason
         self._is_whole = False

@@ -34,9 +34,9 @@ from hk_tick_collector.store.data_root import RECORDER_LOCK, hold_lock
 from hk_tick_collector.store.schema import require_sqlite
 from hk_tick_collector.store.stored import StoredTicks, check_today, seed_last_seq, tell_unusable_days
 from hk_tick_collector.watch import stacks
-from hk_tick_collector.watch.liveness import ProofOfLife
-from hk_tick_collector.watch.systemd import Herald, Notifier
-from hk_tick_collector.watch.watchdog import Look, Watchdog
+from hk_tick_collector.watch.liveness import Liveness
+from hk_tick_collector.watch.systemd import Notifier, SystemdReporter
+from hk_tick_collector.watch.watchdog import Observation, Watchdog
 from hk_tick_collector.wiring import client_settings, encryption_of, watchdog_settings, writer_settings
 
 if TYPE_CHECKING:
@@ -54,8 +54,8 @@ CLOCK_LOOK_SEC = 1.0
 SEED_SEC = 3.0  # it takes some ms a day
 MEGABYTE = 1024 * 1024
 DUMP_SEC = 1.0  # for the writer to write its stacks before it is killed
-LAST_WORDS_SEC = 5.0  # for what is nice to have when all is stored
-LOST_WRITER_SEC = 3.0  # for a writer that the watchdog has given up: it may still end by itself, but is not waited for
+FINAL_SAVE_SEC = 5.0  # for what is nice to have when all is stored
+ABANDONED_WRITER_SEC = 3.0  # for a writer that the watchdog has given up
 
 PERSISTENT_STALL: Final = "persistent_stall"
 
@@ -79,7 +79,7 @@ def run(settings: Settings) -> int:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             code = runner.run(recorder.run())
             # Python waits without limit for threads that wait for a disk. All that can be stored is stored.
-            end = threading.Timer(LAST_WORDS_SEC, _end_now, [code])
+            end = threading.Timer(FINAL_SAVE_SEC, _end_now, [code])
             end.daemon = True
             end.start()
         end.cancel()
@@ -95,7 +95,7 @@ def _tell_slow_protobuf() -> None:
 
 
 def _end_now(code: int) -> None:
-    log.error("threads_hang", waited_sec=LAST_WORDS_SEC, expected="threads that end; is a disk hanging?")
+    log.error("shutdown_threads_stuck", waited_sec=FINAL_SAVE_SEC, expected="threads that end; is a disk hanging?")
     logs.flush()
     os._exit(code)
 
@@ -186,7 +186,7 @@ class Recorder:
             )
         ]
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        code = self._judge(done)
+        code = self._exit_code(done)
         if not await self._shut_down([*tasks, telling]):
             code = max(code, 1)  # what was received is not all stored
         return code
@@ -209,17 +209,17 @@ class Recorder:
             max_seq=newest.last_seq if newest else None,
         )
 
-    def _herald(self) -> Herald:
+    def _herald(self) -> SystemdReporter:
         """The one that tells systemd, made when the journal's thread runs: from now on everything must live."""
         settings = self._settings
-        life = ProofOfLife(
+        life = Liveness(
             self._journal,
             self._watchdog,
             stall_sec=settings.watchdog_stall_sec,
             look_every_sec=settings.check_interval_sec + DUMP_SEC + settings.watchdog_recovery_join_timeout_sec,
             clock=time.monotonic,
         )
-        return Herald(
+        return SystemdReporter(
             self._notifier,
             fault=life.fault,
             is_recording=lambda: self._reporter.is_recording,
@@ -231,7 +231,7 @@ class Recorder:
         self._stop_reason = signal.Signals(number).name
         self._stop.set()
 
-    def _judge(self, done: set[asyncio.Task[Any]]) -> int:
+    def _exit_code(self, done: set[asyncio.Task[Any]]) -> int:
         """Why are we stopping: told to (0), nothing to record (2), a stall that can't be healed or a bug (1)?"""
         code = 0
         for task in done:
@@ -267,7 +267,7 @@ class Recorder:
         await asyncio.gather(*tasks, return_exceptions=True)
         fault = None
         with contextlib.suppress(TimeoutError):  # a disk that hangs must not keep the process from ending
-            async with asyncio.timeout(LAST_WORDS_SEC):
+            async with asyncio.timeout(FINAL_SAVE_SEC):
                 fault = await self._reporter.look_at_disk()
                 stored = stored and fault is None
                 stopped_ms = self._client.state.clock.now_ms()
@@ -293,7 +293,7 @@ class Recorder:
         is_written = await asyncio.to_thread(self._journal.close, deadline - time.monotonic())
         if not is_written:
             log.error("stop_journal_timeout", lost_bytes=self._journal.buffered_bytes, fault=self._journal.fault)
-        writer_sec = LOST_WRITER_SEC if self._stop_reason == PERSISTENT_STALL else deadline - time.monotonic()
+        writer_sec = ABANDONED_WRITER_SEC if self._stop_reason == PERSISTENT_STALL else deadline - time.monotonic()
         stored = await self._collector.stop(max(0.5, writer_sec))
         if not stored:
             log.error(
@@ -321,12 +321,12 @@ class _Recording:
         self._rows = 0
         self._written = -1
 
-    async def look(self) -> Look:
+    async def observe(self) -> Observation:
         """See how they are; the backlog is what it was where the disk does not tell."""
         with contextlib.suppress(OSError):
             self._rows = (await asyncio.to_thread(measure_backlog, self._root)).rows
         state = self._collector.state
-        return Look(
+        return Observation(
             at=time.monotonic(),
             backlog_rows=self._rows,
             upstream_at=self._client.last_tick_at,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import apsw
 
 from hk_tick_collector.errors import DatabaseError
-from hk_tick_collector.store.opening import look
+from hk_tick_collector.store.opening import read_untouched
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -48,7 +48,7 @@ def read_activity(path: Path, symbols: Collection[str]) -> Activity:
         DatabaseError: it can't be read.
     """
     try:
-        return look(path, lambda con: _read(con, symbols))
+        return read_untouched(path, lambda con: _read(con, symbols))
     except (apsw.Error, OSError) as exc:
         raise DatabaseError(f"{path} can't be read: {exc}") from exc
 

@@ -26,7 +26,7 @@ from hk_tick_collector.audit.weighing import judge_symbol
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.opend.numbers import TICK_TYPES
-from hk_tick_collector.store.opening import look
+from hk_tick_collector.store.opening import read_untouched
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from hk_tick_collector.audit.figures import DayFigures
 
 __all__ = [
-    "Clock", "DayAudit", "Gap", "Ordinals", "Outage", "Session", "SymbolAudit", "Verdict", "audit_day", "judge",
+    "Clock", "DayAudit", "Gap", "Ordinals", "Outage", "Session", "SymbolAudit", "Verdict", "audit", "audit_day",
 ]  # fmt: skip
 
 
@@ -52,13 +52,13 @@ def audit_day(path: Path, now_ms: int | None = None) -> DayAudit:
         DatabaseError: it can't be read, or an older program made it, which kept no ledger.
     """
     try:
-        figures = look(path, lambda con: read(con, path))
+        figures = read_untouched(path, lambda con: read(con, path))
     except (apsw.Error, OSError) as exc:
         raise DatabaseError(f"{path} can't be read: {exc}") from exc
-    return judge(figures, type_history(path.parent, figures.day), now_ms)
+    return audit(figures, type_history(path.parent, figures.day), now_ms)
 
 
-def judge(figures: DayFigures, history: Mapping[int, Votes] | None = None, now_ms: int | None = None) -> DayAudit:
+def audit(figures: DayFigures, history: Mapping[int, Votes] | None = None, now_ms: int | None = None) -> DayAudit:
     """Draw the conclusions from what was read of a day, and of types of ticks on other days."""
     types = Types((_measured(f, figures) for f in figures.symbols), history or {})
     now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms

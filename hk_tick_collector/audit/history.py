@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import apsw
 
 from hk_tick_collector.audit.counted import Votes
-from hk_tick_collector.store.opening import look
+from hk_tick_collector.store.opening import read_untouched
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +23,7 @@ def type_history(data_root: Path, day: str) -> dict[int, Votes]:
     if not path.exists():
         return {}
     try:
-        rows: list[tuple[Any, ...]] = look(path, lambda con: con.execute(_TYPES, (day,)).fetchall())
+        rows: list[tuple[Any, ...]] = read_untouched(path, lambda con: con.execute(_TYPES, (day,)).fetchall())
     except (apsw.Error, OSError):  # another version's, or nobody may read it: it is only less evidence
         return {}
     return {tick_type: Votes(counted, not_counted) for tick_type, counted, not_counted in rows}

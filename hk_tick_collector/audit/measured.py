@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hk_tick_collector.audit.day import audit_day
 from hk_tick_collector.opend.numbers import TICK_TYPES
-from hk_tick_collector.store.opening import look
+from hk_tick_collector.store.opening import read_untouched
 from hk_tick_collector.store.schema import day_files
 
 if TYPE_CHECKING:
@@ -107,10 +107,10 @@ def measure(data_root: Path) -> Measured:
                 symbols_failed[name] += failures > 0
         for tick_type, votes in audit.types.items():
             counted[TICK_TYPES.get(tick_type, str(tick_type))] += votes.counted
-        for tick_type, ticks in look(path, lambda con: _all(con, _TYPES)):
+        for tick_type, ticks in read_untouched(path, lambda con: _all(con, _TYPES)):
             types[TICK_TYPES.get(tick_type, str(tick_type))] += ticks
         for name, select in (("delays", _DELAYS), ("ages", _AGES), ("replies", _REPLIES)):
-            values[name] += [value for (value,) in look(path, lambda con, select=select: _all(con, select))]  # type: ignore[misc]
+            values[name] += [value for (value,) in read_untouched(path, lambda con, select=select: _all(con, select))]  # type: ignore[misc]
     answers = tuple(
         Answer(name, held[name], failed[name], symbols[name], symbols_failed[name]) for name in sorted(symbols)
     )

@@ -16,7 +16,7 @@ from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.hktime import hk_day, hk_text
 from hk_tick_collector.seal.day import seal_days, sealing
 from hk_tick_collector.seal.due import due_days, next_day_ms, now_ms
-from hk_tick_collector.store.sealed import opening, reopen
+from hk_tick_collector.store.sealed import day_open_lock, reopen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -58,7 +58,7 @@ def seal_command(
 
 
 def _reopen(root: Path, day: str, *, as_json: bool) -> None:
-    with sealing(root), opening(root):
+    with sealing(root), day_open_lock(root):
         number = reopen(root / f"{day}.db")
     if as_json:
         typer.echo(json.dumps({"day": day, "was_sealed": number is not None, "superseded": number}))

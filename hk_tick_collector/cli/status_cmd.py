@@ -18,7 +18,7 @@ from hk_tick_collector.journal.segments import DIRECTORY, JournalReader
 from hk_tick_collector.seal.catalog import newest_sealed
 from hk_tick_collector.session.deadlines import outlook_text
 from hk_tick_collector.status.findings import Verdict, number_of, part_of
-from hk_tick_collector.status.health import SILENT_SEC_MAX, end_text, judge
+from hk_tick_collector.status.health import SILENT_SEC_MAX, assess_health, end_text
 from hk_tick_collector.status.health_storing import LAG_MS_MAX
 from hk_tick_collector.status.lost import lost_text
 from hk_tick_collector.status.today import read_lost
@@ -82,7 +82,7 @@ def read_status(root: Path, day: str | None = None) -> dict[str, Any]:
         )
     symbols.sort(key=lambda entry: -entry["rows"])
     last = max(symbols, key=lambda entry: entry["last_ts_ms"], default=None)
-    health = judge(recorder, now_ms)
+    health = assess_health(recorder, now_ms)
     return {
         "data_root": str(root.absolute()),
         "day": path.stem if path else None,
@@ -105,7 +105,7 @@ def _recorder(root: Path, now_ms: int) -> dict[str, Any]:
     """Whether one is running (its lock tells, not its file), and what it last said of itself."""
     pid, state = read_recorder(root)
     state["running"] = pid is not None
-    state["said_sec_ago"] = round((now_ms - state["at_ms"]) / 1000, 1) if "at_ms" in state else None
+    state["state_age_sec"] = round((now_ms - state["at_ms"]) / 1000, 1) if "at_ms" in state else None
     return state
 
 
@@ -225,14 +225,14 @@ def _recorder_text(recorder: dict[str, Any]) -> str:
     if not recorder["running"]:
         return f"[yellow]not running[/]{', ' + _plain(end_text(recorder)) if 'at_ms' in recorder else ''}"
     if _is_silent(recorder):
-        return f"[red]running, pid {recorder.get('pid')}, but silent for {recorder['said_sec_ago']} s[/]"
+        return f"[red]running, pid {recorder.get('pid')}, but silent for {recorder['state_age_sec']} s[/]"
     return f"[green]running[/], pid {recorder['pid']}, version {recorder['version']}"
 
 
 def _is_silent(recorder: dict[str, Any]) -> bool:
     """Whether what it said last is too old to be true still."""
-    said_sec_ago = recorder["said_sec_ago"]
-    return said_sec_ago is None or said_sec_ago > SILENT_SEC_MAX
+    state_age_sec = recorder["state_age_sec"]
+    return state_age_sec is None or state_age_sec > SILENT_SEC_MAX
 
 
 def _session_text(recorder: dict[str, Any]) -> str:

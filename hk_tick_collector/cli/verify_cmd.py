@@ -15,8 +15,8 @@ from hk_tick_collector.cli.places import data_root_of
 from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.errors import ConfigError, DatabaseError
 from hk_tick_collector.status import evidence
-from hk_tick_collector.status.health import judge as judge_health
-from hk_tick_collector.status.targets import SKEW_SEC, Evidence, LogSeen, Pragmas, Report, judge, market_of
+from hk_tick_collector.status.health import assess_health
+from hk_tick_collector.status.targets import SKEW_SEC, Evidence, LogSeen, Pragmas, Report, check_targets, market_of
 from hk_tick_collector.store.data_root import read_recorder
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 UNIT = "hk-tick-collector.service"
 SINCE = "1h"
-LOOK_EVERY_SEC = 2.0
+CHECK_EVERY_SEC = 2.0
 # These do not mend themselves while one waits.
 FINAL = frozenset({"watchdog"})
 
@@ -126,12 +126,12 @@ class Verification:
         first = last = self._look()
         while True:
             market = market_of(last, told=self._told)
-            report = judge(first, last, market, self._skew_sec)
+            report = check_targets(first, last, market, self._skew_sec)
             missed = {finding.target for finding in report.missed}
             must_look_again = market.flows and first is last
             if not must_look_again and (not missed or missed & FINAL or time.monotonic() >= until):
                 return report
-            sleep(LOOK_EVERY_SEC)
+            sleep(CHECK_EVERY_SEC)
             last = self._look()
 
     def _look(self) -> Evidence:
@@ -143,7 +143,7 @@ class Verification:
         except DatabaseError as exc:
             fault = str(exc)
         now_ms = wall_ms()  # after the newest tick was looked for: a tick that came meanwhile is not of the future
-        health = judge_health(state, now_ms)
+        health = assess_health(state, now_ms)
         return Evidence(
             now_ms=now_ms,
             lock_pid=lock_pid,

@@ -46,7 +46,7 @@ CUT_AFTER_BYTES = 57  # a frame's header has 44
 DOWN_SEC = 0.5
 LOCK_SHARE, LOCK_SEC_MIN, LOCK_SEC_MAX = 0.07, 2.0, 4.0
 
-LOOK_EVERY_SEC = 0.12
+CHECK_EVERY_SEC = 0.12
 CONNECT_TIMEOUT_SEC = 60.0
 STORE_TIMEOUT_SEC = 60.0
 LOCK_TIMEOUT_MS = 10_000
@@ -260,7 +260,7 @@ class Play:
                 return sample
             if time.monotonic() > deadline:
                 raise DemoFailedError(f"waited {timeout_sec:.0f} s for {name}, in vain; the last was {sample}")
-            time.sleep(LOOK_EVERY_SEC)
+            time.sleep(CHECK_EVERY_SEC)
 
 
 def _later(at: float) -> Callable[[Sample], bool]:

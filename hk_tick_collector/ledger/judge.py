@@ -209,7 +209,7 @@ class Judge:
         except FileNotFoundError:
             return
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as exc:
-            log.error("resumptions_unreadable", path=self._path, error=exc)
+            log.error("judge_state_unreadable", path=self._path, error=exc)
             return
         self._waiting, self._resumed_day, self._clocks, self._trade_dates = waiting, resumed_day, clocks, dates
         self._recording, self._recording_ms = recording, recording_ms

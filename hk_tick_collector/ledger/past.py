@@ -15,7 +15,7 @@ import apsw
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.hktime import day_before
 from hk_tick_collector.store import certificate_file
-from hk_tick_collector.store.opening import look
+from hk_tick_collector.store.opening import read_untouched
 from hk_tick_collector.store.other_disks import is_there
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class LastWords:
                 rows = database.connection.execute(_LAST, (opens_ms,)).fetchall()
                 return dict(rows)
             if is_there(path):
-                rows = look(path, lambda con: con.execute(_LAST, (opens_ms,)).fetchall())
+                rows = read_untouched(path, lambda con: con.execute(_LAST, (opens_ms,)).fetchall())
                 return dict(rows)
             told = certificate_file.read(self._root / f"{day}.certificate.json")
             return {one["symbol"]: one["exchange_volume"] for one in told["symbols"]}

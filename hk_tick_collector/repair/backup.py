@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import apsw
 
 from hk_tick_collector.errors import DatabaseError
-from hk_tick_collector.store.data_root import own_like, sync
+from hk_tick_collector.store.data_root import copy_ownership, sync
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +57,7 @@ def back_up(con: apsw.Connection, path: Path, progress: Callable[[int, int], Non
             _check(con, copy, made)
         finally:
             copy.close()
-        own_like(partial, path)
+        copy_ownership(partial, path)
         sync(partial)
         partial.rename(made)
         sync(made.parent)

@@ -21,8 +21,8 @@ from hk_tick_collector.repair.scratch import scratch_place
 from hk_tick_collector.repair.union import unite
 from hk_tick_collector.seal.day import seal_days
 from hk_tick_collector.seal.due import next_day_ms, now_ms
-from hk_tick_collector.store.data_root import own_like, sync
-from hk_tick_collector.store.opening import look
+from hk_tick_collector.store.data_root import copy_ownership, sync
+from hk_tick_collector.store.opening import read_untouched
 from hk_tick_collector.store.schema import check_ours, day_files
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def certify(out: Path, done: Iterable[MergedDay], progress: Progress) -> dict[st
 
 def _make_directory(pairs: Iterable[Pair], made: Path, out: Path, progress: Progress) -> list[MergedDay]:
     made.mkdir()
-    own_like(made, out.parent)
+    copy_ownership(made, out.parent)
     done = [_make(pair, made / pair.name, out, progress) for pair in pairs]
     sync(made)
     made.rename(out)  # it replaces no file, and no directory in which there is something
@@ -130,7 +130,7 @@ def _make(pair: Pair, made: Path, out: Path, progress: Progress) -> MergedDay:
             audit = audit_day(made)
     except (apsw.Error, DatabaseError) as exc:
         raise ConfigError(f"not merged, and no {out} was made: {_why(exc, pair.sides.values())}") from exc
-    own_like(made, out.parent)
+    copy_ownership(made, out.parent)
     return MergedDay(pair.name, done, audit)
 
 
@@ -142,7 +142,7 @@ def _why(exc: Exception, sides: Iterable[Path]) -> str:
         return f"the disk is full: {exc}"
     for path in sides:
         try:
-            found = look(path, lambda con: con.execute("PRAGMA quick_check(1)").get)
+            found = read_untouched(path, lambda con: con.execute("PRAGMA quick_check(1)").get)
         except (apsw.Error, DatabaseError, OSError) as fault:
             return f"{path} can't be read: {fault}"
         if found != "ok":
@@ -185,7 +185,7 @@ def _pairs(a: Path, b: Path) -> list[Pair]:
 def _check_side(path: Path) -> None:
     """Refuse what is no day database of ours."""
     try:
-        look(path, lambda con: check_ours(con, path))
+        read_untouched(path, lambda con: check_ours(con, path))
     except DatabaseNewerError:
         raise
     except (DatabaseError, apsw.Error, OSError) as exc:
@@ -212,7 +212,7 @@ def _day_of(path: Path) -> str | None:
         return named
     select = "SELECT min(first_ts_ms), max(last_ts_ms) FROM symbol_stats"
     try:
-        span: list[Any] = look(path, lambda con: con.execute(select).fetchall())
+        span: list[Any] = read_untouched(path, lambda con: con.execute(select).fetchall())
     except apsw.SQLError:  # its first transaction never came
         return None
     first_ms, last_ms = span[0]

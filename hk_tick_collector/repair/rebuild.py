@@ -29,7 +29,7 @@ from hk_tick_collector.journal.cursor import load_cursor, segments_for_day
 from hk_tick_collector.journal.segments import DIRECTORY, Position, iter_records, list_segments
 from hk_tick_collector.repair.backup import backup_path
 from hk_tick_collector.repair.scratch import scratch_place
-from hk_tick_collector.store.data_root import own_like, sync
+from hk_tick_collector.store.data_root import copy_ownership, sync
 from hk_tick_collector.store.opening import open_readonly
 from hk_tick_collector.writer.settings import WriterSettings
 
@@ -230,7 +230,7 @@ def snapshot(existing: Path, scratch: Path) -> Path:
 def keep(derived: Derived, existing: Path) -> Path:
     """Put the rebuilt database beside the existing one, as `YYYYMMDD.db.rebuilt`."""
     made = existing.with_name(existing.name + ".rebuilt")
-    own_like(derived.path, existing if existing.exists() else existing.parent)
+    copy_ownership(derived.path, existing if existing.exists() else existing.parent)
     sync(derived.path)
     derived.path.replace(made)
     sync(made.parent)

@@ -22,8 +22,8 @@ from hk_tick_collector.errors import AlreadyRunningError, ConfigError, DatabaseE
 from hk_tick_collector.repair.backup import back_up
 from hk_tick_collector.repair.rules import Finding
 from hk_tick_collector.repair.tick_file import TickFile
-from hk_tick_collector.store.data_root import RECORDER_LOCK, SEAL_LOCK, WRITER_LOCK, hold_lock, own_like
-from hk_tick_collector.store.opening import is_empty, look
+from hk_tick_collector.store.data_root import RECORDER_LOCK, SEAL_LOCK, WRITER_LOCK, copy_ownership, hold_lock
+from hk_tick_collector.store.opening import is_empty, read_untouched
 from hk_tick_collector.store.sealed import refuse_sealed
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class Repair(NamedTuple):
             report.findings = file.scan(self.rule, self._told(report.path, "looked at"))
             self._expect(report, file)
 
-        look(report.path, use)
+        read_untouched(report.path, use)
 
     def _expect(self, report: FileReport, file: TickFile) -> None:
         """What is to be done, from what was found."""
@@ -183,7 +183,7 @@ class Repair(NamedTuple):
         path = source.path.with_name(f"{day}.db")
         if not path.exists() or is_empty(path):
             path.touch()
-            own_like(path, source.path)  # while it is empty: its log will belong to the same
+            copy_ownership(path, source.path)  # while it is empty: its log will belong to the same
             return TickFile.make_like(path, source)
         with ExitStack() as undo:
             target = TickFile.own(path)
@@ -233,7 +233,7 @@ def no_recorder(data_root: Path, otherwise: str) -> Iterator[None]:
         for name, holder in ((RECORDER_LOCK, "recorder"), (WRITER_LOCK, "writer"), (SEAL_LOCK, "sealer")):
             try:
                 held.callback(os.close, hold_lock(data_root, name, 0))
-                own_like(data_root / name, data_root)
+                copy_ownership(data_root / name, data_root)
             except AlreadyRunningError as exc:
                 pid = "".join((data_root / name).read_text().split()[:1])  # it has none where the disk was full
                 raise AlreadyRunningError(

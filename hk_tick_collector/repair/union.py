@@ -24,7 +24,7 @@ from hk_tick_collector.repair.compare import CONTENT, Common, common, differs, s
 from hk_tick_collector.repair.filled import count_from_other
 from hk_tick_collector.repair.stats import refresh_stats
 from hk_tick_collector.store.data_root import sync
-from hk_tick_collector.store.opening import at_rest, immutable_uri, readonly_uri
+from hk_tick_collector.store.opening import immutable_uri, readonly_uri, unopened_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -147,11 +147,11 @@ def unite(sides: Mapping[str, Path], made: Path, progress: Progress) -> Union:
         DatabaseError: what was made is not what it should be.
         apsw.Error, OSError: a side can't be read, or `made` not be written.
     """
-    resting = {name: at_rest(path) for name, path in sides.items()}
+    resting = {name: unopened_state(path) for name, path in sides.items()}
     uris = {name: (immutable_uri if resting[name] else readonly_uri)(path) for name, path in sides.items()}
 
     def is_untouched() -> bool:
-        return all(seen is None or at_rest(sides[name]) == seen for name, seen in resting.items())
+        return all(seen is None or unopened_state(sides[name]) == seen for name, seen in resting.items())
 
     try:
         done = _unite(uris, made, progress)

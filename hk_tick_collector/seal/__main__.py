@@ -1,6 +1,6 @@
 """The process that seals, as the recorder starts it.
 
-    python -m hk_tick_collector.seal '{"data_root": …, "before_day": …, "rest_sec": …, "log_level": …}'
+    python -m hk_tick_collector.seal '{"data_root": …, "before_day": …, "quiet_sec": …, "log_level": …}'
 
 It tells each day in a line of JSON, and ends when its standard input does.
 """
@@ -32,7 +32,7 @@ def main(argv: list[str]) -> int:
         os.setpriority(os.PRIO_PROCESS, 0, NICE)
     threading.Thread(target=_end_with_input, daemon=True).start()
     try:
-        for told in seal_days(root, due_days(root, asked["before_day"], asked["rest_sec"]), lambda *_: None):
+        for told in seal_days(root, due_days(root, asked["before_day"], asked["quiet_sec"]), lambda *_: None):
             sys.stdout.write(json.dumps(told) + "\n")
             sys.stdout.flush()
     except AlreadyRunningError:

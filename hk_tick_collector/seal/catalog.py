@@ -23,8 +23,8 @@ from hk_tick_collector.db import transaction
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.store import certificate_file
 from hk_tick_collector.store.content_errors import DAMAGED
-from hk_tick_collector.store.data_root import own_like
-from hk_tick_collector.store.opening import look, readonly_uri
+from hk_tick_collector.store.data_root import copy_ownership
+from hk_tick_collector.store.opening import read_untouched, readonly_uri
 from hk_tick_collector.store.other_disks import is_there
 from hk_tick_collector.store.schema import LEDGER_VERSION
 
@@ -232,7 +232,7 @@ def _open(data_root: Path) -> apsw.Connection:
             _prepare(con)
             con.execute("BEGIN IMMEDIATE")  # a file that may only be read is found out here
             con.execute("ROLLBACK")
-            own_like(path, data_root)
+            copy_ownership(path, data_root)
         except BaseException:
             con.close()
             raise
@@ -344,7 +344,7 @@ def _of_certificate(told: Certificate, files: str) -> _Read:
 
 def _of_database(path: Path, files: str) -> _Read:
     """A day that is not sealed: what its own statistics and its ledger tell, and no verdict."""
-    (symbols, rows, volume, turnover), gaps = look(path, _counted)
+    (symbols, rows, volume, turnover), gaps = read_untouched(path, _counted)
     still_open = [gap for gap in gaps if gap.state == "open"]
     row = DayRow(
         day=path.stem,

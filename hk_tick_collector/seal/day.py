@@ -25,11 +25,11 @@ from hk_tick_collector.seal.catalog import Catalog
 from hk_tick_collector.seal.open_day import settle_day
 from hk_tick_collector.store import certificate_file
 from hk_tick_collector.store.content_errors import DAMAGED
-from hk_tick_collector.store.data_root import SEAL_LOCK, hold_lock, own_like, sync
+from hk_tick_collector.store.data_root import SEAL_LOCK, copy_ownership, hold_lock, sync
 from hk_tick_collector.store.opening import open_readonly
 from hk_tick_collector.store.other_disks import require_answer
 from hk_tick_collector.store.schema import VERSION, check_ours
-from hk_tick_collector.store.sealed import announce, certificate_of, is_sealed, opening, reopen
+from hk_tick_collector.store.sealed import certificate_of, day_open_lock, is_sealed, reopen, request_release
 from hk_tick_collector.store.stored import read_stats
 from hk_tick_collector.store.wal import journal_mode_of
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 ATTEMPTS: Final = 3  # each is for nothing where a tick came meanwhile
 WAIT_SEC: Final = 30.0  # for those who have the day open
-LOOK_EVERY_SEC: Final = 0.1
+CHECK_EVERY_SEC: Final = 0.1
 BUSY_TIMEOUT_MS: Final = 1000
 
 _HEADER_BYTES: Final = 100  # of a SQLite file; it holds the change counter
@@ -71,7 +71,7 @@ def sealing(data_root: Path) -> Iterator[int]:
     except OSError as exc:
         raise ConfigError(f"{data_root} can't be written to: {exc}") from exc
     try:
-        own_like(data_root / SEAL_LOCK, data_root)
+        copy_ownership(data_root / SEAL_LOCK, data_root)
         yield lock
     finally:
         os.close(lock)
@@ -89,7 +89,7 @@ def seal(database: Path, lock: int, progress: Progress) -> SealedDay:
     require_answer(database)
     if waits_for(load_waits(database.parent / DIRECTORY), database.stem):
         raise DatabaseError(f"{database} waits for ticks that are still in the journal: see day_waits in the log")
-    announce(lock, database.stem)
+    request_release(lock, database.stem)
     try:
         if is_sealed(database):
             found = certificate_file.read(certificate_of(database))
@@ -97,7 +97,7 @@ def seal(database: Path, lock: int, progress: Progress) -> SealedDay:
                 raise DatabaseError(f"{database} is sealed, and was changed since: hk-tick-collector verify --sealed")
             _forbid_writing(database)  # where a sealing was killed at its very end
             return SealedDay(found, is_new=False, sec=time.monotonic() - began)
-        with opening(database.parent):
+        with day_open_lock(database.parent):
             reopen(database)  # where a process was killed in the middle of that, its file is still read-only
         for _ in range(ATTEMPTS):
             made = _attempt(database, progress)
@@ -107,7 +107,7 @@ def seal(database: Path, lock: int, progress: Progress) -> SealedDay:
     except apsw.Error as exc:
         raise DatabaseError(f"{database} was not sealed: {type(exc).__name__}: {exc}") from exc
     finally:
-        announce(lock, "")
+        request_release(lock, "")
 
 
 def _attempt(database: Path, progress: Progress) -> Certificate | None:
@@ -122,7 +122,7 @@ def _attempt(database: Path, progress: Progress) -> Certificate | None:
             if _state_of(database, file) == before:
                 raise
         return None  # it changed while it was read, so that one thing did not fit the other
-    with opening(database.parent), _write_locked(database) as file:
+    with day_open_lock(database.parent), _write_locked(database) as file:
         if is_sealed(database) or _state_of(database, file) != before:
             return None
         os.fsync(file.fileno())
@@ -152,7 +152,7 @@ def _make_plain(database: Path) -> None:
             pass
         if time.monotonic() >= deadline:
             raise DatabaseError(f"{database} is open in another process: end that one first (fuser shows which it is)")
-        time.sleep(LOOK_EVERY_SEC)
+        time.sleep(CHECK_EVERY_SEC)
 
 
 def _version_of(database: Path) -> int:
@@ -208,7 +208,7 @@ def _write_locked(database: Path) -> Iterator[BinaryIO]:
 def _write(path: Path, made: Certificate) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_bytes(certificate_file.encode(made))
-    own_like(temporary, path.parent)
+    copy_ownership(temporary, path.parent)
     sync(temporary)
     temporary.rename(path)
     sync(path.parent)

@@ -36,23 +36,23 @@ def now_ms(data_root: Path) -> int:
     return min(host_ms, (told_ms if isinstance(told_ms, int) else host_ms) + offset_ms)
 
 
-def due_days(data_root: Path, before_day: str, rest_sec: float) -> list[str]:
+def due_days(data_root: Path, before_day: str, quiet_sec: float) -> list[str]:
     """Of the newest days those that are to be sealed, oldest first.
 
     Args:
         data_root: whose.
         before_day: YYYYMMDD; the days before it are over.
-        rest_sec: for how long a day that was opened again is left so, since more may come.
+        quiet_sec: for how long a day that was opened again is left so, since more may come.
     """
     over = [path for path in day_files(data_root) if path.stem < before_day]
     waits = load_waits(data_root / DIRECTORY)  # more is to be stored in these
     return [
         path.stem
         for path in over[-DAYS_MAX:]
-        if not waits_for(waits, path.stem) and not is_sealed(path) and _has_rested(path, rest_sec)
+        if not waits_for(waits, path.stem) and not is_sealed(path) and _is_quiet(path, quiet_sec)
     ]
 
 
-def _has_rested(database: Path, rest_sec: float) -> bool:
+def _is_quiet(database: Path, quiet_sec: float) -> bool:
     newest = list(superseded(database).values())[-1:]
-    return all(time.time() - path.stat().st_ctime >= rest_sec for path in newest)
+    return all(time.time() - path.stat().st_ctime >= quiet_sec for path in newest)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 log = logs.get_logger()
 
-LOOK_EVERY_SEC: Final = 60.0
+CHECK_EVERY_SEC: Final = 60.0
 TOLD_EVERY_SEC: Final = 3600.0
 RETRY_SEC: Final = 3600.0  # after a day that could not be sealed
 # After a connect: everything is fetched, and the exchange's totals are asked for three times, a minute apart.
@@ -78,7 +78,7 @@ class Sealer:
             await asyncio.Event().wait()
         while True:
             await self._look()
-            await asyncio.sleep(min(LOOK_EVERY_SEC, max(1.0, self._delay_sec)))
+            await asyncio.sleep(min(CHECK_EVERY_SEC, max(1.0, self._delay_sec)))
 
     async def _look(self) -> None:
         now_ms = self._now_ms()
@@ -127,7 +127,7 @@ class Sealer:
         asked = {
             "data_root": str(self._root),
             "before_day": before_day,
-            "rest_sec": self._delay_sec,
+            "quiet_sec": self._delay_sec,
             "log_level": self._log_level,
         }
         process = await asyncio.create_subprocess_exec(

@@ -15,7 +15,7 @@ from hk_tick_collector import logs
 from hk_tick_collector.db import DayDatabase
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.store.data_root import sync
-from hk_tick_collector.store.sealed import is_sealed, opening, reopen, wanted_day
+from hk_tick_collector.store.sealed import day_open_lock, is_sealed, reopen, requested_day
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +40,7 @@ def open_day(path: Path, pragmas: Pragmas) -> DayDatabase:
     """
     if path.is_symlink() and not path.exists():  # its disk may not be mounted; SQLite would make a file there
         raise DatabaseError(f"{path} is a link to {path.readlink()}, which is not there: mount it, or put it back")
-    with opening(path.parent):
+    with day_open_lock(path.parent):
         number = reopen(path)
         if number is not None:
             log.warning("day_reopened", day=path.stem, certificate=number)
@@ -72,7 +72,7 @@ def _kept_as(path: Path, why: str) -> Path:
 def set_aside(path: Path) -> Path:
     """Give a damaged database another name, whole, with what lies beside it; which one."""
     kept = _kept_as(path, "damaged")
-    with opening(path.parent):
+    with day_open_lock(path.parent):
         for suffix in ("-wal", "-shm", ""):  # the file itself at last: until then it is found and moved again
             with suppress(FileNotFoundError):
                 path.with_name(path.name + suffix).rename(kept.with_name(kept.name + suffix))
@@ -85,7 +85,7 @@ def settle_day(path: Path, pragmas: Pragmas) -> bool:
     Raises:
         DatabaseError, apsw.Error, OSError: as `open_day`.
     """
-    with opening(path.parent):
+    with day_open_lock(path.parent):
         if is_sealed(path):
             return True
         database = DayDatabase(path, pragmas)
@@ -95,6 +95,6 @@ def settle_day(path: Path, pragmas: Pragmas) -> bool:
             database.close()
 
 
-def rests(path: Path) -> bool:
+def is_sealed_or_sealing(path: Path) -> bool:
     """Whether a day is sealed, or just being so: it is opened for something new alone."""
-    return is_sealed(path) or wanted_day(path.parent) == path.stem
+    return is_sealed(path) or requested_day(path.parent) == path.stem

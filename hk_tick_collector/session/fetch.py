@@ -41,7 +41,7 @@ log = logs.get_logger()
 IN_FLIGHT = 8  # calls under way: enough to keep OpenD busy, few enough to keep the busiest first
 ATTEMPTS = 3
 ATTEMPT_PAUSE_SEC = 1.0
-CANARIES = 10  # the busiest symbols, which are asked for even when no push comes at all
+BUSIEST_PROBED = 10  # the busiest symbols, which are asked for even when no push comes at all
 # After a cut: so many times what a symbol trades in the time since its last fetch, and some for a burst.
 MARGIN, MARGIN_TICKS = 5, 50
 PUSHES_MISSING_MAX = 2  # so often in a row; subscribing anew has not helped then, and a new connection may
@@ -90,7 +90,7 @@ class Fetcher:
             waiting = await self._fetch_all(waiting, depth, purpose, outage)
             if not waiting:
                 break
-        for symbol, reason in list(waiting.items())[:CANARIES]:
+        for symbol, reason in list(waiting.items())[:BUSIEST_PROBED]:
             log.error("backfill_failed", symbol=symbol, reason=reason, symbols=len(waiting))
         log.info(
             "backfill_done",
@@ -128,7 +128,7 @@ class Fetcher:
         depths = await self._depths(symbols)
         if is_quiet:
             rows = self._rows_before[-1]
-            ranked = sorted(symbols, key=lambda symbol: -rows.get(symbol, 0))[:CANARIES]
+            ranked = sorted(symbols, key=lambda symbol: -rows.get(symbol, 0))[:BUSIEST_PROBED]
         else:
             unheard = self._state.rates.unheard(time.monotonic())
             ranked = sorted(symbols, key=lambda symbol: (-unheard.get(symbol, 0.0), -depths[symbol]))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 log = logs.get_logger()
 
-LOOK_EVERY_SEC: Final = 60.0
+CHECK_EVERY_SEC: Final = 60.0
 LOOK_AGAIN_SEC: Final = 10.0  # where OpenD has not answered, or the clocks are apart
 
 
@@ -75,7 +75,7 @@ class OpendState:
             if await self.look(link, last_push_ms):
                 on_regained()
             is_apart = abs(self._state.clock_offset_ms or 0) > OFFSET_MS_MAX  # one of them was set, or will be
-            wait_sec = LOOK_AGAIN_SEC if is_apart or "state" in self._state.unanswered else LOOK_EVERY_SEC
+            wait_sec = LOOK_AGAIN_SEC if is_apart or "state" in self._state.unanswered else CHECK_EVERY_SEC
 
     async def look(self, link: Link, last_push_ms: Callable[[], int | None]) -> bool:
         """Ask once. Where OpenD does not tell, that is logged, and no reason to end a session that records.

@@ -15,7 +15,7 @@ from hk_tick_collector.opend.numbers import REPLAYED_MAX, TICKER_REPLY_MAX
 _OF_OPEND: Final = frozenset({Cause.EXCHANGE_LOST, Cause.KICKED_OUT, Cause.UNKNOWN})
 
 
-KICK_SETTLES_MS: Final = 5_000  # pushes that were under way when the right was taken away
+KICK_GRACE_MS: Final = 5_000  # pushes that were under way when the right was taken away
 
 
 class Outage(NamedTuple):
@@ -70,7 +70,7 @@ class Outages:
         if not self._is_without_right and (self._away.cause is not Cause.KICKED_OUT or is_new_session):
             return True
         since_ms = self._away.since_ms
-        return last_push_ms is not None and since_ms is not None and last_push_ms > since_ms + KICK_SETTLES_MS
+        return last_push_ms is not None and since_ms is not None and last_push_ms > since_ms + KICK_GRACE_MS
 
     def lost(self, cause: Cause, since_ms: int | None) -> None:
         """Something may be missing from `since_ms` on; what was pending already began before it."""

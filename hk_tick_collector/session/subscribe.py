@@ -64,7 +64,7 @@ class Wanted:
         self._no_symbol_since = None
         return list(symbols)
 
-    def forgive(self) -> None:
+    def reset_deadline(self) -> None:
         """OpenD was away: what it says of plates when it is back is another matter."""
         self._no_symbol_since = None
 

@@ -100,7 +100,7 @@ class Totals:
         self._state.totals_failed = 0 if failed is None else self._state.totals_failed + 1
         self._state.totals_fault = None if failed is None else str(failed)
         if failed is not None and (held := self._limiter.allow("refused")) is not None:
-            log.warning("totals_not_told", error=failed, repeated=held)
+            log.warning("totals_unavailable", error=failed, repeated=held)
 
     async def _ask_part(self, part: list[str], search: _Search) -> None:
         """Ask for some; where OpenD refuses them, for each half of them, as far as the calls go."""

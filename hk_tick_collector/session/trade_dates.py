@@ -66,7 +66,7 @@ class TradeDates:
             self._state.note_answer("trade_dates", exc)
             held = self._limiter.allow("refused")
             if held is not None:
-                log.warning("trade_dates_not_told", error=exc, repeated=held)
+                log.warning("trade_dates_unavailable", error=exc, repeated=held)
             return
         self._state.note_answer("trade_dates")
         self._answered = today

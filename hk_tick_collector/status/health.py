@@ -64,7 +64,7 @@ class Health(NamedTuple):
 _WEIGHTS = {verdict: weight for weight, verdict in enumerate(Verdict)}
 
 
-def judge(state: Mapping[str, Any], now_ms: int | None = None) -> Health:
+def assess_health(state: Mapping[str, Any], now_ms: int | None = None) -> Health:
     """Judge a recorder by what it says of itself.
 
     Args:

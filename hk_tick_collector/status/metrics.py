@@ -27,7 +27,7 @@ from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.errors import ConfigError, DatabaseError
 from hk_tick_collector.hktime import utc_text
 from hk_tick_collector.status.findings import Verdict
-from hk_tick_collector.status.health import judge
+from hk_tick_collector.status.health import assess_health
 from hk_tick_collector.status.metric_families import CommitDurations, RecorderMetrics, registry
 from hk_tick_collector.store.schema import day_files
 from hk_tick_collector.store.stored import days_so_far, read_stats
@@ -46,7 +46,7 @@ REQUESTS_MAX = 8
 REQUEST_SEC_MAX = 5.0
 REQUEST_BYTES_MAX = 16 * 1024
 LOG_EVERY_SEC = 30.0
-LOOK_EVERY_SEC = 0.25  # how soon `close` is seen
+CHECK_EVERY_SEC = 0.25  # how soon `close` is seen
 
 # What works is answered with 200, and what is not known to work is not: a monitor must never be green without evidence.
 STATUS_OF: Final = {
@@ -102,7 +102,7 @@ class MetricsServer:
                 f"{name}={value}: can't listen on {self._host} port {self._port}: {exc.strerror or exc}; "
                 "choose another, or end who has it"
             ) from exc
-        serve = partial(self._server.serve_forever, LOOK_EVERY_SEC)
+        serve = partial(self._server.serve_forever, CHECK_EVERY_SEC)
         threading.Thread(target=serve, name="metrics", daemon=True).start()
         log.info("metrics_served", host=self._host, port=self.port)
 
@@ -127,7 +127,7 @@ class MetricsServer:
 
     def _health(self) -> _Answer:
         now_ms = wall_ms()
-        health = judge(self._describe(), now_ms)
+        health = assess_health(self._describe(), now_ms)
         told = {**health._asdict(), "at": utc_text(now_ms)}
         return _Answer(STATUS_OF[health.verdict], "application/json", f"{json.dumps(told)}\n".encode())
 

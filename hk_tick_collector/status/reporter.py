@@ -17,7 +17,7 @@ from hk_tick_collector.errors import JournalError
 from hk_tick_collector.session.deadlines import outlook_text
 from hk_tick_collector.status.description import Describer, age
 from hk_tick_collector.status.findings import Verdict
-from hk_tick_collector.status.health import judge
+from hk_tick_collector.status.health import assess_health
 from hk_tick_collector.store.data_root import STATE_NAME
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class Reporter:
             parts.append(f"lag {lag_ms:,} ms")
         if self._describer.market()["is_open"] is False:
             parts.append("market closed")
-        health = judge(self.description)
+        health = assess_health(self.description)
         said = [", ".join(parts), *([f"lost today: {health.lost_today}"] if health.lost_today else [])]
         if health.verdict is Verdict.FAILING:  # what is recorded matters less
             said.insert(0, f"failing: {health.reasons[0]}")

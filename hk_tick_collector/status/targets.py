@@ -177,7 +177,7 @@ def market_of(evidence: Evidence, *, told: bool | None = None) -> Market:
     return Market(flows=False, why="closed, or in an auction, by the clock")
 
 
-def judge(first: Evidence, last: Evidence, market: Market, skew_sec: float = SKEW_SEC) -> Report:
+def check_targets(first: Evidence, last: Evidence, market: Market, skew_sec: float = SKEW_SEC) -> Report:
     """Hold two looks, of which the second may be the first, against the targets."""
     findings = (
         _recorder(last),

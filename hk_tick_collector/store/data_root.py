@@ -149,7 +149,7 @@ def read_recorder(root: Path) -> tuple[int | None, dict[str, Any]]:
     return pid, state
 
 
-def own_like(path: Path, like: Path) -> None:
+def copy_ownership(path: Path, like: Path) -> None:
     """Give a new file to whom another one (or a directory) belongs, with a file's rights.
 
     An operator's `sudo` must not leave files behind that the recorder's user can't write to.

@@ -44,7 +44,7 @@ def readonly_uri(path: Path) -> str:
     return f"file:{quoted}?mode=ro"
 
 
-def look(path: Path, use: Callable[[apsw.Connection], T]) -> T:
+def read_untouched(path: Path, use: Callable[[apsw.Connection], T]) -> T:
     """What `use` finds in a database, which is left exactly as it is.
 
     A file that nobody has open is read as immutable; if it turns out that somebody has begun to write meanwhile, that
@@ -55,7 +55,7 @@ def look(path: Path, use: Callable[[apsw.Connection], T]) -> T:
         apsw.Error: it can't be read.
     """
     require_answer(path)
-    before = at_rest(path)
+    before = unopened_state(path)
     if before is not None:
         try:
             con = _open_immutable(path)
@@ -66,7 +66,7 @@ def look(path: Path, use: Callable[[apsw.Connection], T]) -> T:
         except apsw.Error:  # not before it has failed for an ordinary reader, too
             pass
         else:
-            if at_rest(path) == before:
+            if unopened_state(path) == before:
                 return found
     con = open_readonly(path)
     try:
@@ -75,7 +75,7 @@ def look(path: Path, use: Callable[[apsw.Connection], T]) -> T:
         con.close()
 
 
-def at_rest(path: Path) -> tuple[int, ...] | None:
+def unopened_state(path: Path) -> tuple[int, ...] | None:
     """What identifies a file's content, or None: it is open somewhere, or was left with a log.
 
     Raises:
@@ -90,7 +90,7 @@ def at_rest(path: Path) -> tuple[int, ...] | None:
 
 def is_empty(path: Path) -> bool:
     """Whether a database has nothing in it, not even a table: its first transaction never came."""
-    return look(path, lambda con: not con.execute("SELECT count(*) FROM sqlite_schema").get)
+    return read_untouched(path, lambda con: not con.execute("SELECT count(*) FROM sqlite_schema").get)
 
 
 def immutable_uri(path: Path) -> str:

@@ -3,9 +3,10 @@
     DATA_ROOT/YYYYMMDD.certificate.json      there exactly while the day is sealed
     DATA_ROOT/YYYYMMDD.certificate.N.json    a superseded one: it was true until the day was opened again
 
-Owns these names, and the two locks of sealing; `seal.day` makes what is in them. Whoever opens a day's file for
-writing, and whoever seals it, holds `opening` while he looks for the certificate and does so. Invariant: a file differs
-from its certificate only by somebody else's hand, since the certificate goes, and is gone on the disk, first.
+Owns these names, and the two locks of sealing; `seal.day` makes what is in them. A process that
+opens a day's file for writing, or seals it, holds `day_open_lock` from its look for the certificate until that is done.
+Invariant: only another program can make a file differ from its certificate, since ours remove the certificate first,
+and wait until that is on the disk.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OPEN_SEC = 10.0
-_LOOK_EVERY_SEC = 0.01
+_CHECK_EVERY_SEC = 0.01
 
 
 def certificate_of(database: Path) -> Path:
@@ -58,7 +59,7 @@ def superseded(database: Path) -> dict[int, Path]:
 
 
 @contextmanager
-def opening(data_root: Path, timeout_sec: float = OPEN_SEC) -> Iterator[None]:
+def day_open_lock(data_root: Path, timeout_sec: float = OPEN_SEC) -> Iterator[None]:
     """Keep others from opening a day for writing, and from sealing one, for a moment.
 
     Raises:
@@ -67,7 +68,7 @@ def opening(data_root: Path, timeout_sec: float = OPEN_SEC) -> Iterator[None]:
     # The directory itself: there is no file to be made on a full disk, or to belong to the wrong user.
     file = os.open(data_root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        if not wait_for_lock(file, timeout_sec, _LOOK_EVERY_SEC):
+        if not wait_for_lock(file, timeout_sec, _CHECK_EVERY_SEC):
             raise DatabaseError(
                 f"{data_root} has been locked by another process for more than {timeout_sec:g} s, to seal "
                 "a day or to open one: was that process stopped? `lslocks` shows which it is"
@@ -78,7 +79,7 @@ def opening(data_root: Path, timeout_sec: float = OPEN_SEC) -> Iterator[None]:
 
 
 def reopen(database: Path) -> int | None:
-    """Take the seal off a day, within `opening`: its certificate becomes a superseded one.
+    """Take the seal off a day, within `day_open_lock`: its certificate becomes a superseded one.
 
     Returns:
         That one's number; None: it was not sealed.
@@ -96,13 +97,13 @@ def reopen(database: Path) -> int | None:
     return number
 
 
-def announce(lock: int, day: str) -> None:
+def request_release(lock: int, day: str) -> None:
     """Whoever holds SEAL_LOCK says which day is wanted, so that a writer lets go of it; "": none is any more."""
     os.ftruncate(lock, 0)
     os.pwrite(lock, f"{os.getpid()} {day}\n".encode(), 0)
 
 
-def wanted_day(data_root: Path) -> str | None:
+def requested_day(data_root: Path) -> str | None:
     """The day that is just being sealed."""
     path = data_root / SEAL_LOCK
     try:

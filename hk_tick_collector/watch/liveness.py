@@ -32,10 +32,10 @@ class WatchedJournal(Protocol):
 class WatchedWatchdog(Protocol):
     """The watchdog, as far as its pulse goes."""
 
-    looked_at: float
+    checked_at: float
 
 
-class ProofOfLife:
+class Liveness:
     """Looks at every part's pulse."""
 
     def __init__(
@@ -75,7 +75,7 @@ class ProofOfLife:
         stuck_sec = now - self._moved_at
         if stuck_sec > self._stall_sec:
             return f"the journal hangs in a write: {journal.buffered_bytes} bytes wait since {stuck_sec:.0f} s"
-        unseen_sec = now - self._watchdog.looked_at
+        unseen_sec = now - self._watchdog.checked_at
         if unseen_sec > self._look_sec_max:
             return f"the watchdog has not looked for {unseen_sec:.0f} s"
         return None

@@ -88,7 +88,7 @@ def _status(text: str) -> str:
     return "STATUS=" + "".join(c if c.isprintable() else " " for c in text)[:STATUS_MAX]
 
 
-class Herald:
+class SystemdReporter:
     """Tells the supervisor how the recorder is, step by step."""
 
     def __init__(
@@ -130,8 +130,8 @@ class Herald:
     def step(self) -> None:
         """Tell what is due. Whoever calls this proves that the event loop runs."""
         fault = self._fault()
-        if fault is not None and (held := self._limiter.allow("no_sign_of_life")) is not None:
-            log.error("no_sign_of_life", reason=fault, repeated=held)
+        if fault is not None and (held := self._limiter.allow("liveness_lost")) is not None:
+            log.error("liveness_lost", reason=fault, repeated=held)
         if not self._is_ready and fault is None and self._is_recording():
             self._is_ready = self._notifier.ready(self._status())
         elif self._is_due("status", STATUS_SEC):

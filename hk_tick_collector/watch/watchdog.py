@@ -1,7 +1,7 @@
 """When a stall is a stall, and what is then done, in which order: heal first, end only when that fails again and again.
 
 Owns the three conditions, the count of failed recoveries, and the `WATCHDOG …` lines. Never reads a clock, a disk or a
-process itself: what it sees and what it does come through `Patient`.
+process itself: what it sees and what it does come through `Supervised`.
 
 A stall is all of these (docs/contract.md):
     1. there is something to do: ticks came lately, or what waits does not become less. The second is for the evening:
@@ -40,7 +40,7 @@ class WatchdogSettings(NamedTuple):
     recovery_max_failures: int = 3
 
 
-class Look(NamedTuple):
+class Observation(NamedTuple):
     """What there is to see at one moment. Times are of one monotonic clock, in seconds.
 
     Attributes:
@@ -66,10 +66,10 @@ class Look(NamedTuple):
     last_exception: str | None = None
 
 
-class Patient(Protocol):
+class Supervised(Protocol):
     """The recorder and its writer, as far as the watchdog has to do with them."""
 
-    async def look(self) -> Look:
+    async def observe(self) -> Observation:
         """See how they are."""
 
     async def dump_stacks(self) -> None:
@@ -84,118 +84,118 @@ class StallDetector:
 
     def __init__(self, settings: WatchdogSettings) -> None:
         self._settings = settings
-        self._last: Look | None = None
+        self._last: Observation | None = None
         self._above_since: float | None = None
         self._shrunk_at: float | None = None
         self.was_away = False  # nobody looked for long: what happened meanwhile is not known
 
-    def see(self, look: Look) -> str | None:
+    def observe(self, seen: Observation) -> str | None:
         """Why it is a stall, in words; None: it is none."""
         settings, last = self._settings, self._last
-        self._last = look
+        self._last = seen
         # Where this process did not run (a paused machine), neither did the writer: what counts begins anew.
-        self.was_away = last is not None and look.at - last.at > settings.check_interval_sec + settings.stall_sec / 2
-        if look.backlog_rows < settings.queue_threshold_rows:
+        self.was_away = last is not None and seen.at - last.at > settings.check_interval_sec + settings.stall_sec / 2
+        if seen.backlog_rows < settings.queue_threshold_rows:
             self._above_since = self._shrunk_at = None
             return None
         if self._above_since is None or self.was_away:
-            self._above_since = look.at
-        if last is not None and look.backlog_rows < last.backlog_rows:
-            self._shrunk_at = look.at
-        above_sec = look.at - self._above_since
-        if above_sec < settings.stall_sec or not self._has_work(look):
+            self._above_since = seen.at
+        if last is not None and seen.backlog_rows < last.backlog_rows:
+            self._shrunk_at = seen.at
+        above_sec = seen.at - self._above_since
+        if above_sec < settings.stall_sec or not self._has_work(seen):
             return None
-        waiting = f"{look.backlog_rows} rows wait since {above_sec:.0f} s"
-        if look.dead_since is not None and look.at - look.dead_since >= min(WRITER_DEAD_SEC, settings.stall_sec):
-            return f"no writer for {look.at - look.dead_since:.0f} s, {waiting}"
-        if look.committed_at is None:
+        waiting = f"{seen.backlog_rows} rows wait since {above_sec:.0f} s"
+        if seen.dead_since is not None and seen.at - seen.dead_since >= min(WRITER_DEAD_SEC, settings.stall_sec):
+            return f"no writer for {seen.at - seen.dead_since:.0f} s, {waiting}"
+        if seen.committed_at is None:
             return f"no commit yet, {waiting}"
-        idle_sec = look.at - look.committed_at
+        idle_sec = seen.at - seen.committed_at
         return f"no commit for {idle_sec:.0f} s, {waiting}" if idle_sec >= settings.stall_sec else None
 
-    def _has_work(self, look: Look) -> bool:
+    def _has_work(self, seen: Observation) -> bool:
         window_sec = self._settings.upstream_window_sec
-        is_active = look.upstream_at is not None and look.at - look.upstream_at <= window_sec
-        is_shrinking = self._shrunk_at is not None and look.at - self._shrunk_at < self._settings.stall_sec
+        is_active = seen.upstream_at is not None and seen.at - seen.upstream_at <= window_sec
+        is_shrinking = self._shrunk_at is not None and seen.at - self._shrunk_at < self._settings.stall_sec
         return is_active or not is_shrinking
 
 
 class Watchdog:
     """Looks, heals, and knows when healing has failed for good."""
 
-    def __init__(self, settings: WatchdogSettings, patient: Patient, clock: Callable[[], float]) -> None:
+    def __init__(self, settings: WatchdogSettings, supervised: Supervised, clock: Callable[[], float]) -> None:
         self._settings = settings
-        self._patient = patient
+        self._supervised = supervised
         self._clock = clock
         self._detector = StallDetector(settings)
         self._attempt_at: float | None = None  # of the recovery whose outcome is awaited
         self._is_attempt_failed = False
         self.failures = 0  # recoveries in a row
-        self.looked_at = clock()
+        self.checked_at = clock()
         self.is_stalled = False
         self.stalls = 0
         self.recoveries_failed = 0
         self.last_reason: str | None = None
 
     async def run(self) -> None:
-        """Look for as long as there is hope; it returns when it gives up."""
+        """Observation for as long as there is hope; it returns when it gives up."""
         while True:
             if await self.check():
                 break
             await asyncio.sleep(self._settings.check_interval_sec)
 
     async def check(self) -> bool:
-        """Look once, and do what has to be done. True: healing has failed too often, give up."""
-        look = await self._patient.look()
-        self.looked_at = look.at
-        reason = self._detector.see(look)
+        """Observation once, and do what has to be done. True: healing has failed too often, give up."""
+        seen = await self._supervised.observe()
+        self.checked_at = seen.at
+        reason = self._detector.observe(seen)
         self.last_reason = reason or self.last_reason
         if self._attempt_at is None:
             if reason is None:
                 return False
             self.stalls += 1
             self.is_stalled = True
-            return await self._recover(reason, look)
-        if self._is_healed(look, self._attempt_at):
+            return await self._recover(reason, seen)
+        if self._is_healed(seen, self._attempt_at):
             return False
         if self._detector.was_away:
-            self._attempt_at = look.at
-        if look.at - self._attempt_at < self._settings.stall_sec:
+            self._attempt_at = seen.at
+        if seen.at - self._attempt_at < self._settings.stall_sec:
             return False
-        if not self._is_attempt_failed and self._fail(f"no commit within {look.at - self._attempt_at:.0f} s", look):
+        if not self._is_attempt_failed and self._fail(f"no commit within {seen.at - self._attempt_at:.0f} s", seen):
             return True
-        return await self._recover(reason or self.last_reason or "", look)
+        return await self._recover(reason or self.last_reason or "", seen)
 
-    def _is_healed(self, look: Look, attempt_at: float) -> bool:
+    def _is_healed(self, seen: Observation, attempt_at: float) -> bool:
         """A commit since the recovery, or nothing more to be done, is the proof; then the count begins anew."""
-        is_stored = look.committed_at is not None and look.committed_at > attempt_at
-        if not is_stored and look.backlog_rows >= self._settings.queue_threshold_rows:
+        is_stored = seen.committed_at is not None and seen.committed_at > attempt_at
+        if not is_stored and seen.backlog_rows >= self._settings.queue_threshold_rows:
             return False
-        log.info("writer_recovered", pid=look.writer_pid, sec=round(look.at - attempt_at, 1), failures=self.failures)
+        log.info("writer_recovered", pid=seen.writer_pid, sec=round(seen.at - attempt_at, 1), failures=self.failures)
         self._attempt_at = None
         self.failures = 0
         self.is_stalled = False
         return True
 
-    async def _recover(self, reason: str, look: Look) -> bool:
+    async def _recover(self, reason: str, seen: Observation) -> bool:
         """Evidence first, then the cure. True: it can't even be tried any more."""
         self.last_reason = reason
         log.warning(
             "WATCHDOG diagnostic_dump",
             reason=reason,
-            writer_pid=look.writer_pid,
-            writer_state=look.writer_state,
-            queue_rows=look.backlog_rows,
-            last_exception=look.last_exception,
+            writer_pid=seen.writer_pid,
+            writer_state=seen.writer_state,
+            queue_rows=seen.backlog_rows,
+            last_exception=seen.last_exception,
         )
-        await self._patient.dump_stacks()
-        log.warning("WATCHDOG recovery_triggered", reason=reason, writer_pid=look.writer_pid, failures=self.failures)
-        has_ended = await self._patient.request_writer_recovery(reason)
-        self._attempt_at = self.looked_at = self._clock()
+        await self._supervised.dump_stacks()
+        log.warning("WATCHDOG recovery_triggered", reason=reason, writer_pid=seen.writer_pid, failures=self.failures)
+        has_ended = await self._supervised.request_writer_recovery(reason)
+        self._attempt_at = self.checked_at = self._clock()
         self._is_attempt_failed = not has_ended
-        return not has_ended and self._fail("the old writer does not end", look)
+        return not has_ended and self._fail("the old writer does not end", seen)
 
-    def _fail(self, why: str, look: Look) -> bool:
+    def _fail(self, why: str, seen: Observation) -> bool:
         """Count a failed recovery. True: it was the last."""
         self.failures += 1
         self.recoveries_failed += 1
@@ -203,18 +203,18 @@ class Watchdog:
             "WATCHDOG recovery_failed",
             failures=self.failures,
             reason=why,
-            queue_rows=look.backlog_rows,
-            last_exception=look.last_exception,
+            queue_rows=seen.backlog_rows,
+            last_exception=seen.last_exception,
         )
-        if self.failures < self._settings.recovery_max_failures or look.is_journal_failing:
+        if self.failures < self._settings.recovery_max_failures or seen.is_journal_failing:
             # With a disk that takes nothing, the end would lose what is held in memory, and a new start is no cure.
             return False
         log.error(
             "WATCHDOG persistent_stall",
             failures=self.failures,
             reason=self.last_reason,
-            queue_rows=look.backlog_rows,
-            last_exception=look.last_exception,
+            queue_rows=seen.backlog_rows,
+            last_exception=seen.last_exception,
             expected="a commit after a recovery; the journal keeps what is not stored, for the next start",
         )
         return True

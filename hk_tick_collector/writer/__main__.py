@@ -20,7 +20,7 @@ from hk_tick_collector.errors import CollectorError
 from hk_tick_collector.store.data_root import WRITER_LOCK, hold_lock
 from hk_tick_collector.watch import stacks
 from hk_tick_collector.writer.loop import LAST_TRIES_SEC, run
-from hk_tick_collector.writer.pipe import Parent
+from hk_tick_collector.writer.pipe import RecorderPipe
 from hk_tick_collector.writer.settings import WriterSettings
 
 log = logs.get_logger()
@@ -43,7 +43,7 @@ def main(argv: list[str]) -> int:
         hold_lock(Path(settings.data_root), WRITER_LOCK, LAST_TRIES_SEC + 10)
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD)
-        return run(settings, Parent(sys.stdin.fileno()))
+        return run(settings, RecorderPipe(sys.stdin.fileno()))
     except CollectorError as exc:
         log.error("writer_failed", error=exc)
         return 1

@@ -13,12 +13,12 @@ import apsw
 
 from hk_tick_collector import logs
 from hk_tick_collector.errors import DatabaseError, FileGoneError
-from hk_tick_collector.seal.open_day import open_day, rests, settle_day
+from hk_tick_collector.seal.open_day import is_sealed_or_sealing, open_day, settle_day
 from hk_tick_collector.store.content_errors import of_day
 from hk_tick_collector.store.data_root import identity
 from hk_tick_collector.store.known_days import KnownDays
 from hk_tick_collector.store.schema import day_files
-from hk_tick_collector.store.sealed import wanted_day
+from hk_tick_collector.store.sealed import requested_day
 from hk_tick_collector.store.stored import days_so_far
 from hk_tick_collector.store.wal import WalState, journal_mode_of
 
@@ -70,7 +70,7 @@ class DayDatabases:
     def has(self, day: str) -> bool:
         """Whether there is a database of that day to conclude something in: a sealed one is left alone."""
         path = self._data_root / f"{day}.db"
-        return day in self._open or (path.exists() and not rests(path))
+        return day in self._open or (path.exists() and not is_sealed_or_sealing(path))
 
     def look_at_files(self) -> None:
         """See now and then whether what is stored goes into the files that others see.
@@ -93,7 +93,7 @@ class DayDatabases:
         """Between two transactions: close what is over the limit, and what was not used for long."""
         now = time.monotonic()
         over = set(list(self._open)[: -self._limit])
-        wanted = wanted_day(self._data_root) if self._open else None
+        wanted = requested_day(self._data_root) if self._open else None
         for day, (_, used) in list(self._open.items()):
             if day in over or now - used > self._idle_sec or day == wanted:
                 self._settle(day, is_wanted=day == wanted)

@@ -12,7 +12,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from hk_tick_collector.db import CONTENT, Inserted
-from hk_tick_collector.seal.open_day import rests
+from hk_tick_collector.seal.open_day import is_sealed_or_sealing
 from hk_tick_collector.store.opening import open_readonly
 from hk_tick_collector.store.schema import LEDGER_VERSION
 
@@ -33,7 +33,7 @@ _BAD = "SELECT 1 FROM bad_ticks WHERE digest = ?"
 _RECORDED = "SELECT symbol FROM recorded"
 
 
-def found_at_rest(database: Path, share: DayShare) -> Inserted | None:
+def look_up_in_sealed(database: Path, share: DayShare) -> Inserted | None:
     """What storing these would come to in a sealed day, where nothing in it would change.
 
     Returns:
@@ -42,7 +42,7 @@ def found_at_rest(database: Path, share: DayShare) -> Inserted | None:
     Raises:
         DatabaseError, apsw.Error: it can't be read.
     """
-    if not rests(database):
+    if not is_sealed_or_sealing(database):
         return None
     con = open_readonly(database)
     try:

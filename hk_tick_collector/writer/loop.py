@@ -28,7 +28,7 @@ from hk_tick_collector.store.known_days import KnownDays
 from hk_tick_collector.writer.batch import Counters
 from hk_tick_collector.writer.careful import Unfinished
 from hk_tick_collector.writer.lane import Lane
-from hk_tick_collector.writer.pipe import Parent, send
+from hk_tick_collector.writer.pipe import RecorderPipe, send
 from hk_tick_collector.writer.waiting import WaitingDays
 
 if TYPE_CHECKING:
@@ -228,7 +228,7 @@ class Writer:
             "waits": waits,
         }
 
-    def rest(self, parent: Parent, began: float) -> None:
+    def rest(self, parent: RecorderPipe, began: float) -> None:
         """Wait until the next batch is due, with a sign of life each second; `began` is when the last one was."""
         due = began + max(self._settings.max_wait_ms / 1000, self._lane.databases.wal_state().pace_sec)
         while True:
@@ -245,7 +245,7 @@ class Writer:
                 return
 
 
-def run(settings: WriterSettings, parent: Parent) -> int:
+def run(settings: WriterSettings, parent: RecorderPipe) -> int:
     """Store until told to stop and all is stored. Returns the exit code."""
     unfinished = Unfinished(Path(settings.data_root) / DIRECTORY)
     writer = Writer(settings._replace(is_careful=settings.is_careful or unfinished.is_too_many))
@@ -280,7 +280,7 @@ def run(settings: WriterSettings, parent: Parent) -> int:
     return 0
 
 
-def _recover(writer: Writer, exc: Exception, failures: int, parent: Parent, settings: WriterSettings) -> bool:
+def _recover(writer: Writer, exc: Exception, failures: int, parent: RecorderPipe, settings: WriterSettings) -> bool:
     """After an error: tell, reset, wait longer each time. False: give up; the journal keeps what is not stored."""
     writer.counters.errors += 1
     error = f"{type(exc).__name__}: {exc}"[:ERROR_MAX]

@@ -20,7 +20,7 @@ def send(message: dict[str, object]) -> None:
         os.write(sys.stdout.fileno(), json.dumps(message, separators=(",", ":")).encode() + b"\n")
 
 
-class Parent:
+class RecorderPipe:
     """The recorder, as seen from here: standard input, on which it says `stop`, and which ends when it does."""
 
     def __init__(self, fd: int) -> None:

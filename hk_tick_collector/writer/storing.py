@@ -18,7 +18,7 @@ from hk_tick_collector.seal.open_day import is_away
 from hk_tick_collector.store.content_errors import of_day
 from hk_tick_collector.store.other_disks import require_answer
 from hk_tick_collector.writer.batch import Chunk, Outcome, bad_row, share_by_day
-from hk_tick_collector.writer.late import found_at_rest
+from hk_tick_collector.writer.late import look_up_in_sealed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -132,7 +132,7 @@ class Storing:
             if self._tools.takes(day):
                 with of_day(day):
                     self._look_at_disk(day)
-                    if day in self._begun or not self._leave_at_rest(day, share):
+                    if day in self._begun or not self._leave_sealed(day, share):
                         self._insert_share(day, share)
         self._note(chunk)
 
@@ -142,13 +142,13 @@ class Storing:
             with self._tools.elsewhere():
                 require_answer(self._tools.root / f"{day}.db")
 
-    def _leave_at_rest(self, day: str, share: DayShare) -> bool:
+    def _leave_sealed(self, day: str, share: DayShare) -> bool:
         """Whether a day that is sealed, or away, stays as it is: there is nothing new for it, or nowhere to put it."""
         path = self._tools.root / f"{day}.db"
         if is_away(path):
             self._outcome.away[day] = self._outcome.away.get(day, 0) + share.ticks
             return True
-        done = found_at_rest(path, share)
+        done = look_up_in_sealed(path, share)
         if done is None:
             return False
         self._add(done)

@@ -17,7 +17,7 @@ from hk_tick_collector.opend.messages import trade_dates
 from hk_tick_collector.opend.numbers import ProtoId
 from hk_tick_collector.simulator.universe import universe
 from hk_tick_collector.simulator.verdict import compare
-from hk_tick_collector.status.health import judge
+from hk_tick_collector.status.health import assess_health
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,7 +121,7 @@ def test_an_outage_that_can_be_made_good_says_how_long(stage: Stage) -> None:
     assert (told["first_deadline_ms"] - told["since_ms"]) / 1000 == pytest.approx(1000 / first["rate"], rel=0.01)
     assert (line.level, line.fields["past"]) == ("WARNING", "0")
     assert first["symbol"] in line.fields["text"]
-    assert any("can be made good until" in reason for reason in judge(stage.recorder.state()).reasons)
+    assert any("can be made good until" in reason for reason in assess_health(stage.recorder.state()).reasons)
     shown = stage.status()
     assert "outage OpenD unreachable for" in shown
     assert f"{first['symbol']} can be made good for another" in shown
@@ -141,7 +141,7 @@ def test_what_is_past_its_deadline_is_named(stage: Stage) -> None:
     told = stage.outage()
     assert told["cause"] == "exchange_lost"
     assert BUSIEST in told["past_symbols"]
-    health = judge(stage.recorder.state())
+    health = assess_health(stage.recorder.state())
     assert health.verdict == "failing"
     assert any("can no longer be made good" in reason and BUSIEST in reason for reason in health.reasons)
     assert "past" in stage.status()
@@ -180,4 +180,4 @@ def test_trade_dates_are_in_the_journal_once_a_session(stage: Stage) -> None:
     assert first[DAY] == "whole"
     assert len(first) >= 14
     assert hk_day(stage.recorder.state()["started_ms"]) == DAY
-    assert not stage.recorder.log_lines("trade_dates_not_told")
+    assert not stage.recorder.log_lines("trade_dates_unavailable")

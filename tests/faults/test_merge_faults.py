@@ -39,7 +39,7 @@ OWNERS = {
     "link": "os",
     "refresh_stats": "hk_tick_collector.repair.union",
     "_check": "hk_tick_collector.repair.union",
-    "own_like": "hk_tick_collector.repair.merge",
+    "copy_ownership": "hk_tick_collector.repair.merge",
     "sync": "hk_tick_collector.repair.merge",
 }
 
@@ -165,17 +165,17 @@ def two(tmp_path: Path) -> tuple[Path, Path]:
 
 
 @pytest.mark.parametrize("moment", ["before", "behind"])
-@pytest.mark.parametrize("step", ["refresh_stats", "_check", "own_like", "link", "sync"])
+@pytest.mark.parametrize("step", ["refresh_stats", "_check", "copy_ownership", "link", "sync"])
 @pytest.mark.parametrize("kind", ["file", "directory"])
 def test_killed_there_is_nothing_or_all(
     kind: str, step: str, moment: str, two: tuple[Path, Path], tmp_path: Path
 ) -> None:
     """At no moment half of it; the next run is not kept from its work, and leaves nothing else behind."""
     if (kind, step) == ("directory", "link"):
-        step = "own_like"  # a directory is renamed; its day's file is given to its owner before
+        step = "copy_ownership"  # a directory is renamed; its day's file is given to its owner before
     sides = [root / f"{DAY}.db" for root in two] if kind == "file" else list(two)
     out = tmp_path / ("c.db" if kind == "file" else "c")
-    number = "2" if kind == "directory" and step in {"own_like", "sync"} else "1"
+    number = "2" if kind == "directory" and step in {"copy_ownership", "sync"} else "1"
     killed = merge(*sides, "--out", out, killed=(step, number, moment))
     assert killed.returncode == -signal.SIGKILL, killed
     is_there = step == "sync" or (step, moment) == ("link", "behind")

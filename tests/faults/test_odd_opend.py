@@ -168,7 +168,7 @@ def test_a_calendar_of_another_age_is_refused(bench: Bench, sim: SimulatorProces
 
     gateway.changes[ProtoId.QOT_REQUEST_TRADE_DATE] = absurd
     recorder = bench.record(gateway.port, *SYMBOLS)
-    (line,) = recorder.wait_for("trade_dates_not_told")
+    (line,) = recorder.wait_for("trade_dates_unavailable")
     assert "9999-12-31 lies outside of the years 2000 to 2099" in line.fields["error"]
     recorder.wait_for("backfill_done")
     sim.wait_for(lambda stats: stats["made"] > 300)

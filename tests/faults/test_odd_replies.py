@@ -12,7 +12,7 @@ from support.recorder_process import until
 
 from hk_tick_collector.opend.numbers import ProtoId
 from hk_tick_collector.simulator.universe import universe
-from hk_tick_collector.status.health import judge
+from hk_tick_collector.status.health import assess_health
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,7 +87,7 @@ def test_audits_and_totals_that_are_never_answered_are_told_until_they_are(
         recorder = bench.record(gateway.port, *SYMBOLS, FUTU_TOTALS_INTERVAL_SEC=0.5)
 
         def reasons() -> str:
-            return " ".join(judge(recorder.state()).reasons)
+            return " ".join(assess_health(recorder.state()).reasons)
 
         until(lambda: "a push that never comes is not found" in reasons(), reasons)
         until(lambda: "nothing proves what is stored" in reasons(), reasons)

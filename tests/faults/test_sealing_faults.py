@@ -39,7 +39,7 @@ def bench(tmp_path: Path) -> Iterator[WriterBench]:
 
 def start_sealing(root: Path) -> subprocess.Popen[bytes]:
     """A process that seals what is due, and ends when it is told to."""
-    asked = json.dumps({"data_root": str(root), "before_day": "20260803", "rest_sec": 0, "log_level": "ERROR"})
+    asked = json.dumps({"data_root": str(root), "before_day": "20260803", "quiet_sec": 0, "log_level": "ERROR"})
     command = [sys.executable, "-m", "hk_tick_collector.seal", asked]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 

@@ -56,7 +56,7 @@ BOOT_TIMEOUT_SEC: Final = 60.0
 RUN_TIMEOUT_SEC: Final = 60.0
 WAIT_TIMEOUT_SEC: Final = 60.0
 END_TIMEOUT_SEC: Final = 20.0
-LOOK_EVERY_SEC: Final = 0.05
+CHECK_EVERY_SEC: Final = 0.05
 
 TOOLS: Final = ("systemd-nspawn", "systemd-analyze", "systemctl", "nsenter", "unshare", "setpriv", "mount")
 _PROJECT: Final = (
@@ -321,7 +321,7 @@ class Machine:
             assert time.monotonic() < until, (
                 f"{unit}: not {properties} within {timeout_sec} s, but {shown}; the journal:\n{self.journal()[-6000:]}"
             )
-            time.sleep(LOOK_EVERY_SEC)
+            time.sleep(CHECK_EVERY_SEC)
 
     def journal(self, unit: str | None = None, *options: str) -> str:
         """The journal as plain messages, of one unit (what it said, and what systemd said of it) or of everything."""
@@ -408,7 +408,7 @@ class Machine:
             told = f"{state}\n{self.log_path.read_text(errors='replace')[-4000:]}"
             assert self._unshare.poll() is None, f"the boot ended with {self._unshare.returncode}: {told}"
             assert time.monotonic() < until, f"not booted within {BOOT_TIMEOUT_SEC} s: {told}"
-            time.sleep(LOOK_EVERY_SEC)
+            time.sleep(CHECK_EVERY_SEC)
             self.leader = _find_leader(self._unshare.pid)
             if self.leader:
                 done = self.run("systemctl", "is-active", "multi-user.target", check=False)
@@ -477,7 +477,7 @@ def remove_control_group(group: Path) -> None:
         if not group.exists():
             return
         assert time.monotonic() < until, f"processes are left in {group}"
-        time.sleep(LOOK_EVERY_SEC)
+        time.sleep(CHECK_EVERY_SEC)
 
 
 def _wait_until_gone(pid: int) -> None:

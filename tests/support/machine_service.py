@@ -17,7 +17,7 @@ import time
 from typing import TYPE_CHECKING, Any, Self
 
 from hk_tick_collector.simulator.verdict import compare
-from support.machine import DATA_ROOT, ENV_FILE, LOOK_EVERY_SEC, PYTHON, UNIT, WAIT_TIMEOUT_SEC, Machine
+from support.machine import CHECK_EVERY_SEC, DATA_ROOT, ENV_FILE, PYTHON, UNIT, WAIT_TIMEOUT_SEC, Machine
 from support.recorder_process import QUICK, LogLine, RecorderProcess
 from support.simulator_process import SimulatorProcess
 
@@ -56,7 +56,7 @@ class MachineSimulator(SimulatorProcess):
         until = time.monotonic() + WAIT_TIMEOUT_SEC
         while not (line := self._machine.path(self._stdout).read_text()).endswith("\n"):
             assert time.monotonic() < until, f"the simulator did not start: {self.stderr_path.read_text()[-4000:]}"
-            time.sleep(LOOK_EVERY_SEC)
+            time.sleep(CHECK_EVERY_SEC)
         told = json.loads(line)
         self.port, self.control_port, self.pid = told["port"], told["control_port"], told["pid"]
         self._control = self._machine.connect(self.control_port)

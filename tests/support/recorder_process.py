@@ -36,7 +36,7 @@ CLI = (sys.executable, "-m", "hk_tick_collector.cli.app")
 COMMAND = (*CLI, "run")
 WAIT_TIMEOUT_SEC = 30.0
 STOP_TIMEOUT_SEC = 90.0  # above STOP_FLUSH_TIMEOUT_SEC, so that the recorder's own limit is what is seen
-LOOK_EVERY_SEC = 0.02
+CHECK_EVERY_SEC = 0.02
 
 # Quick to come back and quick to audit: a test has seconds where a recorder has a day.
 QUICK = {
@@ -284,7 +284,7 @@ def until(what: Callable[[], bool], told: str | Callable[[], str], timeout_sec: 
     while not what():
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {timeout_sec} s: {told if isinstance(told, str) else told()}")
-        time.sleep(LOOK_EVERY_SEC)
+        time.sleep(CHECK_EVERY_SEC)
 
 
 def _is_alive(pid: int) -> bool:

@@ -160,10 +160,10 @@ def test_a_version_that_fails_acceptance_comes_back_to_the_old_one(checkout: Mac
     recorder = MachineRecorder(checkout, simulator.port, SYMBOLS).start()
     recorder.wait_for("backfill_done")
     before, unit = git(checkout, APP, "rev-parse", "HEAD"), checkout.systemctl("cat", UNIT)
-    writer = (ROOT / "hk_tick_collector/writer/loop.py").read_text()
+    writer = (ROOT / "hk_tick_collector/writer/__main__.py").read_text()
     head, main, _ = writer.partition('\n\nif __name__ == "__main__":\n')
     assert main
-    release(checkout, "9.9.2", writer=head + BAD_WRITER)
+    release(checkout, "9.9.2", **{"writer/__main__": head + BAD_WRITER})
     done = deploy(checkout, VERIFY_WAIT_SEC="15")
     assert done.returncode == 1, said(done)
     # The fault really happened: the new version was up, journaled, and missed its target.

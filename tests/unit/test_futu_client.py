@@ -101,7 +101,7 @@ def client_of(*symbols: str, stored: object = None, **settings: Any) -> tuple[Fu
 
 def watch(monkeypatch: pytest.MonkeyPatch, client: FutuClient, link: Link, times: int) -> None:
     """Have OpenD's state asked for so often."""
-    for name in ("LOOK_EVERY_SEC", "LOOK_AGAIN_SEC"):
+    for name in ("CHECK_EVERY_SEC", "LOOK_AGAIN_SEC"):
         monkeypatch.setattr(opend_state_module, name, 0.0)
 
     async def work() -> None:
@@ -396,13 +396,13 @@ def test_a_symbol_that_was_refused_is_told_of_when_it_is_accepted() -> None:
     subscriber = Subscriber(link, 1, client.state)
     fetches: Any = Fetches()
     for _ in range(3):
-        asyncio.run(client._add_wanting([], subscriber, fetches))
+        asyncio.run(client._retry_unsubscribed([], subscriber, fetches))
     assert len(told(journal)) == 1
     assert client.state.refused.keys() == {"HK.00700", "HK.09988"}
     link.refused.remove("HK.00700")
     link.asked.clear()
     for _ in range(2):
-        asyncio.run(client._add_wanting([], subscriber, fetches))
+        asyncio.run(client._retry_unsubscribed([], subscriber, fetches))
     assert told(journal)[1:] == [("not_subscribed", ["HK.00700"])]
     (event,) = [event for event in journal.events if event.get("cause") == "not_subscribed"]
     assert event["since_ms"] is None

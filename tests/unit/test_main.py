@@ -194,7 +194,7 @@ def test_a_disk_that_hangs_does_not_keep_it_from_ending(bench: Bench) -> None:
     assert recorder.stop() == 0
     (line,) = recorder.log_lines("recorder_stopped")
     assert line.fields["stored"] == "True"
-    assert len(recorder.log_lines("threads_hang")) == 1
+    assert len(recorder.log_lines("shutdown_threads_stuck")) == 1
     (recorder.data_root / "recorder.tmp").unlink()
     recorder.start()
     bench.settle_whole(sim, recorder)

@@ -33,7 +33,7 @@ EMPTY: Final[dict[str, Any]] = {
     "day": None,
     "future_days": [],
     "health": {"verdict": "unproven", "reasons": ["no recorder has told of itself yet"]},
-    "recorder": {"running": False, "said_sec_ago": None},
+    "recorder": {"running": False, "state_age_sec": None},
     "journal": {"backlog_bytes": 0, "lag_ms": 0},
     "rows": 0,
     "last_ts_ms": None,
@@ -252,11 +252,11 @@ def test_looking_changes_nothing(root: Path) -> None:
 
 def test_running_is_known_by_the_lock_alone(root: Path, lock: int) -> None:
     """A state file that was left behind does not make a recorder; a lock without one does."""
-    assert read_status(root)["recorder"] == {"running": True, "said_sec_ago": None}
+    assert read_status(root)["recorder"] == {"running": True, "state_age_sec": None}
     say(root)
     found = read_status(root)["recorder"]
     assert (found["running"], found["pid"]) == (True, 4711)
-    assert 0 <= found["said_sec_ago"] < 60
+    assert 0 <= found["state_age_sec"] < 60
     fcntl.flock(lock, fcntl.LOCK_UN)
     assert read_status(root)["recorder"]["running"] is False
     assert "not running" in shown(root)
@@ -385,5 +385,5 @@ def test_a_broken_state_file_is_no_state(text: str, root: Path) -> None:
     """A torn or foreign file never keeps the rest from being shown."""
     (root / data_root.STATE_NAME).write_text(text)
     store(root, "20200330", {"HK.00700": 1})
-    assert read_status(root)["recorder"] == {"running": False, "said_sec_ago": None}
+    assert read_status(root)["recorder"] == {"running": False, "state_age_sec": None}
     assert "1 tick of 20200330" in shown(root)

@@ -215,7 +215,7 @@ def test_an_unreadable_word_for_the_next_stops_nothing(tale: Tale, capsys: pytes
     tale.hear(pushes(HSBC, range(3)))
     tale.write()
     assert len(tale.query("SELECT * FROM ticks")) == 3
-    assert "resumptions_unreadable" in capsys.readouterr().out
+    assert "judge_state_unreadable" in capsys.readouterr().out
 
 
 def test_a_gap_is_told_when_it_is_found_and_when_it_is_filled(tale: Tale, capsys: pytest.CaptureFixture[str]) -> None:

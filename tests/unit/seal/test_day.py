@@ -25,7 +25,7 @@ from hk_tick_collector.seal.day import seal_days
 from hk_tick_collector.seal.open_day import open_day
 from hk_tick_collector.seal.recheck import recheck
 from hk_tick_collector.store.data_root import SEAL_LOCK, hold_lock
-from hk_tick_collector.store.sealed import certificate_of, is_sealed, opening, reopen, superseded, wanted_day
+from hk_tick_collector.store.sealed import certificate_of, day_open_lock, is_sealed, reopen, requested_day, superseded
 from hk_tick_collector.store.wal import journal_mode_of
 from hk_tick_collector.writer.day_databases import DayDatabases
 
@@ -47,7 +47,7 @@ def test_a_sealed_day_is_read_only(tmp_path: Path, before: int, after: int) -> N
     assert mode_of(database) == after
     assert journal_mode_of(database) != "wal"
     assert not (tmp_path / f"{DAY}.db-wal").exists()
-    assert wanted_day(tmp_path) is None
+    assert requested_day(tmp_path) is None
 
 
 def test_the_verdict_is_signed_whatever_it_is(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_damaged_day_is_not_sealed(tmp_path: Path) -> None:
     with pytest.raises(DatabaseError, match="was not sealed"):
         seal_day(database)
     assert sorted(path.name for path in tmp_path.iterdir()) == [SEAL_LOCK, f"{DAY}.db"]
-    assert wanted_day(tmp_path) is None
+    assert requested_day(tmp_path) is None
 
 
 def test_statistics_that_are_wrong_are_not_certified(tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_a_writer_lets_go_of_the_day_that_is_wanted(tmp_path: Path) -> None:
     for day in (DAY, NEXT_DAY):
         databases.get(day)[0].store({TENCENT: [row(TENCENT, seq_at(1))]}, {})
     with seal.sealing(tmp_path) as lock:
-        seal.announce(lock, NEXT_DAY)
+        seal.request_release(lock, NEXT_DAY)
         databases.trim()
         assert journal_mode_of(tmp_path / f"{NEXT_DAY}.db") != "wal"
         assert not databases.has(NEXT_DAY)
@@ -274,7 +274,7 @@ def test_an_opening_that_was_killed_half_way_can_be_sealed(tmp_path: Path) -> No
     database = make_day(tmp_path)
     seal_day(database)
     certificate_of(database).rename(tmp_path / f"{DAY}.certificate.1.json")
-    with opening(tmp_path):
+    with day_open_lock(tmp_path):
         assert reopen(database) is None
     assert mode_of(database) & stat.S_IWUSR
     database.chmod(0o444)
@@ -284,8 +284,8 @@ def test_an_opening_that_was_killed_half_way_can_be_sealed(tmp_path: Path) -> No
 def test_who_opens_a_day_waits_for_who_seals_it_just_now(tmp_path: Path) -> None:
     """The moment in which the certificate comes into being is nobody else's; a process that hangs there is named."""
     database = make_day(tmp_path)
-    with opening(tmp_path):
-        late = opening(tmp_path, 0)
+    with day_open_lock(tmp_path):
+        late = day_open_lock(tmp_path, 0)
         with pytest.raises(DatabaseError, match="has been locked by another process"):
             late.__enter__()
     DayDatabase(database, Pragmas()).close()
@@ -300,7 +300,7 @@ def test_the_days_that_are_due(tmp_path: Path) -> None:
         make_day(tmp_path, day)
     seal_day(tmp_path / "20260728.db")
     seal_day(tmp_path / "20260729.db")
-    with opening(tmp_path):
+    with day_open_lock(tmp_path):
         reopen(tmp_path / "20260729.db")
     assert due.due_days(tmp_path, "20260731", 0) == ["20260727", "20260729", "20260730"]
     assert due.due_days(tmp_path, "20260731", 3600) == ["20260727", "20260730"]

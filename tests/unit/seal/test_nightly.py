@@ -227,7 +227,7 @@ def test_it_can_be_switched_off(make: Callable[..., Place]) -> None:
 
 def run_process(root: Path, before_day: str) -> subprocess.CompletedProcess[str]:
     """Run it to its end, with a recorder that stays."""
-    asked = json.dumps({"data_root": str(root), "before_day": before_day, "rest_sec": 0, "log_level": "INFO"})
+    asked = json.dumps({"data_root": str(root), "before_day": before_day, "quiet_sec": 0, "log_level": "INFO"})
     command = [sys.executable, "-m", "hk_tick_collector.seal", asked]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -20,7 +20,7 @@ from hk_tick_collector.repair.rules import Rule
 from hk_tick_collector.repair.times import Repair
 from hk_tick_collector.seal.day import sealing
 from hk_tick_collector.seal.recheck import recheck
-from hk_tick_collector.store.sealed import opening, reopen
+from hk_tick_collector.store.sealed import day_open_lock, reopen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,7 +54,7 @@ def test_repair_refuses_a_sealed_day(tmp_path: Path) -> None:
     (report,) = repair(tmp_path)
     assert "is sealed: take the seal off with hk-tick-collector seal --reopen" in report.error
     assert state_of(tmp_path) == before
-    with opening(tmp_path):
+    with day_open_lock(tmp_path):
         assert reopen(database) == 1
     (report,) = repair(tmp_path)
     assert (report.repaired, report.error) == (1, None)

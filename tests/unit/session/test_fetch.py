@@ -18,7 +18,7 @@ from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.codes import symbol_of
 from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.session import fetch as fetch_module
-from hk_tick_collector.session.fetch import CANARIES, Fetcher
+from hk_tick_collector.session.fetch import BUSIEST_PROBED, Fetcher
 from hk_tick_collector.session.link import UnansweredError
 from hk_tick_collector.session.outages import Outage
 from hk_tick_collector.session.state import ClientSettings, ClientState
@@ -236,7 +236,7 @@ def test_without_pushes_only_the_busiest_are_asked(logged: KeptLog) -> None:
         for n, symbol in enumerate(session.symbols):
             session.opend.trade(symbol, count=n, pushed=False)
         await session.audit()
-        assert {symbol for symbol, _, _ in session.opend.asked} == set(session.symbols[-CANARIES:])
+        assert {symbol for symbol, _, _ in session.opend.asked} == set(session.symbols[-BUSIEST_PROBED:])
         session.opend.asked.clear()
         session.opend.trade()
         await session.audit()
@@ -256,7 +256,7 @@ def test_the_canaries_of_a_long_quiet_time_are_the_busiest_of_the_day(logged: Ke
         for _ in range(4):
             session.opend.asked.clear()
             await session.audit()
-        assert {symbol for symbol, _, _ in session.opend.asked} == set(session.symbols[-CANARIES:])
+        assert {symbol for symbol, _, _ in session.opend.asked} == set(session.symbols[-BUSIEST_PROBED:])
 
     asyncio.run(work())
     assert logged.lines == []

@@ -181,7 +181,7 @@ def test_a_refusal_is_told_once_and_harms_nothing(answer: Callable[[], bytes], m
     link = Link(answer)
     asyncio.run(totals_on(link).ask([f"HK.{n:05}" for n in range(1, CODES_MAX + 2)]))
     assert link.asked == [CODES_MAX, 1]
-    assert told.events() == ["totals_not_told"]
+    assert told.events() == ["totals_unavailable"]
 
 
 def symbols_to(count: int) -> list[str]:
@@ -298,7 +298,7 @@ def test_an_opend_that_refuses_everything_has_no_bad_codes(monkeypatch: pytest.M
     asyncio.run(totals.ask(symbols_to(count)))
     assert len(link.calls) <= 22
     assert totals._state.totals_refused == {}
-    assert told.events() == ["totals_not_told"]
+    assert told.events() == ["totals_unavailable"]
     link.answer = lambda: ACCEPTED
     link.calls.clear()
     asyncio.run(totals.ask(symbols_to(count)))
@@ -321,7 +321,7 @@ def test_a_limit_that_begins_within_a_search_makes_no_code_bad(monkeypatch: pyte
     asyncio.run(totals.ask(symbols_to(20)))
     assert calls > 2, "the limit has begun"
     assert totals._state.totals_refused == {}
-    assert told.events() == ["totals_not_told"]
+    assert told.events() == ["totals_unavailable"]
 
 
 def test_totals_are_read() -> None:

@@ -110,7 +110,7 @@ def test_a_refusal_is_told_once_and_asked_again_later(stage: Stage, answer: Call
         stage.look(2)
         stage.monotonic_sec += RETRY_SEC
     assert len(stage.asked) == 3
-    assert stage.logged == ["trade_dates_not_told"]
+    assert stage.logged == ["trade_dates_unavailable"]
     assert list(stage.state.unanswered) == ["trade_dates"]
     stage.answer = dates
     stage.look(2)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from support.recorder_state import FRIDAY, MORNING, healthy_state, hk_ms
 
 from hk_tick_collector.status.findings import Verdict
-from hk_tick_collector.status.health import Health, judge
+from hk_tick_collector.status.health import Health, assess_health
 from hk_tick_collector.status.lost import Lost
 
 OK, DEGRADED, UNPROVEN, FAILING = Verdict.OK, Verdict.DEGRADED, Verdict.UNPROVEN, Verdict.FAILING
@@ -134,7 +134,7 @@ HEALTHY: Final = {
 @pytest.mark.parametrize("name", HEALTHY)
 def test_what_works_is_ok(name: str) -> None:
     """A quiet market is no fault, whatever the reason of its quiet, and nothing that is over is one."""
-    assert judge(HEALTHY[name]) == Health(OK, ())
+    assert assess_health(HEALTHY[name]) == Health(OK, ())
 
 
 JUDGED: Final = {
@@ -525,12 +525,12 @@ JUDGED: Final = {
 def test_what_does_not_work_is_told_in_one_reason(name: str) -> None:
     """Each state has its verdict, and one sentence that an operator can act on."""
     state, verdict, reason = JUDGED[name]
-    assert judge(state) == Health(verdict, (reason,))
+    assert assess_health(state) == Health(verdict, (reason,))
 
 
 def test_the_worst_is_the_verdict_and_comes_first() -> None:
     """All reasons are told, those that matter most in front."""
-    health = judge(
+    health = assess_health(
         healthy_state(
             journal={"is_full": True, "buffered_bytes": 1},
             session={"refused": {"HK.99999": "no"}, "clock_offset_ms": 9000},
@@ -549,14 +549,14 @@ def test_the_worst_is_the_verdict_and_comes_first() -> None:
 def test_what_was_lost_today_changes_no_verdict_and_is_told() -> None:
     """Nothing can be mended any more; whoever asks is told until the day is over."""
     lost = Lost(FRIDAY, 9, 7, 4253, 0, 0, hk_ms(FRIDAY, "09:40:48"), hk_ms(FRIDAY, "09:41:33"), ["opend_down"])
-    health = judge(healthy_state(lost_today=lost._asdict()))
+    health = assess_health(healthy_state(lost_today=lost._asdict()))
     assert health == Health(OK, (), "4,253 ticks of 7 symbols, 09:40:48 to 09:41:33 HK (OpenD down)")
-    assert judge(healthy_state(lost_today=None)) == Health(OK, ())
+    assert assess_health(healthy_state(lost_today=None)) == Health(OK, ())
 
 
 def test_no_evidence_outweighs_what_only_wants_a_look() -> None:
     """A refused symbol does not make a green light out of no light."""
-    health = judge(fresh(clock="03:00:00", market=CLOSED, session={"refused": {"HK.99999": "no"}}))
+    health = assess_health(fresh(clock="03:00:00", market=CLOSED, session={"refused": {"HK.99999": "no"}}))
     assert health.verdict is UNPROVEN
     assert len(health.reasons) == 2
 
@@ -576,13 +576,13 @@ def test_old_news_is_no_news(age_sec: float, verdict: Verdict, reason: str) -> N
     """A description that is not renewed says only that; whatever it says else is over."""
     state = healthy_state(session={"refused": {"HK.99999": "no"}} if abs(age_sec) > 30 else {})
     now_ms = state["at_ms"] + round(age_sec * 1000)
-    assert judge(state, now_ms) == Health(verdict, (reason,) if reason else ())
+    assert assess_health(state, now_ms) == Health(verdict, (reason,) if reason else ())
 
 
 def test_the_ages_of_symbols_and_rows_are_no_sign_of_life() -> None:
     """Fetching an old tick again makes rows and commits, and does not hide that the pushes have stopped."""
     state = healthy_state(session=quiet(600.0), writer={"rows": 999_999, "last_commit_age_sec": 0.1})
-    assert judge(state).verdict is FAILING
+    assert assess_health(state).verdict is FAILING
 
 
 def test_a_recorder_of_the_version_before_is_judged() -> None:
@@ -598,17 +598,17 @@ def test_a_recorder_of_the_version_before_is_judged() -> None:
         "journal": {"buffered_bytes": 0, "fault": None},
         "writer": {"lag_ms": 10, "last_exception": None, "rows": 9},
     }
-    assert judge(old).verdict is UNPROVEN, "it does not tell of its pushes, and the market is open"
-    assert judge({**old, "at_ms": hk_ms(FRIDAY, "03:00:00")}) == Health(OK, ())
+    assert assess_health(old).verdict is UNPROVEN, "it does not tell of its pushes, and the market is open"
+    assert assess_health({**old, "at_ms": hk_ms(FRIDAY, "03:00:00")}) == Health(OK, ())
     old["session"] |= {"connected": False, "last_disconnect": "closed by OpenD", "connects": 1}
-    assert judge(old) == Health(FAILING, ("OpenD not connected for 60 min: closed by OpenD",))
+    assert assess_health(old) == Health(FAILING, ("OpenD not connected for 60 min: closed by OpenD",))
 
 
 def test_judging_changes_nothing() -> None:
     """The state is somebody else's."""
     state = healthy_state(session=down(42.0))
     before = copy.deepcopy(state)
-    judge(state)
+    assess_health(state)
     assert state == before
 
 
@@ -634,7 +634,7 @@ def test_whatever_stands_there_is_judged(data: st.DataObject) -> None:
                 del holder[name]
             else:
                 holder[name] = data.draw(JSON)
-    health = judge(json.loads(json.dumps(state)), at_ms)
+    health = assess_health(json.loads(json.dumps(state)), at_ms)
     assert bool(health.reasons) == (health.verdict is not OK)
     assert all(reason.isprintable() for reason in health.reasons)
 

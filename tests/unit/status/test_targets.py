@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from hk_tick_collector.status.targets import Day, Evidence, LogSeen, Outcome, Pragmas, Report, judge, market_of
+from hk_tick_collector.status.targets import Day, Evidence, LogSeen, Outcome, Pragmas, Report, check_targets, market_of
 
 FRIDAY_0931_MS: Final = 1_795_138_260_000  # 2026-11-20 09:31:00 in Hong Kong
 HOUR_MS: Final = 3_600_000
@@ -49,7 +49,7 @@ def grown(last: Evidence) -> Evidence:
 
 def report(last: Evidence) -> Report:
     """The findings on two looks, the first with a row less."""
-    return judge(grown(last), last, market_of(last))
+    return check_targets(grown(last), last, market_of(last))
 
 
 def outcomes(found: Report) -> dict[str, Outcome]:
@@ -109,7 +109,7 @@ def test_in_a_closed_market_only_the_future_is_a_fault(skew_ms: int, outcome: Ou
 def test_rows_must_grow_in_an_open_market() -> None:
     """As many as before is a miss, that names both numbers."""
     last = seen()
-    (finding,) = judge(last._replace(now_ms=last.now_ms - 2000), last, market_of(last)).missed
+    (finding,) = check_targets(last._replace(now_ms=last.now_ms - 2000), last, market_of(last)).missed
     assert finding.target == "rows"
     assert finding.seen == "100 → 100 in 2.0 s"
 
@@ -117,13 +117,13 @@ def test_rows_must_grow_in_an_open_market() -> None:
 def test_one_look_does_not_show_growth() -> None:
     """A look compared with itself proves nothing."""
     last = seen()
-    assert not judge(last, last, market_of(last)).accepted
+    assert not check_targets(last, last, market_of(last)).accepted
 
 
 def test_rows_needn_t_grow_in_a_closed_market() -> None:
     """That is said in words, and blocks nothing."""
     last = seen(state=state(market=REST))
-    found = judge(last, last, market_of(last))
+    found = check_targets(last, last, market_of(last))
     assert found.accepted
     (finding,) = found.unjudged
     assert finding.target == "rows"
@@ -134,7 +134,7 @@ def test_a_new_day_begins_with_fewer_rows() -> None:
     """Three rows of today are more than a million of yesterday."""
     last = seen(day=Day("20261120", 3, FRIDAY_0931_MS, "wal"))
     first = last._replace(day=Day("20261119", 1_000_000, FRIDAY_0931_MS - 1, "wal"))
-    assert judge(first, last, market_of(last)).accepted
+    assert check_targets(first, last, market_of(last)).accepted
 
 
 @pytest.mark.parametrize("market", [OPEN, REST])
@@ -213,7 +213,7 @@ def test_what_follows_from_no_recorder_is_not_judged() -> None:
     """No rows, an old newest tick, nobody who tells the timeout, failing health: one complaint, and no acceptance."""
     old = Day("20261120", 100, FRIDAY_0931_MS - HOUR_MS, "wal")
     last = seen(lock_pid=None, health=("failing", ("no recorder is running",)), day=old, pragmas=None)
-    found = judge(last._replace(now_ms=last.now_ms - 2000), last, market_of(last))
+    found = check_targets(last._replace(now_ms=last.now_ms - 2000), last, market_of(last))
     assert not found.accepted
     assert [finding.target for finding in found.missed] == ["recorder"]
     rest = {"opend", "writer", "health", "max_minus_now_sec", "rows", "busy_timeout"}

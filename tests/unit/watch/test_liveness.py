@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hk_tick_collector.watch.liveness import LOOK_MARGIN_SEC, ProofOfLife
+from hk_tick_collector.watch.liveness import LOOK_MARGIN_SEC, Liveness
 
 STALL_SEC = 180.0
 LOOK_SEC = 14.0
@@ -25,18 +25,16 @@ class Scene:
     def __init__(self) -> None:
         self.now = 1000.0
         self.journal = Journal()
-        self.looked_at = self.now
+        self.checked_at = self.now
         self.looks = True
-        self.life = ProofOfLife(
-            self.journal, self, stall_sec=STALL_SEC, look_every_sec=LOOK_SEC, clock=lambda: self.now
-        )
+        self.life = Liveness(self.journal, self, stall_sec=STALL_SEC, look_every_sec=LOOK_SEC, clock=lambda: self.now)
 
     def fault_after(self, sec: float) -> str | None:
         """Ask each second for so long; the last answer."""
         for _ in range(int(sec)):
             self.now += 1
             if self.looks:
-                self.looked_at = self.now
+                self.checked_at = self.now
             self.fault = self.life.fault()
         return self.fault
 

@@ -11,7 +11,7 @@ import pytest
 from support.kept_log import keep_log
 
 from hk_tick_collector.watch import systemd as systemd_module
-from hk_tick_collector.watch.systemd import EXTEND_EVERY_SEC, STATUS_SEC, Herald, Notifier
+from hk_tick_collector.watch.systemd import EXTEND_EVERY_SEC, STATUS_SEC, Notifier, SystemdReporter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -151,7 +151,7 @@ class Scene:
         self._supervisor = supervisor
         self.fault: str | None = None
         self.recording = False
-        self.herald = Herald(
+        self.herald = SystemdReporter(
             notifier,
             fault=lambda: self.fault,
             is_recording=lambda: self.recording,
@@ -232,7 +232,7 @@ def test_no_sign_of_life_without_proof(scene: Scene, supervisor: Supervisor, mon
         scene.go(1)
     silent = supervisor.heard()
     assert all(word.startswith("STATUS=the journal hangs") for word in silent)
-    assert log.lines == [("no_sign_of_life", {"reason": "the journal hangs since 0 s", "repeated": 0})]
+    assert log.lines == [("liveness_lost", {"reason": "the journal hangs since 0 s", "repeated": 0})]
     scene.go(10)
     assert len(log.lines) == 2
     assert log.lines[1][1]["repeated"] != 0, "how often it was held back is told"

@@ -9,7 +9,7 @@ import pytest
 from support.kept_log import KeptLog, keep_log
 
 from hk_tick_collector.watch import watchdog as watchdog_module
-from hk_tick_collector.watch.watchdog import WRITER_DEAD_SEC, Look, StallDetector, Watchdog, WatchdogSettings
+from hk_tick_collector.watch.watchdog import WRITER_DEAD_SEC, Observation, StallDetector, Watchdog, WatchdogSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,9 +34,9 @@ class Scene:
         self.has_end = True  # a killed writer ends
         self.acts: list[str] = []
 
-    def seen(self) -> Look:
+    def seen(self) -> Observation:
         """The moment."""
-        seen = Look(self.now, self.rows, self.upstream_at, self.committed_at, self.dead_since, writer_pid=77)
+        seen = Observation(self.now, self.rows, self.upstream_at, self.committed_at, self.dead_since, writer_pid=77)
         return seen._replace(is_journal_failing=self.disk_is_full)
 
     def tick(self, rows: int = 1) -> None:
@@ -51,7 +51,7 @@ class Scene:
 
     # ---- the patient
 
-    async def look(self) -> Look:
+    async def observe(self) -> Observation:
         """As it is."""
         return self.seen()
 
@@ -79,7 +79,7 @@ def stall_after(scene: Scene, each: Callable[[], None], sec: float) -> float | N
     began = scene.now
     while scene.now - began <= sec:
         each()
-        if detector.see(scene.seen()) is not None:
+        if detector.observe(scene.seen()) is not None:
             return scene.now - began
         scene.now += EVERY
     return None
@@ -104,11 +104,11 @@ def test_the_words_say_what_was_seen(scene: Scene) -> None:
     detector = StallDetector(SETTINGS)
     scene.commit()
     scene.tick(MUCH)
-    detector.see(scene.seen())
+    detector.observe(scene.seen())
     scene.now += STALL / 2
-    detector.see(scene.seen())
+    detector.observe(scene.seen())
     scene.now += STALL / 2
-    assert detector.see(scene.seen()) == "no commit for 180 s, 1000 rows wait since 180 s"
+    assert detector.observe(scene.seen()) == "no commit for 180 s, 1000 rows wait since 180 s"
 
 
 def test_a_backlog_that_is_left_over_when_the_market_closes_is_rescued(scene: Scene) -> None:
@@ -173,13 +173,13 @@ def test_a_burst_after_a_quiet_time_is_none(scene: Scene) -> None:
     scene.commit()
     scene.now += 17 * HOUR
     detector = StallDetector(SETTINGS)
-    detector.see(scene.seen())
+    detector.observe(scene.seen())
     scene.now += EVERY
     scene.tick(100 * MUCH)
-    assert detector.see(scene.seen()) is None
+    assert detector.observe(scene.seen()) is None
     scene.now += EVERY
     scene.commit()
-    assert detector.see(scene.seen()) is None
+    assert detector.observe(scene.seen()) is None
 
 
 def test_a_backlog_that_is_worked_off_is_none(scene: Scene) -> None:
@@ -247,9 +247,9 @@ def test_a_recorder_that_did_not_run_judges_nobody(scene: Scene) -> None:
     detector = StallDetector(SETTINGS)
     scene.commit()
     scene.tick(MUCH)
-    assert detector.see(scene.seen()) is None
+    assert detector.observe(scene.seen()) is None
     scene.now += HOUR
-    assert detector.see(scene.seen()) is None
+    assert detector.observe(scene.seen()) is None
     assert detector.was_away
     took = stall_after(scene, lambda: scene.tick(1), HOUR)
     assert took == STALL
@@ -269,7 +269,7 @@ FAILED, GAVE_UP = "WATCHDOG recovery_failed", "WATCHDOG persistent_stall"
 
 
 def watch(scene: Scene, dog: Watchdog, sec: float, each: Callable[[], None] = lambda: None) -> bool:
-    """Look for so long, or until it gives up; whether it did."""
+    """Observation for so long, or until it gives up; whether it did."""
     began = scene.now
     while scene.now - began < sec:
         each()
@@ -401,18 +401,18 @@ def test_it_looks_until_it_gives_up(scene: Scene, log: KeptLog) -> None:
     """`run` ends only then, and each look is a sign of life."""
     settings = SETTINGS._replace(check_interval_sec=0.0)
     dog = Watchdog(settings, scene, lambda: scene.now)
-    began = dog.looked_at
+    began = dog.checked_at
     looks = 0
 
-    async def look() -> Look:
+    async def observe() -> Observation:
         nonlocal looks
         looks += 1
         scene.now += EVERY
         scene.tick(MUCH)
         return scene.seen()
 
-    scene.look = look  # type: ignore[method-assign]
+    scene.observe = observe  # type: ignore[method-assign]
     asyncio.run(dog.run())
     assert log.events()[-1] == GAVE_UP
     assert looks > 50
-    assert dog.looked_at == scene.now > began
+    assert dog.checked_at == scene.now > began
