@@ -1,8 +1,8 @@
-"""The host's clock: what time it says, and whether somebody has set it.
+"""The host's clock: what time it shows, and whether it was set.
 
-Owns the reading of wall time. Of two clocks of one machine, the one that can be set and the one that can't, it is the
-difference that tells a step: both run at the same rate, since the kernel slews both alike, so a slow correction by a
-time service never shows. Invariant: whoever is told of steps is told before the first time that is read after one.
+Owns the reading of wall time. A machine has one clock that can be set and one that can't. A change in their difference
+is a step. Both run at the same rate, since the kernel slews both alike, so a slow correction by a time service never
+shows. Invariant: `on_step` is called before the first time after a step is returned.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-STEP_MS: Final = 1000  # a smaller one changes no conclusion, and is measured with OpenD's clock each minute
-# A process may be stopped between its looks at the two clocks. Looks that are so near each other tell the truth.
+STEP_MS: Final = 1000  # a smaller step changes no conclusion, and the offset to OpenD's clock is measured every minute
+# A process may be stopped between its reads of the two clocks. Reads that are this close to each other are reliable.
 LOOKS_APART_MS: Final = 100
 LOOKS_MAX: Final = 10
-OFFSET_MS_MAX: Final = 3_000  # of two hosts' clocks; it is measured to about a second
-AGREE_MS: Final = 120_000  # two clocks that are set right are nearer than that
+OFFSET_MS_MAX: Final = 3_000  # between two hosts' clocks; it is measured to about a second
+AGREE_MS: Final = 120_000  # two correct clocks are closer than that
 
 
 def wall_ms() -> int:
@@ -28,7 +28,7 @@ def wall_ms() -> int:
 
 
 def _boot_clock() -> Callable[[], int]:
-    """A clock that nobody can set. It also runs while the machine sleeps, where the system has such a one."""
+    """A clock that can't be set. It also runs while the machine sleeps, if the system has such a clock."""
     try:
         time.clock_gettime_ns(time.CLOCK_BOOTTIME)
     except (AttributeError, OSError):
@@ -40,15 +40,15 @@ _boot_ns = _boot_clock()
 
 
 def boot_ms() -> int:
-    """Milliseconds since the machine has started, which no step changes."""
+    """Milliseconds since the machine started; no step changes them."""
     return _boot_ns() // 1_000_000
 
 
 def disagreement(offset_ms: int | None) -> str | None:
-    """Why nothing may be concluded from the host's clock, in words; None: another clock agrees with it.
+    """Why nothing may be concluded from the host's clock, in words; None: OpenD's clock agrees with it.
 
     Args:
-        offset_ms: OpenD's clock less the host's; None: it was never measured.
+        offset_ms: OpenD's clock minus the host's; None: it was never measured.
     """
     if offset_ms is None:
         return "OpenD has not told its time since the start, and the host's clock alone proves nothing"
@@ -59,11 +59,11 @@ def disagreement(offset_ms: int | None) -> str | None:
 
 
 class HostClock:
-    """Tells wall time, and notices steps. For one thread.
+    """Reads wall time, and notices steps. For one thread.
 
     Attributes:
-        on_step: called with the ms by which the clock was set forward, or back (negative), before the new time is given
-            out; it may read the clock itself.
+        on_step: called with the ms by which the clock was set forward, or back (negative), before the new time is
+            returned; it may read the clock itself.
     """
 
     def __init__(self, wall: Callable[[], int] = wall_ms, boot: Callable[[], int] = boot_ms) -> None:
@@ -77,7 +77,7 @@ class HostClock:
         now_ms = self._wall()
         apart_ms = now_ms - self._boot()
         if abs(apart_ms - self._apart_ms) <= STEP_MS:
-            self._apart_ms = apart_ms  # rounding, and what drifts slowly, never adds up
+            self._apart_ms = apart_ms  # so that rounding and slow drift never add up
             return now_ms
         now_ms, apart_ms = self._look()
         step_ms = apart_ms - self._apart_ms
@@ -87,7 +87,7 @@ class HostClock:
         return now_ms
 
     def _look(self) -> tuple[int, int]:
-        """Wall time, and how far it is from the other clock; looked at again where the looks were far apart."""
+        """Wall time, and how far it is from the other clock; read again if the reads were too far apart."""
         best: tuple[int, int, int] | None = None
         for _ in range(LOOKS_MAX):
             before_ms = self._boot()

@@ -13,9 +13,10 @@ import os
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hk_tick_collector import logs
+from hk_tick_collector.writer.progress import Counters, Message, WaitingDay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,14 +49,14 @@ class RuntimeState:
         self.lag_ms: int | None = None
         self.max_ts_ms: int | None = None
         self.wal_bytes = 0
-        self.wal_held_sec = 0.0  # since when a reader keeps the WAL from being emptied
+        self.wal_held_sec = 0.0  # for how long a reader has blocked its truncation
         self.days_waiting = 0  # whose databases can't be written
-        self.waits: list[dict[str, Any]] = []  # the newest of them: day, is_today, reason, since_ms, is_catching_up
+        self.waits: tuple[WaitingDay, ...] = ()  # the newest of them
         self.dead_since: float | None = None  # since when there is no writer
         self.recoveries = 0
         self.deaths = 0  # writers in a row that have ended by themselves soon after they had begun
         self.started_monotonic: float | None = None
-        self.totals: dict[str, int] = {}
+        self.totals = Counters()
 
     def deaths_in_a_row(self, now: float) -> int:
         """How many writers have died in a row; 0 once one has lived for a while."""
@@ -84,7 +85,7 @@ class Collector:
         self._join_timeout_sec = join_timeout_sec
         self._on_commit = on_commit
         self._process: asyncio.subprocess.Process | None = None
-        self._before: dict[str, int] = {}  # totals of the writers before this one
+        self._before = Counters()  # of the writers before this one
         self._stopping = False
         self._starting = asyncio.Lock()  # a writer that is just being started is the one to stop
         self._hurry = asyncio.Event()  # a recovery was asked for: start the next writer at once
@@ -137,7 +138,7 @@ class Collector:
         finally:
             self._over.set()
         self.state.dead_since = time.monotonic()
-        self._before = dict(self.state.totals)
+        self._before = self.state.totals
         return code
 
     def _is_stopping(self) -> bool:
@@ -236,35 +237,35 @@ class Collector:
         """Read what the writer tells, until it ends."""
         assert process.stdout is not None
         while line := await process.stdout.readline():
-            try:
-                self._hear(json.loads(line))
-            except ValueError:
-                continue  # a line that was cut when the pipe was full; the next one tells more
+            self._hear(Message.from_line(line))
 
-    def _hear(self, message: dict[str, Any]) -> None:
-        state = self.state
-        now = time.monotonic()
+    def _hear(self, message: Message) -> None:
+        """Take in what the writer reports; a line without an event was cut when the pipe was full."""
+        if not message.event:
+            return
+        state, now = self.state, time.monotonic()
         state.last_alive_monotonic = now
-        if "totals" in message:
-            totals = message["totals"]
-            state.totals = {name: self._before.get(name, 0) + value for name, value in totals.items()}
-        # Told with each commit and with each sign of life: a WAL that is held can grow no more, and still be told of.
-        state.wal_bytes = message.get("wal_bytes", state.wal_bytes)
-        state.wal_held_sec = message.get("wal_held_sec", state.wal_held_sec)
-        state.days_waiting = message.get("days_waiting", state.days_waiting)
-        state.waits = message.get("waits", state.waits)
-        if message["event"] == "error":
-            state.last_exception_monotonic = now
-            state.last_exception = message["error"]
-        if message["event"] == "commit":
-            state.last_dequeue_monotonic = now
-            if message["rows"]:
-                state.last_commit_monotonic = now
-                state.last_commit_rows = message["commit_rows"]
-                state.last_commit_ms = message["commit_ms"]
-                state.commit_ms_max = max(state.commit_ms_max, message["commit_ms"])
-                state.lag_ms = message["lag_ms"]
-                if self._on_commit is not None:
-                    self._on_commit(message["commit_ms"], message["rows"])
-            if message["max_ts_ms"] is not None:
-                state.max_ts_ms = max(state.max_ts_ms or 0, message["max_ts_ms"])
+        if message.totals is not None:
+            state.totals = self._before.plus(message.totals)
+        # Reported with each commit and each sign of life: a WAL that is held can grow no more, and is still reported.
+        if message.wal_bytes is not None:
+            state.wal_bytes, state.wal_held_sec = message.wal_bytes, message.wal_held_sec or 0.0
+            state.days_waiting, state.waits = message.days_waiting or 0, message.waits or ()
+        if message.event == "error":
+            state.last_exception_monotonic, state.last_exception = now, message.error
+        if message.event == "commit":
+            self._hear_commit(message, now)
+
+    def _hear_commit(self, message: Message, now: float) -> None:
+        state = self.state
+        state.last_dequeue_monotonic = now
+        if message.rows:
+            commit_ms = message.commit_ms or 0.0
+            state.last_commit_monotonic = now
+            state.last_commit_rows, state.last_commit_ms = message.commit_rows or 0, commit_ms
+            state.commit_ms_max = max(state.commit_ms_max, commit_ms)
+            state.lag_ms = message.lag_ms
+            if self._on_commit is not None:
+                self._on_commit(commit_ms, message.rows)
+        if message.max_ts_ms is not None:
+            state.max_ts_ms = max(state.max_ts_ms or 0, message.max_ts_ms)

@@ -1,12 +1,12 @@
-"""Settings: what the operator wrote, from the command line, the environment, `.env` or a TOML file, made certain.
+"""Settings: what the operator wrote, from the command line, the environment, `.env` or a TOML file, validated.
 
-Owns every setting's name, default, limits and description, and where a value came from. Loading reads the files it is
-given and nothing else; what `run` needs of the world (symbol files, the key, a directory to write) is proven by the
-`require_*` and `prepare_*` methods, so that `status` works for a user who may not read the key. Invariant: a `Settings`
-holds valid values only, and never changes. Every fault of the operator's is a `ConfigError` of one line.
+Owns every setting's name, default, limits and description, and where a value came from. Loading reads only the files it
+is given. What else `run` needs (symbol files, the key, a writable directory) is checked by the `require_*` and
+`prepare_*` methods, so that `status` works for a user who may not read the key. Invariant: a `Settings` holds valid
+values only, and never changes. Every mistake of the operator is a `ConfigError` of one line.
 
 Precedence: command line > environment > `.env` > TOML > default. An empty value counts as not set, so that `NAME=` in
-an env file means the default. In `.env`, `${…}` is not replaced.
+an env file means the default. In `.env`, `${…}` is not expanded.
 """
 
 import difflib
@@ -27,10 +27,10 @@ from hk_tick_collector.symbols import SymbolSpec, check_symbols, read_symbols, r
 
 TOML_DEFAULT, ENV_FILE_DEFAULT = "hk-tick-collector.toml", ".env"
 CONFIG_NAME: Final = "HK_TICK_CONFIG"
-"""Not a setting: it says where the settings are, in the environment or in `.env`."""
+"""Not a setting: it names the TOML file with the settings, in the environment or in `.env`."""
 
 SECRET_FIELDS: frozenset[str] = frozenset()
-"""Operator's names whose values are never shown, neither by `config` nor in an error. None is secret yet."""
+"""The settings (upper case) whose values are never shown, neither by `config` nor in an error. None is secret yet."""
 
 MASK: Final = "•••"
 
@@ -79,7 +79,7 @@ _Path = Annotated[Path, BeforeValidator(_path)]
 
 
 class Settings(BaseModel):
-    """All settings, frozen; attribute names are the operator's names in lower case, units last in them."""
+    """All settings, frozen; attribute names are the operator's names in lower case, with the unit last."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
@@ -92,7 +92,7 @@ class Settings(BaseModel):
     )
     futu_connect_timeout_sec: float = _number(10, 0.1, 300, "Seconds to connect and be accepted by OpenD")
     futu_request_timeout_sec: float = _number(15, 0.1, 300, "Seconds to wait for OpenD's reply to a call")
-    # Not below 11: OpenD's KeepAlive comes each 10 s.
+    # Not below 11: OpenD's KeepAlive comes every 10 s.
     futu_dead_link_sec: float = _number(25, 11, 600, "Seconds without a frame until the link is dead")
     futu_poll_enabled: bool = _other(default=True, description="Audit each symbol by GetTicker while running")
     futu_poll_interval_sec: float = _number(30, 0.1, 86400, "Seconds between audits of a symbol")
@@ -147,7 +147,7 @@ class Settings(BaseModel):
     @classmethod
     def _most_is_not_below_least(cls, value: float, info: ValidationInfo) -> float:
         name = {"reconnect_max_delay": "reconnect_min_delay"}.get(info.field_name or "", "persist_retry_backoff_sec")
-        least = info.data.get(name)  # absent if it was itself wrong, which is then what is reported
+        least = info.data.get(name)  # absent if it is itself wrong; then that is reported
         if least is not None and value < least:
             where = _where(info.context or {}, name.upper())
             raise ValueError(f"expected at least {name.upper()}={display_value(name.upper(), least)}{where}")
@@ -162,7 +162,7 @@ class Settings(BaseModel):
         return read_symbols(self.futu_symbols, where=_where(self._origins, "FUTU_SYMBOLS"))
 
     def require_rsa_key_file(self) -> Path | None:
-        """The RSA key's path, proven to be a file that this user can read; None if none is set.
+        """The RSA key's path, proven to be a file that this user can read; None: none is set.
 
         Raises:
             ConfigError: it is missing, not a file, or not readable.
@@ -180,7 +180,7 @@ class Settings(BaseModel):
         return self.futu_rsa_key_file
 
     def prepare_data_root(self) -> Path:
-        """Make DATA_ROOT (mode 755) and prove by a file that it can be written.
+        """Make DATA_ROOT (mode 755) and prove with a test file that it can be written.
 
         Returns:
             Its absolute path.
@@ -188,14 +188,14 @@ class Settings(BaseModel):
         Raises:
             ConfigError: it is not a directory, or this user can't make it or write in it; or it lies on a network or
                 host-shared file system, and that is not allowed.
-            JournalError: its disk is full or faulty, which passes: whoever starts us may try again.
+            JournalError: its disk is full or faulty. That may pass: the supervisor may start us again.
         """
         where = _where(self._origins, "DATA_ROOT")
         return prepare(self.data_root.absolute(), where, allows_shared=self.data_root_allow_shared)
 
 
 class LoadedSettings(NamedTuple):
-    """Settings, and by the operator's names (upper case) where each value came from."""
+    """Settings, and where each value came from, by the operator's names (upper case)."""
 
     settings: Settings
     origins: Mapping[str, str]
@@ -212,21 +212,21 @@ class _Source(NamedTuple):
 NAMES: Final = tuple(name.upper() for name in Settings.model_fields)
 """Every setting by the operator's name, in the order in which they are documented."""
 
-# A name that begins so is meant for us. BATCH_, DATA_ and MAX_ alone are everybody's: there only a near miss is ours.
+# A name that begins like this is meant for us. BATCH_, DATA_ and MAX_ are too common: there only a near miss is ours.
 _CLAIMED: Final = re.compile(
     r"(FUTU|WATCHDOG|PERSIST|SQLITE|RECONNECT|SEED_RECENT|BACKFILL|STOP_FLUSH|SEAL|DRIFT_WARN|CHECK_INTERVAL|JOURNAL|METRICS"
     r"|HK_TICK|MAX_WAIT)_|DATA_ROOT",
     re.IGNORECASE,
 )
-# Names that begin like ours and are others': systemd's to each service (JOURNAL_STREAM, WATCHDOG_PID, WATCHDOG_USEC),
-# SQLite's library and shell, Kubernetes' and Docker's links to services, and what OpenD's containers and trading
-# programs, which share an env file with us, are told (accounts, passwords, their own ports).
+# Names that begin like ours and belong to others: systemd's for each service (JOURNAL_STREAM, WATCHDOG_PID,
+# WATCHDOG_USEC), those of SQLite's library and shell, Kubernetes' and Docker's links to services, and those of OpenD's
+# containers and of trading programs, which share an env file with us (accounts, passwords, their own ports).
 _FOREIGN: Final = re.compile(
     r"JOURNAL_STREAM|WATCHDOG_(PID|USEC)|SQLITE_(HISTORY|TMPDIR|FORCE_PROXY_LOCKING)"
     r"|[A-Z0-9_]+_SERVICE_(HOST|PORT(_\w+)?)|[A-Z0-9_]+_PORT_[0-9]+_(TCP|UDP)(_(ADDR|PORT|PROTO))?"
     r"|FUTU_(OPEND|ACCOUNT|ACC|LOGIN|USER|PWD|PASSWORD|UNLOCK|TRADE|TRD|SECURITY)(_\w*)?"
 )
-# LOGLEVEL and INSTANCE_IDS are other programs' as often as a slip.
+# LOGLEVEL and INSTANCE_IDS are as often other programs' names as typos.
 _NEAR_MISS_NAMES: Final = tuple(name for name in NAMES if name not in {"LOG_LEVEL", "INSTANCE_ID"})
 
 
@@ -240,10 +240,10 @@ def load_settings(
     """Gather and validate the settings.
 
     Args:
-        config_path: a TOML file that must exist; else HK_TICK_CONFIG, else `hk-tick-collector.toml` here, if it exists.
-        env_file: an env file that must exist; else `.env` here, if it exists.
+        config_path: a TOML file that must exist; None: HK_TICK_CONFIG's, else `hk-tick-collector.toml`, if it exists.
+        env_file: an env file that must exist; None: `.env` in the working directory, if it exists.
         overrides: values given on the command line, by name in any case; they win.
-        environ: the environment; else `os.environ`.
+        environ: the environment; None: `os.environ`.
 
     Returns:
         The settings and their origins: `command line`, `environment`, `.env (path)`, `TOML (path)` or `default`.
@@ -294,7 +294,7 @@ def _read_env_file(path: Path, *, required: bool) -> Mapping[str, str]:
     text = _read_text(path, required=required)
     if text is None:
         return {}
-    from dotenv.parser import parse_stream  # noqa: PLC0415 - 1 MB that is needed only where there is such a file
+    from dotenv.parser import parse_stream  # noqa: PLC0415 - 1 MB that is needed only if there is such a file
 
     values: dict[str, str] = {}
     for binding in parse_stream(io.StringIO(text)):
@@ -323,7 +323,7 @@ def _read_toml(path: Path, *, required: bool) -> Mapping[str, str]:
 
 
 def _plain(key: str, value: object, path: Path) -> str:
-    """A TOML value as it would stand in the environment, so that all sources are judged alike."""
+    """A TOML value as it would stand in the environment, so that all sources are validated alike."""
     if isinstance(value, list) and key.upper() == "FUTU_SYMBOLS" and all(isinstance(item, str) for item in value):
         return "\n".join(value)
     if isinstance(value, str | int | float):
@@ -350,7 +350,7 @@ def _read_text(path: Path, *, required: bool) -> str | None:
 
 
 def _unknown(key: str, source: _Source) -> Iterator[str]:
-    """The complaint about a name that is not a setting, if it is one of ours gone wrong."""
+    """The error for a name that is not a setting; in an open source only if it is probably meant for us."""
     foreign = key == CONFIG_NAME or _FOREIGN.fullmatch(key) or source.values[key].startswith(("tcp://", "udp://"))
     ours = _CLAIMED.match(key) or difflib.get_close_matches(key.upper(), _NEAR_MISS_NAMES, 1, cutoff=0.9)
     if not source.closed and (foreign or not ours):

@@ -1,8 +1,8 @@
-"""Day databases as the writer has them: opening, migrating, inserting, closing.
+"""Day databases as the writer uses them: opening, migrating, inserting, closing.
 
-Owns every statement that stores what comes in; `store` reads and checkpoints, `repair` mends what is stored. Never
+Owns every statement that stores what comes in; `store` reads and checkpoints, `repair` corrects what is stored. Never
 decides which rows exist; `mapping` does. Invariant: a row is in `ticks` at most once and never changes; what differs
-from it is in `tick_revisions`; `symbol_stats` tells what `ticks` holds, since both are written in one transaction.
+from it is in `tick_revisions`; `symbol_stats` agrees with `ticks`, since both are written in one transaction.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ if TYPE_CHECKING:
 
 Values = tuple[Any, ...]
 
-# ts_ms … tick_type_id: what makes a tick another one, when symbol and sequence are the same.
+# ts_ms … tick_type_id: ticks with the same symbol and sequence are equal if these are equal.
 CONTENT = slice(2, 8)
 
-# 8 MiB hold the last leaf of 900 symbols twice over; more is memory that the machine may not have.
+# 8 MiB hold the last leaf of 900 symbols twice over; the machine may not have the memory for more.
 CACHE_KIB = 8192
 
 _COLUMNS = 12
-# Twenty rows a statement take a fifth less time than one. OR FAIL: the rows before the one that is there already stay.
+# Twenty rows per statement take a fifth less time than one. OR FAIL: the rows before one that exists already stay.
 _ROWS_AT_ONCE = 20
 _INSERT_NEW = "INSERT OR FAIL INTO ticks VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"
 _INSERT_MANY = _INSERT_NEW + ",(?,?,?,?,?,?,?,?,?,?,?,?)" * (_ROWS_AT_ONCE - 1)
@@ -64,9 +64,9 @@ INSERT INTO symbol_stats VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (symbol) DO UPDA
   last_ts_ms = max(last_ts_ms, excluded.last_ts_ms),
   last_recv_ts_ms = max(last_recv_ts_ms, excluded.last_recv_ts_ms)
 """
-# So long a push may come after a reply that has told its tick.
+# How long a push may come after a reply that holds its tick.
 UNDER_WAY_MS = 15_000
-# A lesser one does not read as a time and an ordinal.
+# A lower one can't be read as a time and an ordinal.
 SEQ_MIN = EPOCH_MS_MIN // 1000 << 32
 _UNTIMELY = (
     "SELECT symbol FROM symbol_stats WHERE EXISTS "
@@ -101,9 +101,9 @@ class Inserted(NamedTuple):
     """What became of rows.
 
     Attributes:
-        new: these are stored now.
-        duplicates: were there already.
-        revisions: were there with other content.
+        new: stored now.
+        duplicates: stored already.
+        revisions: stored already with other content.
         extra: of a sealed day on which their symbol was not to be recorded; they are not stored.
     """
 
@@ -114,21 +114,21 @@ class Inserted(NamedTuple):
 
 
 class DayDatabase:
-    """One day's file, open for writing. There is one writer for a DATA_ROOT, and it alone checkpoints."""
+    """One day's file, open for writing. A DATA_ROOT has one writer, and only that one checkpoints."""
 
     def __init__(self, path: Path, pragmas: Pragmas) -> None:
         """Open or make the file, and bring it to the current schema.
 
         Raises:
             DatabaseNewerError: a newer program made it.
-            apsw.Error: SQLite could not.
+            apsw.Error: SQLite failed.
         """
         self.path = path
         self.day = path.stem
         self._pragmas = pragmas
         self._con = apsw.Connection(str(path))
         self.wal = Wal(self._con, path, pragmas.wal_autocheckpoint_pages, pace_sec_max=pragmas.pace_sec_max)
-        self.types: dict[str, set[int]] = {}  # by symbol, the types of ticks that it has had
+        self.types: dict[str, set[int]] = {}  # by symbol, the types of its ticks so far
         self.untimely: set[str] = set()  # symbols with a sequence that does not hold the second of the trade
         self._data_version: Any = None  # changes when another connection has changed the file
         self.renumbered: set[str] = set()  # symbols whose fetched ticks have other sequences than their pushes
@@ -153,11 +153,11 @@ class DayDatabase:
 
     @property
     def connection(self) -> apsw.Connection:
-        """For who writes other tables than `ticks`, between `begin` and `commit`."""
+        """For code that writes other tables than `ticks`, between `begin` and `commit`."""
         return self._con
 
     def pragmas_in_force(self) -> dict[str, object]:
-        """What SQLite says is in force on this connection, read back from it."""
+        """The settings in force on this connection, read back from SQLite."""
         con = self._con
         return {
             "journal_mode": con.pragma("journal_mode"),
@@ -173,9 +173,9 @@ class DayDatabase:
         self._con.close()
 
     def leave_wal(self) -> bool:
-        """Make it one plain file, which a reader without the right to write can open too.
+        """Make it one plain file, which a reader without write permission can open too.
 
-        WAL comes back with the next writer. Nothing happens while somebody reads it: then it is False.
+        The next writer turns WAL on again. False: another process uses the file, and nothing has changed.
         """
         self._con.set_busy_timeout(0)
         with contextlib.suppress(apsw.BusyError):
@@ -199,7 +199,7 @@ class DayDatabase:
         """Begin a transaction, with the write lock taken. apsw.BusyError if another process holds it for too long.
 
         Returns:
-            Whether somebody else has written to the file since the last one.
+            Whether another connection has written to the file since the last transaction.
         """
         self._con.execute("BEGIN IMMEDIATE")
         before, self._data_version = self._data_version, self._con.pragma("data_version")
@@ -216,19 +216,19 @@ class DayDatabase:
         corrections: Iterable[Correction] = (),
         bad: Iterable[Values] = (),
     ) -> Inserted:
-        """Insert rows by symbol: new ones into `ticks`, other contents of old ones into revisions.
+        """Insert rows by symbol: new ones into `ticks`, known ones with other content into `tick_revisions`.
 
-        Pushes are nearly always new: they go in all at once, past the few that are there already. What was fetched is
-        nearly always there.
+        Pushes are nearly always new: they are inserted together, except the few that exist already. Fetched rows nearly
+        always exist already.
 
         Args:
             pushed: rows that were pushed.
             fetched: rows of GetTicker replies.
-            corrections: originals of times that were corrected.
+            corrections: the originals of corrected times.
             bad: rows that make no sense: the columns of `bad_ticks`.
 
         Raises:
-            apsw.Error: close this database, which takes all back since `begin`, and open it again.
+            apsw.Error: close this database, which rolls back everything since `begin`, and open it again.
         """
         for symbol in self.renumbered & pushed.keys() if self.renumbered else ():
             for row in pushed[symbol]:
@@ -242,7 +242,7 @@ class DayDatabase:
         return done
 
     def _take_place(self, row: Row) -> None:
-        """A push takes the place of the same tick that was fetched before it, under a sequence that was made up."""
+        """Delete the same tick if it was fetched before this push, under a made-up sequence: the push replaces it."""
         symbol, seq = row[:2]
         if seq <= 0 or self._con.execute(_IS_THERE, (symbol, seq)).get is not None:
             return
@@ -253,7 +253,7 @@ class DayDatabase:
             self._con.execute(_SUBTRACT_STATS, (row[VOLUME], row[TURNOVER], symbol))
 
     def _insert_pushed(self, rows_by_symbol: Mapping[str, list[Row]]) -> Inserted:
-        """Insert rows of which nearly all are new; go on behind each that is there already."""
+        """Insert rows of which nearly all are new; continue after each one that exists already."""
         con = self._con
         rows = list(chain.from_iterable(rows_by_symbol.values()))
         values = tuple(chain.from_iterable(rows))
@@ -281,9 +281,9 @@ class DayDatabase:
         return Inserted(len(rows) - len(old) + also.new, also.duplicates, also.revisions)
 
     def _insert_new(self, values: Values, start: int) -> None:
-        """Insert the rows from `start` on. apsw.ConstraintError at one that is there: those before it are inserted.
+        """Insert the rows from `start` on. apsw.ConstraintError at one that exists: those before it are inserted.
 
-        Nothing is copied beforehand: in a replay each row is there already, and this is begun again at each.
+        Nothing is copied beforehand: in a replay every row exists already, and this is called again for each.
         """
         step, begin = _COLUMNS * _ROWS_AT_ONCE, _COLUMNS * start
         whole = len(values) - (len(values) - begin) % step
@@ -292,7 +292,7 @@ class DayDatabase:
         self._con.executemany(_INSERT_NEW, (values[at : at + _COLUMNS] for at in rest))
 
     def _insert_singly(self, rows: Iterable[Row]) -> Inserted:
-        """Insert one by one, to see which are there already, and whether with the same content."""
+        """Insert one by one, to see which exist already, and whether with the same content."""
         con = self._con
         new_by_symbol: dict[str, list[Row]] = {}
         new = duplicates = revisions = 0
@@ -322,7 +322,7 @@ class DayDatabase:
             first = min(seqs)
             if first < SEQ_MIN:
                 self.untimely.add(symbol)
-            if first <= 0:  # made-up sequences say nothing of an order
+            if first <= 0:  # made-up sequences have no order
                 first = min((seq for seq in seqs if seq > 0), default=None)
             stats.append(
                 (symbol, len(rows), _volume_sum(volumes), _turnover_sum(turnovers), first, last if last > 0 else None,
@@ -331,7 +331,7 @@ class DayDatabase:
         self._con.executemany(_ADD_STATS, stats)
 
     def _add_types(self, symbol: str, types: set[int]) -> None:
-        """A symbol has ticks of a type that it had not."""
+        """Store that a symbol has ticks of these types."""
         self.types.setdefault(symbol, set()).update(types)
         self._con.executemany(_INSERT_TYPES, ((symbol, tick_type) for tick_type in sorted(types)))
 
@@ -349,19 +349,19 @@ def _turnover_sum(turnovers: tuple[float, ...]) -> float:
 
 @contextlib.contextmanager
 def transaction(con: apsw.Connection) -> Iterator[None]:
-    """All or nothing, with the write lock taken from the beginning."""
+    """A transaction: all or nothing, with the write lock taken from the start."""
     con.execute("BEGIN IMMEDIATE")
     try:
         yield
         con.execute("COMMIT")
     except BaseException:
-        if con.in_transaction:  # a full disk has ended it already, and must be what is told
+        if con.in_transaction:  # a full disk has ended it already, and that error must be the one raised
             con.execute("ROLLBACK")
         raise
 
 
 def migrate(con: apsw.Connection, path: Path) -> None:
-    """Bring a database to the current schema, one version a step, all or nothing."""
+    """Bring a database to the current schema, one version per step, all or nothing."""
     if con.pragma("user_version") == VERSION:
         check_ours(con, path)
         return

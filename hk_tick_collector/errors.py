@@ -1,27 +1,27 @@
-"""Every error that this project raises on purpose, and the one reaction that each asks for.
+"""Every error that this project raises on purpose, and the one reaction that each calls for.
 
     CollectorError
-    ├── ConfigError              the operator's to mend          → one line, exit 2
+    ├── ConfigError              the operator has to fix it      → one line, exit 2
     │   └── AlreadyRunningError  another process owns DATA_ROOT  → one line, exit 2
     ├── ProtocolError
-    │   ├── LocalProtocolError   we broke the protocol           → a fault of ours: fail loudly
+    │   ├── LocalProtocolError   we broke the protocol           → our bug: fail loudly
     │   └── RemoteProtocolError  OpenD broke it                  → drop the connection, reconnect
     ├── SessionError             OpenD refused, or is silent     → drop the connection, reconnect
     ├── JournalError             it can't be used as it is       → one line, exit 1
     ├── DatabaseError            SQLite failed                   → reset the connection, retry with backoff
     │   ├── DayError             of one day's database           → that day waits, the others go on
-    │   ├── FileGoneError        an open file is moved away      → that day waits, or is made again
+    │   ├── FileGoneError        a file is gone or replaced      → that day waits, or is made again
     │   └── DatabaseNewerError   made by a newer version         → one line, exit 2
     ├── ContentError             its content can't be stored     → keep it aside with its bytes, go on
     │   └── OddMarkError         its content can't be judged     → keep it aside with its bytes, go on
     └── BadTickError             one row makes no sense          → keep it aside with its bytes, go on
 
-A message holds what was seen, what was expected and, where there is something, what to do.
+A message names what was seen, what was expected and, if anything can be done, what to do.
 """
 
 
 class CollectorError(Exception):
-    """The root: catching it catches what we raise on purpose and no bug."""
+    """The root: catching it catches everything that we raise on purpose, and no bug."""
 
 
 class ConfigError(CollectorError):
@@ -37,7 +37,7 @@ class ProtocolError(CollectorError):
 
 
 class LocalProtocolError(ProtocolError):
-    """We were about to break the protocol: a programmer's error."""
+    """We were about to break the protocol: a programming error."""
 
 
 class RemoteProtocolError(ProtocolError):
@@ -71,7 +71,7 @@ class DayError(DatabaseError):
 
 
 class FileGoneError(DatabaseError):
-    """A database's file is not there any more, or another one has its name, while it is open."""
+    """A database's file is gone, or another file has its name."""
 
 
 class DatabaseNewerError(DatabaseError, ConfigError):
@@ -79,11 +79,11 @@ class DatabaseNewerError(DatabaseError, ConfigError):
 
 
 class ContentError(CollectorError):
-    """Something can't be stored or judged because of its content; trying again would not help."""
+    """Something can't be stored or judged because of its content; a retry would not help."""
 
 
 class OddMarkError(ContentError):
-    """Something that stands between the ticks can't be judged; `part` says which part of the batch it ends."""
+    """A mark can't be judged; `part` is the number of the part of the batch that it ends."""
 
     def __init__(self, part: int, reason: str) -> None:
         super().__init__(reason)

@@ -1,8 +1,8 @@
-"""The session with OpenD: connect → init → subscribe → stream → backfill → reconnect, for as long as it takes.
+"""The session with OpenD: connect → init → subscribe → stream → backfill → reconnect, until it is cancelled.
 
-Owns what is asked of OpenD and when. Never touches a database, and never filters a tick: all that comes is in the
-journal before it is seen here. Invariant: whenever the stream may have missed something (a new connection, the exchange
-or the quote right regained) every symbol is subscribed and fetched again, the nearest deadline first.
+Owns what is asked of OpenD and when. Never touches a database, and never filters a tick: everything that OpenD sends is
+in the journal before it is seen here. Invariant: whenever the stream may have missed something (a new connection, the
+exchange or the quote right regained), every symbol is subscribed and fetched again, the nearest deadline first.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ log = logs.get_logger()
 
 CLIENT_ID = "hk-tick-collector"
 KEEP_ALIVE_SEC_MAX = 10.0  # OpenD drops a connection after 30 s without one
-# What could not be subscribed is tried again: soon, since the quota of a connection that died comes free within
-# seconds, and then seldom.
+# Retries for what could not be subscribed: soon at first, since a dead connection's quota is freed within seconds, then
+# less and less often.
 RETRY_SEC_MIN, RETRY_SEC_MAX = 2.0, 60.0
-DRAIN_SEC_MAX = 1.0  # when stopping, for what the kernel still holds of a stream that goes on
+DRAIN_SEC_MAX = 1.0  # when stopping: a limit to reading what the kernel still holds, since the stream goes on
 TOTALS_OFF_SEC = 60.0
 STEP_LINE_EVERY_SEC = 10.0
-PAUSED_SEC = 60.0  # a link that ends so soon after a pause in reading has ended by it
+PAUSED_SEC = 60.0  # a link that ends within this time after a pause in reading has ended because of the pause
 
 
 class FutuClient:
-    """Keeps a session with OpenD up."""
+    """Keeps a session with OpenD running."""
 
     def __init__(
         self, settings: ClientSettings, journal: Journal, stored: Stored, clock: HostClock | None = None
@@ -62,10 +62,10 @@ class FutuClient:
         self._link: Link | None = None
         self._missed = asyncio.Event()  # the stream may have missed something
         self.outages = Outages()
-        self._is_whole = False  # all is fetched that was missed: totals can be compared
-        # Sessions are told apart in the journal over restarts: the clock is a counter that a restart does not reset.
+        self._is_whole = False  # everything missed is fetched: totals can be compared
+        # Session numbers must differ across restarts in the journal, so they start from the clock.
         self._session = int(time.time())
-        self._last_push_at: float | None = None  # of the sessions before
+        self._last_push_at: float | None = None  # in earlier sessions
         self._step_limiter = logs.Limiter(STEP_LINE_EVERY_SEC)
         self.state = ClientState(clock)
         self._opend = OpendState(settings.request_timeout_sec, self.state, self.outages, self._note)
@@ -85,30 +85,30 @@ class FutuClient:
 
     @property
     def last_heard_at(self) -> float | None:
-        """Monotonic time of the last bytes on the connection that there is; None: there is none."""
+        """`Link.last_heard_at` of the current connection; None: not connected."""
         return self._link.last_heard_at if self._link and self.state.connected else None
 
     @property
     def last_push_at(self) -> float | None:
-        """Monotonic time of the last ticker push; None: none came since the start."""
+        """Monotonic time of the last ticker push; None: no push since the start."""
         on_this = self._link.last_push_at if self._link else None
         return self._last_push_at if on_this is None else on_this
 
     @property
     def last_tick_at(self) -> float | None:
-        """Monotonic time of the last tick that was pushed, or that a fetch brought for the first time."""
+        """Monotonic time of the last pushed tick, or of the last fetch that found a tick new to its connection."""
         times = [at for at in (self.last_push_at, self.state.last_fetched_at) if at is not None]
         return max(times, default=None)
 
     @property
     def outage(self) -> Outage | None:
-        """What goes on, until all is fetched; None: nothing."""
+        """The current outage, which lasts until all is fetched; None: there is no outage."""
         if self._link is not None and self._link.is_paused:
             return Outage(Cause.JOURNAL_FULL, self._link.last_heard_ms)
         return self.outages.now()
 
     async def run(self) -> None:
-        """Connect, record, reconnect; ends only by being cancelled.
+        """Connect, record, reconnect, until cancelled.
 
         Raises:
             ConfigError: there is nothing to record.
@@ -129,19 +129,19 @@ class FutuClient:
             await asyncio.sleep(delay_sec)
 
     async def close(self, reason: str) -> None:
-        """End the session; what has reached this machine is in the journal, also what the kernel still held."""
+        """End the session; the journal has all that reached this machine, including what the kernel still held."""
         link = self._link
         if link is not None:
             await link.drain(DRAIN_SEC_MAX)
             link.abort(reason)
-            self._end_session(reason)  # again, if it ended by itself meanwhile: then it changes nothing
+            self._end_session(reason)  # changes nothing if the session has ended by itself meanwhile
 
     async def _wait_for_room(self) -> None:
-        """Don't connect while nothing can be kept."""
+        """Don't connect while the journal is full."""
         if self._journal.is_full:
             self.outages.lost(Cause.JOURNAL_FULL, self.state.clock.now_ms())
             log.error("journal_full", buffered_bytes=self._journal.buffered_bytes, fault=self._journal.fault)
-        while not self._journal.has_room:  # noqa: ASYNC110 - it is a thread that makes the room
+        while not self._journal.has_room:  # noqa: ASYNC110 - a thread makes the room
             await asyncio.sleep(0.2)
 
     async def _run_session(self) -> str:
@@ -172,7 +172,7 @@ class FutuClient:
             await asyncio.wait(over, return_when=asyncio.FIRST_COMPLETED)
             for part in parts:
                 if part.done():
-                    part.result()  # a part ends only by its error
+                    part.result()  # a part ends only with an error
             return link.closed.result()
         finally:
             for part in parts:
@@ -181,7 +181,7 @@ class FutuClient:
             link.abort("session ended")
 
     async def _record(self, link: Link, totals: Totals) -> None:
-        """Subscribe and fetch, again after each moment that may have missed something; audit in between."""
+        """Subscribe and fetch, again whenever the stream may have missed something; audit in between."""
         settings = self._settings
         subscriber = Subscriber(link, settings.request_timeout_sec, self.state)
         fetcher = Fetcher(link, settings, self._stored, self.state)
@@ -218,16 +218,16 @@ class FutuClient:
             await wait_for(self._missed, 1.0)
 
     async def _retry_unsubscribed(self, symbols: list[str], subscriber: Subscriber, fetcher: Fetcher) -> list[str]:
-        """Subscribe and fetch what could not be had before: refused, without quota, or new in a plate.
+        """Subscribe and fetch symbols that were refused before, had no quota, or are new in a plate.
 
-        Whatever OpenD says to that is no reason to end a session that records the others. Returns the symbols.
+        A refusal or a missing answer does not end a session that records the others. Returns all wanted symbols.
         """
         try:
             symbols = await self._wanted.resolve(subscriber)
             subscriber.forget_all_but(symbols)
             subscribed = set(self.state.subscribed)
             wanting = [symbol for symbol in symbols if symbol not in subscribed]
-            # Whatever the journal was told of them before, when they were refused: their stream begins only now.
+            # Earlier events in the journal, from when they were refused, don't count: their stream begins only now.
             begin = partial(self._resume, Cause.NOT_SUBSCRIBED, None, self._settings.backfill_n)
             is_asked = wanting or "quota" in self.state.unanswered
             added = await subscriber.subscribe(wanting, begin) if is_asked else []
@@ -240,12 +240,12 @@ class FutuClient:
         return symbols
 
     def _resume(self, cause: Cause, since_ms: int | None, asked: int, symbols: list[str]) -> None:
-        """Tell the journal that the stream of these begins here, and why something before it may be missing."""
+        """Write to the journal that the stream of `symbols` begins here, and why something may be missing before."""
         told = Resumption(cause, since_ms, asked, self.state.clock_offset_ms or 0, tuple(symbols))
         self._note(EVENT, **told.fields())
 
     async def _compare(self, totals: Totals) -> None:
-        """Ask for the exchange's totals now and then, while nothing is known to be missing."""
+        """Ask for the exchange's totals periodically, while no outage is open."""
         every_sec = self._settings.totals_interval_sec
         while True:
             await asyncio.sleep(every_sec or TOTALS_OFF_SEC)
@@ -254,7 +254,7 @@ class FutuClient:
                 await totals.ask(self.state.subscribed)
 
     def _note_outage(self, *, was_connected: bool) -> None:
-        """A session is over, or never began: from which moment on something may be missing, and why."""
+        """A session has ended, or never began: record since when something may be missing, and why."""
         link = self._link
         if link is None or not was_connected:
             self.outages.lost(Cause.OPEND_DOWN, self.state.clock.now_ms())
@@ -263,12 +263,12 @@ class FutuClient:
         self.outages.lost(Cause.JOURNAL_FULL if was_paused else Cause.CONNECTION_LOST, link.last_heard_ms)
 
     def _last_push_ms(self, link: Link) -> int | None:
-        """When the last push came, by the host's clock; None: none has."""
+        """When the last push came, by the host's clock; None: no push yet."""
         at = link.last_push_at if link.last_push_at is not None else self._last_push_at
         return None if at is None else self.state.clock.now_ms() - int((time.monotonic() - at) * 1000)
 
     def _on_notice(self, notice: Notice) -> None:
-        """What happened to OpenD itself; when it has regained something, fetch what went by."""
+        """Handle a notice about OpenD itself; if it has regained something, fetch what was missed."""
         told = notice._asdict()
         del told["text"]
         self._note("opend_notice", **told)
@@ -327,11 +327,11 @@ class FutuClient:
         self._is_whole = False
 
     def _note(self, event: str, **fields: object) -> None:
-        """Put into the journal what happened, among the frames that it happened between."""
+        """Append an event to the journal, in order among the received frames."""
         self._journal.append_event(self._session, self.state.clock.now_ms(), {"event": event, **fields})
 
     def _on_clock_step(self, step_ms: int) -> None:
-        """The host's clock was set: say so before anything is told by the new one, and keep no time of the old one."""
+        """The host's clock was set: journal it before any new time is used, and convert the kept times."""
         self._note(CLOCK_STEPPED, **ClockStepped(step_ms)._asdict())
         self.state.shift(step_ms)
         self.outages.shift(step_ms)

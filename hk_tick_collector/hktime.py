@@ -1,9 +1,9 @@
-"""Hong Kong's clock: days, and every written form of a time that OpenD and its users have been seen to use.
+"""Hong Kong's clock: days, and every written form of a time that OpenD and its users are known to use.
 
-Owns parsing; which of several times is to be believed is decided in `mapping`. Never asks the host what time it is.
+Owns parsing; `mapping` decides which of several times is believed. Never reads the host's clock.
 
 Hong Kong has been at UTC+8 without summer time since 1979-10-21, so a fixed offset is exact for every trade that
-OpenD can tell of, and no time zone database is needed on the machine.
+OpenD can report, and the machine needs no time zone database.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ HK = timezone(timedelta(hours=8), "Asia/Hong_Kong")
 HK_OFFSET_MS = 8 * 3600 * 1000
 DAY_MS = 24 * 3600 * 1000
 
-# A time outside of these years is a misread number, not a trade: OpenD's history begins after the first, and the
-# second is far enough to outlive every file.
+# A time outside of these years is a misread number, not a trade: OpenD's history begins after the first, and no file
+# will outlive the second.
 EPOCH_MS_MIN = 946_684_800_000  # 2000-01-01
 EPOCH_MS_MAX = 4_102_444_800_000  # 2100-01-01
 
@@ -34,14 +34,14 @@ MORNING_MS = (9 * 60 + 30) * MINUTE_MS
 NOON_MS = 12 * 60 * MINUTE_MS
 AFTERNOON_MS = 13 * 60 * MINUTE_MS
 CLOSE_MS = 16 * 60 * MINUTE_MS
-# The latest closing print of the rules; then some seconds, for what really came.
+# The latest closing print by the rules. _END_MS adds a minute for prints that come late.
 CLOSING_PRINT_MS = CLOSE_MS + 10 * MINUTE_MS
 _END_MS = CLOSE_MS + 11 * MINUTE_MS
 
 SESSIONS_MS = ((PRE_OPENING_MS, NOON_MS), (AFTERNOON_MS, CLOSING_PRINT_MS))
 _CONTINUOUS_MS = ((MORNING_MS, NOON_MS), (AFTERNOON_MS, CLOSE_MS))
 
-# What a moment of a trading day belongs to, up to when.
+# The parts of a trading day, each with its end.
 _PARTS = (
     (PRE_OPENING_MS, "closed"),
     (MORNING_MS, "pre-opening"),
@@ -53,7 +53,7 @@ _PARTS = (
 
 
 class Form(Enum):
-    """How a time was written, which tells what can be wrong with it."""
+    """How a time was written, which determines what can be wrong with it."""
 
     LOCAL = auto()  # date and clock without a zone: Hong Kong's
     ZONED = auto()  # date, clock and zone
@@ -82,7 +82,7 @@ _DATE = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})")
 _NUMBER = re.compile(r"(\d+)(?:(\.)(\d+))?")
 _COMPACT = re.compile(r"(\d{6}|\d{14})(:)(\d{1,9})")  # fewer digits before a colon could be hours and minutes
 
-_CLOCK_DIGITS_MAX = 6  # HHMMSS; fewer when leading zeros were lost on the way through a number
+_CLOCK_DIGITS_MAX = 6  # HHMMSS; fewer if it was a number and has lost its leading zeros
 _DATE_DIGITS = 8  # YYYYMMDD
 _EPOCH_SEC_DIGITS = 10
 _EPOCH_MS_DIGITS = 13
@@ -93,19 +93,19 @@ _COMPACT_MS_DIGITS = 17
 def parse_time(value: str | float) -> WrittenTime:
     """Read a time in any of the accepted forms.
 
-    Accepted, as text or number: `2020-03-30 16:04:41[.123]` (also with `/`, `T`, a zone), `16:04:41`, `160441` and
-    what is left of it without leading zeros, `20200330160441`, epoch seconds, epoch milliseconds, and a bare date,
-    which is not a time but can be completed by a witness. The milliseconds may follow a colon, as the vendor documents
-    them: `16:04:41:123`.
+    Accepted, as text or number: `2020-03-30 16:04:41[.123]` (also with `/`, `T`, a zone), `16:04:41`, `160441` (also
+    without its leading zeros), `20200330160441`, epoch seconds, epoch milliseconds, and a bare date, which is not a
+    time but can be completed by a witness. The milliseconds may follow a colon, as the vendor documents them:
+    `16:04:41:123`.
 
     Raises:
-        BadTickError: none of these.
+        BadTickError: it has none of these forms, or is not between 2000 and 2099.
     """
     if isinstance(value, bool):
         raise BadTickError(f"time {value!r}, expected a time")
     try:
         found = _parse_text(value.strip() if isinstance(value, str) else _number_text(value))
-    except (ValueError, OverflowError, TypeError) as exc:  # TypeError: protobuf gives bytes for what is no UTF-8
+    except (ValueError, OverflowError, TypeError) as exc:  # TypeError: protobuf gives bytes for invalid UTF-8
         raise BadTickError(f"time {value!r} is no real time: {exc}") from exc
     if found is None:
         raise BadTickError(
@@ -137,9 +137,9 @@ def hk_midnight_ms(ts_ms: int) -> int:
 
 
 def is_trading_time(ts_ms: int) -> bool:
-    """Whether Hong Kong trades at that moment by its clock alone: weekdays, the sessions with their auctions.
+    """Whether Hong Kong trades at that moment, by the clock alone: weekdays, the sessions with their auctions.
 
-    Knows no holidays, half days or closures: only where OpenD has not told the market's state.
+    Knows no holidays, half days or closures: use it only if OpenD has not reported the market's state.
     """
     return _is_weekday(ts_ms) and any(begin <= _clock_ms(ts_ms) < end for begin, end in SESSIONS_MS)
 
@@ -149,7 +149,7 @@ def since_continuous_ms(ts_ms: int, late_ms: int = 0) -> int | None:
 
     Args:
         ts_ms: the moment.
-        late_ms: so long after its end it is taken for going on.
+        late_ms: how long after its end it still counts as going on.
     """
     if not _is_weekday(ts_ms):
         return None
@@ -160,8 +160,8 @@ def since_continuous_ms(ts_ms: int, late_ms: int = 0) -> int | None:
 def may_trade_between(begin_ms: int, end_ms: int) -> bool:
     """Whether Hong Kong can have traded at some moment from `begin_ms` to `end_ms`: weekdays, 09:00 to 16:11.
 
-    Knows no holidays, and half days only in so far as noon, when their closing auction is, is no break here: it must
-    never say no where there were trades.
+    Knows no holidays. Lunch counts as trading time, since a half day has its closing auction at noon. Invariant: it is
+    never False if there were trades.
     """
     midnight_ms = hk_midnight_ms(begin_ms)
     while midnight_ms <= end_ms:
@@ -173,7 +173,7 @@ def may_trade_between(begin_ms: int, end_ms: int) -> bool:
 
 
 def session_of(ts_ms: int) -> str:
-    """What a moment belongs to, by the clock alone: pre-opening, morning, lunch, afternoon, closing auction, closed."""
+    """A moment's part of the day, by the clock: pre-opening, morning, lunch, afternoon, closing auction, closed."""
     if not _is_weekday(ts_ms):
         return "closed"
     return next((name for until_ms, name in _PARTS if _clock_ms(ts_ms) < until_ms), "closed")
@@ -192,7 +192,7 @@ def _is_weekday(ts_ms: int) -> bool:
 
 
 def _clock_ms(ts_ms: int) -> int:
-    """Since Hong Kong's midnight."""
+    """Milliseconds since Hong Kong's midnight."""
     return ts_ms - hk_midnight_ms(ts_ms)
 
 
@@ -202,7 +202,7 @@ def hk_text(ts_ms: int) -> str:
 
 
 def plausible_text(ms: float | None) -> str:
-    """As `hk_text`, of a time that is only claimed; empty if there is none, or it can't be one."""
+    """Like `hk_text`, for a time that may be wrong; empty if there is none, or it can't be a time."""
     return hk_text(int(ms)) if ms is not None and EPOCH_MS_MIN <= ms < EPOCH_MS_MAX else ""
 
 
@@ -212,7 +212,7 @@ def utc_text(ts_ms: int) -> str:
 
 
 def _number_text(value: float) -> str:
-    """A number as digits: no exponent, and a fraction only where there is one."""
+    """A number as digits: no exponent, and a fraction only if there is one."""
     if isinstance(value, int):
         return str(value)
     return f"{value:.6f}".rstrip("0").rstrip(".")
@@ -238,7 +238,7 @@ def _parse_text(text: str) -> WrittenTime | None:
 
 
 def _parse_digits(digits: str, fraction_ms: int) -> WrittenTime | None:
-    """Digits tell by their number what they are; 20240102 is a date, never a second of 1970."""
+    """The number of digits determines the form: 20240102 is a date, never a second of 1970."""
     size = len(digits)
     if size <= _CLOCK_DIGITS_MAX:
         clock = digits.zfill(_CLOCK_DIGITS_MAX)
@@ -256,7 +256,7 @@ def _parse_digits(digits: str, fraction_ms: int) -> WrittenTime | None:
 
 
 def _compact_ms(digits: str) -> int:
-    """YYYYMMDDHHMMSS, Hong Kong's, as UTC epoch ms."""
+    """YYYYMMDDHHMMSS in Hong Kong's time, as UTC epoch ms."""
     return _utc_ms(int(digits[:4]), *(int(digits[i : i + 2]) for i in range(4, 14, 2))) - HK_OFFSET_MS
 
 
@@ -268,7 +268,7 @@ def _clock(hour: int, minute: int, second: int, fraction_ms: int) -> WrittenTime
 
 
 def _fraction_ms(mark: str | None, fraction: str | None) -> int:
-    """The part of a second as ms, cut, not rounded: a trade is never moved into the next second.
+    """The fraction of a second as ms, truncated, not rounded: a trade is never moved into the next second.
 
     After a point the digits are a fraction (.5 is 500 ms); after a colon they count milliseconds (:5 is 5 ms).
     """

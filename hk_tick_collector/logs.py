@@ -1,7 +1,7 @@
 """Log lines: `time LEVEL event key=value …`, one line each, on standard error.
 
-Owns the form of a line, a limit on how often a line may come, and that nobody waits for whoever reads them. Never
-decides what is worth saying.
+Owns the form of a line, a limit on how often a line may come, and that no code waits for the log's reader. Never
+decides what is worth logging.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ VALUE_MAX = 500
 _COLOURS = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31;1m"}
 _RESET = "\x1b[0m"
 
-# What systemd's journal takes from the beginning of a line, so that `journalctl -p warning` finds what it should.
+# Prefixes that systemd's journal takes as a line's priority, so that `journalctl -p warning` finds what it should.
 _PRIORITIES = {"DEBUG": "<7>", "INFO": "<6>", "WARNING": "<4>", "ERROR": "<3>", "CRITICAL": "<2>"}
 
 LINES_WAITING_MAX = 5_000
@@ -48,12 +48,12 @@ FLUSH_SEC = 2.0
 
 
 def configure(level: str = "INFO", stream: TextIO | None = None, *, is_threaded: bool = False) -> None:
-    """Set the process's logging up. Colour only where a person looks at a terminal.
+    """Set up the process's logging. Colour only on a terminal.
 
     Args:
-        level: the least that is logged.
-        stream: where to; else standard error.
-        is_threaded: write in a thread of its own, so that a reader that hangs holds nothing up but the lines.
+        level: the lowest level that is logged.
+        stream: where to log; None: standard error.
+        is_threaded: write in a thread of its own, so that a reader that hangs delays only the lines.
     """
     out = stream or sys.stderr
     structlog.configure(
@@ -70,13 +70,13 @@ def configure(level: str = "INFO", stream: TextIO | None = None, *, is_threaded:
 
 
 def flush() -> None:
-    """Have all written that was logged; but wait no longer than a moment, if it is not read."""
+    """Wait until everything that was logged is written; but only for a moment, if it is not read."""
     if _Outlet.newest is not None:
         _Outlet.newest.drain()
 
 
 def write(text: str) -> None:
-    """Some lines that are not ours, as they are, after all that was logged before."""
+    """Write lines that are not ours, unchanged, after everything that was logged before."""
     if _Outlet.newest is not None:
         _Outlet.newest.put(text)
     else:
@@ -99,37 +99,37 @@ def _is_journal(out: TextIO) -> bool:
 
 
 class _Outlet:
-    """A stream whose reader may hang: lines wait in memory; those beyond the limit are counted, and dropped."""
+    """A stream whose reader may hang: lines wait in memory; those beyond the limit are counted and dropped."""
 
     newest: _Outlet | None = None
 
     def __init__(self, out: TextIO) -> None:
         _Outlet.newest = self
         self._out = out
-        self._line = ""  # whoever prints holds structlog's lock
+        self._line = ""  # needs no lock: the thread that prints holds structlog's
         self._lines: queue.Queue[str | threading.Event] = queue.Queue(LINES_WAITING_MAX)
         self._dropped = 0
         threading.Thread(target=self._run, name="log", daemon=True).start()
         atexit.register(self.drain)
 
     def write(self, text: str) -> None:
-        """As a stream's: some of a line."""
+        """Like a stream's: a part of a line."""
         self._line += text
 
     def flush(self) -> None:
-        """As a stream's: the line is whole."""
+        """Like a stream's: the line is complete."""
         line, self._line = self._line, ""
         self.put(line)
 
     def put(self, text: str) -> None:
-        """Whole lines."""
+        """Queue whole lines."""
         try:
             self._lines.put_nowait(text)
         except queue.Full:
             self._dropped += 1
 
     def drain(self) -> None:
-        """Wait until all is written that was logged; but no longer than a moment, if it is not read."""
+        """Wait until everything that was logged is written; but only for a moment, if it is not read."""
         written = threading.Event()
         try:
             self._lines.put(written, timeout=FLUSH_SEC)
@@ -148,11 +148,11 @@ class _Outlet:
                 line += f"{dropped} log lines were dropped: nobody has read them\n"
             try:
                 self._print(line)
-            except (OSError, ValueError):  # whoever read them is gone
+            except (OSError, ValueError):  # the reader is gone
                 continue
 
     def _print(self, line: str) -> None:
-        """Past the stream: Python flushes that at its end, and would wait for a thread that is held in it."""
+        """Bypass the stream object: Python flushes it at exit, and would wait for a thread that is blocked in it."""
         try:
             file = self._out.fileno()
         except (OSError, ValueError):  # no file at all
@@ -182,22 +182,22 @@ class _Renderer:
 
 
 def _value(value: object) -> str:
-    """A value that can be cut out of the line again: quoted where it has blanks, never of two lines."""
+    """A value that can be extracted from the line again: quoted if it has blanks, and always on one line."""
     text = f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
     if len(text) > VALUE_MAX:
         text = text[:VALUE_MAX] + "…"
     if text and text.isprintable() and not any(c in text for c in ' "='):
         return text
-    # What OpenD says reaches a terminal through here: nothing that could steer one, and never a second line.
+    # OpenD's text reaches a terminal through here: no character that could control one, and never a second line.
     shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     return '"' + "".join("\\" + c if c in '"\\' else c for c in shown) + '"'
 
 
 def tell_held(*, is_end: bool = False) -> None:
-    """Tell of lines that limiters have held back, and of which no later line tells, since none has come in time.
+    """Log how many lines the limiters have held back, for each kind of which no later line has come in time.
 
     Args:
-        is_end: no later line comes any more.
+        is_end: no later line will come.
     """
     log = get_logger()
     for limiter in list(_limiters):
@@ -206,10 +206,10 @@ def tell_held(*, is_end: bool = False) -> None:
 
 
 class Limiter:
-    """Lets a line through at most once in `every_sec`, and tells how many were held back since.
+    """Lets a line through at most once in `every_sec`, and counts how many were held back since.
 
-    Trouble that repeats each 100 ms must not fill the disk that it is about. What is held back is told by the next line
-    of that kind, or by `tell_held`.
+    Trouble that repeats every 100 ms must not fill the disk that it is about. The next line of that kind, or
+    `tell_held`, reports the count.
     """
 
     def __init__(self, every_sec: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -220,7 +220,7 @@ class Limiter:
         self._held: dict[str, int] = {}
 
     def allow(self, key: str) -> int | None:
-        """None: hold this one back. Otherwise the number that was held back before it."""
+        """None: hold this line back. Otherwise how many were held back before it."""
         now = self._clock()
         last = self._last.get(key)
         if last is not None and now - last < self._every_sec:
@@ -230,10 +230,10 @@ class Limiter:
         return self._held.pop(key, 0)
 
     def held(self, *, is_end: bool = False) -> dict[str, int]:
-        """What was held back and will not be told with a later line, since none has come in time; it is forgotten.
+        """What was held back, for each kind of which no later line has come in time; these counts are then forgotten.
 
         Args:
-            is_end: no later line comes any more.
+            is_end: no later line will come.
 
         Returns:
             By key, how many lines.

@@ -1,7 +1,7 @@
-"""The recorder process: wires everything together, and knows how it all ends.
+"""The recorder process: wires everything together, and decides how it ends.
 
 Owns signals, the lock on DATA_ROOT, the order of starting and stopping, and the exit code: 0 a clean stop, 1 a fatal
-fault or a watchdog that gave up, 2 a setting that is wrong. Nothing in here blocks the event loop.
+fault or a watchdog that gave up, 2 a wrong setting. Nothing in here blocks the event loop.
 """
 
 from __future__ import annotations
@@ -51,17 +51,17 @@ log = logs.get_logger()
 
 LOCK_WAIT_SEC = 1.0  # `status` holds the lock for a moment, to see whether it is free
 CLOCK_LOOK_SEC = 1.0
-SEED_SEC = 3.0  # it takes some ms a day
+SEED_SEC = 3.0  # it takes some ms per day
 MEGABYTE = 1024 * 1024
 DUMP_SEC = 1.0  # for the writer to write its stacks before it is killed
-FINAL_SAVE_SEC = 5.0  # for what is nice to have when all is stored
-ABANDONED_WRITER_SEC = 3.0  # for a writer that the watchdog has given up
+FINAL_SAVE_SEC = 5.0  # for optional work, once everything is stored
+ABANDONED_WRITER_SEC = 3.0  # for a writer that the watchdog has given up on
 
 PERSISTENT_STALL: Final = "persistent_stall"
 
 
 def run(settings: Settings) -> int:
-    """Record until told to stop. Returns the exit code.
+    """Record until stopped. Returns the exit code.
 
     Raises:
         ConfigError: a setting, or what it points to, is wrong; nothing was started.
@@ -78,7 +78,7 @@ def run(settings: Settings) -> int:
         stacks.enable(lambda: stacks.ask_for_stacks(recorder.writer_pid))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             code = runner.run(recorder.run())
-            # Python waits without limit for threads that wait for a disk. All that can be stored is stored.
+            # Python waits without limit for threads that wait for a disk. By now all that can be stored is stored.
             end = threading.Timer(FINAL_SAVE_SEC, _end_now, [code])
             end.daemon = True
             end.start()
@@ -103,7 +103,7 @@ def _end_now(code: int) -> None:
 def _metrics_server(
     settings: Settings, data_root: Path, describe: Callable[[], Mapping[str, Any]]
 ) -> MetricsServer | None:
-    """None where no port is set: then nothing of it is even imported."""
+    """The server of the metrics; None: no port is set, and its modules are not even imported."""
     if not settings.metrics_port:
         return None
     from hk_tick_collector.status.metrics import MetricsServer  # noqa: PLC0415
@@ -145,7 +145,7 @@ class Recorder:
 
     @property
     def writer_pid(self) -> int | None:
-        """The writer's, while there is one."""
+        """The writer's pid, while there is a writer."""
         return self._collector.living_pid
 
     async def run(self) -> int:
@@ -188,11 +188,11 @@ class Recorder:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         code = self._exit_code(done)
         if not await self._shut_down([*tasks, telling]):
-            code = max(code, 1)  # what was received is not all stored
+            code = max(code, 1)  # some of what was received is not stored
         return code
 
     async def _tell_seeds(self) -> None:
-        """The last sequences that are stored. An old day's disk that hangs must not keep today from being recorded."""
+        """Log the last stored sequences. An old day's disk that hangs must not keep today from being recorded."""
         try:
             async with asyncio.timeout(SEED_SEC):
                 seeds = await asyncio.to_thread(seed_last_seq, self._data_root, self._settings.seed_recent_db_days)
@@ -210,7 +210,7 @@ class Recorder:
         )
 
     def _herald(self) -> SystemdReporter:
-        """The one that tells systemd, made when the journal's thread runs: from now on everything must live."""
+        """The reporter to systemd, made once the journal's thread runs: from now on every part must be alive."""
         settings = self._settings
         life = Liveness(
             self._journal,
@@ -232,7 +232,7 @@ class Recorder:
         self._stop.set()
 
     def _exit_code(self, done: set[asyncio.Task[Any]]) -> int:
-        """Why are we stopping: told to (0), nothing to record (2), a stall that can't be healed or a bug (1)?"""
+        """0: a signal has stopped the recorder; 2: nothing to record; 1: a stall that can't be healed, or a bug."""
         code = 0
         for task in done:
             error = task.exception()
@@ -248,7 +248,7 @@ class Recorder:
         return code
 
     async def _shut_down(self, tasks: list[asyncio.Task[Any]]) -> bool:
-        """Stop taking, then store all that was taken, within STOP_FLUSH_TIMEOUT_SEC. Whether it is."""
+        """Stop receiving, then store all that was received, within STOP_FLUSH_TIMEOUT_SEC. Whether it is stored."""
         started = time.monotonic()
         deadline = started + self._settings.stop_flush_timeout_sec
         reason = self._stop_reason or "fault"
@@ -257,7 +257,7 @@ class Recorder:
         log.info("recorder_stopping", reason=reason, timeout_sec=deadline - started)
         try:
             await self._client.close("recorder stopping")
-        finally:  # whatever happens there, what was received must be stored
+        finally:  # even if that fails, what was received must be stored
             for task in tasks:
                 if task.get_name() != "collector":
                     task.cancel()
@@ -281,13 +281,13 @@ class Recorder:
             "recorder_stopped",
             reason=reason,
             stored=stored,
-            rows=self._collector.state.totals.get("inserted", 0),
+            rows=self._collector.state.totals.inserted,
             sec=round(time.monotonic() - started, 3),
         )
         return stored
 
     async def _store_rest(self, deadline: float) -> bool:
-        """Write out the journal's buffer, then have the writer store what the journal holds. Whether it did."""
+        """Write out the journal's buffer, then have the writer store what the journal holds. Whether both succeeded."""
         told = {"event": "recorder_stopped", "reason": self._stop_reason or "fault"}
         self._journal.append_event(0, self._client.state.clock.now_ms(), told)
         is_written = await asyncio.to_thread(self._journal.close, deadline - time.monotonic())
@@ -304,14 +304,14 @@ class Recorder:
         return stored and is_written
 
     async def _watch_clock(self) -> None:
-        """While nothing comes, nobody asks what time it is: a clock that was set is to be noticed all the same."""
+        """Read the clock again and again, so that a step is noticed even while no ticks come."""
         while True:
             self._client.state.clock.now_ms()
             await asyncio.sleep(CLOCK_LOOK_SEC)
 
 
 class _Recording:
-    """The recorder and its writer as the watchdog sees and treats them."""
+    """The recorder and its writer, as the watchdog observes and handles them."""
 
     def __init__(self, journal: Journal, data_root: Path, collector: Collector, client: FutuClient) -> None:
         self._journal = journal
@@ -322,7 +322,7 @@ class _Recording:
         self._written = -1
 
     async def observe(self) -> Observation:
-        """See how they are; the backlog is what it was where the disk does not tell."""
+        """Return their current state; if the disk can't be read, the backlog is the last known one."""
         with contextlib.suppress(OSError):
             self._rows = (await asyncio.to_thread(measure_backlog, self._root)).rows
         state = self._collector.state
@@ -339,18 +339,18 @@ class _Recording:
         )
 
     def _is_journal_failing(self) -> bool:
-        """It has failed, or hangs: it has bytes to write, and has written none since the last look."""
+        """Whether it has failed, or hangs: it has bytes to write, and has written none since the last observation."""
         written, self._written = self._written, self._journal.bytes_written
         is_hanging = self._journal.buffered_bytes > 0 and self._journal.bytes_written == written
         return self._journal.fault is not None or is_hanging
 
     async def dump_stacks(self) -> None:
-        """This process's first, then the writer's, which gets a moment for it, also where somebody has stopped it."""
+        """Dump this process's first, then the writer's, which gets a moment for it, even if it is stopped (SIGSTOP)."""
         stacks.dump_own_stacks()
         stacks.ask_for_stacks(self._collector.living_pid)
         stacks.wake(self._collector.living_pid)
         await asyncio.sleep(DUMP_SEC)
 
     async def request_writer_recovery(self, reason: str) -> bool:
-        """Kill the writer and build the next."""
+        """Kill the writer and start the next one."""
         return await self._collector.request_writer_recovery(reason)

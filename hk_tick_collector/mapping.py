@@ -4,18 +4,18 @@ Owns what a tick is, which of its times is believed, and what is done with one t
 disk. Invariant: the same body, received at the same time, always gives the same rows; so a replay of the journal
 changes nothing.
 
-**Time.** `time` (exchange-local, read by `hktime`) has two witnesses: `timestamp`, and `sequence >> 32` where it reads
-as a time. The known fault of such feeds is a Hong Kong time that was read as UTC somewhere: 8 hours too late. So:
+**Time.** `time` (exchange-local, read by `hktime`) has two witnesses: `timestamp`, and `sequence >> 32` if that can be
+a time. The known fault of such feeds is a Hong Kong time that was read as UTC somewhere: 8 hours too late. So:
 
 1. A witness that agrees with the time proves it, whatever the host's clock says.
 2. Two witnesses that agree with each other, 8 h off the time, overrule it.
 3. One witness alone that is 8 h off: the earlier of the two is believed, since the fault only makes a time later.
 4. No witness: the time stands alone, and only then the host's clock decides: 2 to 8 h in its future is the fault.
 
-A corrected tick keeps its original beside it (`Correction`), and a warning is logged by the writer.
+The original of a corrected time is kept (`Correction`), and the writer logs a warning.
 
-**Sequence.** A tick without a usable one (≤ 0) gets a negative one, made from its content and its place among its
-equals in its message: stable over replays and over deliveries, and never in the way of a real one.
+**Sequence.** A tick without a usable one (≤ 0) gets a negative one, made from its content and its place among the equal
+ticks of its message: the same in every replay and every delivery, and never the same as a real one.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ PUSH_DATA_REALTIME: Final = int(PushDataType.REALTIME)  # a plain number: it is 
 
 
 class Correction(NamedTuple):
-    """A time that was not believed: what it said, what is stored, and on whose word."""
+    """A time that was not believed: the original, what is stored, and on what evidence."""
 
     symbol: str
     seq: int
@@ -107,10 +107,10 @@ class BadTick(NamedTuple):
 
 
 class Mapped:
-    """What bodies became.
+    """What bodies were mapped to.
 
     Attributes:
-        pushed: rows that were pushed, by symbol, each in the order of arrival.
+        pushed: rows that were pushed, by symbol, in the order of arrival.
         fetched: rows of GetTicker replies; most of them are stored already.
         corrections: times that were not believed.
         bad: rows that make no sense.
@@ -141,7 +141,7 @@ class Decision(NamedTuple):
 
 
 class Mapper:
-    """Turns bodies into rows, and keeps what makes that fast: times and symbols seen before."""
+    """Turns bodies into rows, and caches what makes that fast: times and symbols seen before."""
 
     def __init__(self) -> None:
         self._times: dict[str, int] = {}  # written Hong Kong times → UTC epoch ms
@@ -150,15 +150,15 @@ class Mapper:
     def map_bodies(
         self, bodies: list[bytes], recv_ts_ms: list[int], push_type: PushType, inserted_at_ms: int, out: Mapped
     ) -> int:
-        """Map ticker pushes, or GetTicker replies, adding to `out`. Returns the ticks in them, bad ones included.
+        """Map ticker pushes, or GetTicker replies, adding to `out`. Returns how many ticks they hold, with bad ones.
 
         Nothing is raised for what OpenD sent: what makes no sense goes to `out.bad`, the rest of it is mapped.
 
         Args:
             bodies: plaintext bodies, all of the same kind.
-            recv_ts_ms: for each body when it was received, UTC epoch ms.
+            recv_ts_ms: when each body was received, UTC epoch ms.
             push_type: how they came.
-            inserted_at_ms: when they are going to be stored, UTC epoch ms.
+            inserted_at_ms: when they are stored, UTC epoch ms.
             out: takes the rows.
         """
         columns = decode_columns(bodies)
@@ -172,7 +172,7 @@ class Mapper:
         return rows
 
     def _learn(self, columns: Columns) -> bool:
-        """Have all symbols and Hong Kong times of these columns at hand. False: one of them can't be read."""
+        """Cache all symbols and Hong Kong times of these columns. False: one is unreadable, or a number not finite."""
         if not isfinite(sum(columns.prices) + sum(columns.turnovers)):
             return False
         if len(self._times) > _TIMES_MAX:
@@ -187,7 +187,7 @@ class Mapper:
         return True
 
     def _read_time(self, text: str) -> WrittenTime:
-        """A time, which is kept where it is Hong Kong's: the ticks of a message have few."""
+        """Parse a time, and cache it if it is Hong Kong's: the ticks of a message have few different ones."""
         known = self._times.get(text)
         if known is not None:
             return WrittenTime(Form.LOCAL, known)
@@ -199,7 +199,7 @@ class Mapper:
     def _map_columns(
         self, columns: Columns, recv_ts_ms: list[int], push_type: PushType, inserted_at_ms: int, out: Mapped
     ) -> tuple[int, list[int]]:
-        """Map the common ticks, which their sequence proves: (how many, the bodies that must be read one by one)."""
+        """Map the usual ticks, whose sequence proves their time: (how many, the bodies to be read one by one)."""
         symbols = list(map(self._symbols.__getitem__, zip(columns.markets, columns.codes, strict=True)))
         body_symbols = symbols
         body_of: Sequence[int] = range(len(symbols))
@@ -228,7 +228,7 @@ class Mapper:
             for symbol in dict.fromkeys(symbols):
                 by_symbol.setdefault(symbol, [])
             lists = map(by_symbol.__getitem__, symbols)
-            deque(map(list.append, lists, rows), maxlen=0)  # a loop without a line of Python for each tick
+            deque(map(list.append, lists, rows), maxlen=0)  # a loop without Python code for each tick
             return len(symbols), []
         # A symbol's rows stay in the order of arrival, so its other bodies are read one by one as well.
         slow = {body_symbols[body] for body in odd}
@@ -242,7 +242,7 @@ class Mapper:
     def _map_singly(
         self, number: int, body: bytes, recv_ts_ms: int, push_type: PushType, inserted_at_ms: int, out: Mapped
     ) -> int:
-        """Map one body, tick by tick; what makes no sense is kept aside. Returns how many ticks it held."""
+        """Map one body, tick by tick; what makes no sense is put aside. Returns how many ticks it held."""
         try:
             reply = parse_tickers(body)
             if reply.retType and push_type is not PushType.PUSH:
@@ -273,7 +273,7 @@ class Mapper:
                 (symbol, seq, ts_ms, t.price, t.volume, t.turnover, t.dir, t.type, int(push_type), t.pushDataType,
                  recv_ts_ms, inserted_at_ms)
             )  # fmt: skip
-        if rows:  # a symbol without a row is not in the result: whoever reads it may take the last one's time
+        if rows:  # a symbol without a row is not in the result: callers may use the last row of each
             (out.fetched if push_type else out.pushed).setdefault(symbol, []).extend(rows)
         return len(tickers)
 
@@ -284,7 +284,7 @@ def _agrees(ts_ms: int | None, seq: int) -> bool:
 
 
 def _all_agree(times: list[int | None], sequences: list[int]) -> bool:
-    """Whether `_agrees` holds for all, which it nearly always does; asked without a line of Python for each tick."""
+    """Whether `_agrees` holds for all, which it nearly always does; computed without Python code for each tick."""
     if None in times:
         return False
     seconds = map(rshift, sequences, repeat(_SEQ_EPOCH_SHIFT))
@@ -293,7 +293,7 @@ def _all_agree(times: list[int | None], sequences: list[int]) -> bool:
 
 
 def _check(t: TickerLike) -> None:
-    """Whether a tick has all that it must have; BadTickError names what it lacks."""
+    """Check that a tick has all required fields, and finite numbers; else BadTickError says what is wrong."""
     if not t.IsInitialized():
         raise BadTickError(f"without {', '.join(cast('Any', t).FindInitializationErrors())}")
     if not (isfinite(t.price) and isfinite(t.turnover)):
@@ -310,7 +310,7 @@ def decide_time(written: WrittenTime, timestamp_sec: float, seq: int, recv_ts_ms
         recv_ts_ms: when it was received by the host's clock, UTC epoch ms.
 
     Raises:
-        BadTickError: a date without a clock time, and no witness to complete it.
+        BadTickError: a date without a clock time, or a time more than a day ahead, and no witness.
     """
     witnesses = _witnesses(timestamp_sec, seq)
     value = _complete(written, witnesses, recv_ts_ms)
@@ -323,7 +323,7 @@ def decide_time(written: WrittenTime, timestamp_sec: float, seq: int, recv_ts_ms
     for at, name in off:
         if value > at:
             return Decision(value - EIGHT_HOURS_MS, value, f"{name} says 8 h earlier")
-    # A witness that is days away is no time at all (other markets' sequences); it leaves the value alone.
+    # A witness that is more than a day away is not a time (other markets' sequences), and does not count.
     alone = all(abs(value - at) > DAY_MS for at, _ in witnesses)
     if alone and FUTURE_MS < value - recv_ts_ms <= EIGHT_HOURS_MS + AGREE_MS:
         return Decision(value - EIGHT_HOURS_MS, value, "no witness, and in the host clock's future")
@@ -335,18 +335,18 @@ def decide_time(written: WrittenTime, timestamp_sec: float, seq: int, recv_ts_ms
 class _MadeUp:
     """Stable negative sequences for the ticks of one message that have none.
 
-    Made from the tick's content and how many equal ticks stand before it in its message: two equal trades in one
-    message stay two, and a replay or a second delivery gives the same. They are identities of stored rows: a change of
-    how they are made would store every such tick again.
+    Made from the tick's content and the number of equal ticks before it in its message: two equal trades in one message
+    stay two, and a replay or a second delivery gives the same. They identify stored rows: if they were made
+    differently, every such tick would be stored again.
     """
 
     def __init__(self, tickers: Sequence[TickerLike]) -> None:
         self._tickers = tickers
         self._counts: dict[tuple[str, float, int, float, int, int], int] = {}
-        self._counted = 0  # so many ticks of the message are in the counts
+        self._counted = 0  # how many ticks of the message are in the counts
 
     def seq(self, place: int) -> int:
-        """The sequence of the tick at a place. Ask in rising order of places: each tick is looked at once."""
+        """The sequence of the tick at a place. Call it with rising places: each tick is counted once."""
         assert place >= self._counted, "places rise"
         for t in self._tickers[self._counted : place]:
             content = _content(t)
@@ -364,7 +364,7 @@ def _content(t: TickerLike) -> tuple[str, float, int, float, int, int]:
 
 
 def seq_time_ms(seq: int) -> int | None:
-    """The time in a Hong Kong sequence's high 32 bits, UTC epoch ms, or None where it does not read as one."""
+    """The time in a Hong Kong sequence's high 32 bits, UTC epoch ms; None: it can't be a time."""
     ms = (seq >> _SEQ_EPOCH_SHIFT) * 1000
     return ms if EPOCH_MS_MIN <= ms < EPOCH_MS_MAX else None
 
@@ -380,16 +380,16 @@ def _witnesses(timestamp_sec: float, seq: int) -> list[tuple[int, str]]:
 
 
 def _complete(written: WrittenTime, witnesses: list[tuple[int, str]], recv_ts_ms: int) -> int:
-    """A clock time gets its day, a date its clock time, from a witness.
+    """Complete a clock time with its day, or a date with its clock time, from a witness.
 
-    Without one a clock time is taken as the last such moment before its reception (a tick of 15:59 that is fetched
-    at 08:00 is yesterday's), with a little room for clocks that differ.
+    Without a witness, a clock time is the last such moment before its reception (a tick of 15:59 that is fetched at
+    08:00 is yesterday's), or up to FUTURE_MS after it, since clocks differ.
     """
     if written.form is Form.DATE:
         of_that_day = [at for at, _ in witnesses if hk_midnight_ms(at) == written.ms]
         if not of_that_day:
             raise BadTickError("a date without a time of day, and no witness to complete it")
-        return min(of_that_day)  # where they differ it is by the fault, which only makes a time later
+        return min(of_that_day)  # if they differ, it is by the fault, which only makes a time later
     if written.form is not Form.CLOCK:
         return written.ms
     if witnesses:

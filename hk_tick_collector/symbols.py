@@ -1,7 +1,7 @@
-"""What FUTU_SYMBOLS says: Hong Kong stock codes, plates, and files of both.
+"""The list in FUTU_SYMBOLS: Hong Kong stock codes, plates, and files of both.
 
-Owns the syntax of the list and the reading of the files named in it. It never asks OpenD: a plate's members are the
-client's to resolve. Invariant: a `SymbolSpec` holds valid codes only, each once, in the order in which they stood.
+Owns the syntax of the list and the reading of the files named in it. It never asks OpenD: the client resolves a plate's
+members. Invariant: a `SymbolSpec` holds valid codes only, each once, in the order in which they were written.
 """
 
 import re
@@ -16,13 +16,13 @@ SYMBOLS_MAX: Final = 2000
 """The largest subscription quota that OpenD grants; more could never be subscribed."""
 
 FILE_BYTES_MAX: Final = 1 << 20
-"""Room for 2,000 codes with comments many times over; a device or a wrong file ends here."""
+"""Many times what 2,000 codes with comments need; a device or a wrong file is read no further."""
 
 _PROBLEMS_SHOWN_MAX: Final = 3
 _PLATE_PREFIX: Final = "plate:"
 _STOCK: Final = re.compile(r"HK\.[0-9]{5}")
 _PLATE: Final = re.compile(r"HK\.[A-Za-z0-9_-][A-Za-z0-9._-]{0,23}")
-# OpenD's plate codes are upper case where they are numbered; names such as HK.Motherboard keep their case.
+# OpenD's numbered plate codes are upper case; names such as HK.Motherboard keep their case.
 _PLATE_NUMBERED: Final = re.compile(r"HK\.(BK|LIST)[0-9]+", re.IGNORECASE)
 # 700, 00700.HK, HK.700, HK00700, HK:0700: how other programs, and people in a hurry, write HK.00700.
 _STOCK_LIKE: Final = re.compile(r"(?:HK[.:_-]?)?([0-9]{1,5})(?:\.HK)?")
@@ -44,10 +44,10 @@ class SymbolSpec:
 
 
 def check_symbols(text: str) -> str:
-    """Judge a list without touching the disk.
+    """Validate a list without touching the disk.
 
     Args:
-        text: the value of FUTU_SYMBOLS; `@path` entries are only looked at for having a path.
+        text: the value of FUTU_SYMBOLS; of an `@path` entry only the presence of a path is checked.
 
     Returns:
         The same text.
@@ -105,7 +105,7 @@ def stock_code(written: str) -> str:
     """One stock code as a person types it to look something up: `700`, `hk.00700`, `0700.HK`.
 
     Raises:
-        ConfigError: it is none.
+        ConfigError: it is not a stock code.
     """
     match = _STOCK_LIKE.fullmatch(written.strip().upper())
     if match is None:
@@ -135,7 +135,7 @@ def _entries(text: str) -> list[str]:
 
 
 def _expanded(text: str, where: str) -> Iterator[tuple[str, str]]:
-    """Each entry with the place to name in a message; `@path` is replaced by what the file holds."""
+    """Each entry with its place for error messages; `@path` is replaced by the entries of the file."""
     for entry in _entries(text):
         if entry.startswith("@"):
             yield from _file_entries(entry[1:], where)
@@ -158,7 +158,7 @@ def _file_text(path: str, where: str) -> str:
         return read_text(Path(path).expanduser())
     except OSError as error:
         reason = f"{error.strerror}; check the path, relative to {str(Path.cwd())!r}, and its permissions"
-    except (ValueError, RuntimeError) as error:  # RuntimeError: a home that is not known
+    except (ValueError, RuntimeError) as error:  # RuntimeError: an unknown home directory
         reason = str(error)
     raise ConfigError(f"FUTU_SYMBOLS{where}: cannot read file {path!r}: {reason}")
 

@@ -1,4 +1,4 @@
-"""Text for people: what came from outside made safe to log, to store as JSON and to print; and numbers in words.
+"""Text for people: text from outside made safe to log, to store as JSON and to print; and numbers with their units.
 
 Owns which characters may pass, and how a number is written. Never raises, whatever text it is given.
 """
@@ -9,16 +9,16 @@ import unicodedata
 from typing import Any, Final, TextIO
 
 TEXT_MAX: Final = 500
-"""Characters that are kept of a text. A log line is cut there, too."""
+"""Characters that are kept of a text. A value in a log line is cut there, too."""
 
 _BLANKS: Final = frozenset("\t\n\r")
-# Control characters (C0, DEL, C1), marks that turn the direction of writing or are invisible, halves of a surrogate
-# pair, and what ends a line elsewhere.
+# Control characters (C0, DEL, C1), invisible characters and those that change the writing direction, halves of a
+# surrogate pair, and Unicode's line and paragraph separators.
 _UNSAFE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 
 EXCERPT_MAX: Final = 160  # characters
-_SECONDS_MAX: Final = 900  # as long as seconds can be pictured
+_SECONDS_MAX: Final = 900  # more seconds are hard to picture
 _MINUTES_MAX: Final = 7200
 _LARGE_BYTES = 10e9
 _SMALL_BYTES: Final = 1e8
@@ -36,7 +36,7 @@ def plain(text: object, limit: int = TEXT_MAX) -> str:
         is cut off by "…".
     """
     if isinstance(text, bytes):
-        text = text[: limit * 4 + 4].decode("utf-8", "replace")  # a character has four bytes at most
+        text = text[: limit * 4 + 4].decode("utf-8", "replace")  # a character has at most four bytes
     found = text if isinstance(text, str) else str(text)
     if len(found) > limit:
         found = found[:limit] + "…"
@@ -44,13 +44,13 @@ def plain(text: object, limit: int = TEXT_MAX) -> str:
 
 
 class PlainTerminal:
-    """A terminal to which another library writes what is in a database: lines and tabs pass, nothing that steers it."""
+    """A terminal to which another library writes database content: lines and tabs pass, control characters do not."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """As the stream's own."""
+        """Like the stream's own `write`."""
         safe = text if text.isprintable() else "".join(c if c in "\n\t" else _safe(c) for c in text)
         return self._stream.write(safe)
 
@@ -70,7 +70,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def excerpt(value: object) -> str:
-    """Somebody else's words, safe to show and not too many."""
+    """Foreign text, made safe to show and cut short."""
     text = "".join(c if c.isprintable() else " " for c in str(value)).strip()
     return text if len(text) <= EXCERPT_MAX else text[:EXCERPT_MAX] + "…"
 

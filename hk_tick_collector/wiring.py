@@ -1,4 +1,4 @@
-"""What each part of a recorder needs to know, taken from the operator's settings."""
+"""Settings of each part of a recorder, taken from the operator's settings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def encryption_of(settings: Settings) -> tuple[RsaKey | None, PacketEncAlgo]:
-    """The key of an encrypted session, and how its packets are encrypted; (None, NONE) where it is not.
+    """The key of an encrypted session, and how its packets are encrypted; (None, NONE): it is not encrypted.
 
     Raises:
         ConfigError: the key can't be read.
@@ -36,7 +36,7 @@ def encryption_of(settings: Settings) -> tuple[RsaKey | None, PacketEncAlgo]:
 def client_settings(
     settings: Settings, spec: SymbolSpec, rsa_key: RsaKey | None, encryption: PacketEncAlgo
 ) -> ClientSettings:
-    """For the session with OpenD."""
+    """Settings for the session with OpenD."""
     return ClientSettings(
         host=settings.futu_host,
         port=settings.futu_port,
@@ -59,7 +59,7 @@ def client_settings(
 
 
 def writer_settings(settings: Settings, data_root: Path) -> WriterSettings:
-    """For the writer process. A commit is never held back for so long that the watchdog takes it for a stall."""
+    """Settings for the writer process. A commit is never delayed until the watchdog would take it for a stall."""
     return WriterSettings(
         data_root=str(data_root),
         batch_size=settings.batch_size,
@@ -77,7 +77,7 @@ def writer_settings(settings: Settings, data_root: Path) -> WriterSettings:
 
 
 def watchdog_settings(settings: Settings) -> WatchdogSettings:
-    """For the watchdog."""
+    """Settings for the watchdog."""
     return WatchdogSettings(
         check_interval_sec=settings.check_interval_sec,
         stall_sec=settings.watchdog_stall_sec,

@@ -1,1 +1,1 @@
-"""The audit of a day: for each symbol a proof that it is whole, or what is missing, or what is not proven, and why."""
+"""The audit of a day: for each symbol a proof that nothing is missing, or what is missing, or what is not proven."""

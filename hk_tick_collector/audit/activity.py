@@ -1,4 +1,4 @@
-"""What happened when, of each symbol of a day: ticks a minute, and the times that are in doubt. For the page."""
+"""Reads what the page draws of each symbol of a day: ticks per minute, and the times that are in doubt."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 MINUTE_MS = 60_000
 
-# By whole minutes since 1970, which are Hong Kong's as well.
+# Minutes since 1970 UTC begin when Hong Kong's minutes do.
 _TICKS = "SELECT symbol, ts_ms / 60000 AS minute, count(*) FROM ticks GROUP BY symbol, minute"
 _DOUBTS = "SELECT symbol, cause, since_ms, before_ts_ms, resumed_ms FROM doubts ORDER BY symbol, resumed_ms"
 
 
 class Doubt(NamedTuple):
-    """A time of which it is not proven whether anything is missing; times in UTC epoch ms, None: not known."""
+    """A time in which something may be missing, as in `doubts`; times in UTC epoch ms, None: not known."""
 
     cause: str
     since_ms: int | None
@@ -30,11 +30,11 @@ class Doubt(NamedTuple):
 
 
 class Activity(NamedTuple):
-    """By symbol.
+    """Ticks and doubts, by symbol.
 
     Attributes:
-        ticks: how many, by minutes since 1970; no minute without any.
-        doubts: as in the table of that name.
+        ticks: number of ticks by minutes since 1970, without empty minutes.
+        doubts: the rows of `doubts`.
     """
 
     ticks: dict[str, dict[int, int]]
@@ -42,7 +42,7 @@ class Activity(NamedTuple):
 
 
 def read_activity(path: Path, symbols: Collection[str]) -> Activity:
-    """Of these symbols, in a day database, which is left as it is; a recorder may be writing to it.
+    """Read the activity of these symbols from a day database, which is not changed; a recorder may be writing to it.
 
     Raises:
         DatabaseError: it can't be read.

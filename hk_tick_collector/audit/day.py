@@ -1,11 +1,11 @@
-"""The audit of a day: for each symbol a proof that all its ticks are there, or what is missing, or what is not proven.
+"""Audits a day: for each symbol a proof that all its ticks are there, or what is missing, or what is not proven.
 
 Owns the verdicts. Reads what is stored and nothing else, and never writes. `docs/proof.md` has the theory.
 
-COMPLETE: after the close, on the word of two clocks and with a sign of life of the market from after it, the exchange's
-volume and turnover of the day were told twice, and are exactly the stored ticks of the types that are proven to be
-counted; and nothing that was seen contradicts it. INCOMPLETE: the exchange counts more than is stored, or a gap is open
-that nothing contradicts. All else is UNPROVABLE, with the reason and with what would have proved it.
+COMPLETE: the exchange reported the day's volume and turnover twice after the close, by two clocks that agree and with
+a sign of life of the market from after the close; they are exactly the stored ticks of the types that are proven to be
+counted; and nothing contradicts it. INCOMPLETE: the exchange counts more than is stored, or, without a last word, a gap
+is certain. All else is UNPROVABLE, with the reason and with what would have proved it.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ __all__ = [
 
 
 def audit_day(path: Path, now_ms: int | None = None) -> DayAudit:
-    """Audit a day database, which is left as it is; a recorder may be writing to it.
+    """Audit a day database, which is not changed; a recorder may be writing to it.
 
-    What other days have shown of types of ticks is taken from the catalogue beside it, if there is one.
+    What other days have shown about types of ticks comes from the catalogue in the same directory, if there is one.
 
     Args:
         path: the database.
-        now_ms: UTC epoch ms; None: by this host's clock. It decides no verdict, only whether more may come.
+        now_ms: UTC epoch ms; None: this host's clock. It affects no verdict, only whether the day is over.
 
     Raises:
-        DatabaseError: it can't be read, or an older program made it, which kept no ledger.
+        DatabaseError: it can't be read, or was made by an older version that kept no ledger.
     """
     try:
         figures = read_untouched(path, lambda con: read(con, path))
@@ -59,7 +59,7 @@ def audit_day(path: Path, now_ms: int | None = None) -> DayAudit:
 
 
 def audit(figures: DayFigures, history: Mapping[int, Votes] | None = None, now_ms: int | None = None) -> DayAudit:
-    """Draw the conclusions from what was read of a day, and of types of ticks on other days."""
+    """Judge all symbols of a day, from what was read of it; `history`: what other days have shown of types of ticks."""
     types = Types((_measured(f, figures) for f in figures.symbols), history or {})
     now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
     known = [word.until_ms for f in figures.symbols for word in f.words if word.until_ms is not None]
@@ -86,7 +86,7 @@ def audit(figures: DayFigures, history: Mapping[int, Votes] | None = None, now_m
 
 
 def _measured(f: Figures, day: DayFigures) -> Measured:
-    """What a symbol's day tells of types: by its totals only after the close, and if revisions change nothing."""
+    """What a symbol's day shows of types; its totals count only as a last word, and if revisions change no volume."""
     word = final_word(f, day).word
     is_clear = word is not None and not f.made_up and all(r.first.volume == r.last.volume for r in f.revised)
     exchange = Sums(word.volume, word.turnover) if word is not None and is_clear else None

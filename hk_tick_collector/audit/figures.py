@@ -1,6 +1,6 @@
 """What an audit reads of a day database: counts and sums by symbol, ledgers, the exchange's totals, premises, clocks.
 
-What a database of an older schema does not tell is None or empty.
+What a database of an older schema does not have is None or empty.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Gap(NamedTuple):
-    """A row of `gaps`; `docs/data.md` tells of each column."""
+    """A row of `gaps`; `docs/data.md` explains the columns."""
 
     symbol: str
     cause: str
@@ -34,7 +34,7 @@ class Gap(NamedTuple):
 
 
 class Outage(NamedTuple):
-    """A row of `outages`: an interruption of the stream of so many symbols."""
+    """A row of `outages`: an interruption of the stream; `symbols` is how many it affected."""
 
     cause: str
     since_ms: int | None
@@ -43,16 +43,16 @@ class Outage(NamedTuple):
 
 
 class Ordinals(NamedTuple):
-    """What a symbol's ordinals say.
+    """What a symbol's ordinals show.
 
     Attributes:
-        pairs: consecutive live pushes.
-        contiguous: of these, whose ordinals are one apart.
+        pairs: pairs of consecutive live pushes.
+        contiguous: pairs whose ordinals are one apart.
         counts: whether that is enough for ordinals to be evidence.
-        missing: ordinals missing between the first and the last tick; 0 where they don't count.
-        first: the ordinal of the first tick; None: there is none.
-        made_good: runs of ticks that OpenD made good, after others.
-        joined: of these, whose first ordinal is one after the tick before.
+        missing: ordinals missing between the first and the last tick; 0 if ordinals don't count.
+        first: the ordinal of the first tick; None: there is no tick.
+        made_good: runs of ticks that OpenD replayed, each after other ticks.
+        joined: such runs whose first ordinal is one more than that of the tick before.
     """
 
     pairs: int
@@ -65,15 +65,15 @@ class Ordinals(NamedTuple):
 
 
 class Words(NamedTuple):
-    """What the exchange told of a symbol, and how well it is known when; times in UTC epoch ms.
+    """A snapshot of the exchange's totals of a symbol, and its times in UTC epoch ms.
 
     Attributes:
         volume: of the day so far, in shares.
-        turnover: likewise, in the counter's currency.
+        turnover: of the day so far, in the counter's currency.
         own_ms: its own update time; None: it has none.
         received_ms: when it first came, by the host's clock.
-        until_ms: the exchange's time when it was told last, on the word of two clocks; None: no two agreed.
-        confirmed_ms: the same of the time before.
+        until_ms: the exchange's time when it came last, by two clocks; None: no two agreed.
+        confirmed_ms: the exchange's time when it came the time before.
         market_ms: the newest update time of any symbol by then.
     """
 
@@ -87,7 +87,7 @@ class Words(NamedTuple):
 
 
 class Revised(NamedTuple):
-    """A tick that came with several contents: its type, and what the first and the last of them say."""
+    """A tick that came with several contents: its type, its first and last content, and the greatest volume of all."""
 
     tick_type: int
     first: Sums
@@ -103,27 +103,27 @@ class Figures(NamedTuple):
         by_type: sums by type of tick, each tick as it came first.
         last_ms_by_type: when the last tick of each type was traded.
         by_session: ticks by session.
-        rows: ticks.
-        agreed: by type, how often its totals were exact in calm moments with such ticks since the one before.
-        empty: of these, with a volume of 0: cancelled, and nobody knows whether the exchange counts what they were.
-        made_up: of these, with a sequence that OpenD did not give.
-        of_other_days: of these, traded on another day.
-        fractions: of these, whose time has a fraction of a second.
-        first_ts_ms: of the first tick; None: there is none.
-        last_ts_ms: of the last.
-        ordinals: what they say.
-        words: the exchange's, told last first.
-        low: how often two snapshots of the day in a row told less than had been stored for long.
-        gaps: of it.
-        rest: shares that are missing in open gaps by totals still, after what was fetched into them.
-        doubts: how many; those that the exchange's totals decided alone are in `decided`.
-        last_doubt_ms: when the last of them ended, by the host's clock; None: there is none.
-        decided: doubts that nothing but totals has decided.
+        rows: number of ticks.
+        agreed: by type, how often its totals were exact in a calm moment, with such ticks since the last exact ones.
+        empty: ticks with a volume of 0: cancelled, and it is not known whether the exchange counts what they were.
+        made_up: ticks with a sequence that OpenD did not give.
+        of_other_days: ticks traded on another day.
+        fractions: ticks whose time has a fraction of a second.
+        first_ts_ms: of the earliest tick; None: there is no tick.
+        last_ts_ms: of the latest tick; None: there is no tick.
+        ordinals: what they show.
+        words: snapshots: the last one first, then others that were still repeated after the close.
+        low: how often two snapshots of the day in a row had less than the stored ticks that they must have counted.
+        gaps: its rows of `gaps`.
+        rest: shares still missing in open gaps by totals, after what was fetched into them.
+        doubts: number of open doubts; those that only the exchange's totals decided are in `decided`.
+        last_doubt_ms: when the last open one ended, by the host's clock; None: there is none.
+        decided: number of doubts that only the exchange's totals decided.
         revised: ticks that came with several contents.
-        bad: ticks kept aside.
-        recorded: it was to be recorded.
+        bad: rows of `bad_ticks`.
+        recorded: whether it was to be recorded.
         without: why OpenD did not give it; None: it did.
-        premises: how often each was seen to hold, and to fail.
+        premises: how often each held, and failed.
     """
 
     symbol: str
@@ -154,7 +154,7 @@ class Figures(NamedTuple):
 
 
 class Clock(NamedTuple):
-    """How a clock was seen: how often, and by how much it was apart at least and at most, in ms."""
+    """The readings of a clock: how many, and the least and greatest difference in ms."""
 
     readings: int
     least_ms: int

@@ -1,4 +1,4 @@
-"""What sealed days have shown of each type of tick, for a day that shows too little of its own. Never writes."""
+"""What other, sealed days have shown about types of ticks, for a day that shows too little itself. Never writes."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _TYPES = "SELECT tick_type_id, sum(counted), sum(not_counted) FROM types WHERE d
 
 
 def type_history(data_root: Path, day: str) -> dict[int, Votes]:
-    """What other days have shown of each type of tick, by the catalogue of sealed days; empty: there is none."""
+    """The votes of other days on each type of tick, from the catalogue of sealed days; empty: there is none."""
     path = data_root / CATALOG
     if not path.exists():
         return {}
     try:
         rows: list[tuple[Any, ...]] = read_untouched(path, lambda con: con.execute(_TYPES, (day,)).fetchall())
-    except (apsw.Error, OSError):  # another version's, or nobody may read it: it is only less evidence
+    except (apsw.Error, OSError):  # of another version, or without permission: there is only less evidence
         return {}
     return {tick_type: Votes(counted, not_counted) for tick_type, counted, not_counted in rows}

@@ -1,8 +1,8 @@
-"""The exchange's last word on a symbol's day: which of its snapshots is one, or why none is. Pure.
+"""The exchange's last word on a symbol's day: which snapshot is the last word, or why none is. Pure.
 
-No single clock proves that a snapshot is of after the close: two have to agree on when it came. That its figures are of
-after the close, too, needs a sign of life of the whole market from then, since a feed that has frozen goes on
-answering; and of the symbol itself a time not before its last tick.
+No single clock proves that a snapshot came after the close: two clocks have to agree. And its figures may be older than
+that, since a feed that has frozen goes on answering. So the whole market must show a sign of life from after the close,
+and the symbol's own update time must not be before its last tick.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class LastWord(NamedTuple):
-    """The exchange's last word; or None, and why there is none, and what would have been one."""
+    """The exchange's last word; or None, with why there is none and what would have been one."""
 
     word: Words | None
     why_not: str = ""
@@ -32,14 +32,14 @@ def final_word(f: Figures, day: DayFigures, not_counted: Container[int] = ()) ->
 
     Args:
         f: what was read of the symbol.
-        day: of the day.
-        not_counted: types of ticks that the exchange does not count; they don't make a snapshot too old.
+        day: what was read of the day.
+        not_counted: types of ticks that the exchange does not count: a later tick of these makes no snapshot too old.
     """
     after_ms = after_close_ms(day.sessions)
     late = [word for word in f.words if word.until_ms is not None and word.until_ms >= after_ms]
     if not late or day.version < PREMISES_VERSION:
         return LastWord(None, *_nothing_told(f, day))
-    # A total of a day never falls: a lower one is late, or of another day.
+    # A day's volume never falls, so of several snapshots the greatest is right: a lower one is late, or of another day.
     word = max(late, key=lambda w: (w.volume, w.until_ms or 0))
     if (word.confirmed_ms or 0) < after_ms and sum(w.volume == word.volume for w in late) == 1:
         return LastWord(None, "the exchange's totals were told only once after the close", _twice(day))
@@ -48,7 +48,7 @@ def final_word(f: Figures, day: DayFigures, not_counted: Container[int] = ()) ->
 
 
 def _nothing_told(f: Figures, day: DayFigures) -> tuple[str, str]:
-    """Why no snapshot is of after the close, and what would have been one."""
+    """Why no snapshot came after the close, and what would have been one."""
     told = [word.until_ms for word in f.words if word.until_ms is not None]
     if f.without is not None and not f.words:
         return f"OpenD did not give it: {f.without}", "a subscription"
@@ -63,7 +63,7 @@ def _nothing_told(f: Figures, day: DayFigures) -> tuple[str, str]:
 
 
 def _out_of_date(f: Figures, word: Words, day: DayFigures, not_counted: Container[int]) -> tuple[str, str] | None:
-    """Why a snapshot that came after the close may be of before it, and what would have shown that it is not."""
+    """Why a snapshot that came after the close may have older figures, and what would have shown that it has not."""
     print_ms = closing_print_ms(day.sessions)
     if word.market_ms is None or word.market_ms < print_ms:
         seen = "none" if word.market_ms is None else _clock(word.market_ms)

@@ -1,4 +1,4 @@
-"""What a recording tells of the premises: all symbols and days of a DATA_ROOT together, without a word of any account.
+"""What a recording shows about the premises: all symbols and days of a DATA_ROOT together, without account data.
 
 Owns the questions that only a live OpenD can answer, and how the answers are counted. Reads day databases, and changes
 nothing.
@@ -29,11 +29,11 @@ class Answer(NamedTuple):
     """What was seen of one premise.
 
     Attributes:
-        premise: its name, as in the table of that name.
-        held: how often it was seen to hold.
-        failed: how often it was seen to fail.
-        symbols: of how many symbols something was seen.
-        symbols_failed: of how many it was seen to fail.
+        premise: its name, as in `SymbolAudit.premises`.
+        held: how often it held.
+        failed: how often it failed.
+        symbols: for how many symbols and days it was observed.
+        symbols_failed: for how many symbols and days it failed.
     """
 
     premise: str
@@ -44,7 +44,7 @@ class Answer(NamedTuple):
 
 
 class Spread(NamedTuple):
-    """How long something took, in ms: the middle, the slowest in a hundred, the slowest; of how many."""
+    """How long something took, in ms: median, 99th percentile, maximum, and the number of values."""
 
     p50_ms: int
     p99_ms: int
@@ -56,15 +56,15 @@ class Measured(NamedTuple):
     """What was measured.
 
     Attributes:
-        symbols: of how many symbols there are ticks.
-        ticks: how many.
-        answers: by premise.
-        ordinals: symbols by what their ordinals are: `count`, `do not count`, `too few`.
-        types: ticks by type.
+        symbols: number of symbols with ticks.
+        ticks: number of ticks.
+        answers: one for each premise.
+        ordinals: symbols and days by what their ordinals do: `count`, `do not count`, `too few`.
+        types: number of ticks by type.
         types_counted: by type, how often the exchange's totals were exact with such ticks.
         delays: from a trade's published second to its reception; None: there is no live push.
-        ages: of a snapshot's own time when it came: how long ago the symbol was updated.
-        replies: from asking for totals to the reply.
+        ages: from a snapshot's own update time to its reception, by the exchange's time; None: not known of any.
+        replies: from asking for totals to the reply; None: not known of any.
     """
 
     symbols: int

@@ -1,8 +1,8 @@
 """The page of an audit: one HTML file with a timeline of the day for each symbol. Pure: values in, text out.
 
-Owns what the page shows and how large it may get. It needs no network and no script, and is readable in a light and in
-a dark room. All timelines have the same axis, in minutes of Hong Kong's day; what is the same for all symbols
-(sessions, hours, interruptions) is drawn once and used by each.
+Owns what the page shows and how large it may get. It needs no network and no script, and has a light and a dark colour
+scheme. All timelines have the same axis, in minutes of Hong Kong's day. What is the same for all symbols (sessions,
+hours, interruptions) is drawn once and referenced by each.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from hk_tick_collector.audit.activity import Activity, Doubt
     from hk_tick_collector.audit.day import DayAudit, Gap, SymbolAudit
 
-# A bar has one of so many heights, which are one digit each: the page is for 900 symbols, and is to be sent by mail.
+# Number of bar heights, so that a height is one digit: the page has up to 900 symbols and has to fit into a mail.
 LEVELS: Final = 9
 BARS_CHARS_MAX: Final = 800_000
 BAR_MINUTES: Final = (1, 2, 5, 10, 30)
-GAPS_TOLD_MAX: Final = 1_500  # of the day: those beyond are drawn and counted; `--json` has them all
+GAPS_TOLD_MAX: Final = 1_500  # per day, with a text; more are drawn and counted, and `--json` has them all
 REASONS_SHOWN: Final = 4
 REASON_CHARS_MAX: Final = 240
 INTERRUPTIONS_SHOWN: Final = 200
 
-_NARROWEST: Final = 1.5  # minutes: what was shorter is drawn so wide, or it could not be seen
-_EDGE: Final = 98  # per cent: beyond it an hour's name would stand outside
+_NARROWEST: Final = 1.5  # minutes: anything shorter is drawn this wide, to be visible
+_EDGE: Final = 98  # per cent: beyond it, or as near to the left edge, an hour's label would not fit
 _HALF_HOUR: Final = 30
 _USUAL_BEGIN_MIN: Final = 9 * 60
 _USUAL_END_MIN: Final = 16 * 60 + 30
@@ -42,24 +42,24 @@ _DAY_MIN: Final = 24 * 60
 
 
 class Axis(NamedTuple):
-    """What is drawn: minutes of the day from `begin_min`, so many."""
+    """The drawn part of the day: `minutes` minutes from `begin_min` on."""
 
     midnight_ms: int
     begin_min: int
     minutes: int
 
     def x(self, ts_ms: int) -> float:
-        """Where a moment is, inside of the drawing."""
+        """The position of a moment, limited to the drawing."""
         at = (ts_ms - self.midnight_ms) / MINUTE_MS - self.begin_min
         return round(min(max(at, 0.0), self.minutes), 1)
 
 
 def page(audit: DayAudit, activity: Activity, of_day: int) -> str:
-    """The page. What the audit says is all in it but for the limits above, and where these hold it says so.
+    """The page. It has all of the audit except what the limits above cut off, and says what it leaves out.
 
     Args:
-        audit: of all symbols, or of some.
-        activity: of the same.
+        audit: of all symbols of the day, or of some.
+        activity: of the same symbols.
         of_day: how many symbols the day has.
     """
     axis = _axis(audit, activity)
@@ -87,7 +87,7 @@ def page(audit: DayAudit, activity: Activity, of_day: int) -> str:
 
 
 def _axis(audit: DayAudit, activity: Activity) -> Axis:
-    """The sessions with some room, and whatever lies outside of them on that day, in whole half hours."""
+    """The sessions, and the ticks outside of them on that day, rounded to half hours."""
     midnight_ms = hk_midnight_ms(parse_time(f"{audit.day}120000").ms)
     first_min = midnight_ms // MINUTE_MS
     seen = [minute - first_min + n for counts in activity.ticks.values() for minute in counts for n in (0, 1)]
@@ -99,13 +99,13 @@ def _axis(audit: DayAudit, activity: Activity) -> Axis:
 
 
 def _hours_of(axis: Axis) -> range:
-    """The hours at which a line stands; fewer of them where the day is long."""
+    """The minutes of the day with an hour line: every hour, or every two hours on a long axis."""
     step = 60 if axis.minutes <= 10 * 60 else 120
     return range(ceil(axis.begin_min / step) * step, axis.begin_min + axis.minutes + 1, step)
 
 
 def _shared(audit: DayAudit, axis: Axis) -> str:
-    """What each timeline uses: the sessions' shading, the interruptions, the hours; and the hatching."""
+    """Shapes that each timeline references: session shading, interruptions, hour lines; and the hatching."""
     shades = "".join(_rect("s", axis, s.begin_ms, s.end_ms, s.name) for s in audit.sessions)
     outages = "".join(
         _rect("o", axis, o.since_ms, o.resumed_ms, _outage_text(o.cause, o.since_ms, o.resumed_ms, audit.day))
@@ -125,7 +125,7 @@ def _outage_text(cause: str, since_ms: int | None, resumed_ms: int, day: str) ->
 
 
 def _hours(axis: Axis) -> str:
-    """The axis, which stays in sight."""
+    """The hour labels, which stay visible while scrolling."""
     marks = []
     for minute in _hours_of(axis):
         left = (minute - axis.begin_min) * 100 / axis.minutes
@@ -164,7 +164,7 @@ def _legend(bar_min: int) -> str:
 
 
 def _bars(axis: Axis, ticks: Mapping[str, Mapping[int, int]]) -> tuple[int, dict[str, str]]:
-    """Each symbol's bars, of as few minutes as there is room for; and of how many that is."""
+    """The minutes per bar, and each symbol's bars: the narrowest bars that fit into `BARS_CHARS_MAX`."""
     drawn: dict[str, str] = {}
     for width in BAR_MINUTES:
         drawn = {symbol: _outline(axis, counts, width) for symbol, counts in ticks.items()}
@@ -174,7 +174,7 @@ def _bars(axis: Axis, ticks: Mapping[str, Mapping[int, int]]) -> tuple[int, dict
 
 
 def _outline(axis: Axis, counts: Mapping[int, int], width: int) -> str:
-    """The bars as one outline; their heights go by the root of the number, so that quiet minutes are seen as well."""
+    """The bars as one outline; heights are square roots of tick counts, so that quiet minutes are visible, too."""
     begin = axis.midnight_ms // MINUTE_MS + axis.begin_min
     bars: dict[int, int] = {}
     for minute, count in counts.items():
@@ -188,7 +188,7 @@ def _outline(axis: Axis, counts: Mapping[int, int], width: int) -> str:
     most = max(bars, key=lambda place: bars[place])
     at = axis.begin_min + most * width
     told = f"<title>most: {counted(bars[most], 'tick')} at {at // 60:02}:{at % 60:02}</title>"
-    # Where the height changes, and where it ends; equal ones in a row are one stroke.
+    # Equal heights in a row are one stroke.
     changes = [0, *(n for n, (a, b) in enumerate(pairwise(levels), 1) if a != b), len(levels)]
     strokes = "".join(f"V{LEVELS - levels[a]}h{(b - a) * width}" for a, b in pairwise(changes))
     return f'<path class="r" d="M{min(bars) * width} {LEVELS}{strokes}V{LEVELS}z">{told}</path>'
@@ -216,7 +216,7 @@ def _short(text: str) -> str:
 
 
 def _figures(symbol: SymbolAudit, audit: DayAudit) -> Iterator[str]:
-    """The numbers of a symbol, in the table's words."""
+    """The figures of a symbol, worded as in the terminal's table."""
     if symbol.verdict is not Verdict.COMPLETE:
         yield f"missing: {wording.missing_text(symbol)}"
     yield counted(symbol.rows, "row")
@@ -237,8 +237,8 @@ def _figures(symbol: SymbolAudit, audit: DayAudit) -> Iterator[str]:
 
 
 def _gaps(axis: Axis, gaps: Sequence[Gap], day: str, tellable: int) -> str:
-    """The gaps, the open ones over the filled ones: so many of them with their words, the others as one shape."""
-    by_state = sorted(gaps, key=lambda gap: gap.state == "open")  # what is drawn last is on top
+    """The gaps, open ones above filled ones: `tellable` of them with a text, all others as one shape per state."""
+    by_state = sorted(gaps, key=lambda gap: gap.state == "open")  # what is drawn last is on top, and gets the texts
     silent, told = by_state[: max(0, len(by_state) - tellable)], by_state[-tellable:] if tellable else []
     drawn = []
     for kind, is_open in (("f", False), ("g", True)):
@@ -261,20 +261,20 @@ def _doubts(axis: Axis, doubts: Sequence[Doubt], day: str) -> str:
 
 
 def _rect(kind: str, axis: Axis, begin_ms: int | None, end_ms: int | None, told: str) -> str:
-    """A time, and what it says when one points at it."""
+    """A time span, with a tooltip."""
     begin, width = _place(axis, begin_ms, end_ms)
     place = f'x="{begin:g}" width="{width:g}" height="{LEVELS}"'
     return f'<rect class="{kind}" {place}><title>{escape(told)}</title></rect>'
 
 
 def _box(axis: Axis, begin_ms: int | None, end_ms: int | None) -> str:
-    """The same as a part of a path."""
+    """A time span, as a part of a path."""
     begin, width = _place(axis, begin_ms, end_ms)
     return f"M{begin:g} 0h{width:g}v{LEVELS}h-{width:g}z"
 
 
 def _place(axis: Axis, begin_ms: int | None, end_ms: int | None) -> tuple[float, float]:
-    """Where a time begins, and how long it is, so that it can be seen; what is not known reaches to the edge."""
+    """The position and the visible width of a time span; an unknown end reaches to the edge."""
     begin = 0.0 if begin_ms is None else axis.x(begin_ms)
     end = float(axis.minutes) if end_ms is None else axis.x(end_ms)
     width = max(round(end - begin, 1), _NARROWEST)
@@ -283,7 +283,7 @@ def _place(axis: Axis, begin_ms: int | None, end_ms: int | None) -> tuple[float,
 
 # ---- how it looks
 
-# Each colour has a word or a pattern beside it: nothing is told by colour alone.
+# Each colour comes with a word or a pattern: nothing is shown by colour alone.
 _STYLE: Final = """
 :root{color-scheme:light dark;--bg:#fff;--ink:#1c2024;--dim:#687076;--line:#e3e6e8;--session:#eef2f6;--bar:#5b7fa6;
 --green:#18794e;--yellow:#8a6100;--red:#c62a2f;--open:#e5484dcc;--outage:#f5c86b99;--doubt:#80808099;--track:#fafbfc}
@@ -324,7 +324,7 @@ def _sample(drawing: str, words: str) -> str:
     return f"<span>{_SAMPLE.format(drawing)}{words}</span>"
 
 
-# `@WIDTH@` is how long a bar lasts.
+# `@WIDTH@` is replaced with the minutes per bar.
 _LEGEND: Final = (
     '<div class="legend">'
     + _sample('<path class="r" d="M2 9V5h4V2h4V6h4V4h4V9z"/>', "ticks @WIDTH@, by the root; full: the symbol's most")

@@ -1,7 +1,7 @@
 """Reads a day database for an audit.
 
-Owns the statements, each of which reads a table once. Concludes nothing. Reads databases of older schemas as far as
-they tell: what they lack is None or empty.
+Owns the statements, each of which reads a table once. Concludes nothing. Also reads databases of older schemas: what
+they lack is None or empty.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
     import apsw
 
-# The volume in two halves: one sum of numbers that make no sense would be refused as an overflow.
+# The volume is summed in two halves: SQLite fails on overflow, and volumes that make no sense may be huge.
 _BY_TYPE = """
 SELECT symbol, tick_type_id, count(*), sum(volume >> 32), sum(volume & 4294967295), sum(turnover),
   min(ts_ms), max(ts_ms), sum(volume = 0), sum(seq <= 0), sum(ts_ms NOT BETWEEN ?1 AND ?2), sum(ts_ms % 1000 <> 0)
 FROM ticks GROUP BY symbol, tick_type_id"""
 
-# In the order of the primary key, so that nothing is sorted. A pair is two live pushes, one right after the other.
+# In the order of the primary key, so that SQLite sorts nothing. A pair is two consecutive ticks, both pushed live.
 _ORDINALS = f"""
 SELECT symbol, sum(pair), sum(pair AND step = 1), sum(pair AND NOT plausible), sum(max(step - 1, 0)),
   min(seq) & 4294967295, sum(made_good AND NOT before), sum(made_good AND NOT before AND step = 1)
@@ -53,7 +53,7 @@ FROM (
   WINDOW w AS (PARTITION BY symbol ORDER BY seq)
 ) GROUP BY symbol"""  # noqa: S608 - numbers
 
-# The last word of each symbol, and all that were told after the close.
+# The last snapshot of each symbol, and all that were still repeated after the close.
 _WORDS = """
 SELECT symbol, volume, turnover, own_ms, at_ms, until_ms, confirmed_ms, market_ms FROM (
   SELECT *, row_number() OVER (PARTITION BY symbol ORDER BY segment DESC, offset DESC, at_ms DESC) AS place
@@ -63,7 +63,7 @@ _WORDS_2 = """
 SELECT symbol, volume, turnover, NULL, at_ms, until_ms, NULL, NULL FROM exchange_totals AS t
 WHERE at_ms = (SELECT max(at_ms) FROM exchange_totals WHERE symbol = t.symbol)"""
 
-# Of the day itself: what is told on the next one under its date may be of totals that were set back.
+# Only snapshots from the day itself: on the next day OpenD may give reset totals under the old date.
 _LOW = """
 SELECT symbol, sum(most < 0 AND before < 0) FROM (
   SELECT symbol, most, lag(most) OVER (PARTITION BY symbol ORDER BY segment, offset, at_ms) AS before
@@ -87,7 +87,7 @@ def read(con: apsw.Connection, path: Path) -> DayFigures:
     """Read a day database.
 
     Raises:
-        DatabaseError: it is none of ours, or was made before there was a ledger.
+        DatabaseError: it is not a day database, or its version had no ledger.
         apsw.Error: it can't be read.
     """
     check_ours(con, path)
@@ -102,7 +102,7 @@ def read(con: apsw.Connection, path: Path) -> DayFigures:
 
 
 def _day_of(con: apsw.Connection, path: Path) -> str:
-    """By the file's name; of a copy with another one, by its ticks, or by when it was recorded."""
+    """The day by the file's name; for a copy with another name, by its last tick or by when it was recorded."""
     if path.stem.isdecimal() and len(path.stem) == len("20261120"):
         return path.stem
     last_ms = con.execute(
@@ -112,10 +112,12 @@ def _day_of(con: apsw.Connection, path: Path) -> str:
 
 
 def _read(con: apsw.Connection, day: str) -> DayFigures:
+    """Read the tables one by one, each into a dict by symbol, then put together the figures of each symbol."""
     version = int(con.pragma("user_version"))
     has_premises = version >= PREMISES_VERSION
     trade_date: Any = con.execute("SELECT date_type FROM trade_dates WHERE day = ?", (day,)).get
     sums = _sums(con, day)
+    # The calendar may be wrong: a trade in the afternoon shows that a half day was a whole one.
     traded_ms = max((one.last_ms for one in sums.values()), default=None)
     sessions = sessions_of(day, traded_type(day, trade_date, traded_ms))
     by_session = _by_session(con, sessions)
@@ -173,7 +175,7 @@ def _read(con: apsw.Connection, day: str) -> DayFigures:
 
 
 class _Premises:
-    """What databases tell since they have premises."""
+    """What databases have since `PREMISES_VERSION`."""
 
     def __init__(self, con: apsw.Connection, day: str) -> None:
         end_ms = parse_time(day + "000000").ms + DAY_MS
@@ -187,6 +189,7 @@ class _Premises:
         self.premises: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
         for symbol, name, held, failed in con.execute("SELECT symbol, name, held, failed FROM premises"):
             self.premises[symbol][name] = (held, failed)
+        # The writer counts only failures of `fresh_snapshot`; the rows with an upper bound show how often it held.
         for symbol, fresh in con.execute(_FRESH):
             failed = self.premises[symbol].get("fresh_snapshot", (0, 0))[1]
             self.premises[symbol]["fresh_snapshot"] = (fresh, failed)
@@ -194,14 +197,14 @@ class _Premises:
 
 
 def _rest(con: apsw.Connection, gaps: list[Gap]) -> int:
-    """The shares that are still missing in open gaps by totals."""
+    """The shares that are still missing in open gaps by totals; without a read if there are no such gaps."""
     if not any(gap.state == "open" and gap.evidence == "totals" for gap in gaps):
         return 0
     return sum(group.rest for group in open_groups(con, gaps[0].symbol))
 
 
 class _Sums:
-    """What the ticks of a symbol come to."""
+    """Counts, sums and times of a symbol's ticks, as in `Figures`."""
 
     def __init__(self) -> None:
         self.rows = self.empty = self.made_up = self.of_other_days = self.fractions = 0
@@ -211,6 +214,7 @@ class _Sums:
 
 
 def _sums(con: apsw.Connection, day: str) -> dict[str, _Sums]:
+    """Counts, sums and times by symbol, from one row for each symbol and type of tick."""
     begin_ms = parse_time(day + "000000").ms
     found: dict[str, _Sums] = defaultdict(_Sums)
     for row in con.execute(_BY_TYPE, (begin_ms, begin_ms + DAY_MS - 1)):
@@ -228,7 +232,7 @@ def _sums(con: apsw.Connection, day: str) -> dict[str, _Sums]:
 
 
 def _by_session(con: apsw.Connection, sessions: tuple[Session, ...]) -> dict[str, dict[str, int]]:
-    """Ticks by symbol and session; a print some seconds after the close is the auction's."""
+    """Ticks by symbol and session. A session lasts until the next one, so prints after the close are the auction's."""
     found: dict[str, dict[str, int]] = defaultdict(dict)
     names = [session.name for session in sessions]
     begins = [session.begin_ms for session in sessions]
@@ -241,10 +245,12 @@ def _by_session(con: apsw.Connection, sessions: tuple[Session, ...]) -> dict[str
 
 
 def _ordinals(pairs: int, contiguous: int, implausible: int, missing: int, *others: int) -> Ordinals:
+    """A row of `_ORDINALS`. Any pair whose high half is not a time shows that these sequences have no ordinals."""
     counts = not implausible and do_count(pairs, contiguous)
     return Ordinals(pairs, contiguous, counts, missing if counts else 0, *others)
 
 
 def _counts(con: apsw.Connection, table: str) -> dict[str, int]:
+    """The number of rows of a table by symbol."""
     rows: list[tuple[Any, ...]] = con.execute(f"SELECT symbol, count(*) FROM {table} GROUP BY symbol").fetchall()  # noqa: S608
     return dict(rows)

@@ -1,6 +1,6 @@
-"""The sessions of a trading day, with their auctions, as the exchange holds them on whole and on half days.
+"""The sessions of a trading day, with their auctions, on whole and half days.
 
-Owns which sessions a day has; whether it is whole or half is OpenD's to say. Pure.
+Owns which sessions a day has; whether it is whole or half comes from OpenD's calendar. Pure.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ _WHOLE = (_PRE_OPENING, _MORNING, _AFTERNOON, _AUCTION)
 _SESSIONS: Final = {
     "whole": _WHOLE,
     "morning": (_PRE_OPENING, _MORNING, ("closing auction", NOON_MS, NOON_MS + _AUCTION_MS)),
-    # After a storm; it has not happened since 2024, when Hong Kong began to trade through them.
+    # After a storm. Hong Kong has traded through storms since 2024, so this has not happened since.
     "afternoon": (_PRE_OPENING, _AFTERNOON, _AUCTION),
 }
 
 # The last print comes some seconds after the auction's end, and OpenD is asked once a minute whether it still has the
-# exchange: what it says of the day later than this is the last word.
+# exchange: a snapshot later than this can be the last word.
 AFTER_CLOSE_MS: Final = 2 * MINUTE_MS
 # The auction ends at a random moment within its last two minutes.
 CLOSING_SPAN_MS: Final = 2 * MINUTE_MS
 
 
 class Session(NamedTuple):
-    """A part of a trading day, UTC epoch ms; its end is not in it."""
+    """A part of a trading day, UTC epoch ms; the end is exclusive."""
 
     name: str
     begin_ms: int
@@ -52,7 +52,7 @@ def sessions_of(day: str, date_type: str | None) -> tuple[Session, ...]:
 
     Args:
         day: YYYYMMDD.
-        date_type: 'whole', 'morning' or 'afternoon'; anything else counts as whole, whose close is the latest.
+        date_type: 'whole', 'morning' or 'afternoon'; anything else counts as whole, since that has the latest close.
     """
     midnight_ms = parse_time(day + "000000").ms
     return tuple(
@@ -62,22 +62,22 @@ def sessions_of(day: str, date_type: str | None) -> tuple[Session, ...]:
 
 
 def after_close_ms(sessions: tuple[Session, ...]) -> int:
-    """From when on nothing more can come of these sessions, by the exchange's time."""
+    """When these sessions are over and their last print has come, by the exchange's time."""
     return sessions[-1].end_ms + AFTER_CLOSE_MS
 
 
 def closing_print_ms(sessions: tuple[Session, ...]) -> int:
-    """The earliest moment of the closing auction's prints: what the market shows later is of after the close."""
+    """The earliest moment of the closing auction's prints: an update time from then on is of after the close."""
     return sessions[-1].end_ms - CLOSING_SPAN_MS
 
 
 def traded_type(day: str, date_type: str | None, last_ms: int | None) -> str | None:
-    """Which sessions a day really had: a half day on which there are trades in the afternoon was none.
+    """The type of day as it was traded: a half day with trades in the afternoon was a whole one.
 
     Args:
         day: YYYYMMDD.
-        date_type: as OpenD's calendar says.
-        last_ms: of the last trade; None: there is none.
+        date_type: by OpenD's calendar.
+        last_ms: the time of the last trade; None: there is none.
     """
     afternoon_ms = parse_time(day + "000000").ms + AFTERNOON_MS
     if date_type == "morning" and last_ms is not None and last_ms >= afternoon_ms:

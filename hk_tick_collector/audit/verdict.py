@@ -1,4 +1,4 @@
-"""What an audit says: its verdicts, and all that stands beside them. Pure."""
+"""The result of an audit: its verdicts and the figures with them. Pure."""
 
 from __future__ import annotations
 
@@ -28,36 +28,37 @@ class SymbolAudit(NamedTuple):
     Attributes:
         symbol: which.
         verdict: the conclusion.
-        evidence: what it rests on: `totals`, `ordinals`, `both` where they say the same, or `none`.
+        evidence: what it rests on: `totals`, `ordinals`, `both` if they agree, or `none`.
         missing: ticks; None: not known, or nothing is known to be missing.
-        missing_volume: shares; None likewise.
-        reasons: what is missing and why, or what stands in the way of a proof; empty if COMPLETE.
-        contradictions: of the reasons, those that speak against totals which agree.
+        missing_volume: shares; None: not known, or nothing is known to be missing.
+        reasons: what is missing and why, or what prevents a proof; empty if COMPLETE.
+        contradictions: the reasons that contradict totals which agree.
         would_prove: what would have proved it; empty unless UNPROVABLE.
-        so_far: what can be said before the close: one line; empty afterwards.
-        rows: ticks stored.
-        volume: their sum, shares.
-        turnover: their sum, in the counter's currency.
-        exchange_volume: the exchange's by its last snapshot; None: there is none.
-        exchange_turnover: likewise.
-        turnover_tolerance: by how much turnovers may differ through rounding.
-        totals_own_ms: the snapshot's own update time; None: it has none.
+        so_far: what is known before the close, in one line; empty once the day is over.
+        rows: number of stored ticks.
+        volume: the sum of the stored ticks, in shares.
+        turnover: the sum of the stored ticks, in the counter's currency.
+        exchange_volume: the exchange's, by its last word, or else its last snapshot; None: there is no snapshot.
+        exchange_turnover: the exchange's, by the same snapshot; None: there is none.
+        turnover_tolerance: how much the turnovers may differ by rounding.
+        totals_own_ms: that snapshot's own update time; None: it has none.
         totals_received_ms: when it first came, by the host's clock.
-        totals_ms: the exchange's time when it was told last, on the word of two clocks.
-        market_ms: the newest sign of life of the whole market by then.
-        covered: types of ticks that the verdict speaks of, since the exchange counts them.
-        not_covered: other types that were seen, on this day or others: nothing tells whether those are all there.
-        revisions: ticks that came with several contents; of these, those whose volume differs.
-        revised_volume: what the last contents have more than the first, in shares.
-        ordinals: what the sequences' ordinals say.
-        first_ts_ms: of the first tick; None: there is none.
-        last_ts_ms: of the last.
-        sessions: ticks by the session that they are of, by its name.
+        totals_ms: the exchange's time when it came last, by two clocks.
+        market_ms: the newest update time of any symbol by then.
+        covered: types of ticks that the verdict covers, since the exchange counts them or ordinals count the ticks.
+        not_covered: other types that were seen, on this day or others: it is not known whether all of these are there.
+        revisions: number of ticks that came with several contents, and of those whose volume differs.
+        revised_volume: shares that the last contents have more than the first.
+        ordinals: what the ordinals show.
+        first_ts_ms: of the earliest tick; None: there is no tick.
+        last_ts_ms: of the latest tick; None: there is no tick.
+        sessions: number of ticks by the name of the session.
         gaps: rows of `gaps`, open and filled.
-        doubts: rows of `doubts`.
-        doubts_by_totals: doubts that nothing but the exchange's totals has decided.
-        premises: how often each was seen to hold, and to fail.
-        recorded: it was to be recorded on this day; if not, its ticks are extra, and the day's verdict is without it.
+        doubts: number of rows of `doubts`.
+        doubts_by_totals: number of doubts that only the exchange's totals decided.
+        premises: how often each held, and failed.
+        recorded: whether it was to be recorded on this day; if not, its ticks are extra and don't affect the day's
+            verdict.
         without: why OpenD did not give it; None: it did.
     """
 
@@ -101,18 +102,18 @@ class DayAudit(NamedTuple):
 
     Attributes:
         day: YYYYMMDD.
-        verdict: COMPLETE if all symbols are that were to be recorded; INCOMPLETE if one is; else UNPROVABLE.
-        trade_date: 'whole', 'morning', 'afternoon' or 'none', as OpenD said; None: it did not.
-        sessions: of the day, as it was traded; those of a whole day where it is not known.
-        not_counted: types of ticks that were measured not to be in the exchange's totals.
-        types: for each type, OpenD's number, how often it was shown on this day to be counted, and not to be.
-        history: the same of other days.
+        verdict: of the symbols that were to be recorded: COMPLETE if all are, INCOMPLETE if one is, else UNPROVABLE.
+        trade_date: 'whole', 'morning', 'afternoon' or 'none', by OpenD's calendar; None: not known.
+        sessions: of the day as it was traded; those of a whole day if that is not known.
+        not_counted: types of ticks that some symbol of this day showed not to be counted.
+        types: by OpenD's number of a type, how often it was shown on this day to be counted, and not to be.
+        history: the same for other days.
         outages: interruptions of the stream, harmful or not.
-        clocks: how the clocks were seen, by name.
+        clocks: the readings of the clocks, by name.
         schema_version: of the database.
-        is_over: the exchange's totals were told after the close, or the audit was made on a later day.
+        is_over: the exchange's totals came after the close, or the audit was made on a later day.
         symbols: the worst first.
-        audited_ms: when, UTC epoch ms.
+        audited_ms: when it was audited, UTC epoch ms.
     """
 
     day: str

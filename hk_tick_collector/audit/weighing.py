@@ -1,4 +1,4 @@
-"""The verdict on one symbol's day: the exchange's last word, the stored ticks, and what speaks against it. Pure."""
+"""The verdict on one symbol's day: weighs the exchange's last word, the stored ticks and the ledger. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class _Finding:
-    """What is missing, what stands in the way of a proof, and what speaks against totals that agree."""
+    """Collects what is missing (`lost`), what prevents a proof (`unproven`), and what contradicts totals that agree."""
 
     def __init__(self) -> None:
         self.lost: list[str] = []
@@ -31,18 +31,18 @@ class _Finding:
         self.would_prove: list[str] = []
         self.missing: int | None = None
         self.missing_volume: int | None = None
-        self.by_totals = False  # the exchange's last word was held against the ticks
+        self.by_totals = False  # the exchange's last word was compared with the ticks
 
     @property
     def verdict(self) -> Verdict:
-        """The conclusion."""
+        """A proven loss is INCOMPLETE, whatever else is open; anything else that was found is UNPROVABLE."""
         if self.lost:
             return Verdict.INCOMPLETE
         return Verdict.UNPROVABLE if self.unproven or self.contradictions else Verdict.COMPLETE
 
 
 def judge_symbol(f: Figures, day: DayFigures, types: Types, *, is_over: bool) -> SymbolAudit:
-    """Judge a symbol's day; until it is over, say also how it stands so far."""
+    """Judge a symbol's day; until the day is over, also describe what is known so far."""
     known = {t: types.is_counted(t, f.symbol) for t in f.by_type}
     not_counted = frozenset(t for t, is_counted in known.items() if is_counted is False)
     last = final_word(f, day, not_counted)
@@ -54,7 +54,7 @@ def judge_symbol(f: Figures, day: DayFigures, types: Types, *, is_over: bool) ->
         found.unproven.append(last.why_not)
         found.would_prove.append(last.would_prove)
         _without_last_word(f, found)
-    shown = last.word or (f.words[0] if f.words else None)
+    shown = last.word or (f.words[0] if f.words else None)  # without a last word the last snapshot is shown
     ours = without(f.by_type, ())
     covered = not found.lost and last.word is not None
     is_seamless = last.word is not None and _is_seamless(f, last.word)
@@ -99,6 +99,11 @@ def judge_symbol(f: Figures, day: DayFigures, types: Types, *, is_over: bool) ->
 
 
 def _compare(f: Figures, word: Words, found: _Finding, known: dict[int, bool | None]) -> None:
+    """Compare the last word with the stored ticks, without types that are proven not to be counted.
+
+    A tick that came with several contents may be counted with any of them. So the totals are compared with the first
+    contents, with the last, and with the greatest volumes: only what exceeds these is missing for sure.
+    """
     left_out = [t for t, is_counted in known.items() if is_counted is False]
     first = without(f.by_type, left_out)
     revised = [r for r in f.revised if r.tick_type not in left_out]
@@ -116,7 +121,7 @@ def _compare(f: Figures, word: Words, found: _Finding, known: dict[int, bool | N
                 f"{numbered(changed, 'tick')} came again with another volume: the totals agree with the last contents, "
                 "and nothing else shows that these are counted"
             )
-    elif _agrees(word, first):
+    elif _agrees(word, first):  # a lost tick may stand for the correction, so this proves nothing
         found.contradictions.append(
             f"the totals agree with the first contents of {numbered(changed, 'tick')} that came again with another "
             "volume, and not with the last"
@@ -142,11 +147,12 @@ def _compare(f: Figures, word: Words, found: _Finding, known: dict[int, bool | N
 
 
 def _agrees(word: Words, ours: Sums) -> bool:
+    """Whether volumes are equal, and turnovers within rounding."""
     return word.volume == ours.volume and abs(word.turnover - ours.turnover) <= tolerance(ours.rows)
 
 
 def _contradict(f: Figures, word: Words, found: _Finding, known: dict[int, bool | None]) -> None:
-    """What speaks against totals that agree: a loss may hide behind something else of the same size."""
+    """Find what contradicts totals that agree: a loss may be hidden by something else of the same size."""
     unknown = _names(t for t, is_counted in known.items() if is_counted is None and f.by_type[t].volume)
     if unknown and not _is_seamless(f, word):
         found.unproven.append(f"not proven yet that the exchange counts {', '.join(unknown)}")
@@ -171,19 +177,19 @@ def _contradict(f: Figures, word: Words, found: _Finding, known: dict[int, bool 
 
 
 def _is_seamless(f: Figures, word: Words) -> bool:
-    """Whether ordinals show by themselves that none is missing: from the day's first tick to the last one counted."""
+    """Whether ordinals alone show that no tick is missing: they begin at 1, and the last word is of the last tick."""
     if not f.ordinals.counts or f.ordinals.missing or f.ordinals.first != 1 or f.last_ts_ms is None:
         return False
     return word.own_ms is not None and word.own_ms // 1000 == f.last_ts_ms // 1000
 
 
 def _host_until_ms(word: Words) -> int:
-    """When the last word was told last, by the host's clock, as far as that is known."""
+    """About when the last word came last, by the host's clock: the exchange's time stands in for it."""
     return word.received_ms if word.until_ms is None else max(word.received_ms, word.until_ms)
 
 
 def _lose(f: Figures, found: _Finding, difference: int) -> None:
-    """The exchange counts more than is stored, by whatever contents."""
+    """Report a loss by totals: which gaps account for it, and how much is not located in any gap."""
     gaps = [gap for gap in f.gaps if gap.state == "open"]
     found.missing_volume = difference
     found.missing = _sum_known([gap.missing for gap in gaps]) or f.ordinals.missing or None
@@ -201,8 +207,9 @@ def _lose(f: Figures, found: _Finding, difference: int) -> None:
 
 
 def _without_last_word(f: Figures, found: _Finding) -> None:
-    """What can be said all the same: what is missing for sure, and what is not decided."""
+    """Report what is certain without a last word, and what prevents a proof."""
     gaps = [gap for gap in f.gaps if gap.state == "open"]
+    # Certain are gaps by totals, unless cancelled ticks may explain them, and holes in ordinals within an interruption.
     by_totals = f.rest and not f.empty
     sure = [gap for gap in gaps if (by_totals if gap.evidence == "totals" else gap.cause != str(Cause.UNKNOWN))]
     found.lost += [_lost_in(gap) for gap in sure]
@@ -224,7 +231,7 @@ def _without_last_word(f: Figures, found: _Finding) -> None:
 
 
 def _so_far(f: Figures, day: DayFigures) -> str:
-    """What can be said before the close."""
+    """One line on what is known before the close."""
     gaps = [gap for gap in f.gaps if gap.state == "open"]
     later = f"proof after {hk_text(after_close_ms(day.sessions))[11:16]}"
     if gaps:
@@ -244,16 +251,16 @@ def _so_far(f: Figures, day: DayFigures) -> str:
 
 
 def _not_covered(f: Figures, types: Types, *, is_seamless: bool) -> set[int]:
-    """Types that the exchange's totals say nothing of; also of those that the symbol has no tick of: it may lack one.
+    """Types that the totals prove nothing about, also those that the symbol has no tick of: it may have lost them.
 
-    Where ordinals show that no tick is missing, only types that are proven not to be counted are named.
+    If ordinals show that no tick is missing, only types that are proven not to be counted are named.
     """
     counts = {t: types.is_counted(t, f.symbol) for t in types.seen | f.by_type.keys()}
     return {t for t, is_counted in counts.items() if is_counted is False or (is_counted is None and not is_seamless)}
 
 
 def _premises(f: Figures) -> dict[str, tuple[int, int]]:
-    """How often each premise was seen to hold, and to fail; those that the ticks themselves tell, too."""
+    """How often each premise held, and failed; with those that are computed from the ticks themselves."""
     told = dict(f.premises)
     if f.rows:
         told["whole_seconds"] = (f.rows - f.fractions, f.fractions)
@@ -265,6 +272,7 @@ def _premises(f: Figures) -> dict[str, tuple[int, int]]:
 
 
 def _evidence(f: Figures, found: _Finding) -> str:
+    """What the verdict rests on. Ordinals support INCOMPLETE if they show a loss, and any other verdict if none."""
     by_ordinals = f.ordinals.counts and f.ordinals.missing == 0 and not _open(f, "ordinals")
     if found.verdict is Verdict.INCOMPLETE:
         by_ordinals = f.ordinals.counts and bool(f.ordinals.missing or _open(f, "ordinals"))
@@ -274,10 +282,12 @@ def _evidence(f: Figures, found: _Finding) -> str:
 
 
 def _open(f: Figures, evidence: str) -> list[Gap]:
+    """The open gaps that were shown by this evidence: `ordinals` or `totals`."""
     return [gap for gap in f.gaps if gap.state == "open" and gap.evidence == evidence]
 
 
 def _lost_in(gap: Gap) -> str:
+    """`12 ticks between 10:01:05 and 10:03:10 (opend_down, by ordinals)`."""
     if gap.missing is not None:
         what = numbered(gap.missing, "tick")
     else:
@@ -288,7 +298,7 @@ def _lost_in(gap: Gap) -> str:
 
 
 def _sum_known(values: list[int | None]) -> int | None:
-    """The sum, if there are any and all are known."""
+    """The sum; None: there are no values, or one is not known."""
     known = [value for value in values if value is not None]
     return sum(known) if known and len(known) == len(values) else None
 

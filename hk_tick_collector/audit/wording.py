@@ -1,4 +1,4 @@
-"""An audit in words: what the table in a terminal and the page say alike. Pure; all clock times are Hong Kong's."""
+"""An audit in words, the same for the terminal's table and the page. Pure; all clock times are Hong Kong's."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ _TRADE_DATES: Final = {
 
 
 class Bounds(NamedTuple):
-    """Between which times ticks are missing, UTC epoch ms; None: not known on this side."""
+    """The times between which ticks are missing, UTC epoch ms; None: not known on this side."""
 
     begin_ms: int | None
     end_ms: int | None
 
 
 def bounds_of(gap: Gap) -> Bounds:
-    """Where the missing ticks of a gap were traded: between the stored ones around it, as far as these are there."""
+    """The bounds of a gap: the stored ticks around it, or else the bounds of the outage."""
     begin_ms = gap.since_ms if gap.before_ts_ms is None else gap.before_ts_ms
     end_ms = gap.resumed_ms if gap.after_ts_ms is None else gap.after_ts_ms
     return Bounds(begin_ms, end_ms)
 
 
 def clock_text(ts_ms: int, day: str) -> str:
-    """`10:01:05`; of another day than that of the audit, with its date."""
+    """`10:01:05`; with its date if it is not on the audited day."""
     text = hk_text(ts_ms)
     return text[11:19] if hk_day(ts_ms) == day else text[:19]
 
@@ -56,14 +56,14 @@ def span_text(begin_ms: int | None, end_ms: int | None, day: str) -> str:
 
 
 def loss_text(ticks: int | None, shares: int | None) -> str:
-    """`12 ticks`; where ordinals do not tell, `≥ 1,500 shares`, since a loss can hide behind another; else `some`."""
+    """`12 ticks`; if that is not known, `≥ 1,500 shares`, since a loss can hide another one; else `some ticks`."""
     if ticks:
         return counted(ticks, "tick")
     return f"≥ {counted(shares, 'share')}" if shares else "some ticks"
 
 
 def missing_text(symbol: SymbolAudit) -> str:
-    """What a symbol lacks: a number, `none` only where that is proven, and `unknown`."""
+    """What a symbol lacks: a number; `none` only if that is proven; `none so far` or `unknown`."""
     if symbol.verdict is Verdict.COMPLETE:
         return "none"
     if symbol.missing or symbol.missing_volume or symbol.verdict is Verdict.INCOMPLETE:
@@ -72,7 +72,7 @@ def missing_text(symbol: SymbolAudit) -> str:
 
 
 def why_text(symbol: SymbolAudit) -> str:
-    """Before the close, what can be said so far; after it, the reasons, and what would have proved the day."""
+    """Before the close, what is known so far; after it, the reasons, and what would have proved the day."""
     if symbol.verdict is Verdict.UNPROVABLE and symbol.so_far:
         return symbol.so_far
     would = f" (would prove it: {'; '.join(symbol.would_prove)})" if symbol.would_prove else ""
@@ -96,7 +96,7 @@ def gaps_text(symbol: SymbolAudit) -> str:
 
 
 def ordinals_text(ordinals: Ordinals) -> str:
-    """`contiguous 99.97 % of 1,234`; 100 % only where it is all of them; and whether that is evidence."""
+    """`contiguous 99.97 % of 1,234`, rounded down, so 100 % means all; or that it is no evidence."""
     if not ordinals.pairs:
         return "not measured"
     hundredths = ordinals.contiguous * 10_000 // ordinals.pairs
@@ -108,22 +108,22 @@ def ordinals_text(ordinals: Ordinals) -> str:
 
 
 def session_letters(symbol: SymbolAudit, audit: DayAudit) -> str:
-    """A letter for each of the day's sessions of which ticks are stored, and a dot where there is none: `PM·C`."""
+    """For each session of the day its initial if it has stored ticks, else a dot: `PM·C`."""
     return "".join(s.name[:1].upper() if symbol.sessions.get(s.name) else "·" for s in audit.sessions) or NONE
 
 
 def volume_delta(symbol: SymbolAudit) -> int | None:
-    """Shares that are stored, less those of the exchange; None: no totals."""
+    """Stored shares less the exchange's; None: there are no totals."""
     return None if symbol.exchange_volume is None else symbol.volume - symbol.exchange_volume
 
 
 def turnover_delta(symbol: SymbolAudit) -> float | None:
-    """The same of the turnover, in the counter's currency."""
+    """Stored turnover less the exchange's, in the counter's currency; None: there are no totals."""
     return None if symbol.exchange_turnover is None else symbol.turnover - symbol.exchange_turnover
 
 
 def signed_text(number: float | None, decimals: int = 0) -> str:
-    """`+1,200`, `-0.50`, `0`; `-` for what is not known."""
+    """`+1,200`, `-0.50`, `0`; `-` if not known."""
     if number is None:
         return NONE
     text = f"{number:+,.{decimals}f}"
@@ -131,7 +131,7 @@ def signed_text(number: float | None, decimals: int = 0) -> str:
 
 
 def of_symbols(symbols: Iterable[SymbolAudit]) -> Verdict:
-    """The verdict of several: COMPLETE only if there are some and all are, INCOMPLETE if any is."""
+    """The verdict on several symbols: INCOMPLETE if any is, COMPLETE if all are and there is one, else UNPROVABLE."""
     verdicts = {symbol.verdict for symbol in symbols}
     if Verdict.INCOMPLETE in verdicts:
         return Verdict.INCOMPLETE
@@ -153,7 +153,7 @@ def headline(audit: DayAudit) -> str:
 
 
 def _verdicts_text(audit: DayAudit, verdicts: Counter[Verdict]) -> str:
-    """How many symbols have each verdict; before the close, of how many nothing is missing so far."""
+    """How many symbols have each verdict; before the close, for how many nothing is missing so far."""
     if not audit.is_over and not verdicts[Verdict.INCOMPLETE]:
         fine = sum(symbol.so_far.startswith("nothing") for symbol in audit.symbols)
         later = next((symbol.so_far.rpartition("; ")[2] for symbol in audit.symbols if "; " in symbol.so_far), "")
@@ -162,7 +162,7 @@ def _verdicts_text(audit: DayAudit, verdicts: Counter[Verdict]) -> str:
 
 
 def notes(audit: DayAudit) -> list[str]:
-    """What a reader must know of the evidence: trade date, totals, types of ticks, ordinals, clocks, premises."""
+    """What a reader must know about the evidence: trade date, totals, types of ticks, ordinals, clocks, premises."""
     recorded = [symbol for symbol in audit.symbols if symbol.recorded]
     with_totals = sum(symbol.exchange_volume is not None for symbol in audit.symbols)
     with_ordinals = sum(symbol.ordinals.counts for symbol in audit.symbols)
@@ -181,7 +181,7 @@ def notes(audit: DayAudit) -> list[str]:
         name
         for symbol in audit.symbols
         for name, (_, times) in symbol.premises.items()
-        if times and name not in {"ordinals_count", "whole_seconds"}  # of these there is a line, and nothing to fear
+        if times and name not in {"ordinals_count", "whole_seconds"}  # no faults, and ordinals have a line
     )
     if failed:
         named = ", ".join(f"{name} for {counted(count, 'symbol')}" for name, count in sorted(failed.items()))
@@ -193,7 +193,7 @@ def notes(audit: DayAudit) -> list[str]:
 
 
 def _types_text(audit: DayAudit) -> str:
-    """Which types of ticks the totals include, as far as that was measured."""
+    """Which types of ticks are not proven to be in the totals."""
     not_covered = sorted({name for symbol in audit.symbols for name in symbol.not_covered})
     return f"not proven to be in them: {', '.join(not_covered)}" if not_covered else "all types of ticks are in them"
 
@@ -204,7 +204,7 @@ def _step_text(steps: Clock) -> str:
 
 
 def outages_text(audit: DayAudit) -> str:
-    """`3 interruptions: opend_down 10:01:05 to 10:03:10, …`, the longest first; those of unknown length before them."""
+    """`3 interruptions: opend_down 10:01:05 to 10:03:10, …`: those of unknown length first, then the longest."""
     longest = sorted(audit.outages, key=lambda o: (o.since_ms or 0) - o.resumed_ms)
     shown = [f"{o.cause} {span_text(o.since_ms, o.resumed_ms, audit.day)}" for o in longest[:OUTAGES_SHOWN]]
     more = ["…"] if len(longest) > len(shown) else []
@@ -229,7 +229,7 @@ def _missing(audit: DayAudit) -> str:
 
 
 def _by_outage(gaps: list[Gap], day: str) -> str:
-    """Gaps by the outage that made them, those of most symbols first."""
+    """Open gaps by outage, the outage with most gaps first."""
     found: dict[tuple[str, int], list[Gap]] = {}
     for gap in gaps:
         found.setdefault((gap.cause, gap.resumed_ms), []).append(gap)

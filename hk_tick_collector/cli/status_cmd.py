@@ -16,16 +16,18 @@ from hk_tick_collector.hktime import hk_text
 from hk_tick_collector.journal.cursor import load_cursor
 from hk_tick_collector.journal.segments import DIRECTORY, JournalReader
 from hk_tick_collector.seal.catalog import newest_sealed
-from hk_tick_collector.session.deadlines import outlook_text
-from hk_tick_collector.status.findings import Verdict, number_of, part_of
+from hk_tick_collector.status.findings import Verdict
 from hk_tick_collector.status.health import SILENT_SEC_MAX, assess_health, end_text
 from hk_tick_collector.status.health_storing import LAG_MS_MAX
-from hk_tick_collector.status.lost import lost_text
+from hk_tick_collector.status.lost import Lost, lost_text
+from hk_tick_collector.status.outlook import outlook_text
+from hk_tick_collector.status.state import RecorderState
 from hk_tick_collector.status.today import read_lost
 from hk_tick_collector.store.data_root import read_recorder
 from hk_tick_collector.store.schema import day_files
 from hk_tick_collector.store.stored import find_day, future_days, read_stats
 from hk_tick_collector.text import counted, plain, size
+from hk_tick_collector.typed_json import decode, encode
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -82,7 +84,7 @@ def read_status(root: Path, day: str | None = None) -> dict[str, Any]:
         )
     symbols.sort(key=lambda entry: -entry["rows"])
     last = max(symbols, key=lambda entry: entry["last_ts_ms"], default=None)
-    health = assess_health(recorder, now_ms)
+    health, lost = assess_health(recorder, now_ms), _lost(path)
     return {
         "data_root": str(root.absolute()),
         "day": path.stem if path else None,
@@ -95,7 +97,7 @@ def read_status(root: Path, day: str | None = None) -> dict[str, Any]:
         "last_symbol": last["symbol"] if last else None,
         "database_bytes": path.stat().st_size if path else 0,
         "wal_bytes": _wal_bytes(path) if path else 0,
-        "lost": _lost(path),
+        "lost": encode(lost) if lost else None,
         "sealed": newest_sealed(root),
         "symbols": symbols,
     }
@@ -109,13 +111,12 @@ def _recorder(root: Path, now_ms: int) -> dict[str, Any]:
     return state
 
 
-def _lost(path: Path | None) -> dict[str, Any] | None:
+def _lost(path: Path | None) -> Lost | None:
     """What was lost on that day, by its own gaps; None: nothing is known to be, or it can't be read now."""
     try:
-        lost = read_lost(path) if path else None
+        return read_lost(path) if path else None
     except DatabaseError:
         return None
-    return lost and lost._asdict()
 
 
 def _wal_bytes(path: Path) -> int:
@@ -180,9 +181,10 @@ def _summary(status: dict[str, Any]) -> Table:
         summary.add_row("disk", disk)
     if outage := _outage_text(recorder):
         summary.add_row("outage", f"[red]{_plain(outage)}[/]")
-    for name, why in list(recorder.get("session", {}).get("refused", {}).items())[:SYMBOLS_SHOWN]:
+    session = decode(RecorderState, recorder).session
+    for name, why in list((session.refused or {}).items())[:SYMBOLS_SHOWN]:
         summary.add_row("", f"[red]refused[/] {_plain(name)}: {_plain(why)}")
-    for name, why in list(recorder.get("session", {}).get("totals_refused", {}).items())[:SYMBOLS_SHOWN]:
+    for name, why in list(session.totals_refused.items())[:SYMBOLS_SHOWN]:
         summary.add_row("", f"[yellow]no totals[/] {_plain(name)}: {_plain(why)}")
     lag = journal["lag_ms"]
     colour = "red" if lag > LAG_MS_MAX else "green"
@@ -203,7 +205,7 @@ def _add_stored(summary: Table, status: dict[str, Any]) -> None:
         "stored",
         f"{counted(status['rows'], 'tick')} of {status['day']} in {status['database_bytes'] / 1e6:,.1f} MB{wal}",
     )
-    if lost := lost_text(status["lost"]):
+    if lost := lost_text(decode(Lost, status["lost"])):
         summary.add_row("lost", f"[red]{_plain(lost)}[/]")
     if status["last_ts_ms"] is not None:
         summary.add_row("last tick", f"{hk_text(status['last_ts_ms'])}  {_plain(status['last_symbol'])}")
@@ -236,31 +238,30 @@ def _is_silent(recorder: dict[str, Any]) -> bool:
 
 
 def _session_text(recorder: dict[str, Any]) -> str:
-    session = recorder.get("session")
-    if not session or not recorder["running"] or _is_silent(recorder):
+    session = decode(RecorderState, recorder).session
+    if "session" not in recorder or not recorder["running"] or _is_silent(recorder):
         return "[dim]unknown[/]"
-    if not session["connected"]:
-        return f"[red]not connected[/]: {_plain(session['last_disconnect'])}"
-    left_out = f", [red]{len(session['left_out'])} without quota[/]" if session["left_out"] else ""
-    symbols = counted(session["subscribed"], "symbol")
-    return f"[green]connected[/] since {hk_text(session['since_ms'])}, {symbols}{left_out}"
+    if not session.connected:
+        return f"[red]not connected[/]: {_plain(session.last_disconnect)}"
+    left_out = f", [red]{len(session.left_out)} without quota[/]" if session.left_out else ""
+    symbols = counted(session.subscribed or 0, "symbol")
+    return f"[green]connected[/] since {hk_text(session.since_ms or 0)}, {symbols}{left_out}"
 
 
 def _disk_text(recorder: dict[str, Any]) -> str:
-    """How much is free, and how long that lasts; empty where the recorder does not say."""
-    disk = part_of(recorder, "disk")
-    free_bytes, days_left = number_of(disk, "free_bytes"), number_of(disk, "days_left")
-    if free_bytes is None or not recorder["running"]:
+    """How much is free, and how long that lasts; empty where the recorder does not report it."""
+    disk = decode(RecorderState, recorder).disk
+    if disk.free_bytes is None or not recorder["running"]:
         return ""
-    if days_left is None:
-        return f"{size(free_bytes)} free"
-    a_day = size(number_of(disk, "bytes_a_day") or 0)
-    lasts = "for more than a year" if days_left > YEAR_DAYS else f"for about {counted(int(days_left), 'trading day')}"
-    return f"{size(free_bytes)} free, {lasts} at {a_day} a day"
+    if disk.days_left is None:
+        return f"{size(disk.free_bytes)} free"
+    days = int(disk.days_left)
+    lasts = "for more than a year" if days > YEAR_DAYS else f"for about {counted(days, 'trading day')}"
+    return f"{size(disk.free_bytes)} free, {lasts} at {size(disk.bytes_a_day or 0)} a day"
 
 
 def _outage_text(recorder: dict[str, Any]) -> str:
-    """What can still be made good, by the recorder's last word; empty where nothing is at risk."""
+    """What can still be recovered, by the recorder's last report; empty where nothing is at risk."""
     if not recorder["running"] or _is_silent(recorder):
         return ""
-    return outlook_text(recorder.get("outage"), time.time_ns() // 1_000_000)
+    return outlook_text(decode(RecorderState, recorder).outage, time.time_ns() // 1_000_000)

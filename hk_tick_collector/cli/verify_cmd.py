@@ -16,8 +16,10 @@ from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.errors import ConfigError, DatabaseError
 from hk_tick_collector.status import evidence
 from hk_tick_collector.status.health import assess_health
+from hk_tick_collector.status.state import RecorderState
 from hk_tick_collector.status.targets import SKEW_SEC, Evidence, LogSeen, Pragmas, Report, check_targets, market_of
 from hk_tick_collector.store.data_root import read_recorder
+from hk_tick_collector.typed_json import decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -147,7 +149,7 @@ class Verification:
         return Evidence(
             now_ms=now_ms,
             lock_pid=lock_pid,
-            state=state,
+            state=decode(RecorderState, state) if state else None,
             health=(str(health.verdict.value), tuple(health.reasons)),
             day=day,
             day_fault=fault,

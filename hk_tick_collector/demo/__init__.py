@@ -1,1 +1,1 @@
-"""The demo: a minute of a simulated session, recorded through three accidents, and the verdict on what is stored."""
+"""The demo: records a minute of a simulated session through three accidents, and judges what is stored."""

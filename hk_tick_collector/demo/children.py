@@ -3,9 +3,9 @@
 Owns starting and ending them, and talking to the simulator's control port. Invariant: once `close` has returned, no
 process that was started here is alive, however the demo ends.
 
-Each child leads a process group: Ctrl-C in the terminal reaches the demo alone, and the recorder's writer, which is its
-child, can be ended with it. They run in the demo's directory, with an environment that holds nothing of the recorder's:
-neither the user's variables nor an `.env` where the demo was started have a say.
+Each child leads its own process group: Ctrl-C in the terminal reaches only the demo, and the recorder's writer, a child
+of the recorder, can be killed together with it. Children run in the demo's directory, in an environment without
+recorder settings: neither the user's variables nor an `.env` in the directory where the demo was started apply.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ if TYPE_CHECKING:
 
 START_TIMEOUT_SEC = 60.0
 COMMAND_TIMEOUT_SEC = 30.0
-STOP_TIMEOUT_SEC = 90.0  # the recorder's own limit for storing what it has is 60 s
+STOP_TIMEOUT_SEC = 90.0  # the recorder's own limit for storing its backlog is 60 s
 KILL_TIMEOUT_SEC = 10.0
 LOG_LINES = 8
 LOG_BYTES = 64 * 1024
 
-# All that a child needs of the user's environment.
+# All that a child needs from the user's environment.
 _ENV_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "PYTHONPATH")
 
 
 class DemoFailedError(CollectorError):
-    """The demo could not go on; the message says where the logs are."""
+    """The demo can't continue; the message says why."""
 
 
 class Pids(NamedTuple):
@@ -54,7 +54,7 @@ class Pids(NamedTuple):
 
 
 def clean_environment() -> dict[str, str]:
-    """An environment without anybody's settings, in which this very program is found from any directory."""
+    """An environment without recorder settings, in which Python finds this program from any directory."""
     env = {name: os.environ[name] for name in _ENV_KEPT if name in os.environ}
     here = str(Path(hk_tick_collector.__file__).absolute().parent.parent)
     others = [str(Path(path).absolute()) for path in env.get("PYTHONPATH", "").split(os.pathsep) if path]
@@ -62,7 +62,7 @@ def clean_environment() -> dict[str, str]:
 
 
 def last_lines(path: Path) -> list[str]:
-    """The end of a log."""
+    """The last lines of a log."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - LOG_BYTES))
@@ -72,7 +72,7 @@ def last_lines(path: Path) -> list[str]:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process runs; one that has ended and that nobody has asked after yet does not."""
+    """Whether a process is running; a zombie does not count."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -90,12 +90,12 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Of the process that was started last."""
+        """The pid of the process that was started last."""
         assert self._process is not None, f"{self.name} was never started"
         return self._process.pid
 
     def launch(self, directory: Path, args: Sequence[str], *, listen: bool = False) -> subprocess.Popen[bytes]:
-        """Start it; what it says goes to the log, but standard output not if we `listen`."""
+        """Start it with its output going to the log; with `listen`, standard output goes to a pipe instead."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own program
                 [sys.executable, "-m", "hk_tick_collector.cli.app", *args],
@@ -109,17 +109,17 @@ class Child:
         return self._process
 
     def check(self) -> None:
-        """Nothing, while it runs.
+        """Check that the process is still running.
 
         Raises:
-            DemoFailedError: it has ended, which it was not to.
+            DemoFailedError: it has ended by itself.
         """
         code = self._process.poll() if self._process else None
         if code is not None:
             raise DemoFailedError(f"the {self.name} has ended by itself (exit {code}); its log is {self.log}")
 
     def wait(self, timeout_sec: float) -> int | None:
-        """The exit code, or None if it has none in that time."""
+        """Wait for the exit code; None: it is still running after `timeout_sec`."""
         assert self._process is not None
         try:
             return self._process.wait(timeout_sec)
@@ -127,16 +127,16 @@ class Child:
             return None
 
     def terminate(self) -> None:
-        """Ask it to stop."""
+        """Ask the process to stop, with SIGTERM."""
         assert self._process is not None
         self._process.terminate()
 
     def close(self) -> None:
-        """End it and its children, with force."""
+        """Kill the process and its children."""
         process, self._process = self._process, None
         if process is None:
             return
-        with contextlib.suppress(ProcessLookupError):  # also when it has ended: its children may not have
+        with contextlib.suppress(ProcessLookupError):  # even if it has ended: its children may still run
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         if process.stdout is not None:
@@ -156,7 +156,7 @@ class Simulator(Child):
         """Start it, and wait until it listens.
 
         Raises:
-            DemoFailedError: it does not.
+            DemoFailedError: it does not listen within 60 s.
         """
         args = ["simulate", "--port", "0", "--control-port", "0", "--ledger", str(self._place.ledger), *options]
         process = self.launch(self._place.root, args, listen=True)
@@ -170,7 +170,7 @@ class Simulator(Child):
         self._control = socket.create_connection(("127.0.0.1", where["control_port"]), timeout=COMMAND_TIMEOUT_SEC)
 
     def command(self, cmd: str, **fields: object) -> dict[str, Any]:
-        """Have a command carried out; its answer.
+        """Send a command and return its answer.
 
         Raises:
             DemoFailedError: it was refused, or not answered.
@@ -192,10 +192,10 @@ class Simulator(Child):
         return told
 
     def stop(self) -> None:
-        """Have it write down all that it made, and end.
+        """Make it flush its ledger and end.
 
         Raises:
-            DemoFailedError: it does not, or not well.
+            DemoFailedError: it does not end in time, or its exit code is not 0.
         """
         self.command("stop")
         code = self.wait(STOP_TIMEOUT_SEC)
@@ -203,7 +203,7 @@ class Simulator(Child):
             raise DemoFailedError(f"the {self.name} did not stop well (exit {code}): see {self.log}")
 
     def close(self) -> None:
-        """End it, with force."""
+        """Close the control connection and kill it."""
         if self._control is not None:
             self._control.close()
             self._control = None
@@ -211,33 +211,33 @@ class Simulator(Child):
 
 
 class Recorder(Child):
-    """The recorder, which has a writer process of its own."""
+    """The recorder, which starts a writer process of its own."""
 
     def __init__(self, place: Place) -> None:
         super().__init__("recorder", place.recorder_log)
         self._place = place
 
     def start(self) -> None:
-        """Start it; it is not connected yet."""
+        """Start it, without waiting until it is connected."""
         self.launch(self._place.root, ["run", "--env-file", str(self._place.recorder_env)])
 
     def state(self) -> dict[str, Any] | None:
-        """What it says of itself (each 2 s), or None if the process that runs now has said nothing yet."""
+        """The state that it reports every 2 s; None: the current process has not reported yet."""
         state = read_state(self._place.data_root)
         return state if state.get("pid") == self.pid else None
 
     def pids(self) -> Pids | None:
-        """Its processes, once it has said which they are."""
+        """The pids of its processes; None: it has not reported them yet."""
         state = self.state()
         if state is None or not state["writer"]["pid"]:
             return None
         return Pids(self.pid, state["writer"]["pid"])
 
     def kill(self, pids: Pids) -> None:
-        """Kill both of its processes with SIGKILL, and see that they are gone.
+        """Kill both of its processes with SIGKILL, and wait until they are gone.
 
         Raises:
-            DemoFailedError: one of them was not there to be killed, or will not go.
+            DemoFailedError: one of them had already ended, or does not end in time.
         """
         for pid in (pids.writer, pids.recorder):
             try:
@@ -253,10 +253,10 @@ class Recorder(Child):
             time.sleep(0.01)
 
     def stop(self) -> None:
-        """Ask it to stop, and wait until it has stored all.
+        """Ask it to stop, and wait until it has stored everything.
 
         Raises:
-            DemoFailedError: it does not, or not well.
+            DemoFailedError: it does not end in time, or its exit code is not 0.
         """
         self.terminate()
         code = self.wait(STOP_TIMEOUT_SEC)

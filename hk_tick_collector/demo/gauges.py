@@ -1,7 +1,7 @@
-"""What the demo shows while it runs: read from outside, as anybody could.
+"""The numbers that the demo shows while it runs, all read from outside the recorder.
 
-Owns the reading: the simulator's counters from its control port, the journal from its files, the rows from the day
-database, read-only. Never asks the recorder, so that what is shown stays true while the recorder is dead.
+Owns the reading: the simulator's counters from its control port, the journal from its files, the row counts from the
+day databases, read-only. Never asks the recorder, so that the numbers stay right while the recorder is dead.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ if TYPE_CHECKING:
 
     from hk_tick_collector.demo.children import Simulator
 
-# A reader waits for nobody: the database is locked on purpose, and the view has to go on.
+# Short: the demo locks the database on purpose, and the view must keep updating.
 BUSY_TIMEOUT_MS = 50
 
 
 class Sample(NamedTuple):
-    """How it stands at a moment.
+    """The state of the demo at one moment.
 
     Attributes:
         at: when, monotonic seconds.
         sent: ticks that the exchange made.
-        sim_time: its time, as OpenD writes it.
+        sim_time: the exchange's time, as OpenD writes it.
         market_state: Qot_Common.QotMarketState.
-        ready: connections that are served.
-        connected: connections that ever were.
+        ready: open connections that have completed InitConnect.
+        connected: connections that have completed InitConnect since the start.
         get_ticker: GetTicker calls that were answered.
         paused: whether the exchange makes no ticks.
-        journal_bytes: what is journaled.
-        waiting_bytes: of these, what is not stored yet.
-        lag_ms: how long the first of these has been waiting.
+        journal_bytes: size of the journal.
+        waiting_bytes: how much of it is not stored yet.
+        lag_ms: how long the oldest record not stored yet has been waiting.
         stored: rows in the day databases.
     """
 
@@ -68,7 +68,7 @@ class Gauges:
         self._databases: dict[Path, apsw.Connection] = {}
 
     def read(self) -> Sample:
-        """A sample of now."""
+        """Take a sample now."""
         stats: dict[str, Any] = self._simulator.command("stats")
         journal_bytes, waiting_bytes, lag_ms = self._read_journal()
         return Sample(
@@ -87,7 +87,7 @@ class Gauges:
         )
 
     def close(self) -> None:
-        """Close the databases: the last connection to one tidies its files up, and that must be the writer's."""
+        """Close the databases: the last connection to close cleans up their files, and that must be the writer's."""
         for database in self._databases.values():
             database.close()
         self._databases.clear()
@@ -104,7 +104,7 @@ class Gauges:
         return sum(segment.size_bytes for segment in list_segments(directory)), waiting_bytes, lag_ms
 
     def _read_stored(self) -> int:
-        """Rows, by the sums that are kept with them; what was read last while that can't be read."""
+        """Rows, from the counts in `symbol_stats`; the previous value while these can't be read."""
         rows = 0
         try:
             for path in day_files(self._data_root):

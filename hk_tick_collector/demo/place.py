@@ -1,7 +1,7 @@
 """Where a demo keeps its files.
 
-Owns the layout, and the rule that nothing is ever deleted but what a demo has made: a directory of its own has a
-marker in it. The marker is also the lock that keeps a second demo out.
+Owns the layout, and the rule that a demo deletes only what a demo has made: it empties a directory only if the marker
+of a demo is in it. The marker is also the lock that keeps a second demo out.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MARKER = ".hk-tick-collector-demo"
 
-# main.py's name of it: importing that would load the whole recorder.
+# The value of `store.data_root.RECORDER_LOCK`.
 RECORDER_LOCK_NAME = ".recorder.lock"
 
 
@@ -47,22 +47,22 @@ class Place(NamedTuple):
 
     @property
     def ledger(self) -> Path:
-        """What the simulated exchange made."""
+        """The ledger: what the simulated exchange made."""
         return self.root / "ledger.jsonl"
 
     @property
     def recorder_log(self) -> Path:
-        """What the recorders said, one after the other."""
+        """The log of the recorders, one after the other."""
         return self.root / "recorder.log"
 
     @property
     def simulator_log(self) -> Path:
-        """What the simulator said."""
+        """The simulator's log."""
         return self.root / "simulator.log"
 
     @property
     def recorder_env(self) -> Path:
-        """The recorder's settings."""
+        """The file with the recorder's settings."""
         return self.root / "recorder.env"
 
     def write_settings(self, settings: Mapping[str, str]) -> None:
@@ -72,10 +72,10 @@ class Place(NamedTuple):
 
 
 def prepare(directory: Path) -> Place:
-    """Have an empty directory for a demo; it is this process's until it ends.
+    """Prepare an empty directory for a demo; this process holds its lock until it ends.
 
     Raises:
-        ConfigError: there are files in it that no demo has made, a demo is running in it, or it can't be written.
+        ConfigError: it has files that no demo has made, a demo is running in it, or it can't be written.
     """
     place = Place(directory, directory.absolute())
     try:
@@ -85,7 +85,7 @@ def prepare(directory: Path) -> Place:
                 f"--data-dir {directory} has files that no demo has made: name a new directory, or an empty one"
             )
         hold_lock(place.root, MARKER, timeout_sec=0)
-        if place.data_root.is_dir():  # the recorder of a demo that was killed may still be at work
+        if place.data_root.is_dir():  # the recorder of a killed demo may still run
             os.close(hold_lock(place.data_root, RECORDER_LOCK_NAME, timeout_sec=0))
         _empty(place.root)
         place.data_root.mkdir()

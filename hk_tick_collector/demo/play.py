@@ -1,11 +1,11 @@
-"""The demo's play: a session, three accidents, and what came of each.
+"""The demo's script: one session, three accidents, and the result of each.
 
-Owns the order of things and what counts as having happened. An accident that did not happen, or a recorder that does
+Owns the order of steps and the checks that each one happened. An accident that did not happen, or a recorder that does
 not come back, ends the demo with an error: nothing here passes by default.
 
-OpenD offers a symbol's last 1000 ticks and nothing older, so a recorder that is away for longer than the busiest symbol
-takes for these has lost some for good. On a slow machine that could happen here, at a speed that no exchange has: then
-trading is held until the recorder has fetched, and the demo says so.
+OpenD returns only a symbol's last 1000 ticks. If the recorder is away while the busiest symbol makes more than that,
+some ticks are lost for good. At the demo's speed, which no exchange has, this could happen on a slow machine. So
+trading is then held until the recorder has fetched what it missed, and the demo says so.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 
 DAY = "20241008"
 START = "09:20"  # the opening auction matches from 09:20 to 09:22
-SPAN_SEC = 7200.0  # of the session, whatever the demo's length: until 11:20, the morning's rush
-TICKS_PER_DAY_OF_A_SECOND = 1800  # 500 to 2,000 ticks a second
-SYMBOLS_OF_FULL_RATE = 10  # fewer have fewer ticks: the busiest must not outrun what OpenD keeps of it
+SPAN_SEC = 7200.0  # of the session, whatever the demo's length: until 11:20, the morning's peak
+TICKS_PER_DAY_OF_A_SECOND = 1800  # per second of the demo; gives 500 to 2,000 ticks per second
+SYMBOLS_OF_FULL_RATE = 10  # fewer symbols make fewer ticks: the busiest must not outrun OpenD's cache
 
 ENDING_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 
@@ -50,11 +50,11 @@ CHECK_EVERY_SEC = 0.12
 CONNECT_TIMEOUT_SEC = 60.0
 STORE_TIMEOUT_SEC = 60.0
 LOCK_TIMEOUT_MS = 10_000
-AWAY_TICKS_MAX = 700  # of one symbol; the other 300 are for those that come while it fetches
+AWAY_TICKS_MAX = 700  # of one symbol; OpenD keeps 1000, and the other 300 are for ticks that come while it fetches
 
 
 class Script(NamedTuple):
-    """What to play: for how many seconds, with how many symbols, of which seed."""
+    """What to play: how many seconds, how many symbols, which seed."""
 
     seconds: float
     symbols: int
@@ -62,12 +62,12 @@ class Script(NamedTuple):
 
     @property
     def speed(self) -> float:
-        """Seconds of the session in one of the demo's."""
+        """Seconds of the session per second of the demo."""
         return SPAN_SEC / self.seconds
 
     @property
     def ticks_per_day(self) -> int:
-        """So many that each of the demo's seconds has as many as in a demo of another length."""
+        """Ticks per simulated day, scaled so that the rate per demo second is the same for every demo length."""
         return round(TICKS_PER_DAY_OF_A_SECOND * self.seconds * min(1.0, self.symbols / SYMBOLS_OF_FULL_RATE))
 
     @property
@@ -80,7 +80,7 @@ class Script(NamedTuple):
 
 
 class Accident(NamedTuple):
-    """One that happened: its name, what was done, what came of it, and the facts of both."""
+    """An accident that happened: its name, what was done, the result, and the facts of both."""
 
     name: str
     done: str
@@ -109,10 +109,10 @@ class Play:
         self._accidents: list[Accident] = []
 
     def run(self) -> Outcome:
-        """Play it; whatever happens, no process of it is left.
+        """Play the script; whatever happens, no child process is left.
 
         Raises:
-            DemoFailedError: something did not happen that was to, or the other way round.
+            DemoFailedError: an expected step did not happen, or a process failed.
         """
         seconds = self._script.seconds
         try:
@@ -124,7 +124,7 @@ class Play:
             self._pass_until(began + seconds)
             return self._finish()
         finally:
-            # A second Ctrl-C must not leave one of them behind.
+            # A second Ctrl-C must not leave a child process running.
             signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
             self._gauges.close()
             self._recorder.close()
@@ -132,7 +132,7 @@ class Play:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
 
     def _start(self) -> float:
-        """Start both; when trading began, in monotonic seconds."""
+        """Start both processes; returns when trading began, in monotonic seconds."""
         script = self._script
         self._simulator.start(
             *("--date", DAY, "--start", START, "--speed", f"{script.speed:g}", "--hold"),
@@ -200,7 +200,7 @@ class Play:
         self._simulator.command("pause")
         sent = self._gauges.read().sent
         deadline = time.monotonic() + STORE_TIMEOUT_SEC
-        # What is not there by then is missing, and the verdict says so.
+        # Ticks not stored by then are missing, and the verdict reports them.
         self._wait(lambda s: s.stored >= sent or s.at > deadline, "the end", STORE_TIMEOUT_SEC * 2)
         self._gauges.close()
         self._view.event("stop", "trading is over; SIGTERM to the recorder")
@@ -211,7 +211,7 @@ class Play:
         return Outcome(tuple(self._accidents), verdict, day_files(self._place.data_root)[-1])
 
     def _come_back(self, before: Sample) -> dict[str, Any]:
-        """Wait until the recorder is connected again and has what it missed; the facts of it."""
+        """Wait until the recorder is connected again and has stored what it missed; returns the facts."""
         wanted = self._script.symbols
         is_held = False
 
@@ -244,10 +244,10 @@ class Play:
     def _wait(
         self, what: Callable[[Sample], bool], name: str, timeout_sec: float, *, recorder_runs: bool = True
     ) -> Sample:
-        """Show how it stands until `what` holds; the sample for which it did.
+        """Show samples until `what` holds for one, and return that one.
 
         Raises:
-            DemoFailedError: it did not within that time, or a process has ended.
+            DemoFailedError: none within `timeout_sec`, or a process has ended.
         """
         deadline = time.monotonic() + timeout_sec
         while True:

@@ -1,4 +1,4 @@
-"""Three questions to the recorded day, as lines to paste."""
+"""Three questions about the recorded day, as lines to paste into a shell."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 class Query(NamedTuple):
-    """What it answers, and the SQL."""
+    """The question, and the SQL that answers it."""
 
     title: str
     sql: str
 
 
-# No double quote, dollar or backquote may be in here: they are printed in double quotes of a shell.
+# The SQL must not contain a double quote, dollar sign or backquote: it is printed inside a shell's double quotes.
 QUERIES: Final = (
     Query(
         "Which symbols trade most?",
@@ -57,12 +57,12 @@ GROUP BY push_type ORDER BY ticks DESC""",
 
 
 def command_line(place: Place, query: Query) -> str:
-    """The line (of several lines) to paste into a shell."""
+    """The command to paste into a shell; it spans several lines."""
     return f'{program()} sql --data-root {shlex.quote(str(place.shown_data_root))} -e "\n{query.sql}"'
 
 
 def program() -> str:
-    """How this very program is called from here: `.venv/bin/hk-tick-collector` in a fresh clone."""
+    """How to call this program from the current directory: `.venv/bin/hk-tick-collector` in a fresh clone."""
     installed = Path(sys.executable).with_name("hk-tick-collector")
     if not installed.exists():
         return f"{shlex.quote(sys.executable)} -m hk_tick_collector.cli.app"

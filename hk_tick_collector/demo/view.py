@@ -1,4 +1,4 @@
-"""How the demo looks: a live view on a terminal, a line now and then elsewhere.
+"""What the demo displays: a live view on a terminal, otherwise a line every 5 s.
 
 Owns everything that is shown while it runs. Never decides anything.
 """
@@ -31,8 +31,8 @@ LAG_WARN_MS = 2000
 MEGABYTE = 1_000_000
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _BLOCKS_ASCII = "_.-=+*#@"
-_NOTES_FROM_COLUMNS = 70  # a narrower terminal shows numbers alone
-_OTHER_COLUMNS = 42  # what stands beside a sparkline
+_NOTES_FROM_COLUMNS = 70  # a narrower terminal shows only numbers
+_OTHER_COLUMNS = 42  # width of the columns beside a sparkline
 
 _STYLES = {"start": "cyan", "CUT": "bold yellow", "KILL": "bold red", "LOCK": "bold magenta", "stop": "cyan"}
 
@@ -48,7 +48,7 @@ _STATES = {
 
 
 class Event(NamedTuple):
-    """Something that happened: when (seconds into the demo), under which name ("" goes on from the one before)."""
+    """Something that happened: when (seconds into the demo), and its name ("" continues the previous event)."""
 
     sec: float
     name: str
@@ -59,23 +59,23 @@ class View(Protocol):
     """Where a demo is shown."""
 
     def __enter__(self) -> Self:
-        """Begin to show."""
+        """Start the display."""
 
     def __exit__(self, *_exc: object) -> None:
-        """Show no more."""
+        """Stop the display."""
 
     def begin(self) -> None:
-        """The exchange begins to trade: seconds count from here."""
+        """Count seconds from now: the exchange begins to trade."""
 
     def sample(self, sample: Sample) -> None:
-        """Show how it stands."""
+        """Show a sample."""
 
     def event(self, name: str, text: str) -> None:
-        """Show something that happened."""
+        """Show an event."""
 
 
 class _Clock:
-    """Seconds since the trading began; 0 before."""
+    """Seconds since trading began; 0 before."""
 
     def __init__(self) -> None:
         self._began: float | None = None
@@ -89,7 +89,7 @@ class _Clock:
 
 
 class PlainView:
-    """Lines, for a log: one each 5 s, and one an event."""
+    """Lines for a log: one every 5 s, and one per event."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -103,11 +103,11 @@ class PlainView:
         pass
 
     def begin(self) -> None:
-        """Count from here."""
+        """Count seconds from now."""
         self._clock.begin()
 
     def sample(self, sample: Sample) -> None:
-        """A line, if it is time."""
+        """Print a line, if one is due."""
         if self._clock.sec < self._next:
             return
         self._next = self._clock.sec + PLAIN_EVERY_SEC
@@ -117,7 +117,7 @@ class PlainView:
         )
 
     def event(self, name: str, text: str) -> None:
-        """A line."""
+        """Print a line."""
         self._line(f"{name:<5} {text}")
 
     def _line(self, text: str) -> None:
@@ -125,7 +125,7 @@ class PlainView:
 
 
 class LiveView:
-    """A picture that is drawn anew several times a second."""
+    """A display that is redrawn several times per second."""
 
     def __init__(self, console: Console, title: str, seconds: float) -> None:
         self._console = console
@@ -145,18 +145,18 @@ class LiveView:
         self._live.stop()
 
     def begin(self) -> None:
-        """Count from here."""
+        """Count seconds from now."""
         self._clock.begin()
 
     def sample(self, sample: Sample) -> None:
-        """Draw it."""
+        """Add the sample and redraw."""
         self._samples.append(sample)
         if not self._steps or sample.at - self._steps[-1].at >= SPARK_STEP_SEC:
             self._steps.append(sample)
         self._draw()
 
     def event(self, name: str, text: str) -> None:
-        """Add it below, and draw."""
+        """Add the event below and redraw."""
         self._events.append(Event(self._clock.sec, name, text))
         self._draw()
 
@@ -234,5 +234,5 @@ class LiveView:
 
 
 def _size(size_bytes: int) -> str:
-    """For people: `3.1 MB`, `12 KB`."""
+    """A readable size: `3.1 MB`, `12 KB`."""
     return f"{size_bytes / MEGABYTE:,.1f} MB" if size_bytes >= MEGABYTE else f"{size_bytes / 1000:,.0f} KB"

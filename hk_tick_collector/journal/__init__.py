@@ -1,5 +1,5 @@
-"""The journal: every byte that OpenD sent, and what the session has to say between them, in the order they came.
+"""The journal: every byte that OpenD sent, and the session's events between them, in order of arrival.
 
-`segments` is the format and the reader, `append` the recorder's end, `cursor` how far the writer has come, `events`
-what the session puts between the ticks.
+`segments` is the format and the reader, `append` the recorder's end, `cursor` the writer's progress, `events` what the
+session adds between the ticks.
 """

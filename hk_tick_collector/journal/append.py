@@ -1,11 +1,11 @@
 """The recorder's end of the journal: a bounded buffer, and a thread of its own that writes it out.
 
-Owns the newest segment. Never blocks its caller: an append only puts bytes into memory, also when the disk hangs, is
-slow or full; the caller looks at `is_full` and stops reading from its socket.
+Owns the newest segment. Never blocks its caller: an append only puts bytes into memory, even when the disk hangs, is
+slow or is full. The caller checks `is_full` and stops reading from its socket.
 
-Invariant: what `flush` has confirmed is on the disk; a record that could only be half written (a full disk) is taken
-back whole and written again when there is space; what a failed sync leaves uncertain is written again in another
-segment (a reader gets it twice, which is harmless).
+Invariant: what `flush` has confirmed is on the disk. A record that is only half written (a full disk) is removed and
+written again when there is space. What a failed sync leaves uncertain is written again to another segment (a reader
+gets it twice, which is harmless).
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ if TYPE_CHECKING:
 
 log = logs.get_logger()
 
-# Waiting this long after the first record lets a burst of small ones be written with one call; it costs 5 ms of the
-# 150 ms from push to readable, and saves a thread switch a push.
+# Waiting this long after the first record lets one call write a burst of small ones. It costs 5 ms of the 150 ms from
+# push to readable, and saves a thread switch per push.
 COALESCE_SEC = 0.005
 WRITE_BYTES_MAX = 1024 * 1024
-UNSYNCED_BYTES_MAX = 8 * 1024 * 1024  # written and kept in memory until it is synced
+UNSYNCED_BYTES_MAX = 8 * 1024 * 1024  # written, and kept in memory until they are synced
 RETRY_SEC = 0.5
 RETRY_SEC_MAX = 10.0  # after a failed sync, each of which costs a segment
 LOG_EVERY_SEC = 30.0
 
 
 class Journal:
-    """Appends records. One at a time for a journal: its owner holds the recorder's lock on DATA_ROOT."""
+    """Appends records. A journal has one at a time: its owner holds the recorder's lock on DATA_ROOT."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Journal:
         sync_ms: int,
         clock_ms: Callable[[], int] = wall_ms,
     ) -> None:
-        """`root` is `DATA_ROOT/journal`, made if it is not there. Nothing is opened before `start`."""
+        """`root` is `DATA_ROOT/journal`; `start` makes it if it does not exist. Nothing is opened before `start`."""
         self._root = root
         self._segment_bytes = segment_bytes
         self._buffer_bytes = buffer_bytes
@@ -73,7 +73,7 @@ class Journal:
         self._appended = 0
         self._durable = 0  # records that are written and synced
         self._wake = threading.Condition()
-        self._flushing = 0  # callers that wait in flush
+        self._flushing = 0  # callers that wait in `flush`
         self._stopping = False
         self._thread: threading.Thread | None = None
         self._limiter = logs.Limiter(LOG_EVERY_SEC)
@@ -82,33 +82,33 @@ class Journal:
         self._segment = 0
         self._size = 0
         self._record_no = 0
-        self._unsynced = bytearray()  # what is in the segment, but perhaps not on the disk
-        self._again = b""  # what must be written again, before all else
+        self._unsynced = bytearray()  # in the segment, but perhaps not on the disk
+        self._again = b""  # must be written again, before anything else
         self.bytes_written = 0
-        self.fault: str | None = None  # why the last write failed, while it goes on failing
+        self.fault: str | None = None  # why the last write or sync failed; the next write that succeeds clears it
 
     @property
     def is_alive(self) -> bool:
-        """Whether the thread is at work; if it is not, nothing that is appended gets anywhere."""
+        """Whether the thread runs; if it does not, nothing that is appended is written."""
         return self._thread is not None and self._thread.is_alive()
 
     @property
     def buffered_bytes(self) -> int:
-        """Bytes that are in memory only."""
+        """Bytes that are not written to the segment yet."""
         return self._buffered
 
     @property
     def is_full(self) -> bool:
-        """Whether the caller should stop taking bytes from OpenD."""
+        """Whether the caller should stop reading from OpenD."""
         return self._buffered >= self._buffer_bytes
 
     @property
     def has_room(self) -> bool:
-        """Whether it may go on: well below full, so that it does not stop again at once."""
+        """Whether the caller may resume: well below full, so that it does not stop again immediately."""
         return self._buffered <= self._buffer_bytes // 2
 
     def start(self) -> int:
-        """Cut off a torn tail, begin a new segment, start the thread. Returns the bytes that were cut off.
+        """Cut off a torn tail, begin a new segment, start the thread. Returns how many bytes were cut off.
 
         Raises:
             JournalError: the directory can't be used.
@@ -124,15 +124,15 @@ class Journal:
         return cut
 
     def append_frames(self, session: int, recv_ts_ms: int, raw: bytes) -> None:
-        """Append a run of whole frames, as the reader of a connection gave it out."""
+        """Append a run of whole frames, as the reader of a connection returned it."""
         self._append(Kind.FRAMES, session, recv_ts_ms, raw)
 
     def append_event(self, session: int, recv_ts_ms: int, event: Mapping[str, object]) -> None:
-        """Append what happened: a session's beginning or end, a notice, a clock."""
+        """Append an event: the start or end of a session, a notice, a state of the clocks."""
         self._append(Kind.EVENT, session, recv_ts_ms, json.dumps(event, separators=(",", ":")).encode())
 
     def flush(self, timeout_sec: float) -> bool:
-        """Wait until all that was appended so far is on the disk. False: it is not, in that time."""
+        """Wait until everything appended so far is on the disk. False: the timeout came first."""
         with self._wake:
             wanted = self._appended
             self._flushing += 1
@@ -142,7 +142,7 @@ class Journal:
         return done
 
     def close(self, timeout_sec: float) -> bool:
-        """Flush, and end the thread. False: what is in memory could not be written in that time, and is lost."""
+        """Flush, and end the thread. False: what is in memory could not be written in time, and is lost."""
         done = self.flush(timeout_sec)
         with self._wake:
             self._stopping = True
@@ -160,7 +160,7 @@ class Journal:
                 self._wake.notify_all()
 
     def _run(self) -> None:
-        """The thread: write what is there, sync each `sync_ms`, until it is told to stop."""
+        """The thread: write what is queued, sync every `sync_ms`, until `close`."""
         written = 0
         next_sync = time.monotonic() + self._sync_sec
         while (hurry := self._wait_for_work(written, next_sync)) is not None:
@@ -182,7 +182,7 @@ class Journal:
             os.close(self._file)
 
     def _wait_for_work(self, written: int, next_sync: float) -> bool | None:
-        """Sleep until there is something to write or to sync. True: somebody waits for it. None: stop."""
+        """Sleep until there is something to write or sync. True: `flush` or `close` waits for it. None: stop."""
         with self._wake:
             while not self._queue:
                 unsynced = written > self._durable
@@ -194,7 +194,7 @@ class Journal:
             return self._flushing > 0 or self._stopping
 
     def _take(self) -> list[tuple[Kind, int, int, bytes]]:
-        """Records for one write. They stay counted as buffered until they are written."""
+        """Records for one write. They count as buffered until they are written."""
         batch: list[tuple[Kind, int, int, bytes]] = []
         size = 0
         with self._wake:
@@ -205,7 +205,7 @@ class Journal:
         return batch
 
     def _encode(self, batch: list[tuple[Kind, int, int, bytes]]) -> bytes:
-        """The records as they stand in the file, numbered."""
+        """The records as bytes of the file, numbered."""
         parts: list[bytes] = []
         for kind, session, recv_ts_ms, payload in batch:
             parts.append(encode_record(kind, session, self._record_no, recv_ts_ms, payload))
@@ -214,9 +214,9 @@ class Journal:
         return b"".join(parts)
 
     def _write_until_done(self, data: bytes) -> bool:
-        """Write, for as long as it takes: there is nowhere else to put it. The caller sees `fault` and `is_full`.
+        """Write, and retry for as long as it takes: the data has no other place. The caller sees `fault` and `is_full`.
 
-        False: told to stop before it could be written.
+        False: the journal was closed before it could be written.
         """
         while True:
             try:
@@ -239,9 +239,9 @@ class Journal:
         return True
 
     def _write_once(self, data: bytes) -> None:
-        """One whole write, or none: what is half written is taken back before the error goes up."""
+        """Write everything or nothing: a partial write is removed before the error is raised."""
         if self._day != hk_day(self._clock_ms()) or self._size >= self._segment_bytes:
-            self._sync()  # the one before first, so that only the last can have a torn tail
+            self._sync()  # the old segment first, so that only the newest can have a torn tail
             self._open_segment()
         data = self._again + data
         view = memoryview(data)
@@ -250,7 +250,7 @@ class Journal:
             while done < len(data):
                 done += os.write(self._file, view[done:])
         except OSError:
-            day, self._day = self._day, ""  # on to another segment, if it can't be taken back
+            day, self._day = self._day, ""  # if the truncation fails, the next write begins another segment
             os.ftruncate(self._file, self._size)
             self._day = day
             raise
@@ -259,7 +259,7 @@ class Journal:
         self._again = b""
 
     def _sync_until_done(self) -> bool:
-        """Have all that is written on the disk. False: told to stop before."""
+        """Sync everything that is written, and retry for as long as it takes. False: the journal was closed before."""
         pause_sec = RETRY_SEC
         while not self._sync():
             time.sleep(pause_sec)
@@ -269,15 +269,15 @@ class Journal:
         return True
 
     def _sync(self) -> bool:
-        """Sync the segment. False: it is given up, and what was not synced before will be written again in the next."""
+        """Sync the segment. False: it is given up, and its unsynced bytes will be written again to the next."""
         if self._file < 0:
             return True
         try:
             os.fdatasync(self._file)
-            if not os.fstat(self._file).st_nlink:  # nobody who opens the journal will find it
+            if not os.fstat(self._file).st_nlink:  # no reader would find it
                 raise FileNotFoundError(errno.ENOENT, "the segment was deleted")
         except OSError as exc:
-            # The kernel forgets a page after it failed to write it: syncing again would only look like success.
+            # The kernel drops a page that it failed to write: a second sync would only look like success.
             self.fault = str(exc)
             log.error("journal_sync_failed", error=exc, segment=self._segment, again_bytes=len(self._unsynced))
             self._again += bytes(self._unsynced)
@@ -298,7 +298,7 @@ class Journal:
             os.close(self._file)
         self._file = file
         self._segment += 1
-        self._day = ""  # if its name can't be synced, it is not used
+        self._day = ""  # if its name can't be synced, the next write begins another segment
         self._size = 0
         directory = os.open(self._root, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -308,11 +308,11 @@ class Journal:
         self._day = day
 
     def _recover(self) -> int:
-        """Find the end of the journal; cut off what a crash left unfinished behind the last whole record."""
+        """Find the end of the journal; cut off what a crash left unfinished after the last whole record."""
         segments = list_segments(self._root)
         cursor = load_cursor(self._root) or Position(0, 0, 0)
         newest = segments[-1].number if segments else 0
-        # Where segments were removed by hand, the writer must not wait for a number that is long to come.
+        # If segments were removed by hand, go on after the cursor: the writer does not read lower numbers.
         self._segment = max(newest, cursor.segment)
         self._record_no = max(0, cursor.record_no)
         cut = 0
@@ -328,9 +328,9 @@ class Journal:
 
 
 def _last_record(root: Path, number: int) -> tuple[int, int | None]:
-    """The offset behind the last whole record of a segment, and the record number that follows it (None: no record).
+    """The offset after the last whole record of a segment, and the record number that follows it (None: no record).
 
-    A damaged middle has whole records behind it: those are found too, so only a real tail is ever cut.
+    Whole records after damaged bytes are found too, so only a real tail is ever cut off.
     """
     reader = JournalReader(root, Position(number, 0, -1), at_rest=True)
     end, record_no = 0, None

@@ -1,6 +1,7 @@
-"""What a record of the journal says, in words: for whoever looks into it, years later.
+"""Records of the journal in readable form: for a person who inspects the journal, perhaps years later.
 
-Owns how frames and events are told apart and named. Never stores and never judges: what can't be read is told as that.
+Owns how frames and events are distinguished and named. Never stores and never judges: what can't be read is reported
+as unreadable.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _NAMES: Final[Mapping[int, str]] = {proto.value: proto.name for proto in ProtoId
 
 
 class Tick(NamedTuple):
-    """A tick as OpenD sent it: nothing of it is read or corrected."""
+    """A tick as OpenD sent it: nothing in it is interpreted or corrected."""
 
     symbol: str
     sequence: int
@@ -43,15 +44,15 @@ class Tick(NamedTuple):
 
 
 class Content(NamedTuple):
-    """What a record says.
+    """What a record holds.
 
     Attributes:
         kind: `event`, `frames`, or the number of an unknown kind.
-        name: of an event; else of the frames, each kind with how many there are: `12 QOT_UPDATE_TICKER`.
-        symbols: of which.
-        ticks: as many as there are in it.
-        fields: of an event.
-        fault: why it can't be read; "": it can.
+        name: the event's name; for frames, the count of each kind: `12 QOT_UPDATE_TICKER`.
+        symbols: the symbols of its ticks.
+        ticks: all ticks in it.
+        fields: the event's other fields.
+        fault: why it can't be read, in whole or in part; "": it can.
     """
 
     kind: str
@@ -63,7 +64,7 @@ class Content(NamedTuple):
 
 
 def content_of(record: Record) -> Content:
-    """What a record says; never an error, whatever its bytes are."""
+    """What a record holds; never raises, whatever its bytes are."""
     if record.kind == Kind.EVENT:
         return _event(record.payload)
     if record.kind == Kind.FRAMES:

@@ -1,6 +1,6 @@
-"""The writer's places in the journal: where it goes on, and where each day that waits does.
+"""The writer's places in the journal: where it continues, and where each waiting day continues.
 
-Owns `journal/cursor.json`. All days share one place; a day whose database can't be written keeps its own, while the
+Owns `journal/cursor.json`. All days share one place; a day whose database can't be written keeps its own while the
 others go on. Invariant: no place has passed a row that is not committed. The file is not synced: an older place only
 means that more is stored again, which changes nothing.
 """
@@ -24,13 +24,13 @@ BEFORE: Final = "before-"  # `before-20261129` in place of a day: all days befor
 
 
 class Wait(NamedTuple):
-    """A day that waits.
+    """A waiting day.
 
     Attributes:
-        place: what came for it from here on is not stored.
+        place: its ticks from here on are not stored.
         since_ms: when it began to wait, by the host's clock.
         reason: why, in words.
-        is_anew: its database is being made again, so a missing file is no fault.
+        is_anew: its database is being made again, so a missing file is not an error.
     """
 
     place: Position
@@ -40,12 +40,12 @@ class Wait(NamedTuple):
 
 
 def save_cursor(root: Path, position: Position, waits: Mapping[str, Wait] | None = None) -> None:
-    """Put down where the writer goes on.
+    """Save where the writer continues.
 
     Args:
         root: `DATA_ROOT/journal`.
-        position: the end of the last record that is stored, except for days that wait.
-        waits: these, by day, or by `BEFORE` and a day.
+        position: the end of the last record that is stored, except for waiting days.
+        waits: the waiting days, by day, or by `BEFORE` and a day.
     """
     temporary = root / (CURSOR + ".tmp")
     told_waits = {
@@ -58,36 +58,39 @@ def save_cursor(root: Path, position: Position, waits: Mapping[str, Wait] | None
 
 
 def load_cursor(root: Path) -> Position | None:
-    """Where the writer goes on; None where there is no readable cursor, which replays what the journal holds."""
+    """Where the writer continues; None: there is no readable cursor, so all that the journal holds is replayed."""
     told = _read(root)
     return told[0] if told else None
 
 
 def begin_of(root: Path) -> Position | None:
-    """As `load_cursor`; but a place after the newest segment is of another journal: nothing of this one is stored."""
+    """Like `load_cursor`, but None also for a place after the newest segment.
+
+    That cursor is from another journal: nothing of this one is stored.
+    """
     cursor, segments = load_cursor(root), list_segments(root)
     return None if cursor is not None and segments and cursor.segment > segments[-1].number else cursor
 
 
 def load_waits(root: Path) -> dict[str, Wait]:
-    """The days that wait."""
+    """The waiting days."""
     told = _read(root)
     return told[1] if told else {}
 
 
 def waits_for(waits: Mapping[str, Wait], day: str) -> bool:
-    """Whether a day waits, alone or with all before another one."""
+    """Whether a day waits, alone or together with all days before another one."""
     return any(day < name[len(BEFORE) :] if name.startswith(BEFORE) else day == name for name in waits)
 
 
 def needed_from(root: Path) -> Position | None:
-    """The earliest place that any day still needs; None where there is no readable cursor."""
+    """The earliest place that any day still needs; None: there is no readable cursor."""
     told = _read(root)
     return min([told[0], *(wait.place for wait in told[1].values())]) if told else None
 
 
 def cursor_is_of_this_boot(root: Path) -> bool:
-    """Whether the machine has run without a break since the cursor was put down."""
+    """Whether the machine has run without a restart since the cursor was saved."""
     try:
         return bool(json.loads((root / CURSOR).read_text())["boot_id"] == _boot_id())
     except (OSError, ValueError, KeyError, TypeError):
@@ -95,7 +98,7 @@ def cursor_is_of_this_boot(root: Path) -> bool:
 
 
 def first_of_day(root: Path, position: Position) -> Position:
-    """The beginning of the day's journal in which a position lies."""
+    """The beginning of the first segment of the day in which a position lies."""
     segments = list_segments(root)
     day = next((s.day for s in segments if s.number == position.segment), None)
     first = min((s.number for s in segments if s.day == day), default=position.segment)
@@ -103,16 +106,17 @@ def first_of_day(root: Path, position: Position) -> Position:
 
 
 def first_for_day(root: Path, day: str) -> Position:
-    """From where on the journal can hold ticks of a day."""
+    """The first place from which the journal can hold ticks of a day."""
     segments = segments_for_day(list_segments(root), day)
     return Position(segments[0].number, 0, -1) if segments else BEGINNING
 
 
 def segments_for_day(segments: list[Segment], day: str) -> list[Segment]:
-    """Those that can hold ticks of a day, of all: it may be received by a clock that still says the day before.
+    """The segments, of all, that can hold ticks of a day.
 
-    One with an earlier name that follows on a later one was named by a clock that is late, and is as late as that one.
-    All of them where the host's clock was late enough to name every segment after an earlier day.
+    The first is one of the day before, since the host's clock may still show that day. All segments after the first
+    count, even if their names say an earlier day: a late clock gave them those names. If every segment has the name of
+    an earlier day, the clock may have been late all the time, and all of them count.
     """
     before = day_before(day, 1)
     first = next((number for number, segment in enumerate(segments) if segment.day >= before), 0)
@@ -120,13 +124,13 @@ def segments_for_day(segments: list[Segment], day: str) -> list[Segment]:
 
 
 def bytes_between(root: Path, begin: Position, end: Position) -> int:
-    """How much of the journal stands between two places."""
+    """How many bytes of the journal lie between two places."""
     sizes = [s.size_bytes for s in list_segments(root) if begin.segment <= s.number < end.segment]
     return max(0, sum(sizes) - begin.offset + end.offset)
 
 
 def _read(root: Path) -> tuple[Position, dict[str, Wait]] | None:
-    """None where any part of it can't be read: storing everything again is harmless, skipping something is not."""
+    """None if any part of it can't be read: storing everything again is harmless, skipping something is not."""
     try:
         fields: dict[str, Any] = json.loads((root / CURSOR).read_text())
         position = Position(int(fields["segment"]), int(fields["offset"]), int(fields["record_no"]))
@@ -141,5 +145,5 @@ def _read(root: Path) -> tuple[Position, dict[str, Wait]] | None:
 
 
 def _boot_id() -> str:
-    """Which start of the machine this is."""
+    """The id of the machine's current boot."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()

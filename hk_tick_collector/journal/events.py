@@ -1,14 +1,14 @@
-"""What the session tells the writer through the journal, between the ticks.
+"""Events: what the session reports to the writer through the journal, between the ticks.
 
-    stream_resumed   from here on the stream is whole again, and before it something may be missing
-    opend_state      what OpenD said of itself, and how far its clock is from ours
+    stream_resumed   from here on the stream is whole again; before it something may be missing
+    opend_state      OpenD's reported state, and how far its clock is from the host's
     clock_stepped    the host's clock was set: from here on all times are by the new one
-    totals_asked     the exchange's totals are asked for now; the reply carries that serial number
+    totals_asked     the exchange's totals are requested now; the reply carries that serial number
     recording        which symbols should be recorded, and which of them are not
 
-Owns their fields and the words for the causes, for who writes them into the journal and who reads them there. Never
-decides whether anything is missing. What another version has written, or a damaged disk, is no event: it must not stop
-the ticks after it.
+Owns their fields and the names of the causes, for the code that writes them into the journal and the code that reads
+them there. Never decides whether anything is missing. An event that can't be read (from another version, or a damaged
+disk) is ignored: it must not stop the ticks after it.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ SYMBOLS_MAX: Final = 100_000
 NAME_MAX: Final = 64  # characters of a symbol
 REASON_MAX: Final = 200
 _INT_MAX: Final = 2**63 - 1
-_CLOCKS_APART_MS_MAX: Final = 100 * 366 * 86_400_000  # a host whose clock has forgotten all is in 1970
+_CLOCKS_APART_MS_MAX: Final = 100 * 366 * 86_400_000  # a host whose clock was reset is in 1970
 
 
 class Cause(StrEnum):
     """Why ticks may be missing."""
 
     CONNECTION_LOST = "connection_lost"
-    OPEND_DOWN = "opend_down"  # it could not be connected to in between
-    EXCHANGE_LOST = "exchange_lost"  # OpenD said that it had lost the quote server
+    OPEND_DOWN = "opend_down"  # it could not be connected to meanwhile
+    EXCHANGE_LOST = "exchange_lost"  # OpenD reported that it had lost the quote server
     KICKED_OUT = "kicked_out"  # another login had the quote right
     RECORDER_DOWN = "recorder_down"
-    JOURNAL_FULL = "journal_full"  # nothing was read from OpenD, for want of disk
+    JOURNAL_FULL = "journal_full"  # nothing was read from OpenD, because the disk took nothing
     NOT_SUBSCRIBED = "not_subscribed"
     UNKNOWN = "unknown"
 
 
-# Where several hold at once, the one that says most about what OpenD itself can have lost: the rules of proof are its.
+# If several apply, the cause with the greatest possible loss in OpenD itself decides which rules of proof hold.
 _GRAVEST_FIRST: Final = (
     Cause.OPEND_DOWN,
     Cause.EXCHANGE_LOST,
@@ -60,19 +60,19 @@ _GRAVEST_FIRST: Final = (
 
 
 def gravest(*causes: Cause) -> Cause:
-    """The cause that stands for several."""
+    """The gravest of several causes, which stands for all of them."""
     return min(causes, key=_GRAVEST_FIRST.index)
 
 
 class Resumption(NamedTuple):
-    """What the event says.
+    """The stream is whole again.
 
     Attributes:
         cause: why ticks may be missing.
-        since_ms: the last moment at which the stream was proven, by the host's clock; None: not known.
-        asked: how deep each symbol is fetched now; 0: not at all.
-        clock_offset_ms: OpenD's clock less the host's; it tells which trading day this is.
-        symbols: of which.
+        since_ms: the last moment at which the stream was proven, by the host's clock; None: unknown.
+        asked: how many ticks of each symbol are fetched now; 0: none.
+        clock_offset_ms: OpenD's clock minus the host's; it determines which trading day this is.
+        symbols: the symbols that are concerned.
     """
 
     cause: Cause
@@ -90,7 +90,7 @@ class Resumption(NamedTuple):
         """Read the fields back.
 
         Raises:
-            KeyError, ValueError, TypeError: they are none of ours.
+            KeyError, ValueError, TypeError: they are not the fields of this event.
         """
         since_ms = fields["since_ms"]
         return cls(
@@ -103,11 +103,11 @@ class Resumption(NamedTuple):
 
 
 class OpendState(NamedTuple):
-    """What OpenD said of itself.
+    """OpenD's reported state.
 
     Attributes:
-        clock_offset_ms: its clock less the host's; None: it can't be told.
-        market: the state of the Hong Kong market, OpenD's number; None: not told.
+        clock_offset_ms: its clock minus the host's; None: unknown.
+        market: the state of the Hong Kong market, as OpenD's number; None: not reported.
     """
 
     clock_offset_ms: int | None
@@ -121,7 +121,7 @@ class OpendState(NamedTuple):
 
 
 class ClockStepped(NamedTuple):
-    """The host's clock was set forward by so many ms, or back (negative)."""
+    """The host's clock was set forward by `step_ms`, or back (negative)."""
 
     step_ms: int
 
@@ -132,7 +132,7 @@ class ClockStepped(NamedTuple):
 
 
 class TotalsAsked(NamedTuple):
-    """The exchange's totals were asked for.
+    """The exchange's totals were requested.
 
     Attributes:
         serial_no: of the request, and of its reply on the same connection.
@@ -152,9 +152,9 @@ class Recording(NamedTuple):
     """What is recorded.
 
     Attributes:
-        symbols: all that should be.
-        subscribed: how many are.
-        without: those that are not, and why.
+        symbols: all that should be recorded.
+        subscribed: how many of them are subscribed.
+        without: those that are not recorded, and why.
     """
 
     symbols: tuple[str, ...]
@@ -182,7 +182,7 @@ def _whole(value: object) -> int:
 
 
 def _apart(value: object) -> int:
-    """By how much two clocks are apart; by more than that none are, and days are reckoned with it."""
+    """How far two clocks are apart, clamped to a plausible range, since days are computed from it."""
     return max(-_CLOCKS_APART_MS_MAX, min(_CLOCKS_APART_MS_MAX, _whole(value)))
 
 
@@ -209,7 +209,7 @@ _MARKS: Final = tuple(str(name).encode() for name in _READERS)
 
 
 def read_event(payload: bytes) -> Event | None:
-    """The event in a payload, if it is one of these."""
+    """The event in a payload; None: it is not one of these, or can't be read."""
     if not any(mark in payload for mark in _MARKS):
         return None
     try:

@@ -1,6 +1,6 @@
-"""What stands between the ticks of the journal, and is a reason to conclude something at its very place.
+"""Marks: what stands between the ticks of the journal and leads to a conclusion at exactly that place.
 
-Owns what is a mark: an event of the session, totals of the exchange, trade dates, the end of a backfill's reply.
+Owns what counts as a mark: an event of the session, totals of the exchange, trade dates, the end of a backfill's reply.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Place(NamedTuple):
-    """Where in the journal something stands: the record, and its frame there."""
+    """Where in the journal something stands: the record, and the number of the frame in it."""
 
     segment: int
     offset: int
@@ -26,17 +26,17 @@ class Place(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """Something between the ticks, from which conclusions are drawn at its very place.
+    """Something between the ticks, from which conclusions are drawn at exactly that place.
 
     Attributes:
         place: where it stands.
         recv_ts_ms: when it was received, by the host's clock.
-        event: what the session said there; or None.
+        event: the session's event; or None.
         totals: the body of a GetSecuritySnapshot reply; or None.
         trade_dates: the body of a RequestTradeDate reply; or None.
         serial_no: of the reply.
 
-    If it is none of these, it is the end of a backfill's reply.
+    If event, totals and trade_dates are all None, it is the end of a backfill's reply.
     """
 
     place: Place
@@ -48,7 +48,7 @@ class Mark(NamedTuple):
 
 
 def mark_of(frame: Frame, number: int, record: Record) -> Mark | None:
-    """The mark that a frame is, if it is one."""
+    """The mark that a frame is; None: it is not a mark."""
     purpose = purpose_of(frame.serial_no)
     mark = Mark(Place(record.start.segment, record.start.offset, number), record.recv_ts_ms, serial_no=frame.serial_no)
     if frame.proto_id == ProtoId.QOT_GET_TICKER and purpose is Purpose.BACKFILL:
@@ -61,7 +61,7 @@ def mark_of(frame: Frame, number: int, record: Record) -> Mark | None:
 
 
 def mark_of_event(record: Record) -> Mark | None:
-    """The mark that an event is, if it is one."""
+    """The mark that an event is; None: it is not a mark."""
     event = read_event(record.payload)
     if event is None:
         return None

@@ -1,16 +1,16 @@
-"""The append-only log of what OpenD really said: the one way in.
+"""The append-only log of everything that OpenD sent: the only way in.
 
-Owns the files in `DATA_ROOT/journal`: names, records, checksums, torn tails. Never looks into a
-frame. Invariant: a record that was read back is byte for byte one that was appended, in order; whatever else is
-found is reported, never skipped in silence.
+Owns the files in `DATA_ROOT/journal`: names, records, checksums, torn tails. Never looks into a frame. Invariant: a
+record that is read back is byte for byte one that was appended, in order; anything else that is found is reported,
+never skipped silently.
 
 A segment is `YYYYMMDD-NNNNNNNN.hkj`: the Hong Kong day of reception, and a number that only rises. Its records:
 
     magic "HKJ1" · kind u8 · 3 zero bytes · payload size u32 · session u32 · record number u64 · receive time ms i64 ·
     CRC-32 of the payload u32 · CRC-32 of these 36 bytes u32 · payload
 
-The header has its own checksum, so that a broken size can't make a reader wait for bytes that never come. The
-record number counts for ever: a segment that went missing is a hole in it.
+The header has its own checksum, so that a corrupt size can't make a reader wait for bytes that never come. The record
+number never starts again: a missing segment shows as a hole in it.
 
 This module reads and names; `journal.append` is the recorder's end that writes.
 """
@@ -34,7 +34,7 @@ HEADER_SIZE = HEADER.size
 MAGIC = b"HKJ1"
 _HEADER_CHECKED = HEADER_SIZE - 4  # all but the header's own checksum
 
-# The reader gives out at most one socket read (256 KiB) and one unfinished frame (8 MiB) at a time.
+# A connection's reader returns at most one socket read (256 KiB) and one unfinished frame (8 MiB) at a time.
 PAYLOAD_MAX = 16 * 1024 * 1024
 
 DIRECTORY = "journal"
@@ -50,18 +50,18 @@ class Kind(IntEnum):
 
 
 class Position(NamedTuple):
-    """A place between two records, and the number of the record that begins there (-1: whichever it is)."""
+    """A place between two records, and the number of the record that begins there (-1: any)."""
 
     segment: int
     offset: int
     record_no: int
 
 
-BEGINNING = Position(0, 0, -1)  # of whichever segment is the first
+BEGINNING = Position(0, 0, -1)  # of the first segment, whatever its number is
 
 
 class Record(NamedTuple):
-    """One record. `end` is the place behind it."""
+    """One record. `end` is the place after it."""
 
     kind: int
     session: int
@@ -72,13 +72,13 @@ class Record(NamedTuple):
 
 
 class Damage(NamedTuple):
-    """Bytes that are not what was written, or records that are not there.
+    """Bytes that are not what was written, or records that are missing.
 
     Attributes:
         segment: where it was found.
         offset: where it begins.
-        skipped_bytes: how far the next whole record is.
-        missing_records: how many records the numbers say are gone.
+        skipped_bytes: how many bytes lie before the next whole record, or before the segment's end.
+        missing_records: how many records are missing, by their numbers.
     """
 
     segment: int
@@ -102,7 +102,7 @@ def segment_name(day: str, number: int) -> str:
 
 
 def list_segments(root: Path) -> list[Segment]:
-    """The segments of `DATA_ROOT/journal`, oldest first. Files of other names are not ours and left alone."""
+    """The segments of `DATA_ROOT/journal`, oldest first. Files with other names are not ours and are ignored."""
     try:
         entries = list(os.scandir(root))
     except FileNotFoundError:
@@ -110,13 +110,13 @@ def list_segments(root: Path) -> list[Segment]:
     segments = []
     for entry in entries:
         if match := _SEGMENT_NAME.fullmatch(entry.name):
-            with contextlib.suppress(FileNotFoundError):  # pruned since
+            with contextlib.suppress(FileNotFoundError):  # pruned meanwhile
                 segments.append(Segment(int(match[2]), match[1], Path(entry.path), entry.stat().st_size))
     return sorted(segments)
 
 
 def encode_record(kind: Kind, session: int, record_no: int, recv_ts_ms: int, payload: bytes) -> bytes:
-    """A record as it stands in the file, header only: the payload follows it."""
+    """The header of a record, as it stands in the file; the payload follows it."""
     head = HEADER.pack(MAGIC, kind, len(payload), session, record_no, recv_ts_ms, crc32(payload), 0)
     return head[:_HEADER_CHECKED] + crc32(head[:_HEADER_CHECKED]).to_bytes(4, "little")
 
@@ -141,10 +141,10 @@ def _decode_header(data: bytes, offset: int) -> _Header | None:
 
 
 class JournalReader:
-    """Reads records from a position on, also while they are being appended.
+    """Reads records from a position on, even while they are being appended.
 
-    It holds no bytes between two calls: what is not whole yet is read again. So the appender may take a half-written
-    record back (a full disk), and nothing stale is ever given out.
+    It keeps no bytes between two calls: an incomplete record is read again. So the appender may remove a half-written
+    record (a full disk), and stale bytes are never returned.
     """
 
     def __init__(self, root: Path, start: Position | None, *, at_rest: bool = False) -> None:
@@ -152,8 +152,8 @@ class JournalReader:
 
         Args:
             root: `DATA_ROOT/journal`.
-            start: where to begin; None: at the oldest record that is there.
-            at_rest: nobody appends, so that a record that reaches over the end is damaged, and not still being written.
+            start: where to begin; None: at the oldest record.
+            at_rest: nothing is appended, so a record that extends past the end is damaged, and not still being written.
         """
         self._root = root
         self._at_rest = at_rest
@@ -165,11 +165,11 @@ class JournalReader:
 
     @property
     def position(self) -> Position | None:
-        """Behind the last record that was given out; None before the first of a journal without a cursor."""
+        """After the last record that was returned; None: none was yet, and there was no start."""
         return self._position
 
     def seek(self, position: Position | None) -> None:
-        """Go back (or on) to a place that was given out before."""
+        """Go back (or forward) to a position that was returned before."""
         self._position = position
 
     def close(self) -> None:
@@ -179,9 +179,9 @@ class JournalReader:
             self._file = self._file_segment = -1
 
     def read(self, max_bytes: int = 4 * 1024 * 1024) -> list[Record]:
-        """The next whole records, of about `max_bytes` at most (but one record always); [] if there are none yet.
+        """The next whole records, up to about `max_bytes` (but at least one record); [] if there are none yet.
 
-        What is damaged is put into `damages` and passed over.
+        Damage is added to `damages` and skipped.
         """
         while True:
             if not self._open():
@@ -194,8 +194,8 @@ class JournalReader:
             following = self._next_segment()
             if following is None:
                 return []
-            # The appender has gone on to another segment, so this one is finished; records that it got before it was
-            # left must be read first.
+            # The appender has moved on to another segment, so this one is finished. Records that were appended before
+            # that must be read first.
             records = self._read_here(max_bytes, is_finished=True)
             if records:
                 self._position = records[-1].end
@@ -203,7 +203,7 @@ class JournalReader:
             self._leave(following)
 
     def backlog_bytes(self) -> int:
-        """Bytes behind the position: what is not read yet."""
+        """Bytes after the position: what is not read yet."""
         total = 0
         for segment in list_segments(self._root):
             if self._position is None or segment.number > self._position.segment:
@@ -213,7 +213,7 @@ class JournalReader:
         return total
 
     def _open(self) -> bool:
-        """Have the position's segment open; a position whose segment is gone moves to the next one."""
+        """Open the position's segment; if that is gone, the position moves to the next one."""
         if self._position is not None and self._position.segment == self._file_segment:
             return True
         self._segments = list_segments(self._root)
@@ -238,7 +238,7 @@ class JournalReader:
         return None
 
     def _leave(self, following: Segment) -> None:
-        """Go to the next segment. Bytes that remain here are no record: a tail that was torn and never cut off."""
+        """Go to the next segment. Bytes that remain here are a torn tail that was never cut off."""
         assert self._position is not None
         rest = os.fstat(self._file).st_size - self._position.offset
         if rest > 0:
@@ -246,7 +246,7 @@ class JournalReader:
         self._position = Position(following.number, 0, self._position.record_no)
 
     def _read_here(self, max_bytes: int, *, is_finished: bool) -> list[Record]:
-        """Whole records of the open segment from the position on; is it finished, or still being written?"""
+        """Whole records of the open segment from the position on; `is_finished`: it is not being written any more."""
         assert self._position is not None
         segment, offset, expected = self._position
         data = os.pread(self._file, max_bytes, offset)
@@ -269,7 +269,7 @@ class JournalReader:
                 if records or not self._skip(offset + pos):
                     break
                 return self._read_here(max_bytes, is_finished=is_finished)
-            # Lower than expected is harmless: a power cut took a tail that had been stored already.
+            # A lower number is harmless: a power cut took a tail that had been stored already.
             if -1 < expected < header.record_no:
                 self.damages.append(Damage(segment, offset + pos, 0, header.record_no - expected))
             expected = header.record_no + 1
@@ -280,20 +280,20 @@ class JournalReader:
         return records
 
     def _skip(self, offset: int) -> bool:
-        """Find the next whole record behind damaged bytes; False if there is none in this segment."""
+        """Find the next whole record after damaged bytes; False if there is none in this segment."""
         assert self._position is not None
         found = find_record(self._file, offset)
         if found is None:
             return False
         if found == offset:
-            return True  # it was read while the appender took it back, and is whole by now
+            return True  # it was read while the appender wrote it again, and is whole by now
         self.damages.append(Damage(self._file_segment, offset, found - offset, 0))
         self._position = Position(self._file_segment, found, self._position.record_no)
         return True
 
 
 def find_record(fd: int, offset: int) -> int | None:
-    """The offset of the first whole record at or behind `offset`, or None."""
+    """The offset of the first whole record at or after `offset`, or None."""
     size = os.fstat(fd).st_size
     data = os.pread(fd, size - offset, offset) if size > offset else b""
     at = data.find(MAGIC)
@@ -308,7 +308,7 @@ def find_record(fd: int, offset: int) -> int | None:
 
 
 def iter_records(root: Path, start: Position | None = None) -> Iterator[Record]:
-    """All records that are there now, from a position on; for tools that read a journal at rest."""
+    """All records that exist now, from a position on; for tools that read a journal at rest."""
     reader = JournalReader(root, start, at_rest=True)
     try:
         while records := reader.read():

@@ -1,7 +1,7 @@
-"""The rows of doubts and gaps of one day: every statement that makes, renames, closes or drops one.
+"""The doubts and gaps of one day: every statement that makes, renames, closes or drops one.
 
-Owns these rows; what they are concluded from is known to `ledger`, `ordinals` and `reckoning`. Invariant: a gap is
-never deleted, and of it nothing changes but its end, once that is known, and the mark that it is filled.
+Owns these rows; `day`, `ordinals` and `reckoning` decide what is written. Invariant: a gap is never deleted. Only its
+end changes, once that is known, and its state, when it is filled (`filling`).
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Loss(NamedTuple):
     Attributes:
         after_seq: the first stored tick after it; None: none has come yet.
         end_ms: no tick of it was traded after this, by the exchange's time.
-        missing: how many ticks, by their ordinals; None: only totals tell of it.
-        volume: how many shares at least; None: only ordinals tell of it.
+        missing: how many ticks, by their ordinals; None: only totals show the loss.
+        volume: at least how many shares; None: only ordinals show the loss.
         found_ms: when it was found, by the host's clock.
     """
 
@@ -55,15 +55,15 @@ class Book:
     """Doubts and gaps of one day database."""
 
     def __init__(self, database: DayDatabase, news: list[News], failures: list[Failure]) -> None:
-        """Write into a day's database; what is found is added to `news` and `failures`."""
+        """Write into a day's database; gaps are appended to `news`, failed premises to `failures`."""
         self.con = database.connection
         self.day = database.day
         self.news = news
         self.failures = failures
         self.untimely = database.untimely
         self._doubted = {symbol for (symbol,) in self.con.execute(_DOUBTED)}
-        self.measured: dict[str, Any] = {}  # by symbol, what `ordinals` has measured, as it stands in its table
-        self.unsaved: set[str] = set()  # of these it does not stand there yet
+        self.measured: dict[str, Any] = {}  # by symbol, what `ordinals` has measured, as in its table
+        self.unsaved: set[str] = set()  # symbols whose measurement is not in that table yet
         self.midnight_ms = parse_time(self.day + "000000").ms
 
     def all(self, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -76,43 +76,43 @@ class Book:
         return rows[0][0] if rows else None
 
     def fail(self, symbol: str, premise: Premise, at_ms: int, seen: str) -> None:
-        """A premise was seen to fail."""
+        """Store that a premise failed; a symbol's first failure is appended to `failures`."""
         if note_failed(self.con, symbol, premise, at_ms, seen):
             self.failures.append(Failure(self.day, symbol, premise, seen))
 
     # ---- doubts
 
     def doubts(self, symbol: str) -> list[Doubt]:
-        """Those of a symbol, the earliest first."""
+        """A symbol's doubts, the earliest first."""
         if symbol not in self._doubted:
             return []
         return [Doubt(*row) for row in self.all(_DOUBTS, (symbol,))]
 
     def doubt(self, doubt: Doubt) -> None:
-        """Keep a doubt."""
+        """Store a doubt."""
         self._doubted.add(doubt.symbol)
         self.con.execute(_INSERT_DOUBT, doubt)
 
     def rename(self, doubt: Doubt, cause: str) -> None:
-        """The outage has another cause."""
+        """Change the cause of a doubt."""
         self.con.execute(_RENAME_DOUBT, (cause, doubt.symbol, doubt.resumed_ms))
 
     def drop(self, doubt: Doubt) -> None:
-        """It is decided."""
+        """Delete a doubt: it is decided."""
         self.con.execute(_DROP_DOUBT, (doubt.symbol, doubt.resumed_ms))
 
     def drop_by_totals(self, doubt: Doubt, at_ms: int) -> None:
-        """It is decided, and nothing but the exchange's totals has done so: that is kept."""
+        """Delete a doubt that the exchange's totals alone have decided, and keep a record of that in `decided`."""
         self.drop(doubt)
         self.con.execute(_INSERT_DECIDED, (doubt.symbol, doubt.resumed_ms, doubt.cause, "totals", at_ms))
 
     # ---- gaps
 
     def gap(self, doubt: Doubt, loss: Loss) -> None:
-        """Something is missing: from what a doubt says of its beginning and its cause, a gap."""
+        """Write a gap: its cause and beginning are those of a doubt, the rest is the loss."""
         evidence = "totals" if loss.missing is None else "ordinals"
         session = doubt.session or session_of(doubt.before_ts_ms or loss.found_ms)
-        while self.all(_IS_TOLD, (doubt.symbol, doubt.resumed_ms, doubt.cause)):  # another, found at the same moment
+        while self.all(_IS_TOLD, (doubt.symbol, doubt.resumed_ms, doubt.cause)):  # the key is taken by another gap
             doubt = doubt._replace(resumed_ms=doubt.resumed_ms + 1)
         doubt = doubt._replace(session=session)
         after_ts_ms = self.ts_ms(doubt.symbol, loss.after_seq)
@@ -124,7 +124,7 @@ class Book:
         self.news.append(News(self.day, *told, None))
 
     def close_bounds(self, symbol: str) -> None:
-        """Give the gaps that had no end one, once a tick has come that was traded after all that may be missing."""
+        """End the gaps that have no end yet, once a tick has come that was traded after all that may be missing."""
         for resumed_ms, cause, end_ms in self.all(_OPEN_WITHOUT_END, (symbol,)):
             ((after_seq,),) = self.all(_FIRST_AFTER, (symbol, key_at(end_ms + SECOND_MS)))
             if after_seq is not None:

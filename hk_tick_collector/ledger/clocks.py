@@ -1,10 +1,10 @@
-"""What time it is at the exchange, by clocks of which any one may be wrong. Pure.
+"""What time it is at the exchange, by three clocks any of which may be wrong. Pure.
 
-Three witnesses: the host's clock; OpenD's, which is asked for each minute; and the newest trade that was pushed live.
-The last two are kept as differences to the host's clock, and follow it when it is set. No single one is believed: a
-time counts where two of them agree. Where none do, nothing is concluded from a time, and that is the reason that is
-given. Of the trades between two marks of the journal the newest counts, so that it makes no difference in how many
-pieces they were taken.
+The clocks are the host's; OpenD's, which is asked for every minute; and the newest trade that was pushed live. The last
+two are kept as differences to the host's clock, and are adjusted when it is set. No single clock is believed: a time
+counts if two clocks agree on it. If no two agree, nothing is concluded from a time, and the verdict gives that as its
+reason. Between two marks of the journal only the trade that came with the least delay counts. So it makes no difference
+how the ticks between them were cut into batches.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ class Clocks:
     def __init__(
         self, opend_offset_ms: int | None = None, market_offset_ms: int | None = None, *, is_trading: bool = False
     ) -> None:
-        """Begin with what was known.
+        """Start from a saved state, or from nothing.
 
         Args:
             opend_offset_ms: OpenD's clock less the host's.
-            market_offset_ms: the newest live trade less the host's clock.
+            market_offset_ms: the time of the newest live trade less the host's when it came.
             is_trading: that trade came after the last mark of the journal.
         """
         self.opend_offset_ms = opend_offset_ms
         self.market_offset_ms = market_offset_ms
         self.is_trading = is_trading
-        self._stepped_at: Place | None = None  # up to there both have followed the host's clock
+        self._stepped_at: Place | None = None  # the last step of the host's clock that both are adjusted for
 
     def told(self, offset_ms: int | None) -> None:
-        """OpenD's clock less the host's, as measured now; None: it could not be read, so nothing is known of it."""
+        """Take OpenD's clock less the host's, as measured now; None: it could not be read and is unknown now."""
         self.opend_offset_ms = offset_ms
 
     def stepped(self, step_ms: int, place: Place) -> None:
-        """The host's clock was set; the others went on. Told twice at the same place in the journal it counts once."""
+        """Adjust the differences: the host's clock was set. A step at the same place of the journal counts once."""
         if place == self._stepped_at:
             return
         self._stepped_at = place
@@ -52,7 +52,7 @@ class Clocks:
             self.market_offset_ms -= step_ms
 
     def traded(self, delays_ms: Iterable[int]) -> bool:
-        """Trades were pushed live: for each, its time less the host's when it came. Whether that changed anything."""
+        """Take live trades: for each, its time less the host's when it came. Returns whether anything changed."""
         newest = max(delays_ms, default=None)
         if newest is None or (
             self.is_trading and self.market_offset_ms is not None and newest <= self.market_offset_ms
@@ -62,11 +62,11 @@ class Clocks:
         return True
 
     def marked(self) -> None:
-        """A mark of the journal: what is traded from here on is newer than all before."""
+        """Note a mark of the journal: from here on the first live trade replaces the one from before."""
         self.is_trading = False
 
     def exchange_ms(self, recv_ts_ms: int) -> int | None:
-        """The exchange's time when something was received, on the word of two clocks; None: no two agree."""
+        """The exchange's time when something was received, if two clocks agree on it; None: no two agree."""
         host, opend, market = 0, self.opend_offset_ms, self.market_offset_ms
         if opend is not None and any(abs(opend - one) <= AGREE_MS for one in (host, market) if one is not None):
             return recv_ts_ms + opend
@@ -75,7 +75,7 @@ class Clocks:
         return None
 
     def candidates(self, recv_ts_ms: int) -> list[int]:
-        """What the exchange's time may be: the one on which two clocks agree, or else what each of them says."""
+        """The possible times at the exchange: the one on which two clocks agree, else one for each known clock."""
         agreed = self.exchange_ms(recv_ts_ms)
         if agreed is not None:
             return [agreed]
@@ -83,7 +83,7 @@ class Clocks:
         return [recv_ts_ms + offset for offset in offsets if offset is not None]
 
     def fields(self) -> dict[str, int | Place | None]:
-        """For `of`."""
+        """The state, for `of`."""
         return {
             "opend_offset_ms": self.opend_offset_ms,
             "market_offset_ms": self.market_offset_ms,
@@ -96,7 +96,7 @@ class Clocks:
         """Read the fields back.
 
         Raises:
-            KeyError, ValueError, TypeError: they are none of ours.
+            KeyError, ValueError, TypeError: these are not such fields.
         """
         values = (fields["opend_offset_ms"], fields["market_offset_ms"])
         opend_ms, market_ms = (None if value is None else int(value) for value in values)

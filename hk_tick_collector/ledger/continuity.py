@@ -1,11 +1,11 @@
 """The rules of continuity: what a window proves, and what ordinals show. Pure.
 
 A **window** is a reply of GetTicker: one piece of OpenD's memory. If it reaches back to what was stored before an
-outage, nothing is missing in between, provided that OpenD itself went on, and that windows have no holes. Where OpenD
-had lost its own source, its memory has a hole of the same size, so that no window proves anything.
+outage, nothing is missing in between, provided that OpenD itself kept running, and that windows have no holes. If OpenD
+had lost its own source, its memory has the same hole as ours, and no window proves anything.
 
-**Ordinals** are evidence where they were measured to count every tick of this symbol on this day. Then holes are
-numbers.
+**Ordinals** are evidence if they were measured to count every tick of this symbol on this day. Then a hole shows how
+many ticks are missing.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from hk_tick_collector.mapping import seq_time_ms
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Where OpenD itself is known to have gone on, so that its memory has no hole.
+# Outages during which OpenD itself kept its source, so that its memory has no hole.
 _OPEND_WENT_ON: Final = frozenset(
     {Cause.CONNECTION_LOST, Cause.RECORDER_DOWN, Cause.JOURNAL_FULL, Cause.NOT_SUBSCRIBED}
 )
 
-# Ordinals count as evidence from so many consecutive live pushes on, of which so many (in 1,000) were one apart.
+# Ordinals are evidence after this many pairs of consecutive live pushes, if this many in 1,000 were one apart.
 PAIRS_MIN: Final = 50
 CONTIGUOUS_PER_MILLE: Final = 999
 
@@ -32,7 +32,7 @@ _ORDINAL: Final = 0xFFFFFFFF
 
 
 def window_proves(cause: Cause, *, reaches_back: bool) -> bool:
-    """Whether a window that reaches back (or does not) to the last tick before an outage proves its time whole."""
+    """Whether a window proves that an outage lost nothing; `reaches_back`: to the last tick before the outage."""
     return reaches_back and cause in _OPEND_WENT_ON
 
 
@@ -42,7 +42,7 @@ def ordinal_of(seq: int) -> int:
 
 
 def begins_the_day(seq: int) -> bool:
-    """Whether a sequence is the day's first, where ordinals count: they rise, so none is before 1."""
+    """Whether a sequence is the day's first, where ordinals count: they rise, and start at 1."""
     return ordinal_of(seq) == 1 and seq_time_ms(seq) is not None
 
 
@@ -64,7 +64,7 @@ def holes_in(sequences: Sequence[int], known: Sequence[tuple[int, int]] = ()) ->
 
     Args:
         sequences: as stored, in order.
-        known: bounds of gaps; a hole that is within one of these is none.
+        known: bounds of gaps; a hole within one of these is known already and left out.
     """
     around = [Hole(a, b, ordinal_of(b) - ordinal_of(a) - 1) for a, b in pairwise(sequences)]
     return [
@@ -76,5 +76,5 @@ def holes_in(sequences: Sequence[int], known: Sequence[tuple[int, int]] = ()) ->
 
 
 def as_one(holes: Sequence[Hole]) -> Hole | None:
-    """Several holes, from the first on to the last, with all that is missing in them."""
+    """Several holes as one: from the beginning of the first to the end of the last, with the sum of what is missing."""
     return Hole(holes[0].before_seq, holes[-1].after_seq, sum(hole.missing for hole in holes)) if holes else None

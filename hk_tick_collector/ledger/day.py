@@ -1,9 +1,9 @@
-"""The loss ledger of one day, as it is kept while the day is recorded: doubts, gaps, totals, what was to be recorded.
+"""The loss ledger of one day, written while the day is recorded: doubts, gaps, totals, what was to be recorded.
 
-Owns these tables, and draws the conclusions of `continuity`, `ordinals`, `totals` and `filling` at the very place in
-the journal where their evidence stands. Never touches a tick, never commits: what it writes stands in the transaction
-of the ticks that it was concluded from. Invariants: a gap is never deleted; each place in the journal is judged once,
-so a replay changes nothing; all times are of the journal's records, never of a clock. The folder's page has the theory.
+Owns these tables, and applies `continuity`, `ordinals`, `totals` and `filling` at the place in the journal where their
+evidence is. Never touches a tick, never commits: it writes in the transaction of the ticks that its conclusions rest
+on. Invariants: a gap is never deleted; each place in the journal is judged once, so a replay changes nothing; all times
+are those of the journal's records, never read from a clock. The docstring of `ledger` has the theory.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from hk_tick_collector.ledger.rows import Failure, News, Window
     from hk_tick_collector.opend.messages import DayTotals
 
-# Not polls: they may have overtaken pushes that then never came.
+# Without polls: a poll may have overtaken pushes that were then lost, so the outage may begin before its ticks.
 _LAST_RECEIVED_BY = (
     "SELECT seq, ts_ms, recv_ts_ms FROM ticks WHERE symbol = ? AND seq > 0 AND recv_ts_ms <= ? "
     "AND push_type_id <> 1 ORDER BY seq DESC LIMIT 1"
@@ -51,10 +51,10 @@ _NOTE_CLOCK = (
 
 
 class Ledger:
-    """The ledger of one day database, for as long as that is open; each call is within a transaction of its owner."""
+    """The ledger of one open day database; each call must be within a transaction of the database's owner."""
 
     def __init__(self, database: DayDatabase, news: list[News], failures: list[Failure]) -> None:
-        """Work on a day's database; what is found there is added to `news` and `failures`."""
+        """Work on a day's database; gaps found or filled are appended to `news`, failed premises to `failures`."""
         self._con = database.connection
         self._day = database.day
         self._book = Book(database, news, failures)
@@ -62,12 +62,12 @@ class Ledger:
         self._midnight_ms = self._book.midnight_ms
 
     def is_judged(self, place: Place, recv_ts_ms: int) -> bool:
-        """Whether this place of the journal was judged before. A journal that began anew has later times."""
+        """Whether this place of the journal was judged before. A recreated journal has lower places, later times."""
         row = self._book.all("SELECT segment, offset, frame, recv_ts_ms FROM judged")
         return bool(row) and tuple(place) <= row[0][:3] and recv_ts_ms <= row[0][3]
 
     def note_judged(self, place: Place, recv_ts_ms: int) -> None:
-        """It is now."""
+        """Record that this place of the journal is judged."""
         self._con.execute(
             "INSERT INTO judged VALUES (1,?,?,?,?) ON CONFLICT (one) DO UPDATE SET segment = excluded.segment, "
             "offset = excluded.offset, frame = excluded.frame, recv_ts_ms = max(recv_ts_ms, excluded.recv_ts_ms)",
@@ -75,35 +75,36 @@ class Ledger:
         )
 
     def note_trade_date(self, date_type: str) -> None:
-        """How long the exchange trades on this day, by OpenD's calendar."""
+        """Store how long the exchange trades on this day, by OpenD's calendar."""
         self._con.execute(_INSERT_TRADE_DATE, (self._day, date_type))
 
     def note_recording(self, symbols: tuple[str, ...], without: dict[str, str], since_ms: int) -> None:
-        """What is to be recorded on this day, and what of it OpenD does not give, and why."""
+        """Store what is to be recorded on this day, and why OpenD does not give some of it (`without`)."""
         rows = ((symbol, since_ms, without.get(symbol)) for symbol in symbols)
         self._con.executemany(_INSERT_RECORDED, rows)
 
     def note_failure(self, symbol: str, premise: Premise, at_ms: int, seen: str) -> None:
-        """A premise was seen to fail."""
+        """Store that a premise failed, and what was seen."""
         self._book.fail(symbol, premise, at_ms, seen)
 
     def note_clock(self, name: str, value_ms: int) -> None:
-        """A clock was read: by how much it is apart from the one that it is held against."""
+        """Store a reading of a clock: its difference to the clock that it is compared with."""
         self._con.execute(_NOTE_CLOCK, (name, value_ms, value_ms))
 
     # ---- the stream has resumed
 
     def resumed(self, event: Resumption, at_ms: int, exchange_ms: int, *, is_open: bool) -> None:
-        """A doubt for each symbol, unless Hong Kong can't have traded since the stream was proven.
+        """Store a doubt for each symbol, unless Hong Kong can't have traded since the stream was proven.
 
-        On a day before that of the event the outage lasts to that day's end; only symbols that were to be recorded then
-        are doubted, and none whose totals were seen after its last trade.
+        If this ledger's day is before the day of the event, the outage lasts to the end of this day. Then only symbols
+        that were to be recorded on this day are doubted, and only if Hong Kong can have traded after the symbol's last
+        snapshot.
 
         Args:
-            event: what the session said.
+            event: what the session reported.
             at_ms: when, by the host's clock.
             exchange_ms: the exchange's time then, as far as it is known.
-            is_open: OpenD says that the market is open, or trades come, whatever the calendar says.
+            is_open: OpenD reports that the market is open, whatever the calendar says.
         """
         offset_ms = exchange_ms - at_ms
         end_ms = min(exchange_ms, self._midnight_ms + DAY_MS - 1)
@@ -126,7 +127,7 @@ class Ledger:
                     self._con.execute(_INSERT_RECORDED, (symbol, at_ms, None))
                 its_since_ms = known[0][0] if known else at_ms
                 if cause is Cause.RECORDER_DOWN and its_since_ms > max(event.since_ms or 0, others_since_ms or at_ms):
-                    cause = Cause.NOT_SUBSCRIBED  # others were recorded: it was not asked for yet
+                    cause = Cause.NOT_SUBSCRIBED  # the others were recorded before; this one was added later
             begin_ms = event.since_ms if event.since_ms is not None else last_recv_ms
             opens_ms = self._midnight_ms + PRE_OPENING_MS
             begin_ms = opens_ms if begin_ms is None else max(begin_ms + offset_ms, opens_ms)
@@ -136,14 +137,15 @@ class Ledger:
             self._doubt(Doubt(symbol, at_ms, str(cause), event.since_ms, session, before_seq, before_ts_ms))
 
     def _trades_oddly(self) -> bool:
-        """Whether ticks of this day were traded when the calendar says that none can be: then the calendar is wrong."""
+        """Whether the day's last tick was traded when the market is closed by the calendar, which is wrong then."""
         ((last_ms,),) = self._book.all(_LAST_TICK_MS)
         return last_ms is not None and not may_trade_between(last_ms, last_ms)
 
     def _doubt(self, doubt: Doubt) -> None:
-        """Keep a doubt. One that begins after the same tick is the same outage, which goes on.
+        """Store a doubt. If it begins after the same tick as an open one, it is the same outage continuing.
 
-        Its cause is the gravest; but of a symbol that was not subscribed until now, that is the cause.
+        Then the open one gets the gravest of both causes; but NOT_SUBSCRIBED stands if the symbol has no tick before
+        it and was not subscribed until now.
         """
         for other in self._book.doubts(doubt.symbol):
             if other.before_seq == doubt.before_seq:
@@ -157,7 +159,7 @@ class Ledger:
     # ---- a window of OpenD's memory
 
     def windowed(self, symbol: str, window: Window, at_ms: int) -> None:
-        """A backfill's reply: it may prove what was doubted, or ordinals may show what is missing."""
+        """Take a backfill's reply: it may prove doubts unfounded, or let ordinals show what is missing."""
         self._look_for_holes_in(symbol, window, at_ms)
         can_prove = not any(
             has_failed(self._con, symbol, premise) for premise in (Premise.SAME_SEQUENCE, Premise.WHOLE_WINDOW)
@@ -170,7 +172,7 @@ class Ledger:
             save(self._book)
 
     def _look_for_holes_in(self, symbol: str, window: Window, at_ms: int) -> None:
-        """Whether the window has all that is stored between its ends; all of it is stored itself by now."""
+        """Check that all ticks stored between the window's ends are in it; its own ticks are stored by now."""
         if has_failed(self._con, symbol, Premise.SAME_SEQUENCE):
             return
         stored = ticks_between(self._con, symbol, window.first_seq, min(window.last_seq + 1, INT64_MAX))
@@ -181,6 +183,7 @@ class Ledger:
             note_held(self._con, symbol, Premise.WHOLE_WINDOW)
 
     def _reaches_back(self, doubt: Doubt, window: Window) -> bool:
+        """Whether the window begins before the outage; without a tick before it, on an earlier day."""
         if doubt.before_seq is not None:
             return window.first_seq <= doubt.before_seq
         return window.first_ts_ms < self._midnight_ms
@@ -188,6 +191,6 @@ class Ledger:
     # ---- the exchange's totals
 
     def totalled(self, snapshot: list[tuple[DayTotals, int | None]], word: Word) -> None:
-        """A snapshot of many symbols, each with its own time: what it proves, and what it shows to be missing."""
+        """Take a snapshot of many symbols, each with its own time: it may show losses, fill gaps, drop doubts."""
         self._reckoning.totalled(snapshot, word)
         save(self._book)

@@ -1,8 +1,8 @@
-"""Gaps that are filled by ticks that came into their bounds: when, and by what.
+"""Marks gaps as filled by ticks that came into their bounds later: when, and by what.
 
-Owns the mark on a gap, which is all that is ever changed of one. A gap by ordinals is filled when no ordinal in it is
-missing any more. One by totals is filled when as much has been fetched into it as is missing, and two snapshots in a
-row show besides that no more is. Never decides that ticks are missing, never commits.
+Owns a gap's state, and how much is still missing in gaps by totals. A gap by ordinals is filled when no ordinal in it
+is missing any more. A gap by totals is filled when as much has been fetched into it as was missing, and two snapshots
+in a row also show that no more is missing. Never decides that ticks are missing, never commits.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import apsw
 
 MADE_GOOD: Final = int(PushDataType.BY_DISCONNECTION)  # push_data_type
-# It did not come as it was traded.
+# SQL: whether a tick was not pushed live, but polled, backfilled or replayed by OpenD.
 FETCHED: Final = f"(push_type_id <> 0 OR push_data_type = {MADE_GOOD})"
 
 _BETWEEN = "SELECT seq FROM ticks WHERE symbol = ? AND seq BETWEEN ? AND ? ORDER BY seq"
@@ -37,8 +37,8 @@ _OPEN_BY_TOTALS = (
     "found_ms, ifnull(end_ms, found_ms), merged_volume FROM gaps "
     "WHERE symbol = ? AND state = 'open' AND evidence = 'totals' AND missing_volume NOT NULL ORDER BY 3, 1"
 )
-# Fetched, or sent again with more: a revision that came since adds what it has more than the tick that stands. For a
-# made-up sequence, which says nothing of an order, the time of the trade counts.
+# What came into a gap since it was found: ticks that were fetched; fetched ticks with a made-up sequence, which has no
+# order, by the time of the trade; and the shares that a revision has more than its stored tick, keyed by -seq.
 _CAME = f"""
 SELECT seq, volume FROM ticks
 WHERE symbol = :symbol AND seq > :begin AND seq < :end AND recv_ts_ms > :found AND {FETCHED}
@@ -58,7 +58,7 @@ REVISED: Final = "revision"
 
 
 class OpenGap(NamedTuple):
-    """An open gap by totals; its end is not in it."""
+    """An open gap by totals, between the sequences `begin` and `end`, both exclusive."""
 
     resumed_ms: int
     cause: str
@@ -71,12 +71,12 @@ class OpenGap(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Open gaps by totals that overlap: nobody knows into which of them a tick has come.
+    """Open gaps by totals that overlap: it is not known which of them a tick belongs to, so they are filled together.
 
     Attributes:
-        gaps: these.
-        missing: in them when they were found, in shares.
-        came: into them since, in shares, or was in another recorder's database.
+        gaps: the gaps.
+        missing: the shares that were missing in them when they were found.
+        came: the shares that came into them since, or that another recorder's database had (`merge`).
     """
 
     gaps: tuple[OpenGap, ...]
@@ -85,19 +85,19 @@ class Group(NamedTuple):
 
     @property
     def rest(self) -> int:
-        """What is missing still, in shares."""
+        """The shares that are still missing."""
         return max(0, self.missing - self.came)
 
 
 def open_groups(con: apsw.Connection, symbol: str) -> list[Group]:
-    """The open gaps by totals of a symbol, by whether they overlap."""
+    """The open gaps by totals of a symbol, grouped where they overlap."""
     gaps = [OpenGap(*row) for row in con.execute(_OPEN_BY_TOTALS, (symbol,))]
     groups: list[Group] = []
     while gaps:
         some = [gaps.pop(0)]
-        while gaps and gaps[0].begin + 1 < max(gap.end for gap in some):  # there is a sequence that is in both
+        while gaps and gaps[0].begin + 1 < max(gap.end for gap in some):  # a sequence can be in both
             some.append(gaps.pop(0))
-        came: dict[int, int] = {}
+        came: dict[int, int] = {}  # by sequence: a tick that is in several gaps counts once
         rows: Any
         for gap in some:
             bounds = {
@@ -111,12 +111,12 @@ def open_groups(con: apsw.Connection, symbol: str) -> list[Group]:
 
 
 def fill(con: apsw.Connection, day: str, symbols: Iterable[str]) -> list[News]:
-    """After ticks of these came late: mark the gaps in whose ordinals none is missing any more."""
+    """Mark the gaps of these symbols in which no ordinal is missing any more; for symbols whose ticks came late."""
     return [news for symbol in symbols for news in fill_by_ordinals(con, day, symbol)]
 
 
 def fill_by_ordinals(con: apsw.Connection, day: str, symbol: str) -> list[News]:
-    """Mark the gaps of a symbol in whose ordinals none is missing any more, whenever that came."""
+    """Mark the gaps of a symbol in which no ordinal is missing any more."""
     news = []
     gaps: list[tuple[Any, ...]] = con.execute(_OPEN_BY_ORDINALS, (symbol,)).fetchall()
     for resumed_ms, cause, before_seq, after_seq in gaps:
@@ -130,38 +130,40 @@ def fill_by_ordinals(con: apsw.Connection, day: str, symbol: str) -> list[News]:
 def fill_by_totals(
     con: apsw.Connection, day: str, symbol: str, groups: Sequence[Group], most: int, seen_ms: int
 ) -> list[News]:
-    """Mark the gaps into which as much has come as is missing, where no more than the rest of them lacks is missing.
+    """Mark a group of gaps as filled if as much came into it as was missing, and the exchange's totals agree.
 
     Args:
         con: the day's.
         day: YYYYMMDD.
         symbol: whose.
         groups: its open gaps by totals.
-        most: what is missing at most, in shares.
-        seen_ms: by the exchange's time, all that was traded before this is in that.
+        most: at most this many shares are missing, by two snapshots in a row.
+        seen_ms: `most` covers the trades made before this, by the exchange's time.
     """
     news = []
     for group in groups:
+        # If no more is missing than the other groups lack, then nothing is missing in this one. The snapshots must have
+        # counted the trades of all its gaps, or they say nothing about it.
         others = sum(other.rest for other in groups if other is not group)
         if group.came < group.missing or most > others or any(gap.end_ms >= seen_ms for gap in group.gaps):
             continue
         begin, end = group.gaps[0].begin, max(gap.end for gap in group.gaps)
         came_ms, how = how_it_came(con, symbol, begin, end)
         for gap in group.gaps:
-            if came_ms is None or came_ms <= gap.found_ms:
+            if came_ms is None or came_ms <= gap.found_ms:  # no tick came since: a revision brought the shares
                 came_ms, how = gap.found_ms, REVISED
             news.append(mark_filled(con, day, (symbol, gap.resumed_ms, gap.cause), came_ms, how))
     return news
 
 
 def mark_filled(con: apsw.Connection, day: str, key: tuple[str, int, str], at_ms: int | None, how: str | None) -> News:
-    """Mark a gap, by its key, as filled."""
+    """Mark the gap with this key (symbol, `resumed_ms`, cause) as filled."""
     rows: list[tuple[Any, ...]] = con.execute(_FILL, (at_ms, how, *key)).fetchall()
     return News(day, *rows[0])
 
 
 def how_it_came(con: apsw.Connection, symbol: str, before_seq: int, after_seq: int) -> tuple[int | None, str | None]:
-    """When and by what the last of the ticks between these came."""
+    """When the last of the ticks between these sequences came, and how; None, None: there is no tick between."""
     rows: list[tuple[Any, ...]] = con.execute(_HOW_IT_CAME, (symbol, before_seq, min(after_seq, INT64_MAX))).fetchall()
     if not rows:
         return None, None

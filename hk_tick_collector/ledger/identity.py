@@ -1,9 +1,9 @@
 """Whether a fetched tick carries the sequence under which it was pushed: measured on each reply, never assumed.
 
-All that removes duplicates rests on it. One public recorder says that sequences stay the same, another that they are
-made for each request. So a reply is held against what is stored. Where its sequences are others and its trades are the
-same, its ticks are told apart by their content: none is stored twice, and what is really new gets a made-up sequence,
-as a tick without one does. When such a tick is pushed after all, the push takes its place (`DayDatabase.renumbered`).
+Removing duplicates rests on this premise. One public recorder claims that sequences stay the same, another that OpenD
+makes new ones for each request. So each reply is compared with what is stored. If its trades are the same but its
+sequences differ, its ticks are matched by content: none is stored twice, and a tick that is really new gets a made-up
+sequence, as a tick without one does. If such a tick is pushed later, the push replaces it (`DayDatabase.renumbered`).
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _KNOWN_MIN: Final = 2
 
 _CONTENT = "seq, ts_ms, price, volume, turnover, direction_id, tick_type_id"
 _BY_TIME = f"SELECT {_CONTENT} FROM ticks WHERE symbol = ? AND ts_ms BETWEEN ? AND ?"  # noqa: S608 - columns of ours
-_BY_SEQ = f"SELECT {_CONTENT} FROM ticks WHERE symbol = ? AND seq BETWEEN ? AND ?"  # noqa: S608 - likewise
+_BY_SEQ = f"SELECT {_CONTENT} FROM ticks WHERE symbol = ? AND seq BETWEEN ? AND ?"  # noqa: S608 - columns of ours
 _HAS_SEQUENCES = "SELECT 1 FROM ticks WHERE symbol = ? AND seq > 0 LIMIT 1"
-# Not by this very reply, which is told again after a restart.
+# Without the ticks of this reply itself: a replay finds them stored.
 _PROBE = (
     "SELECT ts_ms, price, volume, turnover, direction_id, tick_type_id FROM ticks "
     "WHERE symbol = ? AND seq = ? AND recv_ts_ms <> ?"
@@ -43,8 +43,8 @@ class Sifted(NamedTuple):
     """What is to be stored of a reply.
 
     Attributes:
-        rows: these; a sequence below 0 is made up.
-        failed: what was seen, where the premise has failed just now; None: it holds, or that is known.
+        rows: the rows to store; a sequence below 0 is made up.
+        failed: what was seen, if the premise failed with this reply; None: it holds, or it failed before.
     """
 
     rows: list[Row]
@@ -52,27 +52,31 @@ class Sifted(NamedTuple):
 
 
 def sift(database: DayDatabase, symbol: str, rows: list[Row]) -> Sifted:
-    """Hold a reply's rows of one symbol and day against what is stored."""
+    """Compare a reply's rows of one symbol and day with what is stored.
+
+    Returns all rows while the premise holds, else only those whose content is new.
+    """
     con = database.connection
     if symbol in database.renumbered:
         return Sifted(_by_content(con, symbol, rows), None)
     if any(row[SEQ] <= 0 for row in rows):
         if con.execute(_HAS_SEQUENCES, (symbol,)).get is None:
-            return Sifted(rows, None)  # its pushes have none either, and are told apart in the same way
+            return Sifted(rows, None)  # its pushes have none either, and get made-up ones by the same rule
         seen = "a reply has ticks without a sequence, and what was pushed has one"
         return Sifted(_by_content(con, symbol, rows), seen)
     if _is_known(con, symbol, rows):
         if not has_held(con, symbol, Premise.SAME_SEQUENCE):
             note_held(con, symbol, Premise.SAME_SEQUENCE)
         return Sifted(rows, None)
-    # A reply is one piece: what is stored between its first and its last has to be in it, under the same sequence. Only
-    # of its last second a push may have come that it does not know yet.
+    # A reply is one piece of OpenD's memory: what is stored between its first and last tick has to be in it, under the
+    # same sequence. Only in its last second may there be a push that the reply does not have yet.
     theirs: dict[int, Any] = {row[SEQ]: _content(row) for row in rows}
     end = min(((max(theirs) >> 32) + 1) << 32, INT64_MAX)
     stored: list[tuple[Any, ...]] = con.execute(_BY_SEQ, (symbol, min(theirs), end)).fetchall()
     same = sum(theirs.get(seq) == tuple(content) for seq, *content in stored)
     alike = (Counter(tuple(content) for _, *content in stored) & Counter(theirs.values())).total()
     expected = min(len(stored), len(theirs))
+    # Renumbered means: the same trades, under other sequences. A few differences prove nothing: half is the limit.
     if same * 2 >= expected or alike * 2 < expected:
         return Sifted(rows, None)
     seen = (
@@ -83,7 +87,7 @@ def sift(database: DayDatabase, symbol: str, rows: list[Row]) -> Sifted:
 
 
 def _is_known(con: apsw.Connection, symbol: str, rows: Sequence[Row]) -> bool:
-    """Whether two of some rows are stored under their sequences: one may be so by chance."""
+    """Whether two of three sampled rows are stored as they are; one could match by chance. Saves a full comparison."""
     known = 0
     for number in range(_PROBES if len(rows) >= _PROBES else 0):
         row = rows[number * (len(rows) - 1) // (_PROBES - 1)]
@@ -92,7 +96,7 @@ def _is_known(con: apsw.Connection, symbol: str, rows: Sequence[Row]) -> bool:
 
 
 def _by_content(con: apsw.Connection, symbol: str, rows: list[Row]) -> list[Row]:
-    """The rows of which more are told than are stored."""
+    """The rows that are not stored yet, by content: if the reply has n equal ticks and m are stored, n - m of them."""
     span = (symbol, min(row[TS_MS] for row in rows), max(row[TS_MS] for row in rows))
     held: Counter[tuple[Any, ...]] = Counter(tuple(content) for _, *content in con.execute(_BY_TIME, span))
     told: Counter[tuple[Any, ...]] = Counter()
@@ -111,6 +115,6 @@ def _content(row: Row) -> tuple[Any, ...]:
 
 
 def _made_up(content: tuple[Any, ...], number: int) -> int:
-    """A stable negative sequence for the n-th tick of that content."""
+    """A stable negative sequence for the n-th tick with that content."""
     digest = blake2b(f"{content!r}={number}".encode(), digest_size=8).digest()
     return -1 - (int.from_bytes(digest, "little") & (INT64_MAX >> 1))

@@ -1,9 +1,9 @@
-"""What stands in the journal between the ticks, brought to the ledgers of the days that it concerns.
+"""Takes the journal's marks to the ledgers of the days that they concern.
 
 Owns which day a resumption, a window or a snapshot belongs to, the clocks, what is to be recorded, and the resumptions
 of days that have no database yet: a day's database is made by its first tick, never by an event, so that a holiday has
-none. What waits, and what else later marks are judged by, stands in `journal/judge.json`, which is put down before the
-cursor passes it.
+none. These waiting resumptions, and all else that later marks depend on, are in `journal/judge.json`, which is saved
+before the cursor passes the marks that they came from.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ if TYPE_CHECKING:
 log = logs.get_logger()
 
 FILE = "judge.json"
-WAITING_MAX = 64  # reconnects before the first tick of a day; more than that tell nothing new
+WAITING_MAX = 64  # reconnects before the first tick of a day; more add nothing
 TRADE_DATES_MAX = 64
-ASKED_MAX = 16  # snapshots under way
-# Of a symbol that has not traded today, this many snapshots after a resumption are brought to its last day as well: its
-# totals there are the last word, and two in a row are needed.
+ASKED_MAX = 16  # requests for snapshots that are not answered yet
+# For a symbol that has not traded today, this many snapshots after a resumption also go to the ledger of its last day:
+# they are that day's last word, and two in a row are needed.
 PAST_SNAPSHOTS = 3
 
 
@@ -68,12 +68,12 @@ class Judge:
     """Judges marks, in the journal's order."""
 
     def __init__(self, journal: Path, past_root: str = "", file: str = FILE) -> None:
-        """Take up what was put down.
+        """Load the saved state.
 
         Args:
             journal: `DATA_ROOT/journal`.
-            past_root: where days before lie; "": in `DATA_ROOT`.
-            file: the name of what is put down.
+            past_root: the directory of earlier days; "": `DATA_ROOT`.
+            file: the name of the state file.
         """
         self._path = journal / file
         self._words = LastWords(Path(past_root) if past_root else journal.parent)
@@ -85,17 +85,17 @@ class Judge:
         self._recording, self._recording_ms = Recording((), 0, {}), 0
         self._asked: dict[int, int] = {}  # when snapshots were asked for, by serial number
         self._trade_dates: dict[str, str] = {}
-        self._dated: set[str] = set()  # days that know theirs
-        self._recorded: set[str] = set()  # days that know what was to be recorded
-        self._past: Counter[str] = Counter()  # snapshots since the resumption that were brought to a day before
+        self._dated: set[str] = set()  # days whose ledger has its trade date
+        self._recorded: set[str] = set()  # days whose ledger has what is to be recorded
+        self._past: Counter[str] = Counter()  # by symbol, snapshots that went to an earlier day since the resumption
         self._ledgers: dict[str, tuple[DayDatabase, Ledger]] = {}
         self._is_saved = True
-        self.news: list[News] = []  # since somebody took them
-        self.failures: list[Failure] = []  # likewise, of premises
+        self.news: list[News] = []  # collected until the writer takes them
+        self.failures: list[Failure] = []  # failed premises, collected until the writer takes them
         self._load()
 
     def heard(self, pushed: Mapping[str, list[Row]]) -> None:
-        """Ticks were pushed: by how much they are apart from the host's clock."""
+        """Take pushed ticks as a clock: the differences of live trade times to the host's clock."""
         delays_ms = [
             row[TS_MS] - row[RECV_TS_MS]
             for rows in pushed.values()
@@ -106,16 +106,16 @@ class Judge:
             self._is_saved = False
 
     def exchange_ms(self, recv_ts_ms: int) -> int:
-        """The exchange's time when something was received, as far as it is known; else the host's."""
+        """The exchange's time at a reception: by two clocks; else by the newest trade, OpenD or the host."""
         return self._clocks.candidates(recv_ts_ms)[-1]
 
     def judge(self, mark: Mark, fetched: Mapping[str, list[Row]], databases: Databases) -> None:
         """Draw the conclusions from a mark.
 
         Args:
-            mark: what stands there.
-            fetched: for a window, its rows; all that stands before it is inserted.
-            databases: where to.
+            mark: the mark; all ticks before it in the journal are inserted by now.
+            fetched: for a window, its rows by symbol.
+            databases: gives the databases of days, each in a transaction.
         """
         if mark.event is not None:
             self._take_event(mark, databases)
@@ -131,7 +131,7 @@ class Judge:
             self._is_saved = False
 
     def ledger(self, day: str, database: DayDatabase) -> Ledger:
-        """The ledger of a day's database, which remembers as long as that is open."""
+        """The ledger of a day's database; it is kept as long as that database object is used."""
         held = self._ledgers.get(day)
         if held is None or held[0] is not database:
             held = self._ledgers[day] = (database, Ledger(database, self.news, self.failures))
@@ -139,7 +139,7 @@ class Judge:
 
     @contextmanager
     def _judging(self, day: str, database: DayDatabase, mark: Mark | _Waiting) -> Iterator[Ledger | None]:
-        """What is done with the ledger is done once for each place in the journal; None: it was, or more."""
+        """A day's ledger for one place in the journal; None: this place, or a later one, was judged before."""
         with of_day(day):
             ledger = self.ledger(day, database)
             is_new = not ledger.is_judged(mark.place, mark.recv_ts_ms)
@@ -148,7 +148,7 @@ class Judge:
                 ledger.note_judged(mark.place, mark.recv_ts_ms)
 
     def begin(self, day: str, database: DayDatabase) -> None:
-        """A day's database is in a transaction: what waited for it goes in."""
+        """Write what waits for a day into its database; call this within a transaction."""
         with of_day(day):
             self._begin(day, database)
 
@@ -166,7 +166,7 @@ class Judge:
             self.ledger(day, database).note_recording(recording.symbols, recording.without, since_ms)
 
     def committed(self, days: Iterable[str]) -> None:
-        """These days' transactions are committed: nothing waits for them any more."""
+        """Forget what waited for these days: their transactions are committed."""
         gone = set(days)
         kept = [waiting for waiting in self._waiting if waiting.day not in gone]
         if len(kept) < len(self._waiting):
@@ -174,7 +174,7 @@ class Judge:
             self._is_saved = False
 
     def save(self) -> None:
-        """Put down what waits, before the cursor goes on."""
+        """Save the state, before the cursor advances."""
         if self._is_saved:
             return
         told = {
@@ -239,12 +239,12 @@ class Judge:
             self._begin_today(mark.recv_ts_ms, databases)
 
     def _record(self, recording: Recording, at_ms: int) -> None:
-        """From now on these are to be recorded."""
+        """Note what is to be recorded from now on."""
         self._recording, self._recording_ms = recording, at_ms
         self._recorded.clear()
 
     def _begin_today(self, recv_ts_ms: int, databases: Databases) -> None:
-        """What is known now of a day goes into its database, if there is one."""
+        """Write what is known now into today's database, if there is one."""
         today = hk_day(self.exchange_ms(recv_ts_ms))
         if (database := databases(today)) is not None:
             self.begin(today, database)
@@ -257,12 +257,13 @@ class Judge:
                     ledger.note_clock(name, value_ms)
 
     def _resume(self, event: Resumption, mark: Mark, databases: Databases) -> None:
+        """Take a resumption to its day, or let it wait for that day's first tick; then to the last day before."""
         candidates = self._clocks.candidates(mark.recv_ts_ms)
         if self._clocks.opend_offset_ms is None:
             candidates = [mark.recv_ts_ms + event.clock_offset_ms]
         self._past.clear()
         is_open = self._market is not None and may_trade(market_word(self._market))
-        # Where clocks disagree by a day, nobody knows which day this is: a doubt too many does less harm than none.
+        # If clocks disagree about the day, each candidate gets the doubt: one too many does less harm than none.
         days = {hk_day(ms): ms for ms in reversed(candidates)}
         self._resumed_day = min(days)
         for day, exchange_ms in days.items():
@@ -271,13 +272,13 @@ class Judge:
             if database is not None:
                 self._resume_in(day, database, waiting)
             elif waiting not in self._waiting:
-                newer = [other for other in self._waiting if other.day >= self._resumed_day]  # that was a holiday
+                newer = [other for other in self._waiting if other.day >= self._resumed_day]  # else a holiday
                 self._waiting = [*newer, waiting][-WAITING_MAX:]
         today = _Waiting(self._resumed_day, event, mark.place, mark.recv_ts_ms, min(candidates), is_open)
         self._resume_before(today, databases)
-        # Only now: a symbol that nobody has asked for until now is told from one that was to be recorded before.
+        # Only now, after the doubts: these depend on which symbols were to be recorded before this resumption.
         if event.cause is not Cause.NOT_SUBSCRIBED or not self._recording.symbols:
-            # What OpenD does not give is told again only where that has changed.
+            # The session reports what OpenD does not give only when that changes, so what is known of it is kept.
             without = {symbol: why for symbol, why in self._recording.without.items() if symbol in event.symbols}
             self._record(Recording(event.symbols, 0, without), mark.recv_ts_ms)
         for day in days:
@@ -285,7 +286,7 @@ class Judge:
                 self.begin(day, database)
 
     def _resume_before(self, waiting: _Waiting, databases: Databases) -> None:
-        """Of a day before nothing more will come; what it lacks at its end is known now, if at all."""
+        """Take a resumption to the last recorded day as well: the outage may have begun before that day's close."""
         event = waiting.event
         before = None if event.since_ms is None else hk_day(event.since_ms + waiting.exchange_ms - waiting.recv_ts_ms)
         for earlier in days_before(self._resumed_day):
@@ -296,7 +297,7 @@ class Judge:
                 self._resume_in(earlier, database, waiting)
             path = self._path.parent.parent / f"{earlier}.db"
             if path.is_symlink() or path.exists():
-                break  # also if it is sealed: nothing is said of days before that one
+                break  # also if it is sealed: older days are not touched
 
     def _resume_in(self, day: str, database: DayDatabase, waiting: _Waiting) -> None:
         with self._judging(day, database, waiting) as ledger:
@@ -306,12 +307,13 @@ class Judge:
     # ---- windows
 
     def _window(self, mark: Mark, fetched: Mapping[str, list[Row]], databases: Databases) -> None:
+        """Take a backfill's reply to the days of its ticks, and to today, for each symbol."""
         for symbol, rows in fetched.items():
             real = [(seq, ts_ms) for _, seq, ts_ms, *_ in rows if seq > 0]
             if not real:
                 continue
             (first_seq, first_ts_ms), (last_seq, last_ts_ms) = min(real), max(real)
-            # Of a symbol that has not traded today all is of days before: that too says something of today.
+            # If a symbol has not traded today, all its ticks are of earlier days: that is evidence about today, too.
             its_days = {hk_day(first_ts_ms), hk_day(last_ts_ms), self._resumed_day}
             its_days |= {hk_day(ms) for ms in self._clocks.candidates(mark.recv_ts_ms)}
             for day in sorted(its_days - {""}):
@@ -327,6 +329,7 @@ class Judge:
     # ---- totals
 
     def _total(self, mark: Mark, told: list[Told], databases: Databases) -> None:
+        """Take a snapshot reply to the days of its totals, with what is known of the time when it came."""
         asked_ms = self._asked.pop(mark.serial_no, None)
         agreed_ms = self._clocks.exchange_ms(mark.recv_ts_ms)
         own_times = [one.own_ms for one in told if one.own_ms is not None]
@@ -346,8 +349,8 @@ class Judge:
     def _by_day(
         self, told: list[Told], recv_ts_ms: int, databases: Databases
     ) -> dict[str, list[tuple[DayTotals, int | None]]]:
-        """Totals by the day that they are of. Those that are a day's last word say that nothing was traded since."""
-        # Where clocks disagree about the day, "nothing today" is said of none.
+        """Totals by their day. An earlier day's last word also counts for today: nothing was traded since."""
+        # If clocks disagree about the day, no day gets "nothing was traded today".
         candidates = {hk_day(ms) for ms in self._clocks.candidates(recv_ts_ms)}
         today = min(candidates)
         opens_ms = parse_time(today + "000000").ms + PRE_OPENING_MS
@@ -355,7 +358,7 @@ class Judge:
         days: dict[str, list[tuple[DayTotals, int | None]]] = {}
         for day, own_ms, totals in told:
             if day is not None and day not in candidates and day > max(candidates):
-                continue  # of a day that no clock knows yet
+                continue  # of a day that is in the future by all clocks
             if day is None or day < today:
                 is_last = day is not None and self._words.is_last(day, totals, recv_ts_ms, opens_ms, databases)
                 if len(candidates) == 1 and (is_last or (day is None and not totals.volume)):
@@ -369,10 +372,10 @@ class Judge:
         return days
 
     def _date(self, body: bytes) -> None:
-        """OpenD's calendar: a day between its first and its last that it does not name is no trading day."""
+        """Take OpenD's calendar: a day between its first and last that it does not name is no trading day."""
         try:
             told = trade_dates(body)
-        except (RefusedError, RemoteProtocolError):  # told by the session
+        except (RefusedError, RemoteProtocolError):  # the session reports it
             return
         if not told:
             return

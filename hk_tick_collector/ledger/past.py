@@ -1,9 +1,9 @@
-"""What other days tell: the exchange's last word on them.
+"""The exchange's last word on earlier days.
 
-A snapshot that is dated a day before today says that nothing was traded today, but only if it is that day's last word:
-with other totals it may count a trade of today under an old date. Reads day databases and certificates, and changes
-nothing. A day that is being written is read through its writer: what came before in the journal counts, committed or
-not, so that a replay comes to the same.
+A snapshot with an earlier day's date shows that nothing was traded today, but only if its totals are that day's last
+word: with other totals it may count a trade of today under an old date. Reads day databases and certificates, and
+changes nothing. A day that is being written is read through its writer's connection: what came before in the journal
+counts, committed or not, so that a replay concludes the same.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     from hk_tick_collector.db import DayDatabase
     from hk_tick_collector.opend.messages import DayTotals
 
-    # The database of a day, in a transaction; None where there is none, or it is sealed.
+    # The database of a day, in a transaction; None: there is none, or it is sealed.
     Databases = Callable[[str], DayDatabase | None]
 
 DAYS_MAX = 12
 
 READ_AGAIN_MS = 600_000
-LOOK_BACK_DAYS = 12  # the longest time between two trading days, Lunar New Year's, and some
+LOOK_BACK_DAYS = 12  # a little more than the longest closure, at Lunar New Year
 
 _LAST = "SELECT symbol, max(volume) FROM exchange_totals WHERE ifnull(exchange_ms, until_ms) < ? GROUP BY symbol"
 
 
 def days_before(day: str) -> list[str]:
-    """The days before this one, the newest first, as far back as there can be a trading day."""
+    """The days before this one, the newest first, far enough back to include a trading day."""
     return [day_before(day, days) for days in range(1, LOOK_BACK_DAYS + 1)]
 
 
@@ -47,25 +47,26 @@ class _Day(NamedTuple):
 
 
 class LastWords:
-    """What is known of past days: by day and symbol, the volume that the exchange told last."""
+    """The volumes that the exchange reported last, by earlier day and symbol; read when needed."""
 
     def __init__(self, data_root: Path) -> None:
         self._root = data_root
         self._days: dict[str, _Day] = {}
 
     def is_last(self, day: str, totals: DayTotals, recv_ts_ms: int, opens_ms: int, databases: Databases) -> bool:
-        """Whether totals of a past day are its last word.
+        """Whether totals of an earlier day are its last word.
 
         Args:
             day: which.
-            totals: of one symbol, as just told.
-            recv_ts_ms: when that was.
-            opens_ms: what was told of that day before this, by the exchange's time, counts nothing of today.
-            databases: of days that are being written.
+            totals: of one symbol, from the snapshot that has just come.
+            recv_ts_ms: when it came, by the host's clock.
+            opens_ms: today's pre-opening: a snapshot that came before it, by the exchange's time, counts nothing of
+                today.
+            databases: gives the days that are being written.
         """
         known = self._days.get(day)
         is_old = known is not None and abs(recv_ts_ms - known.read_ms) >= READ_AGAIN_MS
-        if known is None or (is_old and totals.symbol not in known.volumes):  # it may have been told since
+        if known is None or (is_old and totals.symbol not in known.volumes):  # its last word may have come since
             while len(self._days) >= DAYS_MAX:
                 del self._days[next(iter(self._days))]
             known = self._days[day] = _Day(recv_ts_ms, self._read(day, opens_ms, databases))

@@ -1,7 +1,7 @@
-"""What conclusions rest on and nobody has promised: how often each was seen to hold, and to fail, by symbol and day.
+"""Premises: what conclusions rest on without a guarantee; how often each held and failed, by symbol and day.
 
-Owns the table `premises`. A premise that has failed for a symbol is not relied on for that symbol any more; its users
-ask `has_failed`.
+Owns the table `premises`. After a premise has failed for a symbol, nothing relies on it for that symbol on that day:
+its users ask `has_failed`.
 """
 
 from __future__ import annotations
@@ -27,38 +27,38 @@ _HAS_FAILED = "SELECT failed FROM premises WHERE symbol = ? AND name = ?"
 
 
 class Premise(StrEnum):
-    """What is taken for true until it is seen to be false."""
+    """What is assumed to be true until it is seen to fail."""
 
     SAME_SEQUENCE = "same_sequence"  # a fetched tick has the sequence under which it was pushed
     WHOLE_WINDOW = "whole_window"  # a reply of GetTicker lacks no tick between its first and its last
-    FRESH_SNAPSHOT = "fresh_snapshot"  # a snapshot counts all that was traded 15 s before its own time
-    # These the ticks themselves tell, so that nobody has to count: see `weighing`.
+    FRESH_SNAPSHOT = "fresh_snapshot"  # a snapshot counts all trades made 15 s before its own time
+    # These are not in the table: the audit computes them from the stored ticks, see `audit.weighing`.
     ORDINALS_COUNT = "ordinals_count"  # an ordinal is one more than that of the push before
-    MADE_GOOD_JOINS = "made_good_joins"  # what OpenD makes good begins right after what it had before
+    MADE_GOOD_JOINS = "made_good_joins"  # what OpenD replays begins right after its ticks from before
     WHOLE_SECONDS = "whole_seconds"  # a trade's time has no fraction of a second
 
 
 def note_held(con: apsw.Connection, symbol: str, premise: Premise, times: int = 1) -> None:
-    """It was seen to hold."""
+    """Count that it held."""
     con.execute(_HELD, (symbol, premise, times))
 
 
 def note_failed(con: apsw.Connection, symbol: str, premise: Premise, at_ms: int, seen: str) -> bool:
-    """It was seen to fail. Returns whether that was the first time."""
+    """Count that it failed. Returns whether that was the first time for this symbol, on this day."""
     is_first = not has_failed(con, symbol, premise)
     con.execute(_FAILED, (symbol, premise, at_ms, seen[:SEEN_MAX]))
     return is_first
 
 
 def has_failed(con: apsw.Connection, symbol: str, premise: Premise) -> bool:
-    """Whether it was seen to fail for this symbol, on this day."""
+    """Whether it has failed for this symbol, on this day."""
     return bool(con.execute(_HAS_FAILED, (symbol, premise)).get)
 
 
 def has_held(con: apsw.Connection, symbol: str, premise: Premise) -> bool:
-    """Whether it was seen to hold for this symbol, on this day."""
+    """Whether it has held for this symbol, on this day."""
     return bool(con.execute(_HAS_HELD, (symbol, premise)).get)
 
 
-# A snapshot that is late once says nothing of the next; all other premises are of the feed itself.
+# One late snapshot says nothing about the next one; a failure of any other premise is a property of the feed.
 PASSING: Final = frozenset({"fresh_snapshot"})

@@ -1,4 +1,4 @@
-"""Rows of the ledger, and what a window of OpenD's memory says. Pure."""
+"""The ledger's types: rows of its tables, a window, and what the writer reports. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Doubt(NamedTuple):
-    """A row of `doubts`: an interruption in which something may be missing."""
+    """A row of `doubts`: an interruption in which something may be missing; `docs/data.md` explains the columns."""
 
     symbol: str
     resumed_ms: int
@@ -18,7 +18,14 @@ class Doubt(NamedTuple):
 
 
 class Window(NamedTuple):
-    """A GetTicker reply of one symbol: its least and greatest sequence, its earliest trade, and how many ticks."""
+    """A GetTicker reply of one symbol.
+
+    Attributes:
+        first_seq: its least sequence above 0.
+        last_seq: its greatest sequence.
+        first_ts_ms: when the tick with the least sequence was traded.
+        ticks: how many of its sequences are of the ledger's day.
+    """
 
     first_seq: int
     last_seq: int
@@ -27,32 +34,33 @@ class Window(NamedTuple):
 
 
 class TotalsRow(NamedTuple):
-    """A row of `exchange_totals`: what the exchange told of a symbol, and what was stored at that place in the journal.
+    """A row of `exchange_totals`: one snapshot of a symbol, and what was stored at that place in the journal.
 
     Attributes:
         symbol: which.
         at_ms: when it was received, by the host's clock.
-        segment: where it stands in the journal, with `offset`.
-        offset: likewise.
-        volume: of the day so far, in shares.
-        turnover: likewise, in the counter's currency.
-        own_ms: its own update time; None: it has none.
+        segment: with `offset`, its place in the journal.
+        offset: see `segment`.
+        volume: the exchange's, of the day so far, in shares.
+        turnover: the exchange's, of the day so far, in the counter's currency.
+        own_ms: the snapshot's own update time; None: it has none.
         asked_ms: when it was asked for, by the host's clock; None: not known.
         exchange_ms: the exchange's time when it was received, where two clocks agree on it; else None.
-        our_volume: stored at that place, in shares; with `our_turnover`, `our_rows` and `our_last_seq`.
-        our_turnover: likewise.
-        our_rows: likewise.
-        our_last_seq: the greatest sequence stored then.
-        least: missing at least, in shares, by all that came until it could be told; None: it can't yet.
-        most: missing at most; None: it can't be told.
-        exact: 1: nothing had come for a moment, and it is what was stored.
-        until_ms: the exchange's time at the last snapshot that found all of this so still; None: not known.
-        confirmed_ms: the same of the last but one.
-        market_ms: the newest sign of life of the whole market by then: the newest update time of any symbol.
-        may_ms: it may have counted what was traded until this, by the exchange's time; None: not known.
-        untold: missing at most, in shares, besides what gaps by totals tell, by this and the one before; None: it can't
-            be told.
-        untold_ms: by the exchange's time, of what was traded before this.
+        our_volume: stored at that place, in shares.
+        our_turnover: stored at that place.
+        our_rows: ticks stored at that place.
+        our_last_seq: the greatest sequence stored at that place.
+        least: at least this many shares are missing; computed some seconds later, when what was under way has come.
+            None: not yet, or it can't be computed.
+        most: at most this many shares are missing; None: it can't be computed.
+        exact: 1: in a calm moment, the totals were exactly what is stored; None: `least` is still to be computed.
+        until_ms: the exchange's time at the last snapshot that repeated all of this; None: not known.
+        confirmed_ms: the same for the snapshot before that one.
+        market_ms: the newest update time of any symbol by then: a sign of life of the whole market.
+        may_ms: it can't have counted trades made after this, by the exchange's time; None: not known.
+        untold: at most this many shares are missing besides those that gaps by totals report, by this snapshot and the
+            one before; None: it can't be computed.
+        untold_ms: `untold` covers the trades made before this, by the exchange's time.
     """
 
     symbol: str
@@ -80,7 +88,7 @@ class TotalsRow(NamedTuple):
 
 
 class News(NamedTuple):
-    """A gap that was found, or filled: `filled_by` tells by what."""
+    """A gap that was found, or filled; `filled_by` is what filled it."""
 
     day: str
     symbol: str
@@ -93,7 +101,7 @@ class News(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """A premise was seen to fail for the first time: of which day and symbol, and what was seen."""
+    """A premise failed for the first time on a day for a symbol, and what was seen."""
 
     day: str
     symbol: str

@@ -1,4 +1,4 @@
-"""What a snapshot of many securities tells of each: the totals of its day, and its own time."""
+"""Reads a snapshot of many securities: for each the totals of its day, and its own time."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from hk_tick_collector.opend.messages import RefusedError, day_totals
 if TYPE_CHECKING:
     from hk_tick_collector.opend.messages import DayTotals
 
-VOLUME_MAX: Final = 1 << 62  # shares; more than that is no number of shares
+VOLUME_MAX: Final = 1 << 62  # shares; no real volume is greater
 
 
 class Told(NamedTuple):
-    """Of a security, what a snapshot tells: the day that it is of (None: no day can be read), and its own time."""
+    """What a snapshot has of a security: the day of its totals (None: it can't be read), its own time, the totals."""
 
     day: str | None
     own_ms: int | None
@@ -24,21 +24,21 @@ class Told(NamedTuple):
 
 
 def read_totals(body: bytes) -> list[Told]:
-    """Read a GetSecuritySnapshot reply; before the opening a security may still tell the day before.
+    """Read a GetSecuritySnapshot reply; before the opening a security may still have the totals of the day before.
 
-    Empty if it can't be read or is a refusal: the session tells of that.
+    Empty if it can't be read or is a refusal, which the session reports.
     """
     try:
         found = day_totals(body)
-    except (RefusedError, RemoteProtocolError, BadTickError):  # told by the session
+    except (RefusedError, RemoteProtocolError, BadTickError):  # the session reports it
         return []
     told = []
     for totals in found:
         if not isfinite(totals.turnover) or not 0 <= totals.volume < VOLUME_MAX:
-            continue  # no numbers of shares and money
+            continue  # not a real volume or turnover
         try:
             own_ms = parse_time(totals.time).ms
             told.append(Told(hk_day(own_ms), own_ms, totals))
         except (BadTickError, OverflowError, ValueError):
-            told.append(Told(None, None, totals))  # a security that was never traded has no time
+            told.append(Told(None, None, totals))  # a security that has never traded has no time
     return told

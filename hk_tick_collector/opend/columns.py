@@ -1,12 +1,12 @@
-"""Many ticker bodies at once, as columns: half of what makes the writer fast.
+"""Many ticker bodies decoded together, as columns: half of what makes the writer fast.
 
-Reading a tick field by field costs Python a call for each, 2 to 4 µs in all. Bodies put end to end parse, by a message
-whose fields are all repeated (columns.proto), into one list a field; that costs a fourth.
+Reading a tick field by field costs one Python call per field, 2 to 4 µs in all. A message whose tick fields are all
+repeated (columns.proto) parses concatenated bodies into one list per field; that costs a quarter.
 
-What a column loses is where one body ends and the next begins. So an end mark is put behind each body: an empty `time`
-and an empty `code`, which no tick has. From the marks each tick's body is known again, for all that a protobuf encoder
-writes. If anything does not add up (a field that only some ticks have, a refusal, bytes that are no message) there are
-no columns, and the caller reads the bodies one by one.
+Columns lose where one body ends and the next begins. So an end mark follows each body: an empty `time` and an empty
+`code`, which no tick has. The marks show which body a tick is from, for everything that a protobuf encoder writes. If
+anything does not add up (a field that only some ticks have, a refusal, bytes that are not a message), there are no
+columns, and the caller reads the bodies one by one.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _END = TickerColumns(
 
 
 class Columns(NamedTuple):
-    """The ticks of many bodies, in order: entry i of each column is of tick i.
+    """The ticks of many bodies, in order: entry i of each column belongs to tick i.
 
     Attributes:
-        markets: one for each *body*.
-        codes: one for each *body*.
-        counts: ticks in each *body*; None where each has one.
-        times: `time`, as written.
+        markets: one per *body*.
+        codes: one per *body*.
+        counts: ticks in each *body*; None: each has exactly one.
+        times: `time`, as OpenD writes it.
     """
 
     markets: Sequence[int]
@@ -52,7 +52,7 @@ class Columns(NamedTuple):
 
 
 def decode_columns(bodies: list[bytes]) -> Columns | None:
-    """Read ticker pushes (or GetTicker replies) as columns; None if they don't make whole ones."""
+    """Read ticker pushes (or GetTicker replies) as columns; None if they don't form complete columns."""
     size = len(bodies)
     if not size:
         return None
@@ -87,7 +87,7 @@ def decode_columns(bodies: list[bytes]) -> Columns | None:
 
 
 def _count(marked: list[str]) -> list[int]:
-    """How many times stand before each end mark."""
+    """The number of times before each end mark, since the previous one."""
     counts = []
     since = 0
     for place, text in enumerate(marked):

@@ -3,7 +3,7 @@
 Owns the paddings, which differ by algorithm and are not all standard. Never holds state between packets: OpenD starts
 each CBC packet from the same iv.
 
-Facts: the published protocol, and the official SDK's behaviour, which the tests hold as witness.
+Sources: the published protocol, and the official SDK's behaviour, against which the tests check this module.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class PacketEncAlgo(IntEnum):
 
 
 class FtAesEcb:
-    """Zero padding, then a 16-byte tail in the clear whose last byte is the length of the last block (0 = whole)."""
+    """Zero padding, then a plaintext 16-byte tail whose last byte is the length of the last block (0 = whole)."""
 
     def __init__(self, key: bytes) -> None:
         self._cipher = _Cipher(algorithms.AES(key), modes.ECB())  # noqa: S305 - the protocol's choice
@@ -90,7 +90,7 @@ class _Pkcs7:
 
 
 def packet_cipher(algo: PacketEncAlgo, key: str, iv: str | None) -> Cipher | None:
-    """The cipher for a connection's bodies after InitConnect; None where nothing is encrypted.
+    """The cipher for a connection's bodies after InitConnect; None: nothing is encrypted.
 
     Args:
         algo: what InitConnect asked for.
@@ -98,7 +98,7 @@ def packet_cipher(algo: PacketEncAlgo, key: str, iv: str | None) -> Cipher | Non
         iv: `aesCBCiv` from the reply, 16 characters, only for AES_CBC.
 
     Raises:
-        RemoteProtocolError: key or iv are not what the algorithm needs.
+        RemoteProtocolError: the key or the iv is not what the algorithm needs.
     """
     if algo is PacketEncAlgo.NONE:
         return None
@@ -115,7 +115,7 @@ def packet_cipher(algo: PacketEncAlgo, key: str, iv: str | None) -> Cipher | Non
     return _Pkcs7(raw_key, modes.CBC(raw_iv), "AES_CBC")
 
 
-# PKCS1v1.5 leaves key size - 11 bytes a chunk; OpenD cuts at these round numbers, and only keys of these sizes exist.
+# PKCS1v1.5 leaves key size - 11 bytes per chunk; OpenD splits at these round numbers, and uses only these key sizes.
 _PLAIN_CHUNK = {128: 100, 256: 200}
 
 
@@ -123,7 +123,7 @@ class RsaKey:
     """The private key that both sides hold; it encrypts and decrypts the InitConnect bodies."""
 
     def __init__(self, pem: bytes) -> None:
-        """Take a PEM (PKCS#1). LocalProtocolError if it is none, or of a size that OpenD does not use."""
+        """Read a PEM (PKCS#1). LocalProtocolError if it is not an RSA key of a size that OpenD uses."""
         try:
             key = load_pem_private_key(pem, password=None)
         except (ValueError, TypeError) as exc:
@@ -137,7 +137,7 @@ class RsaKey:
         self._public = key.public_key()
 
     def encrypt(self, plain: bytes) -> bytes:
-        """Chunk by chunk, each as long as the key."""
+        """Encrypt in chunks; each encrypted chunk is as long as the key."""
         step = _PLAIN_CHUNK[self._size]
         return b"".join(
             self._public.encrypt(plain[i : i + step], rsa_padding.PKCS1v15()) for i in range(0, len(plain), step)

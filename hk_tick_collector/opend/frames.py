@@ -1,9 +1,9 @@
 """Frames: the 44-byte header, its checks, and an incremental reader.
 
-Owns the shape of a frame and every check that can be made on one. Never does I/O, never looks into a body.
+Owns the shape of a frame and every check that can be made on one. Never does I/O, never reads a body.
 
-Invariant: what the reader gives out is a run of *whole* frames whose magic, format, version, size and SHA-1 were all
-checked, with plaintext bodies; so a run can be appended to the journal as it is and cut again with `iter_frames`.
+Invariant: the reader returns runs of *whole* frames whose magic, format, version, size and SHA-1 are all checked, with
+plaintext bodies; so a run can be appended to the journal unchanged, and split again with `iter_frames`.
 
 A frame is `<1s1sI2B2I20s8s`, little-endian: 'F' 'T', protoID, format (0 protobuf), version (0), serialNo, bodyLen,
 SHA-1 of the plaintext body, 8 reserved bytes; then the body.
@@ -27,14 +27,14 @@ _HEADER_PARTS = struct.Struct("<2xI2xII28x")  # protoID, serialNo, bodyLen of a 
 
 FORMAT_PROTOBUF = 0
 VERSION = 0
-TICKER_PUSH = int(ProtoId.QOT_UPDATE_TICKER)  # compared with each frame's: no enum in that loop
+TICKER_PUSH = int(ProtoId.QOT_UPDATE_TICKER)  # compared for every frame: no enum in that loop
 SERIAL_MAX = 0xFFFFFFFF
 
 # The largest answer that we ask for is a plate's or a market's static info: 17,000 securities of about 100 bytes.
 # A header that claims more than this is a broken stream, not a message.
 BODY_MAX = 8 * 1024 * 1024
 
-# These are some hundred bytes, whatever happens: a header that claims more for one would swallow what follows it.
+# These bodies are always some hundred bytes: a header that claims far more would swallow the frames after it.
 SMALL_BODY_MAX = 64 * 1024
 _SMALL: Final = frozenset({
     ProtoId.INIT_CONNECT, ProtoId.GET_GLOBAL_STATE, ProtoId.NOTIFY, ProtoId.KEEP_ALIVE, ProtoId.QOT_SUB,
@@ -54,7 +54,7 @@ class Frame(NamedTuple):
 
 
 class PendingHeader(NamedTuple):
-    """The header of a frame that is not whole yet; `size` is what it claims for its body, in bytes."""
+    """The header of an unfinished frame; `size` is the body size that it claims, in bytes."""
 
     proto_id: int
     serial_no: int
@@ -62,14 +62,14 @@ class PendingHeader(NamedTuple):
 
 
 class FrameRun(NamedTuple):
-    """What one feeding completed: zero or more whole frames.
+    """What one `feed` completed: zero or more whole frames.
 
     Attributes:
         raw: the frames end to end, bodies in plaintext. This is what the journal stores.
         pushes: how many of them are ticker pushes (3011).
-        frames: the others, in order, cut out.
-        error: how the stream was broken behind them. It is a value and not raised, so that the whole frames in front
-            of it, which reached this machine, are not lost with it.
+        frames: the others, in order, each cut out.
+        error: what is wrong with the stream after them. It is returned and not raised, so that the whole frames before
+            it are not lost.
     """
 
     raw: bytes
@@ -85,11 +85,11 @@ class Cipher(Protocol):
         """The body as it goes over the wire."""
 
     def decrypt(self, wire: bytes) -> bytes:
-        """The plaintext; RemoteProtocolError if it can't be one."""
+        """The plaintext; RemoteProtocolError if it can't be decrypted."""
 
 
 def encode(proto_id: int, serial_no: int, body: bytes, cipher: Cipher | None = None) -> bytes:
-    """One frame, ready for the wire. The hash is of the plaintext, the length of what is sent."""
+    """One frame, ready for the wire. The hash is of the plaintext, the length of the body as sent."""
     if not 0 <= serial_no <= SERIAL_MAX:
         raise LocalProtocolError(f"serialNo {serial_no} does not fit in 32 bits")
     wire = body if cipher is None else cipher.encrypt(body)
@@ -102,10 +102,10 @@ def encode(proto_id: int, serial_no: int, body: bytes, cipher: Cipher | None = N
 
 
 def iter_frames(raw: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """Cut a run that the reader gave out (and checked): (proto_id, serial_no, body) for each frame.
+    """Split a run that the reader returned (and checked): (proto_id, serial_no, body) for each frame.
 
     Raises:
-        RemoteProtocolError: the run does not end with its last frame: it is not one of the reader's.
+        RemoteProtocolError: the run does not end where a frame ends: it is not from the reader.
     """
     pos, end = 0, len(raw)
     unpack = _HEADER_PARTS.unpack_from
@@ -121,11 +121,11 @@ def iter_frames(raw: bytes) -> Iterator[tuple[int, int, bytes]]:
 
 
 class SplitRun(NamedTuple):
-    """A run with its ticker pushes set apart.
+    """A run with its ticker pushes separated.
 
     Attributes:
         pushes: the bodies of its ticker pushes.
-        others: the other frames, each with its place among all frames of the run.
+        others: the other frames, each with its index among all frames of the run.
     """
 
     pushes: list[bytes]
@@ -133,10 +133,10 @@ class SplitRun(NamedTuple):
 
 
 def split_run(raw: bytes) -> SplitRun:
-    """Cut a run that the reader gave out: the same as `iter_frames`, three times as fast.
+    """Split a run that the reader returned: like `iter_frames`, but three times as fast.
 
     Raises:
-        RemoteProtocolError: the run does not end with its last frame: it is not one of the reader's.
+        RemoteProtocolError: the run does not end where a frame ends: it is not from the reader.
     """
     pushes: list[bytes] = []
     others: list[tuple[int, Frame]] = []
@@ -160,35 +160,35 @@ def split_run(raw: bytes) -> SplitRun:
 
 
 class FrameReader:
-    """Turns a stream of bytes, cut anywhere, into runs of whole checked frames.
+    """Turns a stream of bytes, split anywhere, into runs of whole checked frames.
 
-    After it has told an error it is of no more use: where the next frame begins can't be known. Drop the connection.
+    After an error the reader is unusable: where the next frame begins can't be known. Drop the connection.
     """
 
     def __init__(self, cipher: Cipher | None = None, *, body_max: int = BODY_MAX) -> None:
         self.cipher = cipher
         self._body_max = body_max
         self._pending = bytearray()
-        self._need = HEADER_SIZE  # bytes that must be there before looking again makes sense
+        self._need = HEADER_SIZE  # pending bytes that are needed before another scan makes sense
         self._broken = False
 
     @property
     def pending_bytes(self) -> int:
-        """Bytes of an unfinished frame: at the end of a stream, more than 0 means that it was cut inside one."""
+        """Bytes of an unfinished frame: at the end of a stream, more than 0 means that it ended inside a frame."""
         return len(self._pending)
 
     @property
     def pending_header(self) -> PendingHeader | None:
-        """What the header of the unfinished frame says; None while it is not there."""
+        """The header of the unfinished frame; None while the header is not complete."""
         if len(self._pending) < HEADER_SIZE:
             return None
         return PendingHeader(*_HEADER_PARTS.unpack_from(self._pending))
 
     def feed(self, data: bytes) -> FrameRun:
-        """Take bytes, give the whole frames that they complete.
+        """Take bytes, return the whole frames that they complete.
 
-        What can be wrong (wrong magic, format, version, size or hash; a body that can't be decrypted) comes as the
-        run's `error`.
+        A fault in the stream (wrong magic, format, version, size or hash; a body that can't be decrypted) is returned
+        as the run's `error`.
         """
         if self._broken:
             raise LocalProtocolError("bytes for a reader that has told an error")
@@ -201,10 +201,10 @@ class FrameReader:
         return self._scan(data) if self.cipher is None else self._scan_encrypted(data, self.cipher)
 
     def feed_one(self, data: bytes) -> tuple[FrameRun, bytes]:
-        """Take bytes until one frame is whole: (a run of that one, the bytes behind it).
+        """Take bytes until one frame is whole: (a run of that frame, the bytes after it).
 
-        For the first frame of a connection, whose content decides how the next is read. Before it is whole the run
-        is empty.
+        For the first frame of a connection, whose content decides how the next is read. Until it is whole, the run is
+        empty.
         """
         data = bytes(self._pending) + data
         self._pending.clear()
@@ -214,7 +214,7 @@ class FrameReader:
         return self.feed(data[:whole]), data[whole:]
 
     def _end(self, data: bytes, pos: int, error: RemoteProtocolError | None) -> RemoteProtocolError | None:
-        """Keep the beginning of a frame that is not whole yet; garbage is refused at its first bytes."""
+        """Keep the beginning of an unfinished frame; reject garbage at its first bytes."""
         if error is None and pos < len(data):
             error = _check_beginning(data, pos)
         if error is not None:
@@ -228,7 +228,7 @@ class FrameReader:
     def _scan(self, data: bytes) -> FrameRun:
         """Check plain frames in place.
 
-        This loop runs for each frame of the recorder's life; it copies nothing that is not needed.
+        This loop runs for every frame that is received; it copies nothing that is not needed.
         """
         others: list[Frame] = []
         error = None
@@ -258,7 +258,7 @@ class FrameReader:
         return FrameRun(data[:pos], pushes, others, error)
 
     def _scan_encrypted(self, data: bytes, cipher: Cipher) -> FrameRun:
-        """The same for encrypted bodies: each is decrypted, checked, and put into the run as plaintext."""
+        """The same for encrypted bodies: decrypt and check each, and put it into the run as plaintext."""
         others: list[Frame] = []
         run: list[bytes] = []
         error = None
@@ -291,7 +291,7 @@ class FrameReader:
 
 
 def _check_beginning(data: bytes, pos: int) -> RemoteProtocolError | None:
-    """What can be said of a frame that is not whole: waiting for the rest of it might hang."""
+    """What is already wrong with an unfinished frame, or None: waiting for the rest of it might hang."""
     seen = data[pos : pos + 2]
     if not _MAGIC.startswith(seen):
         return RemoteProtocolError(f"a frame begins with {seen!r}, expected b'FT'")

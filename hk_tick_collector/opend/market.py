@@ -1,4 +1,4 @@
-"""OpenD's states of the Hong Kong stock market, and in which of them there may be trades."""
+"""OpenD's states of the Hong Kong stock market, and which of them may have trades."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 
 class MarketState(IntEnum):
-    """Qot_Common.QotMarketState, as far as the Hong Kong stock market takes its values. OpenD's numbers, its words."""
+    """The values of Qot_Common.QotMarketState that the Hong Kong stock market takes, with OpenD's numbers and names."""
 
     NONE = 0
     AUCTION = 1
@@ -25,17 +25,17 @@ class MarketState(IntEnum):
 
 MARKET_WORDS: Final = {int(state): state.name for state in MarketState}
 CONTINUOUS: Final = frozenset({"MORNING", "AFTERNOON"})
-"""The words for continuous trading."""
-# The states in which there are no trades. The opening match comes while it waits for the opening, odd lots in the
-# closing auction. Its last print comes when OpenD says CLOSED already, so nothing may stop at that.
+"""The names of the states with continuous trading."""
+# The states without trades. In WAITING_OPEN the opening match comes, and in the closing auction odd lots trade. The
+# auction's last print comes after OpenD already reports CLOSED, so nothing may stop at CLOSED.
 CLOSED_WORDS: Final = frozenset({"NONE", "REST", "CLOSED", "AFTERNOON_END"})
 
 
 def market_word(state: int) -> str:
-    """OpenD's word for a state of the market; of one that nobody has heard of its number."""
+    """OpenD's name for a market state; for an unknown state, its number."""
     return MARKET_WORDS.get(state, str(state))
 
 
 def may_trade(market: str | None) -> bool:
-    """Whether there may be trades by OpenD's word; a state that nobody has heard of must not count as closed."""
+    """Whether there may be trades in this state; an unknown state must not count as closed."""
     return market is not None and market not in CLOSED_WORDS

@@ -1,8 +1,8 @@
 """Protobuf bodies to plain values and back; the only importer of the generated code.
 
-Owns what a request says, and what a refusal looks like. Never frames, never encrypts.
-Text for people is made plain here, so that nothing of OpenD's reaches a log, a file or a terminal as it came.
-The simulator speaks the server's half through `pb`, which is the generated module.
+Owns the content of requests, and the form of a refusal. Never frames, never encrypts.
+Text for people is made safe here, so that no text from OpenD reaches a log, a file or a terminal unchecked.
+The simulator builds the server's messages through `pb`, the generated module.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
 
-from google.protobuf.message import DecodeError as DecodeError  # noqa: PLC0414 - whoever parses must catch it
+from google.protobuf.message import DecodeError as DecodeError  # noqa: PLC0414 - callers of `parse_tickers` catch it
 
 from hk_tick_collector.errors import RemoteProtocolError, SessionError
 from hk_tick_collector.opend import opend_pb2 as pb
@@ -68,7 +68,7 @@ class RefusedError(SessionError):
 
 
 class TickerLike(Protocol):
-    """One tick as OpenD tells it; the generated Ticker has this shape. Units as in opend.proto."""
+    """One tick as OpenD sends it; the generated Ticker has this shape. Units as in opend.proto."""
 
     time: str
     sequence: int
@@ -85,7 +85,7 @@ class TickerLike(Protocol):
 
 
 class InitReply(NamedTuple):
-    """What OpenD tells when a connection is opened."""
+    """OpenD's reply when a connection is opened."""
 
     server_ver: int
     conn_id: int
@@ -95,13 +95,13 @@ class InitReply(NamedTuple):
 
 
 class Quota(NamedTuple):
-    """Subscription quota: one for each stock and type, over all connections.
+    """Subscription quota: one unit per stock and type, over all connections.
 
     Attributes:
         used: by everything that is subscribed on this OpenD.
         remaining: what can still be subscribed.
         held: symbols whose ticker some connection has subscribed: subscribing them again costs nothing.
-        unreadable: codes that can't be read; some other client has subscribed them.
+        unreadable: number of codes that can't be read; another client has subscribed them.
     """
 
     used: int
@@ -121,7 +121,7 @@ class GlobalState(NamedTuple):
     """OpenD's view of the market and of itself.
 
     Attributes:
-        time_sec: its clock, as it came.
+        time_sec: OpenD's clock, as received.
     """
 
     market_hk: int
@@ -131,15 +131,15 @@ class GlobalState(NamedTuple):
 
     @property
     def clock_sec(self) -> int | None:
-        """Its clock, epoch seconds; None where what came is no time of this century, such as milliseconds."""
+        """OpenD's clock, epoch seconds; None: `time_sec` is not a time of this century (it may be milliseconds)."""
         return self.time_sec if TIME_SEC_MIN <= self.time_sec < TIME_SEC_MAX else None
 
 
 class DayTotals(NamedTuple):
-    """What the exchange says of a security's day so far.
+    """The exchange's totals of a security for the day so far.
 
     Attributes:
-        symbol: which.
+        symbol: the security.
         time: of these totals, as OpenD writes it: exchange-local, without a zone.
         volume: shares.
         turnover: in the counter's currency.
@@ -163,8 +163,8 @@ def decode_reply(proto_id: int, body: bytes) -> Message:
     """The reply (or push) as its generated message.
 
     Raises:
-        RefusedError: `retType` says so.
-        RemoteProtocolError: the body is not that message.
+        RefusedError: `retType` is not SUCCEED.
+        RemoteProtocolError: the body is not that message, or lacks a required part.
     """
     kind = _RESPONSES.get(proto_id)
     if kind is None:
@@ -182,7 +182,7 @@ def decode_reply(proto_id: int, body: bytes) -> Message:
 
 
 def check_accepted(proto_id: int, body: bytes) -> None:
-    """Raise RefusedError if a reply says so, without reading the rest of it."""
+    """Raise RefusedError if a reply is a refusal, without decoding the rest of it."""
     reply = pb.Reply()
     try:
         reply.MergeFromString(body)
@@ -192,14 +192,14 @@ def check_accepted(proto_id: int, body: bytes) -> None:
         raise RefusedError(call_name(proto_id), reply.retType, reply.retMsg)
 
 
-# A ticker push as its generated message; a GetTicker reply has the same shape. The writer calls it for each tick of its
-# life, so it is the parser itself and no function around it. Raises DecodeError for what is no such
-# message, but not for one that lacks a field: look at IsInitialized.
+# A ticker push as its generated message; a GetTicker reply has the same shape. The writer calls it for each body that
+# it does not map by columns, so it is the parser itself without a wrapper. Raises DecodeError if the body is not such a
+# message, but not if a field is missing: check IsInitialized.
 parse_tickers = pb.Qot_UpdateTicker.Response.FromString
 
 
 def init_connect(client_id: str, packet_enc_algo: int) -> bytes:
-    """Open a connection; asks for notices."""
+    """Open a connection, and ask for notices."""
     return pb.InitConnect.Request(
         c2s=pb.InitConnect.C2S(
             clientVer=CLIENT_VERSION,
@@ -216,7 +216,7 @@ def init_reply(body: bytes) -> InitReply:
     """InitConnect's reply."""
     s2c = cast("pb.InitConnect.Response", decode_reply(ProtoId.INIT_CONNECT, body)).s2c
     texts: tuple[object, ...] = (s2c.connAESKey, s2c.aesCBCiv)
-    if not all(isinstance(text, str) for text in texts):  # protobuf gives bytes for what is no UTF-8
+    if not all(isinstance(text, str) for text in texts):  # protobuf gives bytes for what is not UTF-8
         raise RemoteProtocolError("INIT_CONNECT gives a key that is not UTF-8 text")
     return InitReply(s2c.serverVer, s2c.connID, s2c.connAESKey, s2c.aesCBCiv, s2c.keepAliveInterval)
 
@@ -227,9 +227,9 @@ def keep_alive(now_sec: int) -> bytes:
 
 
 def subscribe(symbols: Iterable[str], *, is_pushed: bool = True) -> bytes:
-    """Subscribe to tickers, and have this connection get their pushes, or not yet.
+    """Subscribe to tickers, with their pushes on this connection or without them for now.
 
-    No first push: what OpenD has already is asked for with GetTicker, whole.
+    No first push: GetTicker fetches what OpenD already has, in full.
     """
     return pb.Qot_Sub.Request(
         c2s=pb.Qot_Sub.C2S(
@@ -250,7 +250,7 @@ def get_sub_info() -> bytes:
 def quota(body: bytes) -> Quota:
     """GetSubInfo's reply."""
     s2c = cast("pb.Qot_GetSubInfo.Response", decode_reply(ProtoId.QOT_GET_SUB_INFO, body)).s2c
-    # Others may subscribe what we have no name for.
+    # Other clients may subscribe codes that we can't read.
     held, unreadable = symbols_of(
         security
         for conn in s2c.connSubInfoList
@@ -291,7 +291,7 @@ def day_totals(body: bytes) -> list[DayTotals]:
 
     Raises:
         RefusedError: it is a refusal.
-        RemoteProtocolError: it is no such reply.
+        RemoteProtocolError: it is not such a reply.
     """
     reply = cast("pb.Qot_GetSecuritySnapshot.Response", decode_reply(ProtoId.QOT_GET_SECURITY_SNAPSHOT, body))
     basics = [snapshot.basic for snapshot in reply.s2c.snapshotList]
@@ -314,12 +314,12 @@ def request_trade_date(begin: dt.date, end: dt.date) -> bytes:
 def trade_dates(body: bytes) -> dict[str, str]:
     """RequestTradeDate's reply: 'YYYYMMDD' → 'whole', 'morning' or 'afternoon', in OpenD's order.
 
-    A date that is absent is none, within what was asked for; closures decided on the day itself are not told.
+    Within the requested range, an absent date is not a trade date. Closures decided on the day itself are not reported.
 
     Raises:
         RefusedError: it is a refusal.
-        RemoteProtocolError: it is no such reply, has a date (of this century) or a type that we can't read, or more
-            than there can be: to leave one out would make it a holiday.
+        RemoteProtocolError: it is not such a reply; it has a date that is unreadable or not of this century, or an
+            unknown type; or it has too many dates. Leaving a date out would make it a holiday.
     """
     s2c = cast("pb.Qot_RequestTradeDate.Response", decode_reply(ProtoId.QOT_REQUEST_TRADE_DATE, body)).s2c
     if len(s2c.tradeDateList) > TRADE_DATES_MAX:
@@ -327,7 +327,7 @@ def trade_dates(body: bytes) -> dict[str, str]:
         raise RemoteProtocolError(f"QOT_REQUEST_TRADE_DATE tells {count} dates, at most {TRADE_DATES_MAX} expected")
     try:
         dates = {_trade_date(date.time): TRADE_DATE_TYPES[date.tradeDateType] for date in s2c.tradeDateList}
-    except (ValueError, TypeError, KeyError) as exc:  # TypeError: protobuf gives bytes for what is no UTF-8
+    except (ValueError, TypeError, KeyError) as exc:  # TypeError: protobuf gives bytes for what is not UTF-8
         raise RemoteProtocolError(f"QOT_REQUEST_TRADE_DATE tells a date that can't be read: {exc}") from exc
     if dates and (days := (max(dates) - min(dates)).days) > TRADE_DAYS_MAX:
         raise RemoteProtocolError(f"QOT_REQUEST_TRADE_DATE tells dates {days} days apart, expected {TRADE_DAYS_MAX}")

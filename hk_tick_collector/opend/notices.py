@@ -1,6 +1,6 @@
 """Notify pushes as plain values: what happened to OpenD itself.
 
-Owns what a notice means for the stream. Never decides what is done about it.
+Owns what a notice means for the stream. Never decides how to react to it.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ class Notice(NamedTuple):
     """A Notify: what happened to OpenD itself.
 
     Attributes:
-        kind: which sort (NotifyType).
+        kind: its type (NotifyType).
         gtw_event: the gateway event's number, or None.
-        qot_logined: whether the quote server is reached, or None if the notice does not tell.
+        qot_logined: whether the quote server is reached; None: the notice does not say.
         text: one line for the log.
-        hk_right: the quote right for Hong Kong (QotRight), or None if the notice does not tell.
+        hk_right: the quote right for Hong Kong (QotRight); None: the notice does not say.
     """
 
     kind: int
@@ -36,7 +36,7 @@ class Notice(NamedTuple):
 
     @property
     def gives_pushes(self) -> bool | None:
-        """Whether the quote right for Hong Kong is one with pushes; None if the notice does not tell."""
+        """Whether the quote right for Hong Kong is one with pushes; None: the notice does not say."""
         if self.hk_right is None or self.hk_right == QotRight.UNKNOWN:
             return None
         return self.hk_right not in _WITHOUT_PUSHES
@@ -46,7 +46,7 @@ def notice(body: bytes) -> Notice:
     """A Notify push.
 
     Raises:
-        RefusedError, RemoteProtocolError: it is none.
+        RefusedError, RemoteProtocolError: it is not one.
     """
     s2c = cast("pb.Notify.Response", decode_reply(ProtoId.NOTIFY, body)).s2c
     if s2c.type == NotifyType.GTW_EVENT:
@@ -65,7 +65,7 @@ def notice(body: bytes) -> Notice:
 
 
 def _right_text(right: int) -> str:
-    """`1 (BMP)`; the number alone for one that nobody has heard of."""
+    """`1 (BMP)`; the number alone for an unknown right."""
     try:
         return f"{right} ({QotRight(right).name})"
     except ValueError:

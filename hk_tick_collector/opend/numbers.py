@@ -1,7 +1,7 @@
-"""OpenD's numbers: of its calls, results and notices, of what a tick is, and how much it remembers.
+"""OpenD's numbers: for its calls, results and notices, for what a tick is, and how much it remembers.
 
-Owns their names in this project, which are those of the vendor's SDK where it has one; the numbers are OpenD's.
-`opend.market` has those of the market's states.
+Owns their names in this project, which are those of the vendor's SDK if it has one; the numbers are OpenD's.
+`opend.market` has the numbers of the market's states.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class NotifyType(IntEnum):
 
 
 class QotRight(IntEnum):
-    """A quote right. BMP is quotes on demand: nothing can be subscribed with it."""
+    """A quote right. BMP gives quotes on demand: nothing can be subscribed with it."""
 
     UNKNOWN = 0
     BMP = 1
@@ -70,18 +70,18 @@ class QotRight(IntEnum):
 
 
 class PushDataType(IntEnum):
-    """How a tick came to OpenD's client. OpenD has none for a tick of a list that was asked for."""
+    """How a tick reached OpenD's client. OpenD has no value of its own for a tick in a requested list."""
 
     REALTIME = 1
-    BY_DISCONNECTION = 2  # replayed after OpenD had lost the exchange
+    BY_DISCONNECTION = 2  # replayed by OpenD after it had lost the exchange
     CACHE = 3
 
 
 TICKER_REPLY_MAX: Final = 1000
-"""Ticks of a symbol that OpenD remembers, and that one GetTicker gives at most."""
+"""The most ticks of a symbol that OpenD remembers, and that one GetTicker returns."""
 
 REPLAYED_MAX: Final = 50
-"""Ticks of a symbol that OpenD gets from the exchange after it had lost it (published)."""
+"""The most ticks of a symbol that OpenD gets from the exchange after it had lost it (published)."""
 
 DIRECTIONS: Final = {1: "BUY", 2: "SELL", 3: "NEUTRAL", 0: "UNKNOWN"}
 TICK_TYPES: Final = dict(

@@ -1,13 +1,13 @@
 """One connection's protocol, from the client's side: bytes in → events out.
 
-A connection lives through five states. All changes are in `_NEXT`; what is not in it can't happen:
+A connection has five states. All transitions are in `_NEXT`; one that is not in it can't happen:
 
     IDLE ──init sent──► OPENING ──init answered──► READY ──eof──► CLOSED
                            │                         │
                            └───broken──► FAILED ◄────┘broken
 
-Before READY nothing but InitConnect's answer may come; it brings the key with which all later bodies are encrypted, so
-frames behind it in the same chunk are read with the new cipher. After FAILED or CLOSED nothing may be done.
+Before READY only InitConnect's answer may come. It brings the key with which all later bodies are encrypted, so frames
+after it in the same chunk are read with the new cipher. After FAILED or CLOSED the connection can't be used.
 
 Owns states, serial numbers and the cipher. Never does I/O, never decodes a tick.
 """
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class State(Enum):
-    """Where a connection stands."""
+    """The state of a connection."""
 
     IDLE = auto()
     OPENING = auto()
@@ -57,14 +57,14 @@ _NEXT: dict[tuple[State, _Input], State] = {
 
 
 class Received(NamedTuple):
-    """The events of one feeding.
+    """The events of one `receive`.
 
     Attributes:
         raw: whole frames for the journal, in order, bodies in plaintext.
         pushes: how many of them are ticker pushes.
         frames: the other ones.
-        error: how OpenD broke the protocol behind them; the connection is of no more use.
-        opened: InitConnect's answer, when this feeding brought it; it is not in `raw`, since it holds a key.
+        error: how OpenD broke the protocol after them; the connection can't be used any more.
+        opened: InitConnect's answer, if these bytes completed it; it is not in `raw`, since it holds a key.
     """
 
     raw: bytes
@@ -90,16 +90,16 @@ class ClientConnection:
 
     @property
     def pending_bytes(self) -> int:
-        """Bytes of a frame that is not whole yet."""
+        """Bytes of the unfinished frame."""
         return self._reader.pending_bytes
 
     @property
     def pending_header(self) -> frames.PendingHeader | None:
-        """What the header of that frame says; None: there is none yet."""
+        """The header of the unfinished frame; None: it is not complete yet."""
         return self._reader.pending_header
 
     def open(self) -> bytes:
-        """The first bytes on a connection."""
+        """The first bytes to send on a connection."""
         self._move(_Input.INIT_SENT)
         body = messages.init_connect(self._client_id, self._algo)
         return frames.encode(ProtoId.INIT_CONNECT, self._next_serial(Purpose.CONTROL), body, self._rsa)
@@ -112,7 +112,7 @@ class ClientConnection:
         return serial_no, frames.encode(proto_id, serial_no, body, self._reader.cipher)
 
     def receive(self, data: bytes) -> Received:
-        """Bytes from OpenD.
+        """Take bytes from OpenD.
 
         Raises:
             RefusedError: OpenD refused InitConnect.
@@ -127,7 +127,7 @@ class ClientConnection:
         return Received(*run)
 
     def eof(self) -> int:
-        """The stream has ended. Returns the bytes of the frame that it was cut in (0: between frames)."""
+        """The stream has ended. Returns the bytes of the frame inside which it ended (0: between frames)."""
         self._move(_Input.EOF)
         return self._reader.pending_bytes
 
@@ -137,7 +137,7 @@ class ClientConnection:
         try:
             if run.error is not None:
                 key = "; is our RSA key the one that OpenD has?" if self._rsa is not None else ""
-                raise RemoteProtocolError(f"{run.error}{key}")  # noqa: TRY301 - one way out for all that can be wrong
+                raise RemoteProtocolError(f"{run.error}{key}")  # noqa: TRY301 - one way out for all errors
             if not run.raw:
                 return Received(b"", 0, [], None)
             opened = self._opened(run)

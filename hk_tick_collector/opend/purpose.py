@@ -1,7 +1,7 @@
 """Why a request was made, carried by its serial number.
 
-A reply carries the serial number of its request and nothing else of it. So the purpose rides in the number's last two
-bits, and whoever reads a journaled reply years later can tell an audit from a backfill without the request.
+A reply carries the serial number of its request and nothing else of it. So the number's last two bits hold the
+purpose, and a journaled reply shows years later, without its request, whether it was an audit or a backfill.
 """
 
 from __future__ import annotations

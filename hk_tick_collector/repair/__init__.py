@@ -1,1 +1,1 @@
-"""Putting a day right after the fact: `times` moves late times back, `rebuild` derives a day again from the journal."""
+"""Repairs days: `times` moves late times back, `rebuild` derives a day again, `merge` unites two recorders' days."""

@@ -1,7 +1,7 @@
-"""A checked copy of a database, beside it, before anything in it is changed.
+"""Makes a checked copy beside a database before anything in it is changed.
 
-Owns the copies' names. Never overwrites, never deletes one that is whole. Invariant: a file `….bak-<UTC time>` is whole
-and on the disk; what is being made has another name.
+Owns the names of copies. Never overwrites one, never deletes a complete one. Invariant: a file `….bak-<UTC time>` is
+complete and on the disk; an unfinished copy has another name.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PAGES_A_STEP = 4096
 
 
 def backup_path(path: Path, now_sec: float | None = None) -> Path:
-    """`20261120.db.bak-20261122T135012Z`; with `-2` and so on behind it where that is there already."""
+    """`20261120.db.bak-20261122T135012Z`; with `-2` and so on appended if that exists already."""
     when = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now_sec))
     made = path.with_name(f"{path.name}.bak-{when}")
     number = 1
@@ -33,16 +33,16 @@ def backup_path(path: Path, now_sec: float | None = None) -> Path:
 
 
 def back_up(con: apsw.Connection, path: Path, progress: Callable[[int, int], None]) -> Path:
-    """Copy an open database, with all that is in its log, to one plain file beside it; its path.
+    """Copy an open database, including its log, to one plain file beside it. Returns the copy's path.
 
     Args:
         con: a connection to `path`, on which no transaction is open.
         path: the database.
-        progress: is told how many pages are copied, and of how many.
+        progress: called with the number of pages copied, and their total.
 
     Raises:
-        DatabaseError: the copy is not what it should be; it is gone again.
-        apsw.Error, OSError: it could not be made, such as on a full disk; likewise.
+        DatabaseError: the copy is damaged or incomplete; it is deleted again.
+        apsw.Error, OSError: the copy can't be made, for example on a full disk; it is deleted again.
     """
     made = backup_path(path)
     partial = made.with_name(made.name + ".partial")
@@ -53,7 +53,7 @@ def back_up(con: apsw.Connection, path: Path, progress: Callable[[int, int], Non
                 while not backup.done:
                     backup.step(PAGES_A_STEP)
                     progress(backup.page_count - backup.remaining, backup.page_count)
-            copy.pragma("journal_mode", "delete")  # one file, that can be opened where nobody may write
+            copy.pragma("journal_mode", "delete")  # one file, which can be opened in a read-only place
             _check(con, copy, made)
         finally:
             copy.close()
@@ -69,7 +69,7 @@ def back_up(con: apsw.Connection, path: Path, progress: Callable[[int, int], Non
 
 
 def _check(con: apsw.Connection, copy: apsw.Connection, path: Path) -> None:
-    """Hold a copy against what it is a copy of."""
+    """Check a copy, and compare its number of ticks with the original."""
     found = copy.execute("PRAGMA quick_check").get
     if found != "ok":
         raise DatabaseError(f"{path.name}, a copy just made, is damaged: {found}")

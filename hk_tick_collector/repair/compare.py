@@ -1,8 +1,8 @@
 """What differs between two databases of the same day.
 
-Owns the comparison, row by row, also for who unites the two. Never writes. A row's content is the same when its time,
-price, volume, turnover, direction and type are; its reception, when it came by the same way at the same moment. When it
-was stored is not compared.
+Owns the comparison, row by row, also for `repair.union`. Never writes. Two rows have the same content if time, price,
+volume, turnover, direction and type are the same. They have the same reception if they came the same way at the same
+time. When they were stored is not compared.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 CONTENT = ("ts_ms", "price", "volume", "turnover", "direction_id", "tick_type_id")
 _RECEPTION = ("push_type_id", "push_data_type", "recv_ts_ms")
 
-# Counted again from `ticks` by whoever writes; nothing is lost with it.
+# Not counted as loss: `ticks` is compared by symbol, and `symbol_stats` is derived from it.
 _DERIVED = {"ticks", "symbol_stats"}
 
-# The next symbol behind each, found by the key: a DISTINCT would read all of the day.
+# Finds each next symbol by the key: a DISTINCT would read the whole day.
 _SYMBOLS = """
 WITH RECURSIVE found (symbol) AS (
   SELECT min(symbol) FROM {schema}.ticks
@@ -35,14 +35,14 @@ SELECT symbol FROM found WHERE symbol IS NOT NULL"""
 
 
 class Common(NamedTuple):
-    """Of one symbol, how many ticks two databases have.
+    """How many ticks of one symbol two databases have.
 
     Attributes:
-        here: the first has.
-        there: the second has.
-        both: both have.
-        different: of these, with other content.
-        received_otherwise: of these, with the same content, but at another time or another way.
+        here: in the first.
+        there: in the second.
+        both: in both, by sequence.
+        different: of these, with different content.
+        received_otherwise: of these, with the same content, but received at another time or another way.
     """
 
     here: int
@@ -53,16 +53,16 @@ class Common(NamedTuple):
 
 
 class SymbolDifference(NamedTuple):
-    """Of one symbol, how many ticks.
+    """How many ticks of one symbol the rebuilt and the existing database have.
 
     Attributes:
         symbol: which.
-        rebuilt: the rebuilt database has.
-        existing: the existing one has.
-        only_rebuilt: only the rebuilt one has.
-        only_existing: only the existing one has.
-        different: both have, with other content.
-        received_otherwise: both have, with the same content, but it says that they came at another time or another way.
+        rebuilt: in the rebuilt one.
+        existing: in the existing one.
+        only_rebuilt: only in the rebuilt one.
+        only_existing: only in the existing one.
+        different: in both, with different content.
+        received_otherwise: in both, with the same content, but received at another time or another way.
     """
 
     symbol: str
@@ -83,9 +83,9 @@ class Difference(NamedTuple):
     """What differs.
 
     Attributes:
-        symbols: all symbols, one by one.
-        only_existing_by_table: of the other tables' rows, how many only the existing database has.
-        only_rebuilt_since: ticks only in the rebuilt database that were received at or after a given moment.
+        symbols: every symbol, also those without a difference.
+        only_existing_by_table: by other table, how many rows only the existing database has.
+        only_rebuilt_since: ticks only in the rebuilt database that were received at or after a given time.
     """
 
     symbols: tuple[SymbolDifference, ...]
@@ -93,22 +93,22 @@ class Difference(NamedTuple):
     only_rebuilt_since: int
 
     def total(self, name: str) -> int:
-        """The sum over all symbols of one of their numbers."""
+        """The sum of one attribute over all symbols."""
         return sum(getattr(symbol, name) for symbol in self.symbols)
 
     @property
     def is_same(self) -> bool:
-        """Whether nothing of substance differs."""
+        """Whether all ticks have the same content, and no row of another table would be lost."""
         return all(symbol.is_same for symbol in self.symbols) and not any(self.only_existing_by_table.values())
 
     @property
     def lost(self) -> int:
-        """Rows that would be gone if the rebuilt database took the existing one's place."""
+        """Rows that would be lost if the rebuilt database replaced the existing one."""
         return self.total("only_existing") + sum(self.only_existing_by_table.values())
 
 
 def compare(rebuilt: Path, existing: Path, since_ms: int | None = None) -> Difference:
-    """Compare two day databases of ours.
+    """Compare two day databases.
 
     Args:
         rebuilt: one of them.
@@ -116,14 +116,14 @@ def compare(rebuilt: Path, existing: Path, since_ms: int | None = None) -> Diffe
         since_ms: see `Difference.only_rebuilt_since`; None: do not count.
 
     Raises:
-        DatabaseError: one of them can't be read, or is none of ours.
+        DatabaseError: one of them can't be read, or `existing` was made by another program.
     """
     con = open_readonly(rebuilt)
     try:
         _check(existing)
         con.execute("ATTACH ? AS other", (readonly_uri(existing),))
         tables = [name for (name,) in con.execute("SELECT name FROM other.sqlite_schema WHERE type = 'table'")]
-        con.execute("BEGIN")  # one moment of both
+        con.execute("BEGIN")  # one snapshot of each
         return Difference(
             tuple(_symbols(con)),
             {name: _only_existing(con, name) for name in sorted(set(tables) - _DERIVED)},
@@ -142,12 +142,12 @@ def _check(path: Path) -> None:
 
 
 def differs(columns: Iterable[str], here: str, there: str) -> str:
-    """The SQL condition under which two rows, by their aliases, are not the same in all of these columns."""
+    """The SQL condition that two rows, given by their aliases, differ in at least one of these columns."""
     return "(" + " OR ".join(f"{here}.{name} IS NOT {there}.{name}" for name in columns) + ")"
 
 
 def symbols_of(con: apsw.Connection, schema: str) -> list[str]:
-    """The symbols of which an attached database has ticks, in order."""
+    """The symbols that have ticks in an attached database, in order."""
     return [str(symbol) for (symbol,) in con.execute(_SYMBOLS.format(schema=schema))]
 
 
@@ -182,7 +182,7 @@ def _symbols(con: apsw.Connection) -> Iterator[SymbolDifference]:
 
 
 def _only_existing(con: apsw.Connection, table: str) -> int:
-    """Rows of another table that the rebuilt database lacks, by their key; all of them, if it lacks the table."""
+    """How many rows of another table the rebuilt database lacks, by their key; all of them if it lacks the table."""
     rows = f"SELECT count(*) FROM other.{table}"  # noqa: S608 - a name from the schema
     if not con.execute("SELECT count(*) FROM main.sqlite_schema WHERE type = 'table' AND name = ?", (table,)).get:
         return int(con.execute(rows).get)

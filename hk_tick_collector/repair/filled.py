@@ -1,9 +1,9 @@
-"""Gaps of the one recorder that the other's ticks fill, where two databases are united.
+"""Gaps of one recorder that the other recorder's ticks fill, when two databases are united.
 
-Owns the gaps that only totals have shown: those with ordinals are filled as ever. What the other has inside of a gap's
-bounds is counted towards it, and kept, so that it comes to the same in whatever order databases are united. A gap tells
-what is missing at least; so it is filled when the exchange's last word is what the union has, and by nothing less.
-Never deletes a gap.
+Owns the gaps that only totals have shown; gaps by ordinals are filled as usual. The volume that the other database has
+within a gap's bounds is counted towards the gap and stored, so that the order in which databases are united makes no
+difference. A gap tells what is missing at least: so it is filled only if the union has what the exchange's last word
+says. Never deletes a gap.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FILLED_BY = "merge"
 
-# What the other has inside of a gap's bounds, and the one with the gap lacks.
+# The volume within a gap's bounds that the other side has, and the side with the gap lacks.
 _ADDED = """
 SELECT ifnull(sum(o.volume), 0) FROM {other}.ticks AS o
 WHERE o.symbol = ?1 AND o.seq > ?2 AND o.seq < ?3
@@ -42,13 +42,13 @@ _FILL_ALL = (
 
 
 def count_from_other(con: apsw.Connection, side: str, other: str, *, has_end: bool) -> None:
-    """Count what the other has towards the gaps of one attached side.
+    """Count what the other side has towards the gaps of one attached side.
 
     Args:
-        con: the union, with both attached.
+        con: the union, with both sides attached.
         side: whose gaps.
         other: whose ticks.
-        has_end: that side's gaps know until when what they lack was traded.
+        has_end: whether that side's `gaps` has `end_ms`: until when the missing ticks were traded.
     """
     end = f"(end_ms / 1000 + 1) << 32, {INT64_MAX}" if has_end else str(INT64_MAX)
     select = _OPEN_BY_TOTALS.format(side=side, end=end)
@@ -61,14 +61,14 @@ def count_from_other(con: apsw.Connection, side: str, other: str, *, has_end: bo
 
 
 def fill_by_last_word(made: Path, symbols: Iterable[str]) -> bool:
-    """Fill all gaps that totals have shown, of symbols whose day the exchange's last word proves to be whole.
+    """Mark all gaps by totals as filled, of symbols whose day the exchange's last word proves complete.
 
     Args:
-        made: the union, of which nobody else knows yet.
-        symbols: these.
+        made: the union, which no other process knows yet.
+        symbols: these symbols.
 
     Returns:
-        Whether there were any.
+        Whether there were such gaps.
     """
     with closing(apsw.Connection(str(made), flags=apsw.SQLITE_OPEN_READWRITE)) as con, transaction(con):
         before = con.total_changes()

@@ -1,7 +1,7 @@
-"""Which kind a day database is: ours, or the older one that earlier recorders have written.
+"""Which kind a day database is: the current one, or the older one that earlier recorders wrote.
 
-Owns what of the older kind is understood: a table `ticks` with `symbol`, `seq`, `ts_ms` and mostly `trading_day` as
-text, a rowid, and unique indexes. Never writes.
+Owns what is understood of the older kind: a table `ticks` with `symbol`, `seq`, `ts_ms`, `price`, `volume` and mostly
+`trading_day` as text, a rowid, and unique indexes. Never writes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import apsw
 
 CURRENT, OLDER = "current", "older"
-# What makes a tick another one, when symbol and sequence are the same.
+# Two ticks with the same symbol and sequence are different if one of these columns is.
 _CONTENT = {
     CURRENT: ("ts_ms", "price", "volume", "turnover", "direction_id", "tick_type_id"),
     OLDER: ("ts_ms", "price", "volume", "turnover", "direction", "tick_type"),
@@ -30,8 +30,8 @@ class Layout(NamedTuple):
     Attributes:
         kind: CURRENT or OLDER.
         columns: stored columns of `ticks`, in order.
-        content: those that make a tick another one.
-        row_id: what finds a row again: the older kind's keys can be NULL.
+        content: those that make a tick a different one.
+        row_id: the column that identifies a row, since the older kind's keys can be NULL; "" for the current kind.
     """
 
     kind: str
@@ -41,7 +41,7 @@ class Layout(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """A tick, as it is shown to a person."""
+    """A tick, as it is shown to the operator."""
 
     symbol: str
     seq: int | None
@@ -53,11 +53,11 @@ class Sample(NamedTuple):
 
 
 def layout_of(con: apsw.Connection, path: Path) -> Layout:
-    """Which kind a database is.
+    """Determine which kind a database is.
 
     Raises:
         DatabaseError: neither.
-        DatabaseNewerError: ours, but of a newer program.
+        DatabaseNewerError: the current kind, but made by a newer version of this program.
     """
     columns = {row[1]: row[2:] for row in con.execute("PRAGMA table_info(ticks)")}
     if con.pragma("application_id") == APPLICATION_ID:
@@ -68,7 +68,7 @@ def layout_of(con: apsw.Connection, path: Path) -> Layout:
     listed = con.execute("SELECT wr FROM pragma_table_list('ticks') WHERE schema = 'main'").get
     if listed:
         raise DatabaseError(f"{path} is of another kind: its table ticks has no rowid")
-    # A row that moves gets a new number where it goes.
+    # An INTEGER key is left out: a row that moves gets a new number in the other file.
     numbers = {name for name, (kind, _, _, key) in columns.items() if key and kind.upper() == "INTEGER"}
     names = tuple(name for name in columns if name not in numbers)
     return Layout(OLDER, names, tuple(name for name in _CONTENT[OLDER] if name in names), "_rowid_")

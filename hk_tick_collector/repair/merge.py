@@ -1,8 +1,8 @@
-"""Two recorders, one truth: the days of both in one place, each tick once.
+"""Merges the days of two recorders into one place, each tick once.
 
-Owns what can be merged with what, and how the outcome comes to stand where it belongs. What becomes of two rows is
-decided in `repair.union`. Never changes what it merges, and replaces nothing. Invariant: what stands at the place that
-was asked for is whole, checked and on the disk; until then there is nothing.
+Owns which inputs can be merged, and how the result gets into its place; `repair.union` decides between two rows. Never
+changes an input, and replaces nothing. Invariant: what is at the requested place is complete, checked and on the disk;
+until then nothing is there.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Pair(NamedTuple):
     """What is merged into one file.
 
     Attributes:
-        name: of the file that is made.
-        sides: "a" and "b", or the only one that has this day.
+        name: the name of the file that is made.
+        sides: by "a" and "b", or only the side that has this day.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Pair(NamedTuple):
 
 
 class MergedDay(NamedTuple):
-    """A day that was merged: its file's name, what was found, and what is known of the two together."""
+    """A merged day: its file's name, what was united, and the audit of the union."""
 
     name: str
     union: Union
@@ -54,7 +54,7 @@ class MergedDay(NamedTuple):
 
     @property
     def differing(self) -> int:
-        """How many rows the sides tell differently."""
+        """How many rows differ between the sides."""
         ticks = sum(common.different for common in self.union.symbols.values())
         return ticks + sum(table.differing for table in self.union.tables.values())
 
@@ -63,13 +63,13 @@ def merge(a: Path, b: Path, out: Path, progress: Progress) -> list[MergedDay]:
     """Merge two day databases into a third, or the days of two DATA_ROOTs into a third directory.
 
     Args:
-        a: a day database of ours, or a directory of them. A recorder may be writing there.
-        b: another one of the same kind; what belongs to both is the same, whichever comes first.
-        out: what is made: a file, or a directory. Nothing may be there yet.
-        progress: is told how far it is.
+        a: a day database, or a directory of them. A recorder may be writing there.
+        b: another one of the same kind. The order of `a` and `b` makes no difference.
+        out: the file or directory to make. It must not exist yet.
+        progress: called as the work proceeds.
 
     Raises:
-        ConfigError: it can't be merged, or not be stored there: one line that says why. There is no `out` then.
+        ConfigError: they can't be merged, or `out` can't be made: one line that says why. There is no `out` then.
     """
     try:
         _check_places(a, b, out)
@@ -97,13 +97,13 @@ def merge(a: Path, b: Path, out: Path, progress: Progress) -> list[MergedDay]:
 
 
 def certify(out: Path, done: Iterable[MergedDay], progress: Progress) -> dict[str, str | None]:
-    """Seal the merged days that are over, each with the verdict of the two together.
+    """Seal the merged days that are over, each with the verdict of the union.
 
     Returns:
-        By file name, why a day could not be sealed, or None: it is. A day that is not over is not in it.
+        By file name, why a day could not be sealed; None: it is sealed. Days that are not over are left out.
 
     Raises:
-        ConfigError: nobody may write there.
+        ConfigError: `out` can't be written to, or another process seals there.
     """
     over = [
         day.audit.day for day in done if day.name == f"{day.audit.day}.db" and next_day_ms(day.audit.day) <= now_ms(out)
@@ -116,12 +116,12 @@ def _make_directory(pairs: Iterable[Pair], made: Path, out: Path, progress: Prog
     copy_ownership(made, out.parent)
     done = [_make(pair, made / pair.name, out, progress) for pair in pairs]
     sync(made)
-    made.rename(out)  # it replaces no file, and no directory in which there is something
+    made.rename(out)  # it replaces no file, and no directory that is not empty
     return done
 
 
 def _make(pair: Pair, made: Path, out: Path, progress: Progress) -> MergedDay:
-    """Merge one day into a file that belongs to whom its directory will."""
+    """Merge one day into a file with the owner of the directory of `out`."""
     try:
         done = unite(pair.sides, made, progress)
         audit = audit_day(made)
@@ -135,7 +135,7 @@ def _make(pair: Pair, made: Path, out: Path, progress: Progress) -> MergedDay:
 
 
 def _why(exc: Exception, sides: Iterable[Path]) -> str:
-    """Whose fault it was: SQLite does not tell which file it means."""
+    """Why merging failed, and in which file: SQLite does not name it."""
     if isinstance(exc, apsw.BusyError):
         return f"{' or '.join(map(str, sides))} is locked by another process: {exc}"
     if isinstance(exc, apsw.FullError):
@@ -154,7 +154,7 @@ def _why(exc: Exception, sides: Iterable[Path]) -> str:
 
 
 def _check_places(a: Path, b: Path, out: Path) -> None:
-    """Refuse what is not there, and a place where something is, or that belongs to what is merged."""
+    """Refuse missing inputs, and an `out` that exists already or is inside of an input."""
     if os.path.lexists(out):
         raise ConfigError(f"{out} is there already: nothing is overwritten, choose another place")
     if not out.name or not out.parent.is_dir():
@@ -171,7 +171,7 @@ def _check_places(a: Path, b: Path, out: Path) -> None:
 
 
 def _pairs(a: Path, b: Path) -> list[Pair]:
-    """The days of either directory, oldest first."""
+    """The days of both directories, oldest first."""
     days: dict[str, dict[str, Path]] = {}
     for side, root in (("a", a), ("b", b)):
         files = day_files(root)
@@ -183,7 +183,7 @@ def _pairs(a: Path, b: Path) -> list[Pair]:
 
 
 def _check_side(path: Path) -> None:
-    """Refuse what is no day database of ours."""
+    """Refuse what is not a day database of this program."""
     try:
         read_untouched(path, lambda con: check_ours(con, path))
     except DatabaseNewerError:
@@ -195,7 +195,7 @@ def _check_side(path: Path) -> None:
 
 
 def _check_days(a: Path, b: Path, out: Path) -> None:
-    """Refuse to mix two days in a file, or to name it after another day."""
+    """Refuse to mix two days in one file, or to name the file after another day."""
     days = {path: day for path in (a, b) if (day := _day_of(path))}
     if len(set(days.values())) > 1:
         raise ConfigError(f"{a} is of {days[a]} and {b} of {days[b]}: expected databases of the same day")
@@ -206,14 +206,14 @@ def _check_days(a: Path, b: Path, out: Path) -> None:
 
 
 def _day_of(path: Path) -> str | None:
-    """The day of a file: by its name, or of all of its ticks; None: it has none, or of several days."""
+    """The day of a file, by its name or else by its ticks; None: it has no ticks, or ticks of several days."""
     named = _day_of_name(path)
     if named is not None:
         return named
     select = "SELECT min(first_ts_ms), max(last_ts_ms) FROM symbol_stats"
     try:
         span: list[Any] = read_untouched(path, lambda con: con.execute(select).fetchall())
-    except apsw.SQLError:  # its first transaction never came
+    except apsw.SQLError:  # its first transaction was never committed
         return None
     first_ms, last_ms = span[0]
     if first_ms is None or hk_day(first_ms) != hk_day(last_ms):

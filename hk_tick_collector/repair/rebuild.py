@@ -1,11 +1,11 @@
-"""Derives a day's database again from the journal, by the hand that made it: the writer itself.
+"""Derives a day's database again from the journal, with the same writer that made it.
 
-Owns the directory in which that happens (`DATA_ROOT/.rebuild-YYYYMMDD`), and the exchange of the old database for
-the new. Never changes the journal or its cursor, and no database before it is told to replace it. Invariant: at no
-moment is there no database of that day where there was one.
+Owns the directory in which that happens (`DATA_ROOT/.rebuild-YYYYMMDD`), and the replacement of the old database by the
+new one. Never changes the journal or its cursor; changes a database only in `replace`. Invariant: where there was a
+database of that day, there is one at every moment.
 
-A tick may have been received on another day than its own: fetched after a weekend, or across midnight. So everything
-that the journal holds from the day before on is read.
+A tick may have been received on another day than its own: fetched after a weekend, or across midnight. So the whole
+journal from the day before on is read.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ import os
 import subprocess
 import sys
 import time
-from collections import Counter
 from contextlib import closing
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import apsw
 
@@ -31,6 +30,7 @@ from hk_tick_collector.repair.backup import backup_path
 from hk_tick_collector.repair.scratch import scratch_place
 from hk_tick_collector.store.data_root import copy_ownership, sync
 from hk_tick_collector.store.opening import open_readonly
+from hk_tick_collector.writer.progress import Counters, Message
 from hk_tick_collector.writer.settings import WriterSettings
 
 if TYPE_CHECKING:
@@ -40,26 +40,26 @@ if TYPE_CHECKING:
 
     from hk_tick_collector.journal.segments import Segment
 
-    # Bytes of the journal that are done, and of how many.
+    # Called with the bytes of the journal that are done, and their total.
     Progress = Callable[[int, int], None]
 
 OPENING_HOUR = 9  # in Hong Kong
-WRITER_DEATHS_MAX = 10  # a record of which writers die is found after two, and put aside
-WRITER_TRIES = 5  # a full disk does not mend itself while somebody waits
+WRITER_DEATHS_MAX = 10  # a record at which two careful writers die is put aside
+WRITER_TRIES = 5  # few: the operator is waiting, and a full disk does not pass by itself
 WRITER_NICE = 10  # it may run beside a recorder
 
 
 class Derived(NamedTuple):
-    """What the journal gave.
+    """What was derived from the journal.
 
     Attributes:
         path: the day's database, in the directory of the rebuild.
         segments: how many segments were read.
         bytes: their size.
-        rows: ticks in them, of all days, as often as they came.
-        first_recv_ms: when the first record in them was received; None if all that came before is there, too.
-        damages: places that are not what was written, or where records are missing.
-        rest_bytes: at the journal's end, no whole record.
+        rows: ticks in them, of all days, duplicates included.
+        first_recv_ms: when the first record in them was received; None: the journal also has earlier segments.
+        damages: places that differ from what was written, or where records are missing.
+        rest_bytes: bytes at the journal's end that are not a whole record.
     """
 
     path: Path
@@ -72,25 +72,25 @@ class Derived(NamedTuple):
 
 
 def workplace(data_root: Path, day: str) -> AbstractContextManager[Path]:
-    """A directory to rebuild a day in; it is gone at the end, and cleared of what a killed one has left.
+    """A directory to rebuild a day in, cleared of what a killed process left; it is removed at the end.
 
     Raises:
-        AlreadyRunningError: somebody is rebuilding that day.
+        AlreadyRunningError: another process is rebuilding that day.
     """
     return scratch_place(data_root / f".rebuild-{day}", f"{day} is being rebuilt")
 
 
 def derive(data_root: Path, day: str, scratch: Path, progress: Progress) -> Derived:
-    """Have the writer store what the journal holds into a DATA_ROOT of its own, which sees the same segments.
+    """Let the writer store what the journal holds into a DATA_ROOT of its own, with links to the same segments.
 
     Args:
         data_root: whose journal.
         day: YYYYMMDD.
-        scratch: an empty directory.
-        progress: is told how far it is.
+        scratch: the directory that becomes this DATA_ROOT.
+        progress: called as the work proceeds.
 
     Raises:
-        JournalError: the journal holds no tick of that day.
+        JournalError: the journal is empty, or holds no tick of that day.
         DatabaseError: the writer could not store it; its log says why.
     """
     journal = data_root / DIRECTORY
@@ -111,49 +111,46 @@ def derive(data_root: Path, day: str, scratch: Path, progress: Progress) -> Deri
         made,
         len(segments),
         sum(segment.size_bytes for segment in segments),
-        totals["rows"],
+        totals.rows,
         None if segments[0] is not everything[0] else recv_ms_at(journal, Position(segments[0].number, 0, -1)),
-        totals["damages"],
-        max(0, segments[-1].size_bytes - end["offset"]) if end["segment"] == segments[-1].number else 0,
+        totals.damages,
+        max(0, segments[-1].size_bytes - (end.offset or 0)) if end.segment == segments[-1].number else 0,
     )
 
 
-def _write(
-    scratch: Path, data_root: Path, segments: list[Segment], progress: Progress
-) -> tuple[dict[str, Any], dict[str, int]]:
-    """Run a writer until all is stored: the last that it said of its place, and its totals."""
+def _write(scratch: Path, data_root: Path, segments: list[Segment], progress: Progress) -> tuple[Message, Counters]:
+    """Run a writer until all is stored. Returns its last commit message, and its totals."""
     settings = WriterSettings(
         str(scratch.absolute()),
         synchronous="NORMAL",
         retry_max_attempts=WRITER_TRIES,
         days_wait=False,
         log_level="ERROR",
-        past_root=str(data_root.absolute()),  # before a weekend the journal is not read
+        past_root=str(data_root.absolute()),  # for past days: the journal from before a weekend is not read
     )
     before: dict[int, int] = {}
     size = 0
     for segment in segments:
         before[segment.number] = size
         size += segment.size_bytes
-    end: dict[str, Any] = {"segment": 0, "offset": 0}
-    totals = Counter[str](rows=0, damages=0)
+    end, totals = Message("commit", segment=0, offset=0), Counters()
     deaths, code = 0, -1
     while code < 0 and deaths < WRITER_DEATHS_MAX:
-        told: dict[str, int] = {}
+        told = Counters()
         with _writer(settings._replace(is_careful=deaths > 0)) as writer:
             try:
                 os.setpriority(os.PRIO_PROCESS, writer.pid, WRITER_NICE)
                 assert writer.stdout is not None
                 for line in writer.stdout:
-                    said = json.loads(line)
-                    told = said.get("totals", told)
-                    if said["event"] == "commit":
+                    said = Message.from_line(line)
+                    told = said.totals or told
+                    if said.event == "commit":
                         end = said
-                        progress(before.get(said["segment"], 0) + said["offset"], size)
+                        progress(before.get(said.segment or 0, 0) + (said.offset or 0), size)
             except BaseException:
                 writer.kill()
                 raise
-        totals.update(told)
+        totals.add(told)
         code = writer.returncode
         deaths += 1
     if code:
@@ -167,16 +164,16 @@ def _writer(settings: WriterSettings) -> subprocess.Popen[bytes]:
 
 
 def recv_ms_at(journal: Path, position: Position) -> int | None:
-    """When the record at a place, or the next one behind it, was received; None: there is none."""
+    """When the record at a place, or the next one after it, was received; None: there is none."""
     with closing(iter_records(journal, position)) as records:  # type: ignore[type-var]
         return next((record.recv_ts_ms for record in records), None)
 
 
 def not_stored_since(data_root: Path) -> int:
-    """What was received from then on may not be stored yet.
+    """The time since which received ticks may not be stored yet, UTC epoch ms.
 
-    When the first record behind the writer's cursor was received. With none behind it, the last one before it: what the
-    recorder has received since, and holds in memory, is not older. With none there either, this host's time.
+    This is when the first record after the writer's cursor was received. If there is none, the last one before it: what
+    the recorder has received since, and holds in memory, is not older. If there is no record, the host's time now.
     """
     since_ms = time.time_ns() // 1_000_000
     journal = data_root / DIRECTORY
@@ -191,14 +188,14 @@ def not_stored_since(data_root: Path) -> int:
 
 
 def coverage(derived: Derived, day: str, existing: Path) -> list[str]:
-    """Why the journal does not hold the whole day, in sentences; [] if nothing speaks against it."""
+    """Why the journal does not hold the whole day, in sentences; []: no sign of that."""
     found = []
     con = open_readonly(existing)
     try:
         needed_ms = con.execute("SELECT min(recv_ts_ms) FROM ticks").get
     finally:
         con.close()
-    if needed_ms is None:  # nothing is stored that could tell when that day's recording began
+    if needed_ms is None:  # no stored tick shows when that day's recording began
         needed_ms = int(datetime.strptime(day, "%Y%m%d").replace(tzinfo=HK, hour=OPENING_HOUR).timestamp() * 1000)
     if derived.first_recv_ms is not None and derived.first_recv_ms > needed_ms:
         begins = hk_text(derived.first_recv_ms)
@@ -210,14 +207,14 @@ def coverage(derived: Derived, day: str, existing: Path) -> list[str]:
 
 
 def empty_day(scratch: Path) -> Path:
-    """A database without a row, to compare with where there is none."""
+    """A database without rows, to compare with if the day has none."""
     made = scratch / "empty.db"
     DayDatabase(made, Pragmas()).close()
     return made
 
 
 def snapshot(existing: Path, scratch: Path) -> Path:
-    """A copy of a database that is being written, as of one moment."""
+    """A consistent copy of a database that is being written."""
     made = scratch / "existing.db"
     con = open_readonly(existing)
     try:
@@ -228,7 +225,7 @@ def snapshot(existing: Path, scratch: Path) -> Path:
 
 
 def keep(derived: Derived, existing: Path) -> Path:
-    """Put the rebuilt database beside the existing one, as `YYYYMMDD.db.rebuilt`."""
+    """Move the rebuilt database beside the existing one, as `YYYYMMDD.db.rebuilt`. Returns its path."""
     made = existing.with_name(existing.name + ".rebuilt")
     copy_ownership(derived.path, existing if existing.exists() else existing.parent)
     sync(derived.path)
@@ -238,7 +235,7 @@ def keep(derived: Derived, existing: Path) -> Path:
 
 
 def replace(rebuilt: Path, existing: Path) -> Path | None:
-    """Put the rebuilt database in the place of the existing one; where that one is kept (None: there was none).
+    """Replace the existing database by the rebuilt one. Returns where the old one is kept (None: there was none).
 
     Raises:
         DatabaseError: another process has the existing one open; nothing was changed.
@@ -247,14 +244,14 @@ def replace(rebuilt: Path, existing: Path) -> Path | None:
     if existing.exists():
         _leave_wal(existing)
         kept = backup_path(existing)
-        os.link(existing, kept)  # it has both names for a moment, so that there is never none
+        os.link(existing, kept)  # it has both names for a moment, so the day is never without a database
     rebuilt.replace(existing)
     sync(existing.parent)
     return kept
 
 
 def _leave_wal(path: Path) -> None:
-    """Make it one plain file, that nobody else has open."""
+    """Make it one plain file. DatabaseError if another process has it open."""
     try:
         con = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
         try:

@@ -1,14 +1,14 @@
-"""Which stored times are eight hours late, and on whose word.
+"""Which stored times are eight hours late, and by what evidence.
 
-Owns the rule that `repair` goes by. Never opens a file, never asks what time it is. Invariant: a time that was put
-right is never found again by the same rule, so a second repair changes nothing.
+Owns the rule that `repair` applies. Never opens a file, never reads a clock. Invariant: the same rule never finds a
+corrected time again, so a second repair changes nothing.
 
-Two rules, and the sequence is a witness in both (`mapping` has the same ones for what comes in):
+There are two rules, and the sequence is a witness in both (`mapping` has the same ones for incoming ticks):
 
-- **By the clock** (docs/contract.md): a time more than the threshold in the host clock's future is the fault,
-  unless the sequence says otherwise. It finds a late time for six hours after the trade, and no longer.
-- **By the sequence**: a time eight hours later than what its sequence's upper half says, to ten minutes, is the fault,
-  whenever one looks. What has no such sequence is left alone.
+- **By the clock** (docs/contract.md): a time further in the host clock's future than the threshold is late, unless the
+  sequence contradicts it. This finds a late time only within six hours after the trade.
+- **By the sequence**: a time eight hours later than the upper half of its sequence, within ten minutes, is late. This
+  works at any time. A tick without such a sequence is left alone.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from hk_tick_collector.mapping import AGREE_MS, seq_time_ms
 
 HOUR_MS = 3_600_000
 
-# Below this a corrected time would itself look like the fault.
+# With less than this a corrected time would itself look late.
 CORRECTION_HOURS_MIN = 1.0
 
 
 class Finding(IntEnum):
-    """What a rule says of one row."""
+    """What a rule finds of one row."""
 
     RIGHT = 0  # by the clock: not in the future; by the sequence: proven
-    LATE = 1  # the fault: to be put right
+    LATE = 1  # to be corrected
     UNPROVEN = 2  # no sequence that reads as a time
-    CONTRADICTED = 3  # by the clock: in the future, but the sequence says that it is no such fault; else: neither
-    BEYOND = 4  # so far in the future that it would still be there after the correction
+    CONTRADICTED = 3  # by the clock: in the future, but the sequence disagrees; by the sequence: neither right nor late
+    BEYOND = 4  # so far in the future that it would still be in the future after the correction
 
 
 class Rule(NamedTuple):
@@ -40,7 +40,7 @@ class Rule(NamedTuple):
 
     Attributes:
         correction_ms: how much too late they are.
-        future_from_ms: by the clock: what is later than this UTC epoch ms is in the future. None: by the sequence.
+        future_from_ms: by the clock: a time after this (UTC epoch ms) is in the future. None: by the sequence.
     """
 
     correction_ms: int
@@ -48,14 +48,14 @@ class Rule(NamedTuple):
 
     @property
     def evidence(self) -> str:
-        """On whose word, for `time_corrections`."""
+        """The evidence, for `time_corrections`."""
         hours = f"{self.correction_ms / HOUR_MS:g} h"
         if self.future_from_ms is None:
             return f"repair: sequence says {hours} earlier"
         return f"repair: {hours} earlier, in the host clock's future"
 
     def judge(self, ts_ms: object, seq: object) -> Finding:
-        """Judge one row by its stored time and sequence, whatever a database of another program holds there."""
+        """Judge one row by its stored time and sequence, which may be of any type in another program's database."""
         if not isinstance(ts_ms, int):
             return Finding.UNPROVEN
         at = seq_time_ms(seq) if isinstance(seq, int) else None
@@ -70,7 +70,7 @@ class Rule(NamedTuple):
     def _by_clock(self, ts_ms: int, at: int | None, future_from_ms: int) -> Finding:
         if ts_ms <= future_from_ms:
             return Finding.RIGHT
-        # A witness that is days away is no time at all (other markets' sequences); see `mapping`.
+        # A sequence that is days away does not hold a time (other markets' sequences); see `mapping`.
         if at is not None and abs(ts_ms - at) <= DAY_MS:
             return Finding.LATE if self._is_proven_late(ts_ms, at) else Finding.CONTRADICTED
         return Finding.LATE if ts_ms - self.correction_ms <= future_from_ms else Finding.BEYOND

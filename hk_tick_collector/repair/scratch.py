@@ -1,6 +1,6 @@
-"""A directory in which something is made that takes the place it is meant for only when it is whole.
+"""A directory in which a result is made, to be moved into its place only once it is complete.
 
-Owns its lock, and its clearing. Invariant: what a process that was killed has left is gone before the next one begins.
+Owns its lock and its clearing. Invariant: what a killed process left is removed before the next one begins.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 @contextmanager
 def scratch_place(scratch: Path, busy: str) -> Iterator[Path]:
-    """An empty directory to work in; it is gone at the end.
+    """An empty directory to work in; it is removed at the end.
 
     Args:
-        scratch: where; its parent must be there.
-        busy: what another process does there, for the message.
+        scratch: its path; the parent must exist.
+        busy: what another process would be doing there, for the message.
 
     Raises:
-        AlreadyRunningError: another process is at work there.
+        AlreadyRunningError: another process uses it.
         OSError: it can't be made.
     """
     scratch.mkdir(exist_ok=True)

@@ -1,6 +1,6 @@
-"""`symbol_stats` counted again from `ticks`, after rows were changed that the writer never changes.
+"""Counts `symbol_stats` again from `ticks`, after changes to rows that the writer never makes.
 
-Owns that count. Invariant: it gives what the writer's own adding up would have given.
+Owns that count. Invariant: the result is the same as the writer's own sums.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import apsw
 
-# The volume in two halves: one sum of numbers that make no sense would be refused as an overflow.
+# The volume is summed in two halves: a single sum of absurd volumes would fail with an overflow.
 _COUNT = """
 SELECT count(*), sum(volume >> 32), sum(volume & 4294967295),
   max(-:limit, min(:limit, ifnull(sum(turnover), 0.0))),
@@ -24,7 +24,7 @@ FROM ticks WHERE symbol = :symbol"""
 
 
 def refresh_stats(con: apsw.Connection, symbols: Iterable[str]) -> None:
-    """Count these symbols again, inside of the caller's transaction; one without a tick any more has no row."""
+    """Count these symbols again, within the caller's transaction; a symbol without ticks gets no row."""
     for symbol in sorted(symbols):
         con.execute("DELETE FROM symbol_stats WHERE symbol = ?", (symbol,))
         found = con.execute(_COUNT, {"symbol": symbol, "limit": FLOAT_MAX}).fetchone()

@@ -1,8 +1,8 @@
-"""A day database of either kind, as `repair` sees it: ours, or the older one that earlier recorders have written.
+"""A day database as `repair` sees it: of the current kind, or the older one that earlier recorders wrote.
 
-Owns every statement with which times are put right. Never decides which (`rules` does), never takes a copy.
-Invariant: a row is taken out only in a transaction that puts it back, or after another file has committed it; so
-whatever ends a repair half way, no tick is lost, and doing it again gives the same end.
+Owns every statement that corrects times. Never decides which times (`rules` does), never makes a copy. Invariant: a row
+is removed only in a transaction that inserts it again, or after another file has committed it. So wherever a repair is
+interrupted, no tick is lost, and a second run gives the same result.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ BUSY_TIMEOUT_MS = 5000
 TELL_EVERY_ROWS = 50_000
 
 _NEW_DAY = "strftime('%Y%m%d', (ts_ms - :late) / 1000 + 28800, 'unixepoch')"
-# As it was written: with dashes, or without.
+# In the form that was written: with dashes or without.
 _NEW_TRADING_DAY = """, trading_day = strftime(
   CASE WHEN trading_day LIKE '____-__-__' THEN '%Y-%m-%d' ELSE '%Y%m%d' END,
   (ticks.ts_ms - :late) / 1000 + 28800, 'unixepoch')"""
@@ -51,7 +51,7 @@ ON CONFLICT (symbol, seq) DO UPDATE SET
 
 
 class Moved(NamedTuple):
-    """A row with its time put right, on its way to where it belongs, and what it said before."""
+    """A row with its corrected time, to be inserted where it belongs, and its original time."""
 
     row: tuple[Any, ...]
     original_time: str
@@ -60,28 +60,31 @@ class Moved(NamedTuple):
 
 
 class TickFile:
-    """One database, looked at or being put right."""
+    """One database that is scanned or corrected."""
 
     def __init__(self, path: Path, con: apsw.Connection) -> None:
-        """Find out what it is. `look` and `own` open one.
+        """Find out its kind. `own` and `make_like` open a database for writing.
 
         Raises:
-            DatabaseError: it has no ticks that we understand.
+            DatabaseError: it is of neither kind.
         """
         self.path = path
         self.con = con
         self.layout = layout_of(con, path)
-        self._day = path.stem if is_day_file(path) else ""  # else it keeps all its rows
-        self._revisions: list[Moved] = []  # bad ones, with their new time
+        self._day = path.stem if is_day_file(path) else ""  # "": the file keeps all its rows
+        self._revisions: list[Moved] = []  # late ones, with their corrected time
         self._touched: set[str] = set()
         self._rule: Rule | None = None
 
     @classmethod
     def own(cls, path: Path) -> Self:
-        """Open a database for writing, and have it alone.
+        """Open a database for writing, for this process alone.
 
-        In exclusive mode SQLite refuses where any other process has a WAL database open, be it a recorder of another
-        kind or a reader with a snapshot, and lets nobody in until it is closed.
+        In exclusive mode SQLite refuses if any other process has a WAL database open, such as another recorder or a
+        reader with a snapshot, and keeps other processes out until it is closed.
+
+        Raises:
+            DatabaseError: another process has it open, or it is of neither kind.
         """
         con = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
         try:
@@ -98,7 +101,7 @@ class TickFile:
 
     @classmethod
     def make_like(cls, path: Path, other: TickFile) -> Self:
-        """Make an empty database of the same kind as another one."""
+        """Make an empty database of the same kind as another one, and open it as `own` does."""
         if other.layout.kind == CURRENT:
             database = DayDatabase(path, Pragmas())
             if other.con.pragma("journal_mode") == "delete":  # a day that is over
@@ -120,13 +123,13 @@ class TickFile:
         return cls.own(path)
 
     def close(self) -> None:
-        """Close it; what is not committed is as it was."""
+        """Close it; what is not committed is rolled back."""
         self.con.close()
 
     # ---- finding
 
     def scan(self, rule: Rule, progress: Progress) -> Counter[Finding]:
-        """Find the late rows, keep them in mind, and count what was found of each kind, revisions too."""
+        """Find and remember the late rows. Returns the number of rows by finding, with revisions that are not right."""
         self._rule = rule
         counts: Counter[Finding] = Counter()
         (total,) = self.con.execute("SELECT count(*) FROM ticks").fetchone() or (0,)
@@ -154,7 +157,7 @@ class TickFile:
         if only:
             counts[Finding.RIGHT] = total - counts.total() + counts[Finding.RIGHT]
         self._revisions = []
-        if self.layout.kind == CURRENT:  # the older kind's are ours, and were put right before they came there
+        if self.layout.kind == CURRENT:  # in the older kind `repair` wrote them, already corrected
             for row in con.execute(f"SELECT {self._columns} FROM tick_revisions").fetchall():  # noqa: S608
                 finding = rule.judge(row[self._place("ts_ms")], row[self._place("seq")])
                 counts[finding] += finding is not Finding.RIGHT
@@ -163,18 +166,18 @@ class TickFile:
         return +counts
 
     def late_by_day(self) -> Counter[str]:
-        """How many rows are late, by the day where they belong ('' for a file that is not called after one)."""
+        """How many rows are late, by the day where they belong ('' for a file that is not named after a day)."""
         days = Counter(dict(self.con.execute("SELECT day, count(*) FROM temp.found GROUP BY day")))
         days.update(self._day_of(moved) for moved in self._revisions)
         return days
 
     @property
     def day(self) -> str:
-        """The day that the file is called after, or ''."""
+        """The day that the file is named after, or ''."""
         return self._day
 
     def samples_before(self, count: int) -> list[Sample]:
-        """Some late rows as they are."""
+        """Some late rows, up to `count`, as they are."""
         day = "ticks.trading_day" if self._has_day else "''"
         match = "ticks._rowid_ = found.id" if self.layout.row_id else _SAME_KEY
         rows = self.con.execute(
@@ -185,7 +188,7 @@ class TickFile:
         return [Sample._make((*row, self.path.name)) for row in rows]
 
     def sample_after(self, before: Sample, late_ms: int) -> Sample | None:
-        """The same tick as it stands now, if it does stand in this file: among the ticks, or as a revision."""
+        """The same tick as it is now, among the ticks or revisions of this file; None: it is not in this file."""
         day = "trading_day" if self._has_day else "''"
         for table in ("ticks", "tick_revisions"):
             if not self.con.execute("SELECT count(*) FROM sqlite_schema WHERE name = ?", (table,)).get:
@@ -200,16 +203,16 @@ class TickFile:
         return None
 
     def corrected(self, before: Sample) -> Sample:
-        """The same tick as it would stand."""
+        """The same tick as a repair would correct it."""
         assert self._rule is not None
         ts_ms = before.ts_ms - self._rule.correction_ms
         file = f"{hk_day(ts_ms)}.db" if self._day else before.file
         return before._replace(ts_ms=ts_ms, trading_day=_day_as(before.trading_day, ts_ms), file=file)
 
-    # ---- putting right
+    # ---- correcting
 
     def migrate(self) -> None:
-        """Bring the schema to today's, where it is ours."""
+        """Bring a database of the current kind to the current schema version."""
         if self.layout.kind == CURRENT and self.con.pragma("user_version") < VERSION:
             migrate(self.con, self.path)
             self.layout = layout_of(self.con, self.path)
@@ -220,14 +223,14 @@ class TickFile:
         self.con.execute("BEGIN IMMEDIATE")
 
     def commit(self) -> None:
-        """Make the statistics true again, and all durable."""
+        """Update the statistics, and commit."""
         if self.layout.kind == CURRENT:
             self._drop_equal_revisions()
             refresh_stats(self.con, self._touched)
         self.con.execute("COMMIT")
 
     def going_to(self, day: str) -> Iterator[Moved]:
-        """The rows that belong to another day, ticks first, with their time put right."""
+        """The rows that belong to another day, with their corrected time; ticks first, then revisions."""
         assert self._rule is not None
         noted, match, joined = "NULL, NULL, NULL", "ticks._rowid_ = found.id", ""
         if self.layout.kind == CURRENT:
@@ -247,7 +250,7 @@ class TickFile:
         yield from (moved for moved in self._revisions if self._day_of(moved) == day)
 
     def put(self, rows: Iterable[Moved]) -> Counter[str]:
-        """Put rows in: new ones into `ticks`; what is there already is dropped, or, where it differs, a revision."""
+        """Insert rows into `ticks`; an existing one is dropped, or becomes a revision if its content differs."""
         done: Counter[str] = Counter()
         marks = ",".join("?" * len(self.layout.columns))
         insert = f"INSERT INTO ticks ({self._columns}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608
@@ -266,7 +269,7 @@ class TickFile:
         return done
 
     def put_right_here(self) -> Counter[str]:
-        """Put the late rows of this file right: those that stay change, those that went elsewhere go."""
+        """Correct the late rows of this file: those that stay are updated, those of another day are deleted."""
         assert self._rule is not None
         late = {"late": self._rule.correction_ms, "evidence": self._rule.evidence, "day": self._day}
         con = self.con
@@ -297,7 +300,7 @@ class TickFile:
         return self.put(list(self._take_colliding()))
 
     def _take_colliding(self) -> Iterator[Moved]:
-        """Take out what could not be put right, since an index of the older kind has an equal row already."""
+        """Remove rows that could not be corrected, since a unique index of the older kind has an equal row already."""
         rows = self.con.execute(
             f"SELECT ticks._rowid_, {self._columns_of_ticks} FROM temp.found "  # noqa: S608
             "JOIN ticks ON ticks._rowid_ = found.id AND ticks.ts_ms = found.ts_ms WHERE day = ?",
@@ -308,7 +311,7 @@ class TickFile:
             yield self._put_right(tuple(row))
 
     def _put_right(self, row: tuple[Any, ...]) -> Moved:
-        """A row with its right time, and with its right day where that is stored."""
+        """A row with its corrected time, and with its corrected day if that is stored."""
         assert self._rule is not None
         at = self._place("ts_ms")
         fixed = list(row)
@@ -341,7 +344,7 @@ class TickFile:
         self.con.execute(f"DELETE FROM tick_revisions WHERE {same}", values)  # noqa: S608
 
     def _drop_equal_revisions(self) -> None:
-        """A revision that differed only by the fault is none any more."""
+        """Delete revisions that are now equal to their tick: they differed only by the late time."""
         same = " AND ".join(f"t.{name} = r.{name}" for name in ("symbol", "seq", *self.layout.content))
         names = ", ".join(("symbol", "seq", *self.layout.content))
         of_r = ", ".join(f"r.{name}" for name in ("symbol", "seq", *self.layout.content))
@@ -351,7 +354,7 @@ class TickFile:
         )
 
     def _note(self, moved: Moved, on_conflict: str) -> None:
-        """Keep what a row said before; the older kind has no table for it, its copy holds that."""
+        """Store a row's original time. The older kind has no table for it; there the backup holds it."""
         if self.layout.kind == CURRENT:
             names = dict(zip(self.layout.columns, moved.row, strict=True))
             self.con.execute(
@@ -388,6 +391,6 @@ class TickFile:
 
 
 def _day_as(written: object, ts_ms: int) -> str:
-    """The Hong Kong day of a time, with dashes where the old one had them."""
+    """The Hong Kong day of a time, with dashes if the written day has them."""
     day = hk_day(ts_ms)
     return f"{day[:4]}-{day[4:6]}-{day[6:]}" if "-" in str(written) else day

@@ -1,12 +1,12 @@
-"""Puts times right that are eight hours late, in day databases of ours and of the older kind.
+"""Corrects times that are eight hours late, in day databases of the current and the older kind.
 
-Owns the order of things: look first, then a copy of every file that will change, then one transaction a file. Never
-touches a file that a recorder writes, or one in which there is nothing to do.
+Owns the order of the steps: scan first, then copy every file that will change, then one transaction per file. Never
+touches a file that a recorder writes, or one in which nothing is to be corrected.
 
-A row whose right time is of another day goes to that day's file. Two WAL databases can't be changed in one atomic
-transaction, so the row is committed there first and deleted here after. Whatever comes in between leaves it in both
-files; the next run finds the one here still late, sees that it is there already, and deletes it. Days are done oldest
-first, and rows only ever go to earlier days, so what a row is compared with there has been put right already.
+A row whose corrected time is on another day moves to that day's file. Two WAL databases can't be changed in one atomic
+transaction, so the row is committed there first, and deleted here afterwards. An interruption in between leaves it in
+both files; the next run finds the one here still late, sees that it is there already, and deletes it. Days are repaired
+oldest first, and rows only move to earlier days, so the rows that they are compared with are corrected already.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from hk_tick_collector.repair.layout import Sample
     from hk_tick_collector.repair.rules import Rule
 
-    # What is being done, how far it is, and of how much.
+    # Called with a description of the work, the amount done, and the total.
     Progress = Callable[[str, int, int], None]
 
 SAMPLES = 5
@@ -45,15 +45,15 @@ class FileReport:
     Attributes:
         path: the file.
         kind: "current", "older", or "" for one that is empty or can't be read.
-        findings: rows by what the rule says of them, revisions of ours with them but for those that are right.
-        repaired: rows that were late and are right now; in a dry run: that would be.
-        moved: of these, by the day to whose file they went.
-        dropped: of these, were there already with the same content.
-        revised: of these, are kept as a revision: there was another tick of the same symbol and sequence.
+        findings: number of rows by finding, including revisions of the current kind except those that are right.
+        repaired: late rows that were corrected; in a dry run: that would be.
+        moved: of these, how many moved to another day's file, by day.
+        dropped: of these, how many were there already with the same content.
+        revised: of these, how many became a revision: there was another tick of the same symbol and sequence.
         before: some of the rows as they were.
-        after: the same as they stand now.
-        backups: copies that were made first.
-        error: why nothing was changed here, or None.
+        after: the same rows as they are now; in a dry run: as they would be.
+        backups: copies that were made before.
+        error: why this file could not be repaired, or None.
     """
 
     def __init__(self, path: Path) -> None:
@@ -70,7 +70,7 @@ class FileReport:
         self.error: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The report as a dict for JSON."""
         return {
             "path": str(self.path),
             "kind": self.kind,
@@ -91,13 +91,13 @@ class FileReport:
 
 
 class Repair(NamedTuple):
-    """What is to be done, and how it is told.
+    """One run of a repair.
 
     Attributes:
         rule: which times are late.
-        is_dry_run: look only.
-        progress: is told how far it is.
-        backed_up: files of which this run has a copy.
+        is_dry_run: scan only, change nothing.
+        progress: called as the work proceeds.
+        backed_up: files that this run has copied.
     """
 
     rule: Rule
@@ -106,10 +106,10 @@ class Repair(NamedTuple):
     backed_up: set[Path]
 
     def run(self, paths: Iterable[Path]) -> Iterator[FileReport]:
-        """Repair files, oldest day first. One that can't be repaired does not keep the others from it.
+        """Repair files, oldest day first. A file that can't be repaired does not stop the others.
 
         Raises:
-            AlreadyRunningError: a recorder writes there; nothing was changed.
+            AlreadyRunningError: a recorder, writer or sealer is running there; nothing was changed.
             ConfigError: a directory can't be written to.
         """
         ordered = sorted({path.resolve() for path in paths}, key=lambda path: (path.name, path))
@@ -134,11 +134,11 @@ class Repair(NamedTuple):
                 yield report
 
     def _look(self, report: FileReport) -> None:
-        """Find what is late, changing nothing."""
+        """Find the late rows, without changing anything."""
 
         def use(con: apsw.Connection) -> None:
             if not con.execute("SELECT count(*) FROM sqlite_schema").get:
-                return  # a file whose first transaction never came
+                return  # its first transaction was never committed
             file = TickFile(report.path, con)
             report.kind = file.layout.kind
             report.findings = file.scan(self.rule, self._told(report.path, "looked at"))
@@ -147,7 +147,7 @@ class Repair(NamedTuple):
         read_untouched(report.path, use)
 
     def _expect(self, report: FileReport, file: TickFile) -> None:
-        """What is to be done, from what was found."""
+        """Fill in what is to be done, from the scan."""
         days = file.late_by_day()
         report.repaired = days.total()
         report.moved = {day: count for day, count in sorted(days.items()) if day != file.day}
@@ -175,7 +175,7 @@ class Repair(NamedTuple):
             report.after = self._samples_after(report, [source, *targets.values()])
 
     def _target(self, day: str, source: TickFile, report: FileReport) -> TickFile:
-        """The file of another day, made if it is not there, and copied before it is changed if it is.
+        """The file of another day: made if it does not exist, else copied before it is changed.
 
         Raises:
             DatabaseError: it is of another kind.
@@ -183,7 +183,7 @@ class Repair(NamedTuple):
         path = source.path.with_name(f"{day}.db")
         if not path.exists() or is_empty(path):
             path.touch()
-            copy_ownership(path, source.path)  # while it is empty: its log will belong to the same
+            copy_ownership(path, source.path)  # while it is empty, so that its log gets the same owner
             return TickFile.make_like(path, source)
         with ExitStack() as undo:
             target = TickFile.own(path)
@@ -195,7 +195,7 @@ class Repair(NamedTuple):
         return target
 
     def _prepare(self, file: TickFile, report: FileReport) -> None:
-        """Copy a file that is going to change, once; then bring its schema to today's, if it is ours."""
+        """Copy a file that will change, once per run; then bring it to the current schema, if it is of that kind."""
         if file.path not in self.backed_up:
             report.backups.append(back_up(file.con, file.path, self._told(file.path, "pages copied")))
             self.backed_up.add(file.path)
@@ -219,15 +219,15 @@ class Repair(NamedTuple):
 
 @contextmanager
 def no_recorder(data_root: Path, otherwise: str) -> Iterator[None]:
-    """Keep recorder and writer away from a DATA_ROOT for a while.
+    """Keep recorder, writer and sealer out of a DATA_ROOT by holding their locks.
 
     Args:
-        data_root: where.
-        otherwise: what can be done without that, for the message.
+        data_root: which.
+        otherwise: what the operator can do instead, for the message.
 
     Raises:
-        AlreadyRunningError: one of them is at work.
-        ConfigError: nobody may write there.
+        AlreadyRunningError: one of them is running.
+        ConfigError: DATA_ROOT can't be written to.
     """
     with ExitStack() as held:
         for name, holder in ((RECORDER_LOCK, "recorder"), (WRITER_LOCK, "writer"), (SEAL_LOCK, "sealer")):
@@ -235,7 +235,7 @@ def no_recorder(data_root: Path, otherwise: str) -> Iterator[None]:
                 held.callback(os.close, hold_lock(data_root, name, 0))
                 copy_ownership(data_root / name, data_root)
             except AlreadyRunningError as exc:
-                pid = "".join((data_root / name).read_text().split()[:1])  # it has none where the disk was full
+                pid = "".join((data_root / name).read_text().split()[:1])  # empty if the disk was full
                 raise AlreadyRunningError(
                     f"{holder}{f' pid {pid}' if pid else ''} writes to {data_root}: stop it first "
                     f"(systemctl stop hk-tick-collector), or {otherwise}"

@@ -1,13 +1,13 @@
 """The union of the databases that two recorders made of one day: each tick once, every version of it kept.
 
-Owns which of two rows stays, table by table, in SQL that streams: both sides come in the order of their keys, are
-interleaved, and go in at the end, so that memory does not grow with the day. Never writes to a side. Invariants: each
-key that a side has is in the union; each content of a tick that a side has is in `ticks` or `tick_revisions`; which
-side comes first makes no difference.
+Owns which of two rows stays, table by table, in SQL that streams: both sides are read in the order of their keys,
+interleaved, and appended, so that memory does not grow with the day. Never writes to a side. Invariants: every key of a
+side is in the union; every content of a side's tick is in `ticks` or `tick_revisions`; the order of the sides makes no
+difference.
 
-Of a key that both have, the row that was received earlier stays in `ticks`, each by its own host's clock; in a tie the
-one with the lesser values, so that the order of the sides can't decide. Only a side's `ticks` can stay there: what both
-have put aside as a revision is never brought back.
+If both sides have a key, the row that was received earlier stays in `ticks`, each by its own host's clock. In a tie the
+row with the lesser values stays, so that the order of the sides can't decide. Only rows from a side's `ticks` can stay
+there: a revision never becomes a tick again.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-    # What is being done, how much of it is, and of how much.
+    # Called with a description of the work, the amount done, and the total.
     Progress = Callable[[str, int, int], None]
 
 SIDES = ("a", "b")
 EXAMPLES_MAX = 20
 BUSY_TIMEOUT_MS = 5000
 
-# Ticks of a side that did not stay. It is in a file of its own on the disk, however many they are.
+# Ticks of a side that did not stay. The table is in a temporary file on the disk, so it may be large.
 _OUTVOTED = "temp.outvoted"
 _OF_TICK = "FROM main.ticks AS t WHERE t.symbol = s.symbol AND t.seq = s.seq"
 
@@ -47,11 +47,11 @@ class Table(NamedTuple):
 
     Attributes:
         name: which.
-        rank: SQL of a row `s`: of those with the same key, the one with the least stays, and in a tie that with the
-            least values.
-        same: columns in which rows of the same key have to be the same: else the sides disagree, and it is counted.
-        also: another table whose rows go in too.
-        unless: SQL of a row `s` that is not taken.
+        rank: SQL expression of a row `s`: of rows with the same key, the one with the least rank stays, and in a tie
+            the one with the least values.
+        same: columns in which rows with the same key should be equal; if not, the sides disagree, which is counted.
+        also: another table whose rows are added too.
+        unless: SQL condition of a row `s` that is not taken.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Table(NamedTuple):
     unless: str = ""
 
 
-# In this order, since the later ones look at what stands in `ticks` then.
+# In this order: the later tables refer to the finished `ticks`.
 TICKS = Table("ticks", "s.recv_ts_ms", CONTENT)
 OTHERS = (
     Table(
@@ -70,15 +70,15 @@ OTHERS = (
         also=_OUTVOTED,
         unless=f"EXISTS (SELECT 1 {_OF_TICK} AND NOT {differs(CONTENT, 't', 's')})",
     ),
-    # That of the tick that stays, and rather one that knows how the time was written.
+    # The correction of the tick that stays, preferably one that holds the time as it was written.
     Table(
         "time_corrections",
         f"2 * (NOT EXISTS (SELECT 1 {_OF_TICK} AND t.ts_ms = s.ts_ms)) + (s.original_time = '')",
         ("original_ts_ms", "ts_ms"),
     ),
     Table("bad_ticks", "s.recv_ts_ms"),
-    # Each of these tells of one recorder. Where both have the same key, what claims less stays: the gap that is open,
-    # and of these the greater one; the doubt that begins earlier.
+    # Each of these rows is about one recorder. If both have the same key, the row that claims less stays: the open gap,
+    # and of two open ones the greater; the doubt that begins earlier.
     Table("gaps", "(s.state = 'filled') * 1e19 - ifnull(s.missing_volume, 0)"),
     Table("doubts", "ifnull(s.before_seq, 0)"),
     Table("exchange_totals", "-s.our_rows"),
@@ -88,18 +88,19 @@ OTHERS = (
     Table("clocks", "-s.readings"),
     Table("recorded", "s.without IS NOT NULL"),
     Table("outages", "-s.symbols"),
-    # The later close counts: what came until then has to be proven.
+    # The later close counts: the day has to be proven until then.
     Table("trade_dates", "CASE s.date_type WHEN 'none' THEN 2 WHEN 'morning' THEN 1 ELSE 0 END", ("date_type",)),
 )
 COUNTED_ANEW = ("symbol_stats",)
-# Of one recorder's journal, which is not merged: in another's they would pass over what nobody has judged.
+# They belong to one recorder's journal, which is not merged: used with another journal, they would skip what was never
+# judged.
 LEFT_OUT = ("judged", "ordinals")
-# What a column stands for that a database of an older schema lacks.
+# The value of a column that a database of an older schema lacks; NULL for all others.
 ABSENT = {"segment": "0", "offset": "0", "merged_volume": "0"}
 
 
 class TableCounts(NamedTuple):
-    """Of one of the other tables, how many rows: of each side, of the union, and of these disagreed about."""
+    """How many rows of one of the other tables: in each side, in the union, and with different values in the sides."""
 
     a: int
     b: int
@@ -108,7 +109,7 @@ class TableCounts(NamedTuple):
 
 
 class Disagreement(NamedTuple):
-    """A tick that the sides tell differently: a row each, by column."""
+    """A tick whose content differs between the sides: the values of each side, by column."""
 
     symbol: str
     seq: int
@@ -122,8 +123,8 @@ class Union(NamedTuple):
     Attributes:
         symbols: by symbol, how many ticks the sides have.
         merged: ticks in the union.
-        tables: the other tables, by name.
-        disagreements: the first of the ticks that the sides tell differently.
+        tables: the counts of the other tables, by name.
+        disagreements: the first `EXAMPLES_MAX` ticks whose content differs.
     """
 
     symbols: dict[str, Common]
@@ -135,17 +136,18 @@ class Union(NamedTuple):
 def unite(sides: Mapping[str, Path], made: Path, progress: Progress) -> Union:
     """Make the union of the databases of a day.
 
-    A side that nobody has open is read as immutable, so that nothing is left beside it; if somebody has begun to write
-    to it meanwhile, that counts for nothing, and all is done again as any reader does.
+    A side that no process has open is read as immutable, so that nothing is left beside it. If a process begins to
+    write to it meanwhile, the result is discarded, and all sides are read again as ordinary readers do.
 
     Args:
-        sides: "a" and "b", or one of them; files of ours, no symbolic links.
-        made: a file that is not there yet, in a place of which nobody else knows; on the disk, and checked, in the end.
-        progress: is told how far it is.
+        sides: by "a" and "b", or one of them; files of this program, not symbolic links.
+        made: a file that does not exist yet, in a place that no other process knows. It is checked, and synced at the
+            end.
+        progress: called as the work proceeds.
 
     Raises:
-        DatabaseError: what was made is not what it should be.
-        apsw.Error, OSError: a side can't be read, or `made` not be written.
+        DatabaseError: the result does not pass its check.
+        apsw.Error, OSError: a side can't be read, or `made` can't be written.
     """
     resting = {name: unopened_state(path) for name, path in sides.items()}
     uris = {name: (immutable_uri if resting[name] else readonly_uri)(path) for name, path in sides.items()}
@@ -174,7 +176,7 @@ def _unite(uris: Mapping[str, str], made: Path, progress: Progress) -> Union:
     try:
         con.set_busy_timeout(BUSY_TIMEOUT_MS)
         migrate(con, made)
-        # Nobody knows of the file yet: what is half made is thrown away, and a sync at the end is enough.
+        # No other process knows the file yet: an unfinished one is discarded, and a sync at the end is enough.
         con.execute(
             "PRAGMA main.journal_mode = OFF; PRAGMA main.synchronous = OFF; PRAGMA temp_store = FILE"
         ).fetchall()
@@ -194,7 +196,7 @@ def _unite(uris: Mapping[str, str], made: Path, progress: Progress) -> Union:
 
 
 def _fill_gaps(con: apsw.Connection, symbols: Iterable[str], work: _Work) -> None:
-    """Mark the one's gaps that the other's ticks fill, and count towards the others what it has of them."""
+    """Mark the gaps by ordinals that the union fills, and count towards the gaps by totals what the other side has."""
     last_ms = con.execute("SELECT max(last_ts_ms) FROM main.symbol_stats").get
     if last_ms is None:
         return
@@ -207,7 +209,7 @@ def _fill_gaps(con: apsw.Connection, symbols: Iterable[str], work: _Work) -> Non
 
 
 def _check(con: apsw.Connection, done: Union, made: Path, progress: Progress) -> None:
-    """See that the books balance, and that what was written is a whole database."""
+    """Check that the counts match, and that the file is not damaged."""
     progress(f"{made.name}: ticks checked", 0, done.merged)
     expected = sum(ticks.here + ticks.there - ticks.both for ticks in done.symbols.values())
     counted = con.execute("SELECT ifnull(sum(rows), 0) FROM main.symbol_stats").get
@@ -221,14 +223,14 @@ def _check(con: apsw.Connection, done: Union, made: Path, progress: Progress) ->
 
 
 class _Work:
-    """One union that is being made: `main` from the attached sides, in one transaction, which is one moment of each."""
+    """A union in progress: `main` from the attached sides, in one transaction, so that each side is one snapshot."""
 
     def __init__(self, con: apsw.Connection, name: str, progress: Progress) -> None:
         self._con = con
         self._name = name
         self._progress = progress
         attached = {row[1] for row in con.execute("PRAGMA database_list")}
-        # A side's file may be one whose first transaction never came, or that knows fewer tables than we do.
+        # A side's file may be without its first transaction, or of an older schema with fewer tables.
         self._tables = {
             side: {name for (name,) in con.execute(f"SELECT name FROM {side}.sqlite_schema WHERE type = 'table'")}  # noqa: S608
             for side in SIDES
@@ -238,7 +240,7 @@ class _Work:
         self._differing: list[str] = []
 
     def ticks(self) -> dict[str, Common]:
-        """Unite the ticks, symbol by symbol; how many of them the sides have."""
+        """Unite the ticks, symbol by symbol. Returns how many the sides have."""
         sides = self.sides_with("ticks")
         of_side = {side: set(symbols_of(self._con, side)) for side in sides}
         total = sum(
@@ -262,7 +264,7 @@ class _Work:
         return found
 
     def others(self) -> dict[str, TableCounts]:
-        """Unite the other tables, once `ticks` is whole."""
+        """Unite the other tables, once `ticks` is complete."""
         found = {}
         for table in OTHERS:
             sides = self.sides_with(table.name)
@@ -275,7 +277,7 @@ class _Work:
         return found
 
     def disagreements(self) -> tuple[Disagreement, ...]:
-        """The first ticks that the sides tell differently."""
+        """The first ticks whose content differs between the sides."""
         columns = self._columns("ticks").split(", ")
         select = ", ".join(f"{side}.{name}" for side in SIDES for name in columns)
         found: list[Disagreement] = []
@@ -293,7 +295,7 @@ class _Work:
         return tuple(found)
 
     def count(self, table: str) -> int:
-        """The rows of a table."""
+        """The number of rows of a table."""
         return int(self._con.execute(f"SELECT count(*) FROM {table}").get)  # noqa: S608 - a name of ours
 
     def _count_ticks(self, symbol: str, having: list[str]) -> Common:
@@ -324,7 +326,7 @@ class _Work:
         )
 
     def _union(self, table: Table, sources: list[str], where: str = "true") -> str:
-        """The statement that unites a table: interleaved by its key, each key's rows by rank; the first stays."""
+        """The statement that unites a table: rows in the order of key and rank; the first row of each key stays."""
         columns, key = self._columns(table.name), self._key(table.name)
         unless = f" AND NOT {table.unless}" if table.unless else ""
         selects = " UNION ALL ".join(
@@ -337,14 +339,14 @@ class _Work:
         )
 
     def _as_now(self, source: str, columns: str) -> str:
-        """A table with today's columns; those that an older schema lacks are given a value."""
+        """A SELECT of a table with the current columns; those that an older schema lacks get a value from `ABSENT`."""
         schema, _, table = source.partition(".")
         there = self.columns_of(schema, table)
         named = (name if name in there else f"{ABSENT.get(name, 'NULL')} AS {name}" for name in columns.split(", "))
         return f"SELECT {', '.join(named)} FROM {source}"  # noqa: S608 - names of ours
 
     def columns_of(self, schema: str, table: str) -> list[str]:
-        """The stored columns of a table of one side, or of the union; those that are computed are not listed."""
+        """The stored columns of a table of one side or the union, without the computed ones."""
         return [row[1] for row in self._con.execute(f"PRAGMA {schema}.table_info({table})")]
 
     def sides_with(self, table: str) -> list[str]:
@@ -352,7 +354,7 @@ class _Work:
         return [side for side, tables in self._tables.items() if table in tables]
 
     def _columns(self, table: str) -> str:
-        """Those of the union's table, for a statement."""
+        """The columns of the union's table, for a statement."""
         return ", ".join(self.columns_of("main", table))
 
     def _key(self, table: str) -> list[str]:

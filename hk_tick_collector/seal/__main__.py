@@ -2,7 +2,7 @@
 
     python -m hk_tick_collector.seal '{"data_root": …, "before_day": …, "quiet_sec": …, "log_level": …}'
 
-It tells each day in a line of JSON, and ends when its standard input does.
+It prints one line of JSON per day, and ends when its standard input is closed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def main(argv: list[str]) -> int:
     asked = json.loads(argv[0])
     root = Path(asked["data_root"])
     logs.configure(asked["log_level"])
-    with contextlib.suppress(OSError):  # a supervisor may forbid even that
+    with contextlib.suppress(OSError):  # a supervisor may forbid it
         os.setpriority(os.PRIO_PROCESS, 0, NICE)
     threading.Thread(target=_end_with_input, daemon=True).start()
     try:
@@ -41,7 +41,7 @@ def main(argv: list[str]) -> int:
 
 
 def _end_with_input() -> None:
-    """A recorder that is gone wants nothing sealed any more; what was begun leaves no trace."""
+    """End the process when the recorder is gone; an unfinished sealing leaves no certificate."""
     with contextlib.suppress(OSError):
         while os.read(sys.stdin.fileno(), 4096):
             pass

@@ -1,10 +1,10 @@
-"""The catalogue: all days' certificates and gaps in one small database, so that ten years are listed in a second.
+"""The catalogue: the certificates and gaps of all days in one small database, to list ten years in a second.
 
     DATA_ROOT/catalog.db
 
-Owns that file. All in it is derived: from the certificate of a sealed day, from the database of another one. It may be
-deleted at any time, and is brought up to date by whoever reads it; who may not write there does so in memory.
-Invariant: what is listed of a day is what stands in that day's files now.
+Owns that file. All of it is derived: from the certificate of a sealed day, from the database of any other day. It may
+be deleted at any time. Each reader brings it up to date; one that may not write there does so in memory. Invariant:
+what is listed of a day is what that day's files hold now.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from hk_tick_collector.seal.certificate import Certificate, Progress
 
-APPLICATION_ID: Final = 0x484B5458  # "HKTX": the index of what "HKTC" files hold
+APPLICATION_ID: Final = 0x484B5458  # "HKTX": the index of "HKTC" files
 VERSION: Final = 2
 BUSY_TIMEOUT_MS: Final = 2000
 
@@ -96,9 +96,9 @@ _GAP_COLUMNS: Final = ", ".join(Gap._fields)
 
 
 class DayRow(NamedTuple):
-    """A row of `days`. What only an audit tells is None for a day that is not sealed; `fault` is why nothing is known.
+    """A row of `days`. What only an audit finds is None for a day that is not sealed.
 
-    `files` says which state of the day's files it was made from.
+    `fault` is why nothing is known of the day; `files` identifies the state of the files that the row was made from.
     """
 
     day: str
@@ -124,17 +124,17 @@ class DayRow(NamedTuple):
 
 
 class DayGap(NamedTuple):
-    """A row of `gaps`: a gap, and the day it is of."""
+    """A row of `gaps`: a gap and its day."""
 
     day: str
     gap: Gap
 
 
 class Catalog:
-    """The catalogue of a DATA_ROOT, up to date as of when it was opened."""
+    """The catalogue of a DATA_ROOT, as of the moment it was opened."""
 
     def __init__(self, data_root: Path, progress: Progress) -> None:
-        """Open it, and read what has changed since it was last opened.
+        """Open it, and read the days that have changed since the last time.
 
         Raises:
             OSError: DATA_ROOT can't be listed.
@@ -148,33 +148,33 @@ class Catalog:
             self._do_without_file()
 
     def _do_without_file(self) -> None:
-        """It is in use by another one, its disk is full, or it is damaged: nothing in it is needed."""
+        """Go on in memory: the file is locked, damaged, or on a full disk. All of it can be derived again."""
         self._con.close()
         self._con = _in_memory()
         self._bring_up_to_date()
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the connection."""
         self._con.close()
 
     @property
     def connection(self) -> apsw.Connection:
-        """For whoever measures what a listing costs."""
+        """The connection, for measuring what a listing costs."""
         return self._con
 
     def days(self, since: str = "", until: str = "") -> list[DayRow]:
-        """The days from `since` to `until` (both YYYYMMDD, both with them; "": all), oldest first."""
+        """The days from `since` to `until` (YYYYMMDD, both inclusive; "": no limit), oldest first."""
         select = "SELECT * FROM days WHERE day BETWEEN ? AND ? ORDER BY day"
         return [DayRow(*row) for row in self._select(select, (since, until or "~"))]
 
     def unreadable(self, since: str = "", until: str = "") -> list[str]:
-        """Those of them that can't be read, of which nothing is known."""
+        """The days in that range that can't be read, so that nothing is known of them."""
         return [row.day for row in self.days(since, until) if row.fault]
 
     def gaps(
         self, since: str = "", until: str = "", *, symbol: str | None = None, is_open: bool = False
     ) -> list[DayGap]:
-        """The gaps of these days, of all symbols or one, oldest first."""
+        """The gaps of these days, of one symbol or (None) all, oldest first; `is_open`: only open ones."""
         select = (
             f"SELECT day, {_GAP_COLUMNS} FROM gaps WHERE day BETWEEN ?1 AND ?2 AND (?3 IS NULL OR symbol = ?3) "  # noqa: S608 - our own names
             "AND (state = 'open' OR NOT ?4) ORDER BY day, resumed_ms, symbol"
@@ -215,7 +215,7 @@ _INSERT_DAY: Final = f"INSERT INTO days VALUES ({', '.join('?' * len(DayRow._fie
 _INSERT_GAP: Final = f"INSERT OR IGNORE INTO gaps VALUES (?, {', '.join('?' * len(Gap._fields))})"  # noqa: S608
 _INSERT_TYPE: Final = "INSERT OR IGNORE INTO types VALUES (?, ?, ?, ?)"
 
-# What stands in a day's files: its row, its gaps, and what its symbols have shown of types of ticks.
+# What a day's files hold: its row, its gaps, and by type of tick how often it was counted and not counted.
 _Read = tuple["DayRow", "Iterable[Gap]", "Iterable[tuple[int, int, int]]"]
 
 
@@ -223,14 +223,14 @@ _Read = tuple["DayRow", "Iterable[Gap]", "Iterable[tuple[int, int, int]]"]
 
 
 def _open(data_root: Path) -> apsw.Connection:
-    """The file; in memory, with what the file holds, where it can't be written."""
+    """Open the file; if it can't be written, a copy of it in memory."""
     path = data_root / CATALOG
     try:
         con = apsw.Connection(str(path))
         try:
             con.set_busy_timeout(BUSY_TIMEOUT_MS)
             _prepare(con)
-            con.execute("BEGIN IMMEDIATE")  # a file that may only be read is found out here
+            con.execute("BEGIN IMMEDIATE")  # fails here if the file is read-only
             con.execute("ROLLBACK")
             copy_ownership(path, data_root)
         except BaseException:
@@ -261,7 +261,7 @@ def _in_memory(path: Path | None = None) -> apsw.Connection:
 
 
 def _prepare(con: apsw.Connection) -> None:
-    """Bring it to our schema: another version of it is made anew, as all in it is derived."""
+    """Create the schema. One of another version is dropped and created again, since everything in it is derived."""
     if con.pragma("application_id") == APPLICATION_ID and con.pragma("user_version") == VERSION:
         return
     if con.pragma("application_id") != APPLICATION_ID and con.execute("SELECT count(*) FROM sqlite_schema").get:
@@ -277,7 +277,7 @@ def _prepare(con: apsw.Connection) -> None:
 
 
 def _files_by_day(data_root: Path) -> dict[str, str]:
-    """For each day the state of what it is read from: the certificate, or the database and its log."""
+    """By day, the state of what it is read from: the certificate, or the database and its log."""
     found: dict[str, dict[str, str]] = {}
     with os.scandir(data_root) as entries:
         for entry in entries:
@@ -293,7 +293,7 @@ def _files_by_day(data_root: Path) -> dict[str, str]:
 
 
 def _state_of(entry: os.DirEntry[str], kind: str) -> str:
-    """Another text when the file's content is another one; "": it is no file, or holds nothing that counts."""
+    """A text that changes when the file's content does; "": it is not a file, or an empty log or certificate."""
     if entry.is_symlink():
         try:
             if not is_there(Path(entry.path)):
@@ -343,7 +343,7 @@ def _of_certificate(told: Certificate, files: str) -> _Read:
 
 
 def _of_database(path: Path, files: str) -> _Read:
-    """A day that is not sealed: what its own statistics and its ledger tell, and no verdict."""
+    """A day that is not sealed: from its statistics and its ledger, without a verdict."""
     (symbols, rows, volume, turnover), gaps = read_untouched(path, _counted)
     still_open = [gap for gap in gaps if gap.state == "open"]
     row = DayRow(
@@ -365,7 +365,7 @@ def _of_database(path: Path, files: str) -> _Read:
 def _counted(con: apsw.Connection) -> tuple[Any, list[Gap]]:
     """Symbols, rows, volume and turnover of a day, and its gaps."""
     version = con.pragma("user_version")
-    if version == 0:  # its first transaction never came
+    if version == 0:  # its first transaction was never committed
         return (0, 0, 0, 0.0), []
     select = "SELECT count(*), total(rows), total(volume_sum), total(turnover_sum) FROM symbol_stats"
     sums = next(con.execute(select))
@@ -376,7 +376,7 @@ def _counted(con: apsw.Connection) -> tuple[Any, list[Gap]]:
 
 
 def newest_sealed(data_root: Path) -> dict[str, Any] | None:
-    """The newest certificate's day, verdict and time; None: there is none that can be read."""
+    """The newest certificate's day, verdict and time; None: there is none, or it can't be read."""
     paths = sorted(data_root.glob(f"{'[0-9]' * 8}.certificate.json"))
     try:
         told = certificate_file.read(paths[-1]) if paths else None

@@ -1,12 +1,12 @@
-"""The certificate of a sealed day: what is in it.
+"""The certificate of a sealed day: its content.
 
-Owns its entries, and the hash of a symbol's rows; `store.certificate_file` is how it is written. Never decides a
+Owns its entries, and the hash of a symbol's rows; `store.certificate_file` reads and writes the file. Never decides a
 verdict, and never seals.
 
-The hash of a symbol's rows does not depend on their order, so that others can compute it in any: each tick is written
-as `symbol` in UTF-8, a zero byte, and then `seq`, `ts_ms` (i64), `price` (f64), `volume` (i64), `turnover` (f64),
-`direction_id`, `tick_type_id` (i64), all little-endian; the SHA-256 of each, read as big-endian numbers, are added up
-modulo 2^256. How and when a tick came is not in it: the same trades have the same hash in two recorders' days.
+The hash of a symbol's rows does not depend on their order. Each tick is written as `symbol` in UTF-8, a zero byte, and
+then `seq`, `ts_ms` (i64), `price` (f64), `volume` (i64), `turnover` (f64), `direction_id`, `tick_type_id` (i64), all
+little-endian. The SHA-256 digests of all ticks, read as big-endian numbers, are added up modulo 2^256. How and when a
+tick came is not part of it: the same trades have the same hash in two recorders' databases.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ if TYPE_CHECKING:
     from hk_tick_collector.audit.figures import Gap
     from hk_tick_collector.audit.verdict import DayAudit, SymbolAudit
 
-    # What is being done, how far it is, and of how much.
+    # Called with a description of the work, the amount done, and the total.
     Progress = Callable[[str, int, int], None]
     Certificate = dict[str, Any]
 
-# What a verdict takes for true, and what was seen of it stands beside: `premises`, `clocks`, `types`.
+# What a verdict assumes. What was observed of it is in `premises`, `clocks` and `types`.
 ASSUMPTIONS: Final = (
     "the exchange's volume and turnover of a day are the sums of its trades, but for the types named as not covered",
     "a snapshot counts no trade that was made after it was received, and all that were made 15 s before its own time",
@@ -61,20 +61,20 @@ _SELECT: Final = (
 _SYMBOLS: Final = "SELECT DISTINCT symbol FROM ticks"
 
 
-# ---- what the rows and the file are
+# ---- hashes of the rows and the file
 
 
 def hash_rows(symbol: str, rows: Iterable[tuple[Any, ...]]) -> int:
-    """The sum of the hashes of a symbol's ticks, each as `seq` … `tick_type_id`; add them up modulo 2^256."""
+    """The sum of the hashes of a symbol's ticks, given as `seq` … `tick_type_id`; add such sums up modulo 2^256."""
     name, pack = symbol.encode() + b"\0", _TICK.pack
     return sum([int.from_bytes(sha256(name + pack(*row)).digest(), "big") for row in rows])
 
 
 def hash_symbols(con: apsw.Connection, day: str, rows: int, progress: Progress) -> dict[str, tuple[int, str]]:
-    """For each symbol of a day how many ticks are really there, and their hash, in hexadecimal.
+    """By symbol of a day, the number of ticks in the table, and their hash in hexadecimal.
 
     Raises:
-        DatabaseError: what stands there is no tick at all.
+        DatabaseError: a row is not a valid tick.
         apsw.Error: it can't be read.
     """
     found: dict[str, tuple[int, str]] = {}
@@ -98,7 +98,7 @@ def hash_symbols(con: apsw.Connection, day: str, rows: int, progress: Progress) 
 
 
 def hash_file(path: Path, progress: Progress) -> tuple[int, str]:
-    """A file's size and its SHA-256, in hexadecimal."""
+    """A file's size in bytes, and its SHA-256 in hexadecimal."""
     digest = sha256()
     size, of = 0, path.stat().st_size
     with path.open("rb") as file:
@@ -109,16 +109,16 @@ def hash_file(path: Path, progress: Progress) -> tuple[int, str]:
     return size, digest.hexdigest()
 
 
-# ---- making one
+# ---- making a certificate
 
 
 def make(
     database: Path, audit: DayAudit, hashes: dict[str, tuple[int, str]], file: tuple[int, str], sealed_ms: int
 ) -> Certificate:
-    """A certificate, from what was found of a day.
+    """Make a certificate from what was found of a day.
 
     Raises:
-        DatabaseError: the audit, the statistics and the ticks do not tell the same; or a sum is no number.
+        DatabaseError: the audit, the statistics and the ticks disagree; or a turnover, or their sum, is not finite.
     """
     stats = read_stats(database)
     audited = {symbol.symbol: symbol.rows for symbol in audit.symbols if symbol.rows}

@@ -1,8 +1,8 @@
 """Sealing: a day that is over gets its certificate, and its file becomes read-only.
 
-Owns the order of the act. Nothing is waited for or locked while the day is read, which takes as long as it takes. What
-was read is certified only if the file is still the same when nobody else can write to it. Invariant: whatever ends a
-sealing half way, there is no certificate, or a whole one that is right.
+Owns the order of the steps. While the day is read, however long that takes, no lock on its file is held. What was read
+is certified only if the file is still the same once no other process can write to it. Invariant: wherever a sealing is
+interrupted, there is either no certificate, or a complete and correct one.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ if TYPE_CHECKING:
 
     from hk_tick_collector.seal.certificate import Certificate, Progress
 
-ATTEMPTS: Final = 3  # each is for nothing where a tick came meanwhile
-WAIT_SEC: Final = 30.0  # for those who have the day open
+ATTEMPTS: Final = 3  # one fails if a tick came meanwhile
+WAIT_SEC: Final = 30.0  # for processes that have the day open
 CHECK_EVERY_SEC: Final = 0.1
 BUSY_TIMEOUT_MS: Final = 1000
 
 _HEADER_BYTES: Final = 100  # of a SQLite file; it holds the change counter
-_STEPS_A_LOOK: Final = 10_000_000  # of SQLite's machine
+_STEPS_A_LOOK: Final = 10_000_000  # of SQLite's virtual machine, between two progress reports
 
 
 class SealedDay(NamedTuple):
-    """A day that is sealed: its certificate, whether it was made just now, and the seconds that took."""
+    """A sealed day: its certificate, whether it is new, and the seconds that sealing took."""
 
     certificate: Certificate
     is_new: bool
@@ -58,14 +58,14 @@ class SealedDay(NamedTuple):
 
 @contextmanager
 def sealing(data_root: Path) -> Iterator[int]:
-    """Be the one who seals in a DATA_ROOT; gives the lock.
+    """Hold the seal lock of a DATA_ROOT; yields its descriptor.
 
     Raises:
-        AlreadyRunningError: another process seals, or repairs there.
-        ConfigError: nobody may write there.
+        AlreadyRunningError: another process is sealing or repairing there.
+        ConfigError: DATA_ROOT can't be written to.
     """
     try:
-        lock = hold_lock(data_root, SEAL_LOCK, 1.0)  # a writer takes it for a moment, to see whether it is held
+        lock = hold_lock(data_root, SEAL_LOCK, 1.0)  # a writer takes it for a moment, to check it
     except AlreadyRunningError as exc:
         raise AlreadyRunningError(f"a day of {data_root} is being sealed or repaired by another process") from exc
     except OSError as exc:
@@ -81,9 +81,9 @@ def seal(database: Path, lock: int, progress: Progress) -> SealedDay:
     """Seal a day that is over, whatever its verdict is; within `sealing`.
 
     Raises:
-        DatabaseError: it is damaged, somebody has it open, or it changes again and again; there is no certificate. Or
-            it is sealed, and not what its certificate says.
-        OSError: it could not be read, or the certificate not be written.
+        DatabaseError: it is damaged, waits for ticks, is open in another process, or keeps changing; then there is no
+            certificate. Or it is sealed, and differs from its certificate.
+        OSError: it can't be read, or the certificate can't be written.
     """
     began = time.monotonic()
     require_answer(database)
@@ -95,10 +95,10 @@ def seal(database: Path, lock: int, progress: Progress) -> SealedDay:
             found = certificate_file.read(certificate_of(database))
             if certificates.hash_file(database, progress)[1] != found["database"]["sha256"]:
                 raise DatabaseError(f"{database} is sealed, and was changed since: hk-tick-collector verify --sealed")
-            _forbid_writing(database)  # where a sealing was killed at its very end
+            _forbid_writing(database)  # in case a sealing was killed just before this
             return SealedDay(found, is_new=False, sec=time.monotonic() - began)
         with day_open_lock(database.parent):
-            reopen(database)  # where a process was killed in the middle of that, its file is still read-only
+            reopen(database)  # if a process was killed during a reopen, the file is still read-only
         for _ in range(ATTEMPTS):
             made = _attempt(database, progress)
             if made is not None:
@@ -111,7 +111,7 @@ def seal(database: Path, lock: int, progress: Progress) -> SealedDay:
 
 
 def _attempt(database: Path, progress: Progress) -> Certificate | None:
-    """Read the day, and certify it if it has not changed meanwhile; None: it has."""
+    """Read the day, and certify it; None: it has changed meanwhile."""
     _make_plain(database)
     with database.open("rb") as file:
         before = _state_of(database, file)
@@ -121,7 +121,7 @@ def _attempt(database: Path, progress: Progress) -> Certificate | None:
         with database.open("rb") as file:
             if _state_of(database, file) == before:
                 raise
-        return None  # it changed while it was read, so that one thing did not fit the other
+        return None  # it changed while it was read, so its parts did not match
     with day_open_lock(database.parent), _write_locked(database) as file:
         if is_sealed(database) or _state_of(database, file) != before:
             return None
@@ -142,7 +142,7 @@ def _read_all(database: Path, progress: Progress) -> Certificate:
 
 
 def _make_plain(database: Path) -> None:
-    """Bring it to today's schema and out of WAL mode, as soon as whoever has it open lets go of it."""
+    """Bring it to the current schema and out of WAL mode, once no other process has it open."""
     deadline = time.monotonic() + WAIT_SEC
     while journal_mode_of(database) == "wal" or _version_of(database) != VERSION:
         try:
@@ -162,7 +162,7 @@ def _version_of(database: Path) -> int:
 
 
 def _state_of(database: Path, file: BinaryIO) -> tuple[Any, ...]:
-    """What identifies a plain file's content to who does not read it again, and whether logs lie beside."""
+    """What identifies a plain file's content without reading it all, and whether there are logs beside it."""
     told = os.fstat(file.fileno())
     file.seek(0)
     logs = [database.with_name(database.name + suffix).exists() for suffix in ("-wal", "-journal")]
@@ -191,10 +191,10 @@ def _check_integrity(database: Path, progress: Progress) -> None:
 
 @contextmanager
 def _write_locked(database: Path) -> Iterator[BinaryIO]:
-    """The file's bytes, while no other process can write to it.
+    """The file, open for reading, while no other process can write to it.
 
-    To close any descriptor of a file gives up all locks that this process has on it: so this one is opened before the
-    lock is taken, and closed after it is given up.
+    Closing any descriptor of a file drops all locks that this process has on it: so this one is opened before the lock
+    is taken, and closed after it is released.
     """
     with database.open("rb") as file, closing(apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READWRITE)) as con:
         con.set_busy_timeout(BUSY_TIMEOUT_MS)
@@ -220,10 +220,10 @@ def _forbid_writing(database: Path) -> None:
 
 
 def seal_days(data_root: Path, days: list[str], progress: Progress) -> Iterator[dict[str, Any]]:
-    """Seal some days; what became of each. One that can't be sealed does not keep the others from it.
+    """Seal some days; yields the outcome of each. A day that can't be sealed does not stop the others.
 
     Raises:
-        AlreadyRunningError, ConfigError: nothing was sealed.
+        AlreadyRunningError, ConfigError: as `sealing`; nothing was sealed.
     """
     with sealing(data_root) as lock:
         for day in days:
@@ -238,6 +238,6 @@ def seal_days(data_root: Path, days: list[str], progress: Progress) -> Iterator[
 
 
 def summary_of(certificate: Certificate) -> dict[str, Any]:
-    """What is said of a certificate in a line."""
+    """What is reported of a certificate in one line."""
     verdicts = certificate["symbols_by_verdict"]
     return {"verdict": certificate["verdict"], "rows": certificate["rows"], **verdicts}

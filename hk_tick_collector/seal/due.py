@@ -1,4 +1,4 @@
-"""Which days are to be sealed. Owns when a day is over."""
+"""Which days are to be sealed. Owns the rule when a day is over."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ if TYPE_CHECKING:
 
 
 DAYS_MAX: Final = 30
-BUSY: Final = 3  # the exit code of the process that seals, where another one does
+BUSY: Final = 3  # exit code of the sealing process if another one is sealing
 
 
 def next_day_ms(day: str) -> int:
-    """When the next day begins in Hong Kong; from then on it can be sealed."""
+    """When the next day begins in Hong Kong, UTC epoch ms; from then on `day` can be sealed."""
     return parse_time(day + "000000").ms + DAY_MS
 
 
 def now_ms(data_root: Path) -> int:
-    """The host's clock; or OpenD's, as a running recorder tells it, where that one is earlier."""
+    """The earlier of the host's clock and OpenD's, which a running recorder reports; UTC epoch ms."""
     pid, state = read_recorder(data_root)
     session, host_ms = state.get("session"), time.time_ns() // 1_000_000
     offset_ms = session.get("clock_offset_ms") if pid is not None and isinstance(session, dict) else None
     if not isinstance(offset_ms, int):
         return host_ms
-    told_ms = state.get("at_ms")  # some seconds ago: what OpenD's clock was then, no step of the host's has changed
+    told_ms = state.get("at_ms")  # some seconds old; no later step of the host's clock affects it
     return min(host_ms, (told_ms if isinstance(told_ms, int) else host_ms) + offset_ms)
 
 
 def due_days(data_root: Path, before_day: str, quiet_sec: float) -> list[str]:
-    """Of the newest days those that are to be sealed, oldest first.
+    """The days to seal among the newest `DAYS_MAX` that are over, oldest first.
 
     Args:
-        data_root: whose.
+        data_root: whose days.
         before_day: YYYYMMDD; the days before it are over.
-        quiet_sec: for how long a day that was opened again is left so, since more may come.
+        quiet_sec: how long a reopened day stays open, since more may come.
     """
     over = [path for path in day_files(data_root) if path.stem < before_day]
-    waits = load_waits(data_root / DIRECTORY)  # more is to be stored in these
+    waits = load_waits(data_root / DIRECTORY)  # more ticks are to be stored for these
     return [
         path.stem
         for path in over[-DAYS_MAX:]

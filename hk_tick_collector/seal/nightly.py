@@ -1,14 +1,14 @@
-"""The recorder's sealing of days that are over: when, how often it is tried, and what is said of it.
+"""How the recorder seals days that are over: when, how often it tries, and what it logs.
 
-Owns the process that seals: one at a time, only while Hong Kong does not trade. Never seals by itself,
-and never waits for a disk in the event loop. Invariant: of each day that was tried there is a line in the log.
+Owns the sealing process: one at a time, only while Hong Kong does not trade. Never seals in this process, and never
+waits for a disk in the event loop. Invariant: each day that was tried has a line in the log.
 
-What an outage leaves unproven of a day may be proven when OpenD is back, by the exchange's totals of that day. A sealed
-day learns nothing more, so a day waits for OpenD, and then for what it has to say.
+What an outage leaves unproven of a day may be proven once OpenD is back, by the exchange's totals of that day. A sealed
+day takes up no more evidence, so sealing waits until OpenD is connected and its answers have come.
 
-That a day is over is never concluded from the host's clock alone: OpenD's must agree with it, as it did when it was
-last told, with all steps since. Waiting is measured by a clock that nobody sets. Where OpenD was never there, the days
-that have a database are over since it was waited for longer than a day.
+The host's clock alone never decides that a day is over: OpenD's must agree with it, by the offset last measured and all
+steps since. Waiting is measured by a clock that can't be set. If OpenD was never connected, the days that have a
+database are certainly over: the wait for OpenD was longer than a day.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ log = logs.get_logger()
 CHECK_EVERY_SEC: Final = 60.0
 TOLD_EVERY_SEC: Final = 3600.0
 RETRY_SEC: Final = 3600.0  # after a day that could not be sealed
-# After a connect: everything is fetched, and the exchange's totals are asked for three times, a minute apart.
+# After a connect everything is fetched, and the exchange's totals are requested three times, a minute apart.
 SETTLE_SEC: Final = 300.0
 WAIT_FOR_OPEND_SEC: Final = 4 * 86400.0  # a long weekend; then OpenD may be gone for good
-LONGEST_SEC: Final = 4 * 3600.0  # of thirty days; a process that takes longer hangs
+LONGEST_SEC: Final = 4 * 3600.0  # for thirty days; a process that takes longer hangs
 LINE_MAX: Final = 64 * 1024
 
 
 class Sealer:
-    """Seals what is due, as long as it runs."""
+    """Seals the days that are due, for as long as the recorder runs."""
 
     def __init__(
         self,
@@ -54,26 +54,26 @@ class Sealer:
         session: ClientState,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Nothing is started yet.
+        """Does not start anything yet.
 
         Args:
             settings: the recorder's.
             data_root: whose days.
-            session: the connection to OpenD, as it is now, and the host's clock.
-            monotonic: a clock that nobody sets, in seconds.
+            session: the current state of the connection to OpenD, and the host's clock.
+            monotonic: a clock that can't be set, in seconds.
         """
         self._root = data_root
         self._is_enabled = settings.seal_enabled
-        self._delay_sec = settings.seal_delay_min * 60  # also for which a day that was opened again is left so
+        self._delay_sec = settings.seal_delay_min * 60  # also how long a reopened day stays open
         self._log_level = settings.log_level
         self._session = session
         self._monotonic = monotonic
-        self._heard_at = monotonic()  # when OpenD was last connected, or this was started
+        self._heard_at = monotonic()  # when OpenD was last connected, or when this object was created
         self._not_before = 0.0
         self._limiter = logs.Limiter(TOLD_EVERY_SEC, monotonic)
 
     async def run(self) -> None:
-        """Look each minute whether a day is to be sealed; never ends."""
+        """Check every minute whether a day is to be sealed; never ends."""
         if not self._is_enabled:
             await asyncio.Event().wait()
         while True:
@@ -92,17 +92,17 @@ class Sealer:
             closed_sec = (opens_ms(now_ms) - now_ms) / 1000
             if due and not await self._seal(before_day, due, closed_sec):
                 self._not_before = self._monotonic() + RETRY_SEC
-        except (OSError, ValueError) as exc:  # no process to be had, a disk that fails, a line that was cut
+        except (OSError, ValueError) as exc:  # no process can be started, the disk fails, a line is cut off
             log.error("seal_failed", day=None, reason=exc)
             self._not_before = self._monotonic() + RETRY_SEC
 
     def _now_ms(self) -> int | None:
         """The earlier of the host's clock and OpenD's.
 
-        None: OpenD may still have something to say of past days, or the two clocks don't agree.
+        None: OpenD may still send evidence about past days, or the two clocks don't agree.
         """
         session, now = self._session, self._monotonic()
-        now_ms = session.clock.now_ms()  # first: if it was set, it is from now on another one that must agree
+        now_ms = session.clock.now_ms()  # read first: a step of the clock changes the offset used below
         if session.connected:
             self._heard_at = now
             settle_sec = min(SETTLE_SEC, self._delay_sec)
@@ -119,10 +119,10 @@ class Sealer:
         return now_ms + min(0, session.clock_offset_ms or 0)
 
     async def _seal(self, before_day: str, due: list[str], closed_sec: float) -> bool:
-        """Have a process seal them, for as long as Hong Kong is closed; what is left then is sealed after the close.
+        """Let a process seal the due days while Hong Kong is closed; what is left is sealed after the next close.
 
         Returns:
-            Whether none has failed; that another one is sealing just now is no failure.
+            Whether no day failed. It is not a failure that another process is sealing now.
         """
         asked = {
             "data_root": str(self._root),

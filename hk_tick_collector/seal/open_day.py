@@ -1,7 +1,7 @@
-"""How a day's database comes to be open for writing, and one plain file again.
+"""Opens a day's database for writing, and makes it one plain file again.
 
-Owns what becomes of a seal, and of files that lie in the way. Invariant: a day's seal is gone from the disk before the
-first byte of its database changes.
+Owns what happens to its seal, and to files that are in the way. Invariant: a day's seal is gone from the disk before
+the first byte of its database changes.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ log = logs.get_logger()
 
 
 def is_away(path: Path) -> bool:
-    """Whether a day is certified, and its database kept elsewhere. Nothing opens it, and none is made in its place."""
+    """Whether a day is sealed and its database kept elsewhere. Then no database is opened or made for it."""
     return is_sealed(path) and not path.exists()
 
 
 def open_day(path: Path, pragmas: Pragmas) -> DayDatabase:
-    """Open or make a day's database for writing; one that is sealed is not any more.
+    """Open or make a day's database for writing; this takes the seal off a sealed day.
 
     Raises:
-        DatabaseNewerError: a newer program made it.
-        DatabaseError: it is just being sealed, for longer than that should take; or it is a link to nothing.
-        apsw.Error, OSError: it could not be opened.
+        DatabaseNewerError: a newer version of this program made it.
+        DatabaseError: another process holds `day_open_lock` for too long; or it is a link whose target is missing.
+        apsw.Error, OSError: it can't be opened.
     """
     if path.is_symlink() and not path.exists():  # its disk may not be mounted; SQLite would make a file there
         raise DatabaseError(f"{path} is a link to {path.readlink()}, which is not there: mount it, or put it back")
@@ -50,12 +50,12 @@ def open_day(path: Path, pragmas: Pragmas) -> DayDatabase:
 
 
 def _make(path: Path, pragmas: Pragmas) -> None:
-    """Make an empty database that has its place when it has its tables: whoever opens it then finds these."""
+    """Make an empty database, and move it into place once it has its tables, so that every reader finds them."""
     scratch = path.with_name(f".new-{path.stem}")
-    rmtree(scratch, ignore_errors=True)  # left by one that was killed
+    rmtree(scratch, ignore_errors=True)  # left by a process that was killed
     scratch.mkdir()
     DayDatabase(scratch / path.name, pragmas).close()
-    for suffix in ("-wal", "-shm"):  # of one that was taken away alone: SQLite would store it over the new one
+    for suffix in ("-wal", "-shm"):  # left where only the database was removed: SQLite would apply them to the new one
         left = path.with_name(path.name + suffix)
         if left.exists():
             left.rename(_kept_as(left, "left"))
@@ -65,22 +65,25 @@ def _make(path: Path, pragmas: Pragmas) -> None:
 
 
 def _kept_as(path: Path, why: str) -> Path:
-    """`20261120.db.damaged-20261120T013012Z`: another name for a file that is not deleted."""
+    """The name under which a file is kept instead of deleted: `20261120.db.damaged-20261120T013012Z`."""
     return path.with_name(f"{path.name}.{why}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
 
 
 def set_aside(path: Path) -> Path:
-    """Give a damaged database another name, whole, with what lies beside it; which one."""
+    """Rename a damaged database with its `-wal` and `-shm`. Returns its new path."""
     kept = _kept_as(path, "damaged")
     with day_open_lock(path.parent):
-        for suffix in ("-wal", "-shm", ""):  # the file itself at last: until then it is found and moved again
+        for suffix in ("-wal", "-shm", ""):  # the database last: if interrupted, it is found and set aside again
             with suppress(FileNotFoundError):
                 path.with_name(path.name + suffix).rename(kept.with_name(kept.name + suffix))
     return kept
 
 
 def settle_day(path: Path, pragmas: Pragmas) -> bool:
-    """Make a day's database, unless it is sealed, one plain file of today's schema. Whether it is; False: it is in use.
+    """Make a day's database one plain file of the current schema, unless it is sealed.
+
+    Returns:
+        Whether it is one plain file now; False: another process uses it.
 
     Raises:
         DatabaseError, apsw.Error, OSError: as `open_day`.
@@ -96,5 +99,5 @@ def settle_day(path: Path, pragmas: Pragmas) -> bool:
 
 
 def is_sealed_or_sealing(path: Path) -> bool:
-    """Whether a day is sealed, or just being so: it is opened for something new alone."""
+    """Whether a day is sealed or being sealed: then it is opened only for new content."""
     return is_sealed(path) or requested_day(path.parent) == path.stem

@@ -1,7 +1,7 @@
-"""Deleting what the journal need not keep any more.
+"""Deletes segments that the journal no longer needs.
 
-Owns which segments go, and when that is looked at. Invariants: what is not stored stays; no clock alone decides that
-something is old, since the host's may be set to any time; a day that is not sealed yet keeps what it was made of.
+Owns which segments are deleted, and when. Invariants: what is not stored is kept; no clock alone decides that a segment
+is old, since the host's may be set to any time; an unsealed day keeps the segments it was made from.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ log = logs.get_logger()
 
 PRUNE_EVERY_SEC: Final = 3600.0
 TOLD_EVERY_SEC: Final = 86400.0
-KEEP_UNSEALED_DAYS: Final = 30  # a day that can't be sealed, or waits, must not fill the disk
+KEEP_UNSEALED_DAYS: Final = 30  # then deleted anyway: a day that can't be sealed, or waits, must not fill the disk
 
 
 class Prunable(NamedTuple):
-    """Segments that may go, and those that would but for a day that is not sealed."""
+    """Segments that may be deleted, and those kept only because a day of theirs is not sealed, or waits."""
 
     going: list[Segment]
     held: list[Segment]
@@ -46,20 +46,21 @@ def prunable(
     keep_days: int,
     holds: Callable[[str], bool],
 ) -> Prunable:
-    """Which segments may go.
+    """Which segments may be deleted.
 
     Args:
         segments: all, oldest first.
         cursor: the writer's.
-        waits: the earliest place of a day that waits; the cursor where none does.
+        waits: the earliest place of a waiting day; the cursor if no day waits.
         today: YYYYMMDD in Hong Kong, by clocks that agree.
-        keep_days: for how many days what is stored is kept.
-        holds: whether a day's database is there and not sealed.
+        keep_days: for how many days stored segments are kept.
+        holds: whether a day has a database that is not sealed.
     """
     if not segments:
         return Prunable([], [])
-    # A name is by the clock of when the segment was begun. Neither one in the future nor one in the past makes another
-    # segment old: counted is from the earlier of the newest's name and today, and none is older than one before it.
+    # A segment is named by the clock of the moment it was begun. A name in the future or the past must not make other
+    # segments look old: age counts from the earlier of the newest name and today, and no segment counts as older than
+    # the ones before it.
     newest = min(today, segments[-1].day)
     oldest, oldest_held = day_before(newest, keep_days), day_before(newest, max(keep_days, KEEP_UNSEALED_DAYS))
     found = Prunable([], [])
@@ -70,7 +71,7 @@ def prunable(
         day = max(segment.day, latest)
         if segment.number >= cursor.segment or day >= oldest:
             continue
-        # Ticks of the day before may be in it, and outages of the day after; and its own name may be a day wrong.
+        # It may hold ticks of the day before and outages of the day after, and its own name may be a day off.
         its_days = (day_before(day, 1), day, day_before(day, -1))
         is_held = day >= oldest_held and (segment.number >= waits.segment or any(map(holds, its_days)))
         (found.held if is_held else found.going).append(segment)
@@ -78,15 +79,15 @@ def prunable(
 
 
 class Pruner:
-    """Prunes once an hour, as long as it runs."""
+    """Prunes once an hour, for as long as the recorder runs."""
 
     def __init__(self, settings: Settings, data_root: Path, session: ClientState) -> None:
-        """Nothing is deleted yet.
+        """Does not delete anything yet.
 
         Args:
             settings: the recorder's.
             data_root: whose journal.
-            session: the connection to OpenD, as it is now.
+            session: the current state of the connection to OpenD.
         """
         self._root = data_root
         self._keep_days = settings.journal_keep_days
@@ -95,15 +96,15 @@ class Pruner:
         self._limiter = logs.Limiter(TOLD_EVERY_SEC)
 
     async def run(self) -> None:
-        """Look once an hour; never ends."""
+        """Prune once an hour; never ends."""
         while True:
             await asyncio.sleep(PRUNE_EVERY_SEC)
             await self.look()
 
     async def look(self) -> None:
-        """Delete what may go. Whatever is kept for a reason that should pass is told once a day."""
+        """Delete what may be deleted. Logs once a day what is kept for a reason that should pass."""
         session = self._session
-        opend_ms = session.opend_ms()  # and with it a clock that was set is noticed
+        opend_ms = session.opend_ms()  # this also detects a step of the host's clock
         reason = disagreement(session.clock_offset_ms)
         if reason is not None:
             self._tell_kept(reason)
@@ -111,7 +112,7 @@ class Pruner:
         today = hk_day(min(opend_ms, session.clock.now_ms()))
         try:
             found = await asyncio.to_thread(self._prune, today)
-        except (OSError, ValueError, OverflowError) as exc:  # also a name that holds no day
+        except (OSError, ValueError, OverflowError) as exc:  # also a name that is not a valid day
             log.error("journal_not_pruned", error=exc)
             return
         if found.going:
@@ -132,7 +133,7 @@ class Pruner:
         return found
 
     def _holds(self, day: str) -> bool:
-        """Whether what was made of that day is not signed off; one that is somewhere else for now is there, too."""
+        """Whether a day has a database that is not sealed. A link counts even if its target is missing for now."""
         database = self._root / f"{day}.db"
         return self._seals and (database.is_symlink() or database.exists()) and not is_sealed(database)
 

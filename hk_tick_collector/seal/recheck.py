@@ -1,6 +1,6 @@
-"""Holding a sealed day against its certificate: whether a single byte of either is not what it was.
+"""Compares a sealed day with its certificate: has a single byte of either changed?
 
-Never changes anything, and needs no recorder. What differs is looked for only where something does.
+Never changes anything, and needs no recorder. Ticks are compared only if the file differs.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class Checked(NamedTuple):
 
     Attributes:
         day: which.
-        verdict: the certificate's; None where it can't be read.
-        size_bytes: of the database, now.
-        differences: sentences; none where all is as it was sealed.
-        symbols: those whose ticks are not the certified ones.
+        verdict: the certificate's; None: there is none that can be used.
+        size_bytes: of the database now.
+        differences: in sentences; empty if nothing has changed.
+        symbols: those whose ticks differ from the certified ones.
     """
 
     day: str
@@ -47,13 +47,13 @@ class Checked(NamedTuple):
 
 
 def sealed_days(data_root: Path) -> list[str]:
-    """The days to check: those with a certificate, and those whose file says that they had one."""
+    """The days to check: those with a certificate, and those whose database is read-only, so that they had one."""
     days = {path.name.removesuffix(_SUFFIX) for path in data_root.glob(f"{'[0-9]' * 8}{_SUFFIX}")}
     return sorted(days | {path.stem for path in day_files(data_root) if not path.lstat().st_mode & _ANY_WRITE})
 
 
 def recheck(data_root: Path, day: str, progress: Progress) -> Checked:
-    """Hold a day against its certificate."""
+    """Compare a day with its certificate."""
     database = data_root / f"{day}.db"
     try:
         size = database.stat().st_size if is_there(database) else 0
@@ -94,7 +94,7 @@ def _compare(database: Path, certificate: Certificate, progress: Progress) -> tu
 
 
 def _compare_rows(database: Path, certificate: Certificate, progress: Progress) -> tuple[str, list[str]]:
-    """Which symbols' ticks are not the certified ones, as far as the file can still be read."""
+    """Which symbols' ticks differ from the certified ones, as far as the file can still be read."""
     try:
         with closing(open_readonly(database)) as con:
             found = certificates.hash_symbols(con, certificate["day"], certificate["rows"], progress)

@@ -1,11 +1,12 @@
-"""Fetching with GetTicker: the backfill after each moment that may have missed something, and the audit in between.
+"""Fetches ticks with GetTicker: the backfill after each possible interruption, and the audits in between.
 
-Owns which symbol is asked for how many ticks, and when. Of a reply it looks at the sequences alone, to know how far it
-reaches: the replies go to the journal as everything does, and what in them is new is found where they are stored.
+Owns which symbol is asked for how many ticks, and when. It reads only the sequences of a reply, to know how far it
+reaches. Replies go to the journal like everything else; new ticks in them are found when they are stored.
 
-The fetches of a symbol are a chain: each must reach back to where the one before it ended, or is made again as deep as
-OpenD goes. What is stored can't say how deep that is: a push that never came is missing there too. The chain outlives
-connections, so that a link which breaks each minute is not answered with the last 1000 ticks of all symbols each time.
+The fetches of a symbol form a chain: each must reach back to the end of the one before, or it is repeated as deep as
+OpenD goes. The stored ticks can't show how deep is enough: a push that never came is missing there too. The chain
+outlives connections, so a link that breaks every minute doesn't cause a fetch of the last 1000 ticks of all symbols
+each time.
 """
 
 from __future__ import annotations
@@ -38,13 +39,13 @@ if TYPE_CHECKING:
 
 log = logs.get_logger()
 
-IN_FLIGHT = 8  # calls under way: enough to keep OpenD busy, few enough to keep the busiest first
+IN_FLIGHT = 8  # concurrent calls: enough to keep OpenD busy, few enough to keep the order
 ATTEMPTS = 3
 ATTEMPT_PAUSE_SEC = 1.0
-BUSIEST_PROBED = 10  # the busiest symbols, which are asked for even when no push comes at all
-# After a cut: so many times what a symbol trades in the time since its last fetch, and some for a burst.
+BUSIEST_PROBED = 10  # the busiest symbols, which are audited even when no push comes at all
+# After a lost connection: ask for MARGIN times the expected ticks since the last fetch, plus MARGIN_TICKS for a burst.
 MARGIN, MARGIN_TICKS = 5, 50
-PUSHES_MISSING_MAX = 2  # so often in a row; subscribing anew has not helped then, and a new connection may
+PUSHES_MISSING_MAX = 2  # audits in a row; resubscribing has not helped then, but a new connection may
 
 
 class Fetcher:
@@ -56,26 +57,26 @@ class Fetcher:
         self._stored = stored
         self._state = state
         self._rows_before: list[dict[str, int]] = []  # at the last two audits
-        self._newest: dict[str, int] = {}  # the highest sequence that was fetched; 0: there was none
-        self._missing = 0  # audits in a row that found ticks which should have been pushed, while no push came at all
+        self._newest: dict[str, int] = {}  # the highest sequence fetched on this connection; 0: a reply without ticks
+        self._missing = 0  # audits in a row that found new ticks while no push came at all
         self._audited_at = time.monotonic()
         self._pushes_at_audit = 0
 
     def depth(self, outage: Outage | None) -> int:
-        """How many ticks of each symbol are asked for at most after an outage; 0: none.
+        """The most ticks asked for per symbol after an outage; 0: none.
 
-        BACKFILL_N is the operator's choice for his own link. Where OpenD was away itself, there is no other way to
-        know what it has made good.
+        BACKFILL_N is the operator's choice for outages of the link. If OpenD itself was away, only a full fetch shows
+        what it has recovered.
         """
         return TICKER_REPLY_MAX if outage is not None and outage.is_of_opend else self._settings.backfill_n
 
     async def backfill(self, symbols: list[str], outage: Outage | None = None) -> bool:
-        """Ask for the last ticks of each symbol, those first whose ticks leave OpenD's cache first.
+        """Ask for the last ticks of each symbol, in `fetch_order`.
 
-        A symbol that OpenD refuses three times is named in the log; the audits will ask for it again.
+        Symbols that fail three times are logged, at most ten by name; the audits ask for them again.
 
         Returns:
-            Whether they were; with BACKFILL_N=0 only where OpenD was away, and as an audit.
+            Whether it fetched. With BACKFILL_N=0 it does so only if OpenD was away, and with the purpose AUDIT.
         """
         depth = self.depth(outage)
         if not depth:
@@ -102,16 +103,16 @@ class Fetcher:
         return True
 
     async def audit(self, symbols: list[str], interrupt: asyncio.Event) -> bool:
-        """Look after pushes that never came, if it is time. True: a whole cycle was made.
+        """Look for pushes that never came, if an audit is due. True: a whole cycle was made.
 
-        Each symbol is asked for as much as it has traded since the audit before the last, at least `poll_num`, spread
-        over the interval so that the stream is not disturbed, those first of which the most should have come since
-        something has. While no push comes at all (night, lunch) only the
-        busiest symbols are asked for, and seldom. If they have traded nevertheless, it is the pushes that fail: then
-        `interrupt` is set, for all symbols to be subscribed and fetched again.
+        Ask for `poll_num` ticks of each symbol, plus what it has traded since the audit before last. The calls are
+        spread over the interval so that they don't disturb the stream; first come the symbols whose rate predicts the
+        most ticks since their count last grew. While no push comes at all (night, lunch), only the busiest symbols are
+        audited, and less often. If they have traded nevertheless, the pushes are failing: then set `interrupt`, so
+        that all symbols are subscribed and fetched again.
 
         Raises:
-            SessionError: that has not helped.
+            SessionError: pushes are still missing after that.
         """
         settings = self._settings
         since_sec = time.monotonic() - self._audited_at
@@ -139,7 +140,7 @@ class Fetcher:
             await asyncio.gather(*(self._audit_one(symbol, depths[symbol]) for symbol in part))
             if await wait_for(interrupt, pause_sec):
                 return False
-        # Where something was pushed since the audit before, pushes that end now are a session that ends, as at noon.
+        # If something was pushed since the previous audit, pushes stop now because trading stops, as at noon.
         traded = [s for s, newest in newest_before.items() if newest is not None and self._newest.get(s) != newest]
         if is_quiet and traded and self._link.pushes == self._pushes_at_audit:
             self._missing += 1
@@ -157,7 +158,7 @@ class Fetcher:
         return True
 
     async def _audit_one(self, symbol: str, depth: int) -> None:
-        """Ask for `depth` ticks; if they don't reach back to where the fetch before ended, for all that there are."""
+        """Ask for `depth` ticks; if they don't reach back to the end of the previous fetch, ask for all there are."""
         before = self._newest.get(symbol)
         refused, sequences = await self._ask(symbol, depth, Purpose.AUDIT)
         is_cut_off = refused is None and len(sequences) >= depth
@@ -166,11 +167,11 @@ class Fetcher:
         state = self._state
         state.audit_fault = None if refused is None else str(refused)
         state.audits_failed = 0 if refused is None else state.audits_failed + 1
-        if refused is None:  # else the next audit has to reach back as far as this one should have
+        if refused is None:  # otherwise the next audit must reach back as far as this one should have
             self._note_newest(symbol, sequences)
 
     def _note_newest(self, symbol: str, sequences: list[int]) -> None:
-        """Keep how far a fetch reached; whether it brought news, too: reading an old tick again is no sign of life."""
+        """Record how far a fetch reached, and when one last found a new tick: an old tick is not a sign of life."""
         newest = max(sequences, default=0)
         if newest != self._newest.get(symbol, 0):
             self._state.last_fetched_at = time.monotonic()
@@ -178,7 +179,7 @@ class Fetcher:
         self._state.fetched[symbol] = Fetched(newest, time.monotonic())
 
     async def _depths(self, symbols: list[str]) -> dict[str, int]:
-        """How many ticks to ask for. What is stored lags behind what came, so the last but one audit is the base."""
+        """How many ticks to ask for. Storing lags, so the base of what was traded since is the audit before last."""
         rows = await rows_in_time(self._stored)
         base = self._rows_before[0] if self._rows_before else {}
         self._rows_before = [*self._rows_before[-1:], rows]
@@ -200,7 +201,7 @@ class Fetcher:
     async def _fetch_all(
         self, symbols: Iterable[str], depth: int, purpose: Purpose, outage: Outage | None
     ) -> dict[str, str]:
-        """Fetch all, some at once, in order. Returns those that OpenD refused, and why."""
+        """Fetch all in order, `IN_FLIGHT` at a time. Returns the symbols that failed, and why."""
         refused: dict[str, str] = {}
         queue = iter(list(symbols))
 
@@ -214,7 +215,10 @@ class Fetcher:
         return refused
 
     async def _fetch_one(self, symbol: str, depth: int, purpose: Purpose, outage: Outage | None) -> str | None:
-        """Fetch what can be missing; if that does not join the fetch before it, `depth` ticks. Why it was refused."""
+        """Fetch what can be missing, or `depth` ticks if that does not join the previous fetch.
+
+        Returns why it failed; None: it did not.
+        """
         enough = self._enough(symbol, depth, outage)
         reason, sequences = await self._ask(symbol, enough, purpose)
         if reason is None and enough < depth and not self._joins(symbol, sequences, enough):
@@ -224,9 +228,9 @@ class Fetcher:
         return reason
 
     def _enough(self, symbol: str, depth: int, outage: Outage | None) -> int:
-        """How many ticks should reach back to the last fetch. `depth` where that can't be known.
+        """How many ticks should reach back to the last fetch; `depth` if that can't be known.
 
-        Only a cut leaves OpenD's memory as it was: where OpenD itself may have been away it is asked for all it has.
+        Only a lost connection leaves OpenD's cache intact. If OpenD itself may have been away, ask for all it has.
         """
         rates, last = self._state.rates.by_symbol(), self._state.fetched.get(symbol)
         if outage is None or outage.cause is not Cause.CONNECTION_LOST or last is None or not rates:
@@ -235,14 +239,14 @@ class Fetcher:
         return min(depth, MARGIN_TICKS + ceil(MARGIN * traded))
 
     def _joins(self, symbol: str, sequences: list[int], asked: int) -> bool:
-        """Whether an answer is all that there is, or holds the very tick with which the fetch before it ended."""
+        """Whether a reply holds all that OpenD has, or the exact tick with which the previous fetch ended."""
         if len(sequences) < asked:
             return True
         newest = self._state.fetched[symbol].newest
         return newest > 0 and newest in sequences and min(sequences) > 0
 
     async def _ask(self, symbol: str, count: int, purpose: Purpose) -> tuple[str | None, list[int]]:
-        """One GetTicker. Returns why it was refused, or None; and the sequences that it brought."""
+        """Make one GetTicker call. Returns why it failed, or None; and the sequences in the reply."""
         try:
             body = messages.get_ticker(symbol, count)
             reply = await self._link.call(ProtoId.QOT_GET_TICKER, body, self._settings.request_timeout_sec, purpose)
@@ -250,7 +254,7 @@ class Fetcher:
         except RefusedError as exc:
             return exc.text, []
         except (UnansweredError, RemoteProtocolError) as exc:
-            # To end the session would throw away what is under way, on a link that is only slow, or odd in this alone.
+            # Don't end the session: other calls are under way, and the link may only be slow, or only this reply bad.
             return str(exc), []
         columns = decode_columns([reply])
         if columns is not None:
@@ -262,7 +266,7 @@ class Fetcher:
 
 
 async def wait_for(event: asyncio.Event, timeout_sec: float) -> bool:
-    """Wait for an event, but no longer than that. Returns whether it is set."""
+    """Wait for an event, for at most `timeout_sec`. Returns whether it is set."""
     try:
         async with asyncio.timeout(timeout_sec):
             return await event.wait()

@@ -1,7 +1,7 @@
 """One TCP connection to OpenD: bytes to the journal, replies to their callers.
 
-Owns the socket and the calls that wait on it. Never decides what to ask for, and never looks into a tick. Invariant:
-every whole frame that comes off the socket is in the journal's buffer before anything else is done with it.
+Owns the socket and the calls that wait on it. Never decides what to ask for, and never reads a tick. Invariant:
+every whole frame that is read from the socket is in the journal's buffer before anything else is done with it.
 """
 
 from __future__ import annotations
@@ -33,30 +33,30 @@ if TYPE_CHECKING:
 log = logs.get_logger()
 
 ROOM_CHECK_SEC = 0.05
-# After a timeout the loop gets so long to read what has come. Where this process itself did not run (a paused machine),
-# its timers are due before its socket is read: what looks like silence is only that nobody listened.
+# After a timeout, the event loop gets this long to read what has already arrived. If this process itself did not run (a
+# paused machine), its timers fire before its socket is read, and unread data looks like silence.
 LATE_SEC = 1.0
-CALLS_MAX = 256  # calls under way at once; more is a bug in the session
-LATE_CALLS_MAX = 1024  # calls that got no answer in time, whose answers may still come
-# A frame can't complete before its last byte has come, so one large answer holds up everything after it. An answer that
-# was asked for may take as long as it takes at this rate; nothing else is large.
+CALLS_MAX = 256  # concurrent calls; more is a bug in the session
+LATE_CALLS_MAX = 1024  # unanswered calls that are remembered: the answers may still come
+# A frame is complete only with its last byte, so one large answer delays everything after it. A requested answer may
+# take the time that it needs at this rate; nothing else is large.
 SLOWEST_BYTES_PER_SEC = 32 * 1024
 
 
 class UnansweredError(SessionError):
-    """A call got no answer in time, on a link on which other things came meanwhile, or that we ourselves don't read."""
+    """A call got no answer in time, but other data came on the link meanwhile, or reading from it is paused."""
 
 
 class Link(asyncio.Protocol):
     """A connection, from connect to close. Make a new one for each.
 
     Attributes:
-        closed: done when the connection is over; its result says why.
+        closed: done when the connection is over; its result is the reason.
         pushes: ticker pushes received on it.
-        last_heard_at: monotonic time at which the last whole frame came: bytes that never become one say nothing.
-        last_heard_ms: the same by the host's clock, UTC epoch ms: nothing that came is in the journal with a later one.
-        paused_at: monotonic time at which it was last known that nothing is read, for want of disk; None: never.
-        last_push_at: monotonic time of the last ticker push; None: none came yet.
+        last_heard_at: monotonic time of the last whole frame (unfinished ones don't count), or of the end of a pause.
+        last_heard_ms: the last whole frame's time by the host's clock, UTC epoch ms; no journaled frame is later.
+        paused_at: monotonic time at which reading was last known to be paused by a full journal; None: never.
+        last_push_at: monotonic time of the last ticker push; None: no push yet.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Link(asyncio.Protocol):
         self._on_notice = on_notice
         self._transport: asyncio.Transport | None = None
         self._calls: dict[int, asyncio.Future[bytes]] = {}
-        self._asked: dict[int, int] = {}  # serial number → protoID of each call that has had no answer
+        self._asked: dict[int, int] = {}  # serial number → protoID of each unanswered call
         self._has_mismatched = False
         self._opened: asyncio.Future[InitReply] = asyncio.get_running_loop().create_future()
         self._limiter = logs.Limiter(30.0)
@@ -88,10 +88,10 @@ class Link(asyncio.Protocol):
         self.last_push_at: float | None = None
 
     async def open(self, host: str, port: int, timeout_sec: float) -> InitReply:
-        """Connect and be accepted.
+        """Connect, and wait until OpenD accepts the connection.
 
         Raises:
-            SessionError: not within the timeout, or refused.
+            SessionError: OpenD refused, or did not accept within the timeout.
         """
         loop = asyncio.get_running_loop()
         try:
@@ -115,17 +115,17 @@ class Link(asyncio.Protocol):
         purpose: Purpose = Purpose.CONTROL,
         before_sent: Callable[[int], None] | None = None,
     ) -> bytes:
-        """Ask, and wait for the reply's body.
+        """Send a request, and wait for the reply's body.
 
         Args:
-            proto_id: what is asked.
+            proto_id: the call.
             body: the request.
             timeout_sec: how long to wait.
-            purpose: what the reply is wanted for.
+            purpose: what the reply is for.
             before_sent: called with the serial number that the reply will carry, just before the request is sent.
 
         Raises:
-            UnansweredError: no answer in time, though the link lives.
+            UnansweredError: no answer in time, but other data came meanwhile, or reading is paused.
             SessionError: the connection is over, or nothing at all came in that time.
         """
         assert len(self._calls) < CALLS_MAX, "a call limit that the session must keep"
@@ -144,12 +144,12 @@ class Link(asyncio.Protocol):
         finally:
             del self._calls[serial_no]
             if reply.done():
-                reply.exception()  # looked at, also where this caller was cancelled
+                reply.exception()  # mark it as retrieved, even if this caller was cancelled
         kind = UnansweredError if self.is_paused or self._last_bytes_at > asked_at else SessionError
         raise kind(f"{proto_id.name}: no answer within {timeout_sec:g} s")
 
     def tell(self, proto_id: ProtoId, body: bytes) -> None:
-        """Ask, and don't wait; the reply only shows that the link lives.
+        """Send a request without waiting for the reply, which only shows that the link is alive.
 
         Raises:
             SessionError: the connection is over.
@@ -157,7 +157,7 @@ class Link(asyncio.Protocol):
         self._send(proto_id, body, Purpose.CONTROL)
 
     def note(self, event: str, **fields: object) -> None:
-        """Put an event into the journal, among the frames that it happened between."""
+        """Append an event to the journal, in order among the received frames."""
         self._journal.append_event(self._session, self._clock.now_ms(), {"event": event, **fields})
 
     def _send(
@@ -172,16 +172,16 @@ class Link(asyncio.Protocol):
         return serial_no
 
     async def keep_alive(self, every_sec: float) -> None:
-        """Give signs of life on time, and wait for no answer: after a backlog it is late, and so would be the next."""
+        """Send keep-alives on time, without waiting for replies: a late reply must not delay the next one."""
         while True:
             await asyncio.sleep(every_sec)
             self.tell(ProtoId.KEEP_ALIVE, messages.keep_alive(int(time.time())))
 
     async def watch(self, dead_link_sec: float) -> None:
-        """End a link on which no frame comes, not even the answer to a sign of life: it is dead, whatever TCP says.
+        """End a link on which no frame comes, not even the reply to a keep-alive: it is dead, whatever TCP reports.
 
-        Bytes alone are no sign: after a header that claims too much, honest frames are swallowed. Only a large answer
-        that was asked for gets the time that it takes at `SLOWEST_BYTES_PER_SEC`.
+        Bytes alone don't count: a header that claims too large a body swallows the good frames after it. Only a large
+        answer that was asked for gets the time that it needs at `SLOWEST_BYTES_PER_SEC`.
         """
         is_suspect = False
         while True:
@@ -195,14 +195,14 @@ class Link(asyncio.Protocol):
                 self.abort(f"dead link: no whole frame for {silent_sec:.1f} s, {came}")
 
     def _answer_sec(self) -> float:
-        """How long the frame that is coming may take, if it is an answer that was asked for."""
+        """How long the unfinished frame may take if it is an answer that was asked for; 0 if it is not."""
         header = self._connection.pending_header
         if header is None or self._asked.get(header.serial_no) != header.proto_id:
             return 0.0
         return header.size / SLOWEST_BYTES_PER_SEC
 
     async def drain(self, timeout_sec: float) -> None:
-        """Go on reading until the kernel holds nothing more for us, or that time is over."""
+        """Keep reading until the kernel holds nothing more for us, or `timeout_sec` is over."""
         deadline = time.monotonic() + timeout_sec
         while self._transport is not None and not self.closed.done() and not self.is_paused:
             waiting = fcntl.ioctl(self._transport.get_extra_info("socket").fileno(), termios.FIONREAD, b"\0" * 4)
@@ -211,7 +211,7 @@ class Link(asyncio.Protocol):
             await asyncio.sleep(0.005)
 
     def abort(self, reason: str) -> None:
-        """End the connection at once; what was received is in the journal already."""
+        """End the connection immediately; everything received is in the journal already."""
         if self._transport is not None:
             self._transport.abort()
         self._finish(reason)
@@ -267,7 +267,7 @@ class Link(asyncio.Protocol):
             self._pause()
 
     def _answer(self, frame: Frame) -> None:
-        """Give a reply to its caller, if it is one: the serial number alone does not make it the answer."""
+        """Hand a reply to its caller. The serial number alone does not identify it: the protoID must match too."""
         asked = self._asked.get(frame.serial_no)
         if asked is None:
             return
@@ -301,12 +301,12 @@ class Link(asyncio.Protocol):
         for future in waiting:
             if not future.done():
                 future.set_exception(error)
-        # Nobody may be waiting for it; an exception that is never looked at would be reported as a bug.
+        # Perhaps no caller waits for it, and asyncio logs an exception that is never retrieved.
         if self._opened.done() and not self._opened.cancelled():
             self._opened.exception()
 
     def _pause(self) -> None:
-        """The journal's buffer is full: leave the bytes in the socket, where TCP holds OpenD back."""
+        """Stop reading: the journal's buffer is full. The bytes stay in the socket, and TCP slows OpenD down."""
         if self.is_paused or self._transport is None:
             return
         self.is_paused = True

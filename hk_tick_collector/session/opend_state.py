@@ -1,7 +1,7 @@
-"""Asking OpenD how it is with GetGlobalState: is the market open, is it logged in, how far is its clock from ours?
+"""Asks OpenD for its state with GetGlobalState: is the market open, is it logged in, how far is its clock from ours?
 
-Owns when that is asked for, and what follows from the answer: the session's state, the offset of the clocks, and
-whether OpenD is without the exchange. No answer changes nothing: whether the link is dead is seen elsewhere.
+Owns when to ask, and what follows from the answer: the session's state, the offset of the clocks, and whether OpenD is
+without the exchange. A missing answer changes none of these: `link` detects dead links.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 log = logs.get_logger()
 
 CHECK_EVERY_SEC: Final = 60.0
-LOOK_AGAIN_SEC: Final = 10.0  # where OpenD has not answered, or the clocks are apart
+LOOK_AGAIN_SEC: Final = 10.0  # if OpenD has not answered, or the clocks are apart
 
 
 class OpendState:
-    """Asks on one connection after the other.
+    """Asks on one connection after another.
 
     Attributes:
         clock_set: the host's clock was set since OpenD was last asked for its own.
-        looked_ms: when it was last asked, by the host's clock.
+        looked_ms: when the last answered request was made, by the host's clock.
     """
 
     def __init__(self, timeout_sec: float, state: ClientState, outages: Outages, note: Callable[..., None]) -> None:
@@ -47,8 +47,8 @@ class OpendState:
         Args:
             timeout_sec: for an answer.
             state: of the session.
-            outages: what OpenD is without.
-            note: puts an event into the journal.
+            outages: takes what OpenD has lost and regained.
+            note: appends an event to the journal.
         """
         self._timeout_sec = timeout_sec
         self._state = state
@@ -60,28 +60,28 @@ class OpendState:
         self.looked_ms = state.clock.now_ms()
 
     async def watch(self, link: Link, last_push_ms: Callable[[], int | None], on_regained: Callable[[], None]) -> None:
-        """Ask now and then, and when the host's clock was set: on one machine, OpenD's was too.
+        """Ask periodically, and when the host's clock is set: on the same machine, OpenD's clock changes too.
 
         Args:
             link: the connection.
-            last_push_ms: when the last push came, by the host's clock; None: none has.
-            on_regained: OpenD has what it was without, and its notice has not come through.
+            last_push_ms: when the last push came, by the host's clock; None: no push yet.
+            on_regained: called when OpenD has regained what it was without, and no notice has reported it.
         """
-        self.clock_set = asyncio.Event()  # what was before this session is in its first answer
-        wait_sec = LOOK_AGAIN_SEC  # the first question is just being asked, and may not be answered
+        self.clock_set = asyncio.Event()  # the first answer already accounts for steps before this session
+        wait_sec = LOOK_AGAIN_SEC  # the session's first question is under way, and may get no answer
         while True:
             await wait_for(self.clock_set, wait_sec)
             self.clock_set.clear()
             if await self.look(link, last_push_ms):
                 on_regained()
-            is_apart = abs(self._state.clock_offset_ms or 0) > OFFSET_MS_MAX  # one of them was set, or will be
+            is_apart = abs(self._state.clock_offset_ms or 0) > OFFSET_MS_MAX  # one of the clocks was set, or will be
             wait_sec = LOOK_AGAIN_SEC if is_apart or "state" in self._state.unanswered else CHECK_EVERY_SEC
 
     async def look(self, link: Link, last_push_ms: Callable[[], int | None]) -> bool:
-        """Ask once. Where OpenD does not tell, that is logged, and no reason to end a session that records.
+        """Ask once. A missing answer is logged, and does not end a session that records.
 
         Returns:
-            Whether it has what it was without: the exchange, or the quote right.
+            Whether OpenD has regained what it was without: the exchange, or the quote right.
         """
         asked_at = time.monotonic()
         try:
@@ -95,7 +95,7 @@ class OpendState:
         self._state.note_answer("state")
         is_new_session, self._answered_on = link is not self._answered_on, link
         now_ms = self._state.clock.now_ms()
-        asked_ms = now_ms - int((time.monotonic() - asked_at) * 1000)  # by the clock of now, if it was set meanwhile
+        asked_ms = now_ms - int((time.monotonic() - asked_at) * 1000)  # by the current clock: it may have been set
         self._state.market = market.market_word(told.market_hk)
         self._state.market_at = time.monotonic()
         self._measure_clock(told, (asked_ms + now_ms) // 2)
@@ -103,13 +103,13 @@ class OpendState:
         return self._judge_login(told, asked_ms, last_push_ms(), is_new_session=is_new_session)
 
     def _measure_clock(self, told: GlobalState, at_ms: int) -> None:
-        if told.clock_sec is not None:  # whole seconds, cut: half a second late in the mean
+        if told.clock_sec is not None:  # truncated to whole seconds: half a second too low on average
             self._state.clock_offset_ms = told.clock_sec * 1000 + 500 - at_ms
         elif self._limiter.allow("clock") is not None:
             log.warning("opend_clock_unreadable", time=told.time_sec, expected="epoch seconds of this century")
 
     def _judge_login(self, told: GlobalState, asked_ms: int, last_push_ms: int | None, *, is_new_session: bool) -> bool:
-        """What it means that OpenD is logged in to the exchange, or is not; whether it has regained something."""
+        """Update the outages from OpenD's login to the exchange. Returns whether OpenD has regained something."""
         was_logined, self._state.qot_logined = self._state.qot_logined, told.qot_logined
         if not told.qot_logined and was_logined is not False:
             proven_ms = (self.looked_ms, last_push_ms or 0) if was_logined else (asked_ms,)

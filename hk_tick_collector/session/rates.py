@@ -1,7 +1,7 @@
-"""Reading how often each symbol trades, for the deadlines of an outage that is still to come.
+"""Reads how often each symbol trades, for the deadlines of a later outage.
 
-Owns when it is read. Never estimates anything: `deadlines.Rates` does. Invariant: nothing of an outage is read, nor
-what was fetched after it.
+Owns when to read. Never estimates anything: `deadlines.Rates` does. Invariant: the rates include no time during an
+outage, and no ticks that were fetched after one.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ READ_SEC_MAX: Final = 15.0
 async def read_rates(
     state: ClientState, stored: Stored, poll_interval_sec: float, outage: Callable[[], Outage | None]
 ) -> None:
-    """Read now and then how much is stored of each symbol; for ever.
+    """Read periodically how many ticks of each symbol are stored. Never returns.
 
     Args:
-        state: of the session; its rates are what is kept.
+        state: of the session; its rates take the readings.
         stored: what is read.
         poll_interval_sec: the audits' interval.
-        outage: what goes on now, until all is fetched.
+        outage: the current outage, which lasts until all is fetched; None: there is no outage.
     """
     seen = (-1, "")
     while True:
         await asyncio.sleep(min(READ_SEC_MAX, poll_interval_sec / 2))
         now = (state.fetches, hk_day(state.opend_ms()))
-        if seen != now or outage() is not None:  # and the writer gets one more interval to store it
+        if seen != now or outage() is not None:  # the writer gets one more interval to store what was fetched
             seen = now
             state.rates.begin_anew()
             continue

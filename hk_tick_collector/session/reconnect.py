@@ -1,7 +1,7 @@
-"""When the next attempt to reach OpenD is made, and which of the failed ones are logged.
+"""Decides when to try to reach OpenD again, and which failed attempts are logged.
 
-Owns the delay between attempts. While Hong Kong may trade each second costs ticks, which OpenD forgets after a time: an
-attempt every 1 to 2 s then costs nothing beside it. At night and on holidays the delay grows.
+Owns the delay between attempts. While Hong Kong may trade, every second costs ticks, which OpenD forgets after a time:
+an attempt every 1 to 2 s is cheap in comparison. At night and on holidays the delay grows.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
 
 log = logs.get_logger()
 
-STABLE_SEC: Final = 10.0  # a session that lasted that long starts the backoff anew
+STABLE_SEC: Final = 10.0  # a session that lasted this long resets the backoff
 TRADING_SEC_MAX: Final = 2.0
-# How long OpenD's last word on the market, or a push, is taken for a market that goes on. Outside of Hong Kong's hours
+# How long the last market state from OpenD, or a push, counts as a sign of an open market. Outside of Hong Kong's hours
 # only a simulated or replayed market trades, and after an hour nothing of it can be recovered.
 OPEN_SEC: Final = 3600.0
 LINE_SEC: Final = 60.0
-LINES_MAX: Final = 10  # in that time, where the reason changes from attempt to attempt
+LINES_MAX: Final = 10  # lines in LINE_SEC, if the reason changes from attempt to attempt
 
 
 class Reconnects:
-    """The failed attempts in a row, and what follows from them."""
+    """Counts the failed attempts in a row, and decides on the delay and the log lines."""
 
     def __init__(self, settings: ClientSettings, state: ClientState) -> None:
         self._min_sec, self._max_sec = settings.reconnect_min_delay_sec, settings.reconnect_max_delay_sec
         self._where = {"host": settings.host, "port": settings.port}
         self._state = state
         self._random = random.Random()  # noqa: S311 - jitter
-        self._reason: str | None = None  # of the last attempt, if it reached nothing
+        self._reason: str | None = None  # of the last attempt, if it failed to connect
         self._lines: deque[float] = deque(maxlen=LINES_MAX)  # monotonic times
         self._held = 0
         self.failures = 0
@@ -47,13 +47,13 @@ class Reconnects:
     def ended(
         self, reason: str, session_sec: float, outage: Outage | None, last_push_at: float | None, now_ms: int
     ) -> float:
-        """A session is over, or never began. Returns after how many seconds to try again.
+        """A session has ended, or never began. Returns the seconds to wait before the next attempt.
 
         Args:
             reason: why.
             session_sec: how long it lasted.
-            outage: what goes on.
-            last_push_at: monotonic time of the last push; None: none came.
+            outage: the current outage.
+            last_push_at: monotonic time of the last push; None: no push yet.
             now_ms: the host's clock, UTC epoch ms.
         """
         was_connected = self._state.connected
@@ -84,7 +84,7 @@ class Reconnects:
         return max(self._min_sec, delay_sec)
 
     def _may_trade(self, last_push_at: float | None, now_ms: int) -> bool:
-        """Whether there may be trades before the next attempt, by any of the witnesses."""
+        """Whether there may be trades before the next attempt, by OpenD's market state, a push or the clock."""
         now, state = time.monotonic(), self._state
         if may_trade(state.market) and state.market_at is not None and now - state.market_at < OPEN_SEC:
             return True
@@ -94,7 +94,7 @@ class Reconnects:
         return may_trade_between(clock_ms, clock_ms + int(self._max_sec * 1000))
 
     def _due_sec(self, outage: Outage | None, now_ms: int) -> float | None:
-        """In how many seconds an attempt has to be made for the nearest deadline that can still be met."""
+        """Seconds until an attempt is needed to meet the nearest deadline that can still be met; None: no deadline."""
         if outage is None or outage.since_ms is None:
             return None
         found = self._state.risks(outage.since_ms, outage.reach, now_ms, is_open=may_trade(self._state.market))
@@ -102,7 +102,7 @@ class Reconnects:
         return None if left_ms is None else max(0, left_ms - URGENT_MS) / 1000
 
     def _is_told(self, reason: str | None) -> bool:
-        """Whether a line is written: for the end of a session (None), a new reason, and else once a minute."""
+        """Whether to log it: the end of a session (None) or a new reason, otherwise once per minute."""
         now = time.monotonic()
         is_news = reason is None or reason != self._reason
         self._reason = reason

@@ -1,6 +1,6 @@
-"""Telling the journal what is to be recorded, and what of it is not: each day and each session knows its symbols.
+"""Writes to the journal which symbols should be recorded and which of them are not, for each day and each session.
 
-Owns when that is told: in each session, on each Hong Kong day, and whenever it has changed. Never subscribes anything.
+Owns when to write it: in each session, on each Hong Kong day, and whenever it has changed. Never subscribes anything.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ NO_QUOTA: Final = "no quota left"
 
 
 class RecordingTeller:
-    """Tells it in one session."""
+    """Writes it to the journal in one session."""
 
     def __init__(self, state: ClientState, note: Callable[..., None]) -> None:
-        """Nothing is told yet.
+        """Nothing is written yet.
 
         Args:
             state: of the session.
-            note: puts an event into the journal.
+            note: appends an event to the journal.
         """
         self._state = state
         self._note = note
         self._told: tuple[object, ...] | None = None
 
     def tell(self, symbols: list[str]) -> None:
-        """Tell it, if it is not what was told last.
+        """Write it, if it has changed since the last time.
 
         Args:
             symbols: all that should be recorded.
@@ -43,7 +43,7 @@ class RecordingTeller:
         asked = set(symbols)
         reasons = {**dict.fromkeys(state.left_out, NO_QUOTA), **state.refused}
         without = {symbol: why for symbol, why in reasons.items() if symbol in asked}
-        # The words of a refusal may be others each time; that is no news.
+        # The text of a refusal may differ each time; that is not a change.
         now = (day, symbols, len(state.subscribed), without.keys())
         if now != self._told:
             self._told = now

@@ -1,6 +1,6 @@
-"""What a session with OpenD is told, and where it stands.
+"""The settings of a session with OpenD, and its current state.
 
-Owns the values that the parts of the session share. Never does anything.
+Owns the values that the parts of the session share. Never acts on them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from hk_tick_collector.session.deadlines import Interruption, Rates, Risk, keeps
 
 
 class ClientSettings(NamedTuple):
-    """What the session needs to know."""
+    """The settings that the session needs."""
 
     host: str
     port: int
@@ -34,39 +34,39 @@ class ClientSettings(NamedTuple):
     totals_interval_sec: float = 60.0
 
 
-Asked = Literal["state", "quota", "trade_dates"]  # what a session goes on without
+Asked = Literal["state", "quota", "trade_dates"]  # a session continues without an answer to these
 
 
 class TotalsRefusal(NamedTuple):
-    """Why OpenD does not give a symbol's totals, and when (monotonic) it is asked again."""
+    """Why OpenD does not give a symbol's totals, and when (monotonic) to ask again."""
 
     reason: str
     retry_at: float
 
 
 class Fetched(NamedTuple):
-    """How far a fetch reached: the highest sequence in it (0: there was none), and when (monotonic) it was made."""
+    """How far a fetch reached: its highest sequence (0: it had no ticks), and when (monotonic) it was made."""
 
     newest: int
     at: float
 
 
 class Stored(Protocol):
-    """What is known of the stored ticks; asked for off the event loop."""
+    """What the session asks about the stored ticks; called off the event loop."""
 
     def rows_by_symbol(self) -> dict[str, int]:
-        """Rows stored today, by symbol; while there are none, of the recent days."""
+        """Rows stored today, by symbol; while there are none, those of the newest recent day that has any."""
 
 
 class ClientState:
-    """Where the session stands, for `status`, health and tests."""
+    """The current state of the session, for its parts, `status`, health and tests."""
 
     def __init__(self, clock: HostClock | None = None) -> None:
         self.clock = HostClock() if clock is None else clock
         self.connected = False
         self.session = 0
         self.since_ms = 0
-        self.up_at: float | None = None  # monotonic: when the last session began; None: none has yet
+        self.up_at: float | None = None  # monotonic: when the last session began; None: no session yet
         self.opend_version = 0
         self.qot_logined: bool | None = None
         self.clock_offset_ms: int | None = None
@@ -76,28 +76,28 @@ class ClientState:
         self.connects = 0
         self.disconnects = 0
         self.last_disconnect: str | None = None
-        self.down_at: float | None = None  # monotonic: when the last session ended; None: none has yet, or there is one
+        self.down_at: float | None = None  # monotonic: when the last session ended; None: no session yet, or one is up
         self.frames = 0
         self.bytes_received = 0
         self.backfills = 0
         self.audit_cycles = 0
         self.resubscribes = 0  # because pushes were missing
-        self.market: str | None = None  # OpenD's word for the state of the Hong Kong market
-        self.market_at: float | None = None  # monotonic: when it said so
-        self.last_fetched_at: float | None = None  # monotonic: when a fetch brought a tick that was not known
-        self.fetched: dict[str, Fetched] = {}  # the newest of each symbol, on whichever connection
-        self.totals_refused: dict[str, TotalsRefusal] = {}  # outlives connections: to find them costs calls
-        self.audits_failed = 0  # calls in a row; then why the last one did
-        self.audit_fault: str | None = None
-        self.totals_failed = 0  # rounds in a row; then why the last one did
-        self.totals_fault: str | None = None
-        self.unanswered: dict[Asked, str] = {}  # what OpenD does not tell now, and why
-        self.totals_asked_at: float | None = None  # monotonic: on whichever connection
-        self.rates = Rates()  # of the symbols, as they were stored while nothing was missed
-        self.fetches = 0  # times that ticks were fetched which were not traded just then
+        self.market: str | None = None  # OpenD's name for the state of the Hong Kong market
+        self.market_at: float | None = None  # monotonic: when OpenD reported it
+        self.last_fetched_at: float | None = None  # monotonic: when a fetch last found a tick new to its connection
+        self.fetched: dict[str, Fetched] = {}  # each symbol's last fetch, on any connection
+        self.totals_refused: dict[str, TotalsRefusal] = {}  # outlives connections: finding them costs calls
+        self.audits_failed = 0  # calls in a row
+        self.audit_fault: str | None = None  # why the last call failed; None: it did not
+        self.totals_failed = 0  # rounds in a row
+        self.totals_fault: str | None = None  # why the last round failed; None: it did not
+        self.unanswered: dict[Asked, str] = {}  # what OpenD currently does not answer, and why
+        self.totals_asked_at: float | None = None  # monotonic: on any connection
+        self.rates = Rates()  # of the symbols, from what was stored while nothing was missed
+        self.fetches = 0  # backfills, also of symbols added later: their ticks were not traded just then
 
     def note_answer(self, asked: Asked, fault: Exception | None = None) -> None:
-        """OpenD has told what it was asked for, or has not, and why."""
+        """Record that OpenD has answered a request; with a `fault`, that it has not, and why."""
         if fault is None:
             self.unanswered.pop(asked, None)
         else:
@@ -105,15 +105,15 @@ class ClientState:
 
     def opend_ms(self) -> int:
         """OpenD's clock; while it is not known, the host's. UTC epoch ms."""
-        now_ms = self.clock.now_ms()  # first: where the host's clock was set, the difference is another from now on
+        now_ms = self.clock.now_ms()  # first: it may notice a step of the host's clock, which changes the offset
         return now_ms + (self.clock_offset_ms or 0)
 
     def risks(self, since_ms: int, reach: int, now_ms: int, *, is_open: bool) -> list[Risk]:
-        """How long each symbol can still be made good in an outage, the nearest deadline first.
+        """Until when an outage can be recovered in full, by symbol, the nearest deadline first.
 
         Args:
             since_ms: the last moment at which the stream was whole, by the host's clock.
-            reach: how many ticks of a symbol can be had when it is over.
+            reach: how many ticks of a symbol can be recovered when it is over.
             now_ms: the host's clock.
             is_open: whether the market is known to be open, by more than the calendar.
         """
@@ -122,7 +122,7 @@ class ClientState:
         return risks(self.rates.by_symbol(), Interruption(since_ms, reach, offset_ms, by_hours=by_hours), now_ms)
 
     def shift(self, step_ms: int) -> None:
-        """The host's clock was set forward by so much: what is kept of it is as it would have told it."""
+        """The host's clock was set forward by `step_ms`: convert the kept times to the new clock."""
         self.since_ms += step_ms
         if self.clock_offset_ms is not None:
             self.clock_offset_ms -= step_ms

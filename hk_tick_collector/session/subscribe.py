@@ -1,7 +1,7 @@
-"""Subscribing: in batches, within the quota, finding the codes that OpenD refuses while the others run.
+"""Subscribes symbols in batches, within the quota, and finds the codes that OpenD refuses while the others run.
 
-Owns which symbols are asked for, and which are subscribed, refused or left out, and says so by name. Never drops one in
-silence.
+Owns which symbols are asked for, and which are subscribed, refused or left out, and logs them by name. Never drops one
+silently.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ log = logs.get_logger()
 
 BATCH_MAX = 100  # symbols in one Qot_Sub
 NAMES_MAX = 20  # symbols named in one log line; `status` names them all
-WHOLE_REFUSAL_MIN = 5  # so many refused, and none accepted, is OpenD's state and not the codes'
-NO_SYMBOL_SEC_MAX = 90.0  # how long plates may be refused where there is nothing else; rate limits end in 30 s
+WHOLE_REFUSAL_MIN = 5  # this many refused and none accepted: the cause is OpenD's state, not the codes
+NO_SYMBOL_SEC_MAX = 90.0  # how long plates may be refused if there is nothing else; rate limits end in 30 s
 
 
 class Wanted:
-    """What is to be recorded: the symbols of the settings, and the members of its plates. Outlives connections."""
+    """What should be recorded: the symbols in the settings, and the members of their plates. Outlives connections."""
 
     def __init__(self, settings: ClientSettings, state: ClientState) -> None:
         self._settings = settings
@@ -42,11 +42,11 @@ class Wanted:
         self._members: dict[str, tuple[str, list[str]]] = {}  # of each plate: the day it was asked for, its symbols
 
     async def resolve(self, subscriber: Subscriber) -> list[str]:
-        """All of them. A plate is asked for once a day.
+        """All symbols that should be recorded. Each plate is asked for once per day.
 
         Raises:
-            ConfigError: there are none, and OpenD is in a state to know.
-            SessionError: there are none yet.
+            ConfigError: there is still no symbol after `NO_SYMBOL_SEC_MAX`, with OpenD logged in.
+            SessionError: there is no symbol yet.
         """
         today = hk_day(wall_ms())
         symbols = dict.fromkeys(self._settings.symbols)
@@ -65,7 +65,7 @@ class Wanted:
         return list(symbols)
 
     def reset_deadline(self) -> None:
-        """OpenD was away: what it says of plates when it is back is another matter."""
+        """OpenD was away: when it is back, it gets the full `NO_SYMBOL_SEC_MAX` again."""
         self._no_symbol_since = None
 
 
@@ -76,14 +76,14 @@ class Subscriber:
         self._link = link
         self._timeout_sec = timeout_sec
         self._state = state
-        self._told_left_out: list[str] = []  # what was said already on this connection is not said at each retry
+        self._told_left_out: list[str] = []  # what this connection has already logged is not logged at each retry
         self._told_refused: dict[str, str] = {}
         self._told_counts: tuple[int, int, int] | None = None
         self._told_quota_unknown = ""
         self._told_unreadable: dict[str, int] = {}
 
     async def members(self, plate: str) -> list[str]:
-        """The members of a plate, in OpenD's order; none, and an error that names it, if OpenD refuses the plate."""
+        """The members of a plate, in OpenD's order; if OpenD does not give them, [] and a log line that names it."""
         try:
             body = messages.get_plate_security(plate)
             members, unreadable = messages.plate_members(
@@ -103,7 +103,7 @@ class Subscriber:
         return members
 
     def forget_all_but(self, symbols: list[str]) -> None:
-        """What is no longer asked for (it left its plate) is neither refused nor left out."""
+        """Forget which other symbols were refused or left out: they are no longer wanted (they left their plate)."""
         asked, state = set(symbols), self._state
         state.left_out = [symbol for symbol in state.left_out if symbol in asked]
         state.refused = {name: why for name, why in state.refused.items() if name in asked or name.startswith("plate:")}
@@ -114,7 +114,7 @@ class Subscriber:
         The symbols that are refused or left out are in the state, and are named in the log.
 
         Args:
-            symbols: which.
+            symbols: the symbols to subscribe.
             begin: called with the symbols that OpenD accepts, before the first push of one of them can come.
 
         Raises:
@@ -142,7 +142,7 @@ class Subscriber:
         for symbol, reason in news[:NAMES_MAX]:
             log.error("symbol_refused", symbol=symbol, reason=reason)
         told = (len(state.subscribed), len(state.refused), len(state.left_out))
-        if told != self._told_counts:  # else a retry that has brought nothing
+        if told != self._told_counts:  # otherwise a retry changed nothing
             self._told_counts = told
             log.info("futu_subscribed", symbols=told[0], refused=told[1], left_out=told[2])
         return accepted
@@ -150,7 +150,7 @@ class Subscriber:
     async def _within_quota(self, symbols: list[str]) -> list[str]:
         """The symbols for which there is quota, in the operator's order; the rest is left out by name.
 
-        Where OpenD does not say how much there is, all: what it then refuses is named one by one.
+        All of them if OpenD does not report its quota: what it then refuses is named one by one.
         """
         try:
             body = await self._link.call(ProtoId.QOT_GET_SUB_INFO, messages.get_sub_info(), self._timeout_sec)
@@ -189,7 +189,7 @@ class Subscriber:
         return allowed
 
     def _tell_unreadable(self, where: str, codes: int) -> None:
-        """Say once on this connection that a list has codes which can't be read: they are left out."""
+        """Log once per connection that a list has codes that can't be read: they are left out."""
         if codes and self._told_unreadable.get(where) != codes:
             self._told_unreadable[where] = codes
             log.warning("opend_codes_unreadable", where=where, codes=codes)
@@ -203,16 +203,16 @@ class Subscriber:
     async def _subscribe_batch(
         self, batch: list[str], accepted: list[str], refused: dict[str, str], *, is_pushed: bool = True
     ) -> None:
-        """Subscribe a batch; OpenD refuses it whole for one bad code, so halve it until the bad ones stand alone."""
+        """Subscribe a batch. OpenD refuses all of it for one bad code, so halve it until each bad code is alone."""
         if not batch:
             return
         try:
             body = messages.subscribe(batch, is_pushed=is_pushed)
             reply = await self._link.call(ProtoId.QOT_SUB, body, self._timeout_sec)
-            messages.check_accepted(ProtoId.QOT_SUB, reply)  # there is nothing in it but that
+            messages.check_accepted(ProtoId.QOT_SUB, reply)  # the reply holds nothing else
         except RefusedError as exc:
             if exc.ret_type != RetType.FAILED:
-                raise  # a timeout or a lost exchange is not the code's fault
+                raise  # a timeout or a lost exchange is not caused by the code
             if len(batch) == 1:
                 refused[batch[0]] = exc.text
                 return
@@ -224,6 +224,6 @@ class Subscriber:
 
 
 def _names(symbols: list[str]) -> str:
-    """The first of them, and how many more there are."""
+    """The first symbols, and how many more there are."""
     more = len(symbols) - NAMES_MAX
     return ",".join(symbols[:NAMES_MAX]) + (f",… ({more} more)" if more > 0 else "")

@@ -1,7 +1,7 @@
-"""Asking for the exchange's own totals with GetSecuritySnapshot: the witness that nothing is missing.
+"""Asks for the exchange's own totals with GetSecuritySnapshot: the evidence that nothing is missing.
 
-Owns when they are asked for. Never reads them: the replies go to the journal as everything does, and are compared with
-what is stored at the very place where they stand in it.
+Owns when to ask. Never reads the totals: the replies go to the journal like everything else, and their position in it
+determines what they are compared with.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 
 log = logs.get_logger()
 
-APART_SEC: Final = 3.0  # two that are nearer than that say nothing together
-CODES_MAX: Final = 400  # in a call (published); and 60 calls in 30 s, which 24,000 symbols would need
+APART_SEC: Final = 3.0  # two snapshots that are closer together prove nothing as a pair
+CODES_MAX: Final = 400  # per call (published); the limit of 60 calls in 30 s would take 24,000 symbols to reach
 REFUSED_RETRY_SEC: Final = 3600.0
-SEARCH_CALLS_MAX: Final = 40  # in a round; a bad code among 400 takes 18 to be found
-WHOLE_REFUSAL_MIN: Final = 3  # codes refused alone, and none accepted, is OpenD's state and not the codes'
-# Two in a calm moment tell how much is missing; after the last push one more, for one that was refused.
+SEARCH_CALLS_MAX: Final = 40  # per round; finding one bad code among 400 takes 18
+WHOLE_REFUSAL_MIN: Final = 3  # this many refused alone and none accepted: the cause is OpenD's state, not the codes
+# Two in a calm moment show how much is missing; one more after the last push, in case one is refused.
 ROUNDS_AFTER_PUSH: Final = 3
-# By Hong Kong's clock: a symbol's last tick may have come long before its close. The last closing prints come until
-# 12:10 on a half day and until 16:10 on a whole one; and once more when all else has long come to rest.
+# Hong Kong times at which to ask again after the closes: a symbol's last tick may come long before its close. Closing
+# prints come until 12:10 on a half day and until 16:10 on a whole one; 16:42 is once more, long after everything else.
 _CLOSED_MS: Final = tuple((hour * 60 + minute) * 60_000 for hour, minute in ((12, 12), (16, 12), (16, 42)))
 
 
@@ -47,18 +47,18 @@ class Totals:
         self._state = state
         self._apart_sec = min(APART_SEC, interval_sec)
         self._limiter = logs.Limiter(600.0)
-        self._news: tuple[int, float | None] | None = None  # how much was pushed, and when something new was fetched
+        self._news: tuple[int, float | None] | None = None  # pushes so far, and when something new was last fetched
         self._rounds = 0  # since the last news
-        self._closes: int | None = None  # that have passed
+        self._closes: int | None = None  # passed at the last look; None: not looked yet
 
     @property
     def is_apart(self) -> bool:
-        """Whether the last snapshot, on whichever connection, was long enough ago."""
+        """Whether the last snapshot, on any connection, was long enough ago."""
         asked_at = self._state.totals_asked_at
         return asked_at is None or time.monotonic() - asked_at >= self._apart_sec
 
     def is_due(self, now_ms: int) -> bool:
-        """Whether there can be news: something was pushed or fetched since, or a close has passed.
+        """Whether to ask: fewer than three rounds since the last news (push, fetched tick or close), and `is_apart`.
 
         Args:
             now_ms: OpenD's clock, UTC epoch ms.
@@ -72,14 +72,14 @@ class Totals:
         return self._rounds < ROUNDS_AFTER_PUSH and self.is_apart
 
     def begin_anew(self) -> None:
-        """The stream has resumed."""
+        """The stream has resumed: count the rounds from 0 again."""
         self._rounds = 0
 
     async def ask(self, symbols: list[str]) -> None:
-        """Ask for the totals of all. A refusal is logged, and harms nothing but the proof.
+        """Ask for the totals of all symbols. A refusal is logged, and affects only the proof.
 
-        OpenD refuses a whole list for one code that it does not serve. Such a code is found by halving the list, named,
-        and asked for alone once an hour, so that it does not cost the others their totals.
+        OpenD refuses a whole list for one code that it does not serve. Halving the list finds that code. It is then
+        named, and asked for apart from the others once per hour, so that they keep getting their totals.
         """
         self._rounds += 1
         self._state.totals_asked_at = now = time.monotonic()
@@ -103,7 +103,7 @@ class Totals:
             log.warning("totals_unavailable", error=failed, repeated=held)
 
     async def _ask_part(self, part: list[str], search: _Search) -> None:
-        """Ask for some; where OpenD refuses them, for each half of them, as far as the calls go."""
+        """Ask for some symbols; if OpenD refuses them, ask for each half, while calls are left."""
         try:
             body = messages.get_security_snapshot(part)
             reply = await self._link.call(
@@ -112,10 +112,10 @@ class Totals:
             messages.check_accepted(ProtoId.QOT_GET_SECURITY_SNAPSHOT, reply)
         except (RefusedError, UnansweredError, RemoteProtocolError) as exc:
             if not isinstance(exc, RefusedError) or exc.ret_type != RetType.FAILED:
-                search.failed = exc  # a timeout or a lost exchange is not the code's fault
+                search.failed = exc  # a timeout or a lost exchange is not caused by the code
             elif len(part) == 1:
                 search.suspects[part[0]] = exc
-            elif search.calls_left < 2 or search.is_hopeless:  # noqa: PLR2004 - a half each
+            elif search.calls_left < 2 or search.is_hopeless:  # noqa: PLR2004 - one per half
                 search.failed = exc
             else:
                 search.calls_left -= 2
@@ -128,31 +128,31 @@ class Totals:
             self._state.totals_refused.pop(symbol, None)
 
     def _note_asked(self, serial_no: int) -> None:
-        """Tell the journal when they are asked for: the reply may take long, and is of some moment in between."""
+        """Write to the journal when totals are requested: a slow reply's totals are of some moment in between."""
         self._link.note(TOTALS_ASKED, **TotalsAsked(serial_no, self._state.clock.now_ms())._asdict())
 
 
 class _Search:
     """One round's search for the codes that OpenD refuses.
 
-    A code that is refused alone is only suspected: OpenD may have begun to refuse everything, as it does when it is
-    asked too often. It is found when OpenD accepts another call after it.
+    A code that is refused alone is only a suspect: OpenD may have begun to refuse everything, as it does when it is
+    asked too often. The code counts as found when OpenD accepts a later call.
     """
 
     def __init__(self) -> None:
         self.calls_left = SEARCH_CALLS_MAX
         self.suspects: dict[str, RefusedError] = {}
         self.found: dict[str, RefusedError] = {}
-        self.accepted: str | None = None  # a symbol that is served
-        self.failed: Exception | None = None  # why others have no totals this time
+        self.accepted: str | None = None  # a symbol that OpenD serves
+        self.failed: Exception | None = None  # why other symbols get no totals this time
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether OpenD seems to refuse whatever it is asked: then no more halves are made."""
+        """Whether OpenD seems to refuse everything: then stop halving."""
         return self.accepted is None and len(self.suspects) >= WHOLE_REFUSAL_MIN
 
     def accept(self, part: list[str]) -> None:
-        """OpenD has served these, so it serves: what it refused before is refused for its code."""
+        """OpenD has served `part`, so it serves in general: earlier refusals were caused by the codes."""
         self.accepted = part[0]
         self.found.update(self.suspects)
         self.suspects.clear()
@@ -163,6 +163,6 @@ def _parts(symbols: list[str]) -> list[list[str]]:
 
 
 def _closes_until(now_ms: int) -> int:
-    """How many closes there were until then, counting each day's three."""
+    """The number of closes until `now_ms`, counting three per day."""
     days, clock_ms = divmod(now_ms + HK_OFFSET_MS, DAY_MS)
     return days * len(_CLOSED_MS) + sum(clock_ms >= closed_ms for closed_ms in _CLOSED_MS)

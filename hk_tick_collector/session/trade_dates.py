@@ -1,7 +1,7 @@
-"""Asking for the exchange's trade dates with RequestTradeDate: on which days there can be ticks, and for how long.
+"""Asks for the exchange's trade dates with RequestTradeDate: on which days there can be ticks, and for how long.
 
-Owns when they are asked for. Never draws a conclusion: the replies go to the journal as everything does, and are read
-there by whoever has to know whether a day was whole.
+Owns when to ask. Never draws a conclusion: the replies go to the journal like everything else, and the ledger reads
+them there.
 """
 
 from __future__ import annotations
@@ -27,31 +27,31 @@ if TYPE_CHECKING:
 
 log = logs.get_logger()
 
-DAYS_BEFORE: Final = timedelta(days=7)  # a day that was missed while nobody asked
-DAYS_AHEAD: Final = timedelta(days=14)  # over the longest holidays
+DAYS_BEFORE: Final = timedelta(days=7)  # for days that were missed while the recorder did not ask
+DAYS_AHEAD: Final = timedelta(days=14)  # covers the longest holidays
 LOOK_SEC: Final = 1.0
 RETRY_SEC: Final = 30.0
 
 
 class TradeDates:
-    """Asks on one connection: once, and again each day."""
+    """Asks on one connection: once, and again every day."""
 
     def __init__(self, link: Link, timeout_sec: float, state: ClientState) -> None:
         self._link = link
         self._timeout_sec = timeout_sec
         self._state = state
         self._limiter = logs.Limiter(3600.0)
-        self._answered: date | None = None  # for which day
+        self._answered: date | None = None  # the day of the last answer
         self._retry_at = 0.0
 
     async def keep(self) -> None:
-        """Ask for ever. OpenD's day counts, so nothing is asked before its clock is known."""
+        """Ask periodically; never returns. OpenD's day counts, so nothing is asked before its clock is known."""
         while True:
             await self.look()
             await asyncio.sleep(LOOK_SEC)
 
     async def look(self) -> None:
-        """Ask if there is another day than that of the last answer. A refusal is logged, and harms nothing else."""
+        """Ask if the day differs from that of the last answer. A failure is logged, and retried after `RETRY_SEC`."""
         if self._state.clock_offset_ms is None or time.monotonic() < self._retry_at:
             return
         today = hk_date(self._state.opend_ms())

@@ -1,5 +1,5 @@
-"""A scriptable OpenD: the real protocol over TCP, a Hong Kong day from a seed, faults on command, a ledger of truth.
+"""A simulated OpenD: the real protocol over TCP, a Hong Kong trading day from a seed, faults on command.
 
-Arrows inside: `prices` and `calendar` know nothing; `universe` and `sessions` stand on them; `tape` makes trades;
-`market` says when. `ledger` writes down what was made, `verdict` compares it with what a recorder stored.
+Layers: `prices` and `calendar` import nothing from here; `universe` and `sessions` come above them; `tape` makes
+trades; `market` decides when. `ledger` records what was made; `verdict` compares it with what a recorder stored.
 """

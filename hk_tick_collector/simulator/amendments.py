@@ -1,7 +1,7 @@
-"""Trades that are changed after they were made: sent again with other content, or taken out of the exchange's totals.
+"""Trades that change after they were made: sent again with different content, or removed from the exchange's totals.
 
-Owns what the totals count of each changed trade. What OpenD's cache holds stays what was first; the ledger has a line
-for each content that was sent and for each change of the totals.
+Owns what the totals count for each changed trade. OpenD's cache keeps the original content. The ledger gets a line for
+each content that is sent and for each change of the totals.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hk_tick_collector.simulator.opend import SimulatedOpenD
     from hk_tick_collector.simulator.server import Server
 
-_NEWEST: Final = 50  # of each symbol's cache, where trades to be changed are taken from
+_NEWEST: Final = 50  # trades to change are taken from this many of each symbol's newest
 _FACTOR_MAX: Final = 1000.0
 
 
@@ -37,13 +37,13 @@ class Amendments:
         self._opend: SimulatedOpenD = server.opend
         self._lasting = lasting
         self._random = Random(0)
-        self._counted: dict[Key, tuple[int, float]] = {}  # (volume, turnover) in the totals, if not what was made
+        self._counted: dict[Key, tuple[int, float]] = {}  # (volume, turnover) in the totals, if changed
 
     async def revise(self, fields: Fields) -> dict[str, Any]:
-        """Send `n` ticks that were pushed before again: same sequence, other content.
+        """Send `n` already-pushed ticks again: same sequence, different content.
 
-        Other price and 100 shares more; with `volume_factor`, so many times the volume at the same price. The totals
-        go on counting what was `counted` "first", or follow the "last".
+        The price changes and the volume grows by 100 shares; with `volume_factor`, the volume is multiplied and the
+        price stays. With `counted` "first" the totals keep the original content, with "last" they follow the new one.
         """
         count = fields.integer("n", 1, low=1, high=COUNT_MAX)
         factor = fields.number("volume_factor", low=0, high=_FACTOR_MAX) if fields.has("volume_factor") else None
@@ -66,7 +66,7 @@ class Amendments:
         return self._lasting.applied("revise", count)
 
     async def cancel(self, fields: Fields) -> dict[str, Any]:
-        """Take `n` trades of the day out of the totals; if `told`, they are sent again with a volume of 0."""
+        """Remove `n` of today's trades from the totals; if `told`, send them again with a volume of 0."""
         count = fields.integer("n", 1, low=1, high=COUNT_MAX)
         told = fields.flag("told", default=True)
         symbols = fields.symbols("symbols", self._opend.caches)
@@ -89,7 +89,7 @@ class Amendments:
         return self._lasting.applied("cancel", count, told=told)
 
     def _recent(self, symbols: tuple[str, ...], *, pushed: bool) -> Iterator[tuple[str, Ticker]]:
-        """The newest ticks of OpenD's cache; only those that were pushed to somebody, if asked for."""
+        """The newest ticks of OpenD's cache; with `pushed`, only those that were pushed to a client."""
         for symbol in self._opend.watched() if pushed else self._opend.caches:
             if not symbols or symbol in symbols:
                 for entry in list(self._opend.caches[symbol])[-_NEWEST:]:
@@ -97,12 +97,12 @@ class Amendments:
                         yield symbol, wire.ticker_of(entry)
 
     def _is_counted(self, ticker: Ticker) -> bool:
-        """Whether a trade is in the totals of today, so that these can follow it."""
+        """Whether today's totals include this trade."""
         is_of_today = hk_date(round(ticker.timestamp * 1000)) == hk_date(self._opend.clock.now_ms)
         return is_of_today and self._opend.market.counts(ticker.type)
 
     def _count(self, symbol: str, ticker: Ticker) -> None:
-        """Let the totals count a trade with this content from now on, and write that down."""
+        """Make the totals count a trade with this content from now on, and record that in the ledger."""
         opend, key = self._opend, (symbol, ticker.sequence)
         if key in self._counted:
             volume, turnover = self._counted[key]
@@ -115,7 +115,7 @@ class Amendments:
         opend.ledger.note("c", s=symbol, q=ticker.sequence, v=ticker.volume, o=ticker.turnover)
 
     def _send_again(self, tickers: list[tuple[str, Ticker]]) -> None:
-        """Push other contents under the sequences that they had."""
+        """Push new content under the original sequences."""
         for symbol, ticker in tickers:
             self._opend.ledger.note(
                 "r", s=symbol, q=ticker.sequence, p=ticker.price, v=ticker.volume, o=ticker.turnover
@@ -130,7 +130,7 @@ class Amendments:
 
 
 def _revised(ticker: Ticker, factor: float | None) -> Ticker | None:
-    """Other content for a tick, or None if it would be the same."""
+    """The tick with its new content; None: its volume would not change."""
     volume = ticker.volume
     if factor is None:
         ticker.price = round(ticker.price * 1.01 + 0.01, 3)

@@ -1,9 +1,9 @@
-"""Trade dates of the Hong Kong exchange, as OpenD's RequestTradeDate tells them.
+"""Trade dates of the Hong Kong exchange, as OpenD's RequestTradeDate reports them.
 
-Owns the table of holidays. Never knows of closures that were decided on the day (the typhoon of 2024-09-06): OpenD's
-calendar does not remove them either.
+Owns the holiday table. It omits closures that were decided on the day (the typhoon of 2024-09-06): OpenD's calendar
+does not remove those dates either.
 
-Outside 2024 to 2027 every weekday trades: a simulated day of another year is a matter of taste, not of record.
+The table covers 2024 to 2027. In any other year every weekday trades.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from __future__ import annotations
 import datetime as dt
 from enum import IntEnum
 
-# Holidays on which the exchange is closed, weekdays only, by year: MMDD. From the exchange's yearly calendar circulars,
-# compared with the public package exchange-calendars 4.13 (XHKG).
+# Weekdays on which the exchange is closed, by year: MMDD. From the exchange's yearly calendar circulars, checked
+# against the public package exchange-calendars 4.13 (XHKG).
 _CLOSED = {
     2024: "0101 0212 0213 0329 0401 0404 0501 0515 0610 0701 0918 1001 1011 1225 1226",
     2025: "0101 0129 0130 0131 0404 0418 0421 0501 0505 0701 1001 1007 1029 1225 1226",
     2026: "0101 0217 0218 0219 0403 0406 0407 0501 0525 0619 0701 1001 1019 1225",
     2027: "0101 0208 0209 0326 0329 0405 0513 0609 0701 0916 1001 1008 1227",
 }
-# The eves of Lunar New Year, where they are trade dates; those of Christmas and New Year have fixed dates.
+# Lunar New Year's Eve, in years when it is a trade date. Christmas Eve and New Year's Eve have fixed dates.
 _LUNAR_EVE = {2024: "0209", 2025: "0128", 2026: "0216", 2027: "0205"}
 _FIXED_EVES = ("1224", "1231")
 
@@ -27,11 +27,11 @@ _SATURDAY = 5
 
 
 class DayKind(IntEnum):
-    """How long a trade date is; the numbers are Qot_Common.TradeDateType's."""
+    """Which sessions a trade date has; the numbers are those of Qot_Common.TradeDateType."""
 
     WHOLE = 0
     MORNING = 1
-    AFTERNOON = 2  # Hong Kong has none such; OpenD can be made to say so
+    AFTERNOON = 2  # never in Hong Kong; the `calendar` fault can make OpenD report it
 
 
 def _table(days_of: dict[int, str]) -> frozenset[dt.date]:
@@ -45,7 +45,7 @@ _HALF_DAYS = _table({year: " ".join((eve, *_FIXED_EVES)) for year, eve in _LUNAR
 
 
 def day_kind(date: dt.date) -> DayKind | None:
-    """What trading there is on a date; None on a day without."""
+    """The kind of trade date; None: no trading on that date."""
     if date.weekday() >= _SATURDAY or date in _HOLIDAYS:
         return None
     return DayKind.MORNING if date in _HALF_DAYS else DayKind.WHOLE

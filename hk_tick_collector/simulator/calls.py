@@ -1,7 +1,8 @@
-"""The calls that change or read what a *connection* has: InitConnect, KeepAlive, subscriptions, ticks.
+"""The calls that change or read the state of a *connection*: InitConnect, KeepAlive, subscriptions, ticks.
 
-One function a call: request message in, response message (or body) out; a refusal is a raised CallRefusedError. The
-table at the end is the whole vocabulary; calls about the market itself are in `reference`. Never touches a socket.
+One function per call: it takes the request's C2S and returns the S2C, or a whole Answer. To refuse a call it raises
+CallRefusedError. The table at the end lists every supported call; calls about the market itself are in `reference`.
+Never touches a socket.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _SUB_TYPES = frozenset({1, 2, *range(4, 18)})  # Qot_Common.SubType: basic, orde
 
 
 class Init(NamedTuple):
-    """InitConnect's answer. `algo` is None where it is a refusal."""
+    """The answer to InitConnect. `algo` None: the call was refused."""
 
     body: bytes
     algo: PacketEncAlgo | None
@@ -42,7 +43,7 @@ class Init(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What follows a call: a reply, made after a delay if there is one, and first pushes behind it."""
+    """The answer to a call: a reply, made after `delay_sec`, then the first pushes."""
 
     make: Callable[[], bytes]
     delay_sec: float = 0.0
@@ -73,7 +74,7 @@ def init_connect(opend: SimulatedOpenD, conn_id: int, body: bytes) -> Init:
 
 
 def answer(opend: SimulatedOpenD, client: Receiver, proto_id: int, body: bytes) -> Answer:
-    """Answer a call on an open connection. Never raises for what a client may send."""
+    """Answer a call on an open connection. Never raises, whatever the client sends."""
     call = _CALLS.get(proto_id)
     if call is None:
         return _said(_refusal(f"Unknown protocol {proto_id}"))
@@ -92,17 +93,17 @@ def answer(opend: SimulatedOpenD, client: Receiver, proto_id: int, body: bytes) 
 
 
 def keep_alive(opend: SimulatedOpenD, _client: Receiver, _c2s: pb.KeepAlive.C2S) -> pb.KeepAlive.S2C:
-    """A sign of life, with OpenD's clock in seconds."""
+    """Answer a heartbeat with OpenD's clock in seconds."""
     return pb.KeepAlive.S2C(time=opend.clock.now_ms // 1000)
 
 
 def init_connect_again(_opend: SimulatedOpenD, _client: Receiver, _c2s: pb.InitConnect.C2S) -> pb.InitConnect.S2C:
-    """A second InitConnect on a connection."""
+    """Refuse a second InitConnect on the same connection."""
     raise CallRefusedError("InitConnect was already answered on this connection")
 
 
 def sub(opend: SimulatedOpenD, client: Receiver, c2s: pb.Qot_Sub.C2S) -> pb.Qot_Sub.S2C | Answer:
-    """Subscribe or unsubscribe a whole batch, and register for pushes if asked to."""
+    """Subscribe or unsubscribe a whole batch; register for pushes, or unregister, if asked to."""
     now = monotonic()
     if c2s.isUnsubAll:
         opend.subscriptions.unsubscribe(client.conn_id, list(opend.subscriptions.held_by(client.conn_id)), now)
@@ -117,14 +118,14 @@ def sub(opend: SimulatedOpenD, client: Receiver, c2s: pb.Qot_Sub.C2S) -> pb.Qot_
     opend.subscriptions.subscribe(client.conn_id, keys, now)
     if not c2s.HasField("isRegOrUnRegPush"):
         return pb.Qot_Sub.S2C()
-    # Not said means yes (published).
+    # A missing isFirstPush means yes (published).
     first_push = c2s.isFirstPush or not c2s.HasField("isFirstPush")
     ok = pb.Qot_Sub.Response(retType=RetType.SUCCEED, s2c=pb.Qot_Sub.S2C())
     return _register(opend, client, keys, on=c2s.isRegOrUnRegPush, first_push=first_push, ok=ok.SerializeToString())
 
 
 def reg_qot_push(opend: SimulatedOpenD, client: Receiver, c2s: pb.Qot_RegQotPush.C2S) -> Answer:
-    """Register for, or unregister from, the pushes of what is subscribed."""
+    """Register for, or unregister from, the pushes of subscribed symbols."""
     keys = _keys([known_symbol(opend, security) for security in c2s.securityList], c2s.subTypeList)
     held = opend.subscriptions.held_by(client.conn_id)
     for key in keys:
@@ -136,7 +137,7 @@ def reg_qot_push(opend: SimulatedOpenD, client: Receiver, c2s: pb.Qot_RegQotPush
 
 
 def get_sub_info(opend: SimulatedOpenD, client: Receiver, c2s: pb.Qot_GetSubInfo.C2S) -> pb.Qot_GetSubInfo.S2C:
-    """Tell the quota, and who holds what: this connection, or all of them."""
+    """Report the quota and the subscriptions, of this connection or of all connections."""
     now = monotonic()
     own = client.conn_id
     conn_ids = opend.subscriptions.connections() if c2s.isReqAllConn else [own]
@@ -163,7 +164,7 @@ def get_sub_info(opend: SimulatedOpenD, client: Receiver, c2s: pb.Qot_GetSubInfo
 
 
 def get_ticker(opend: SimulatedOpenD, client: Receiver, c2s: pb.Qot_GetTicker.C2S) -> Answer:
-    """The last ticks of a symbol, out of the cache; after a fresh subscription only when it is warm."""
+    """The last ticks of a symbol, from the cache; delayed until the subscription is `warmup_sec` old."""
     symbol = known_symbol(opend, c2s.security)
     since = opend.subscriptions.since(client.conn_id, Key(symbol, SUB_TYPE_TICKER))
     if since is None:
@@ -176,7 +177,7 @@ def get_ticker(opend: SimulatedOpenD, client: Receiver, c2s: pb.Qot_GetTicker.C2
 
 
 def _encryption(opend: SimulatedOpenD, c2s: pb.InitConnect.C2S) -> PacketEncAlgo:
-    """What InitConnect asks for (not said means FTAES_ECB with a key, and nothing without)."""
+    """The encryption that InitConnect asks for (if missing: FTAES_ECB with an RSA key, otherwise none)."""
     if c2s.pushProtoFmt != _PUSH_FORMAT_PROTOBUF:
         raise CallRefusedError(f"pushProtoFmt {c2s.pushProtoFmt} is not simulated, only 0 (protobuf)")
     has_key = opend.options.rsa is not None
@@ -233,7 +234,7 @@ def _said(body: bytes) -> Answer:
 
 
 class _Call(NamedTuple):
-    """A call's messages, and its function of (opend, client, c2s) that gives the S2C or a whole Answer."""
+    """A call's message types, and its function of (opend, client, c2s) that returns the S2C or a whole Answer."""
 
     request: Any
     response: Any

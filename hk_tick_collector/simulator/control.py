@@ -1,7 +1,7 @@
-"""Commands: one JSON object a line in, one a line out, over TCP on the loopback.
+"""The control port: commands over TCP on the loopback, one JSON object per line in each direction.
 
-Owns the names of the commands. Whatever comes in is answered, `{"ok":true,…}` or `{"ok":false,"error":…}`, and never
-ends the simulator. The commands of one connection are carried out one after the other.
+Owns the names of the commands. Every line gets an answer, `{"ok":true,…}` or `{"ok":false,"error":…}`; no input ends
+the simulator. Commands from one connection run one after the other.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _log = logging.getLogger(__name__)
 LINE_BYTES_MAX: Final = 64 * 1024
 _QUOTA_MAX: Final = 100_000
 _BURST_TICKS_MAX: Final = 2_000_000
-_BURST_PREPARED_AT_ONCE: Final = 5000  # ticks between two looks at the network
+_BURST_PREPARED_AT_ONCE: Final = 5000  # ticks between two yields to the event loop
 _CLOSE_SEC: Final = 0.2
-_BURST_CHUNK_FRAMES: Final = 500  # about 60 KB a write
+_BURST_CHUNK_FRAMES: Final = 500  # about 60 KB per write
 
 
 class Control:
@@ -89,12 +89,12 @@ class Control:
         }
 
     async def listen(self, port: int) -> int:
-        """Listen on the loopback; the port, chosen by the system for 0."""
+        """Listen on the loopback and return the port; 0 lets the system choose one."""
         self._listener = await asyncio.start_server(self._accept, "127.0.0.1", port, limit=LINE_BYTES_MAX)
         return int(self._listener.sockets[0].getsockname()[1])
 
     async def close(self) -> None:
-        """Listen no more; what is being answered may be finished within a moment."""
+        """Stop listening; commands that are running get 0.2 s to finish."""
         if self._listener is not None:
             self._listener.close()
         if self._serving:
@@ -104,7 +104,7 @@ class Control:
             await asyncio.gather(*late, return_exceptions=True)
 
     async def execute(self, line: bytes) -> dict[str, Any]:
-        """Carry out one line, and give its answer."""
+        """Run the command of one line and return its answer."""
         try:
             fields = json.loads(line)
             if not isinstance(fields, dict):
@@ -119,10 +119,10 @@ class Control:
         except CommandError as exc:
             return _refused(str(exc))
 
-    # ---- commands that are no faults
+    # ---- commands that are not faults
 
     async def stats(self, fields: Fields) -> dict[str, Any]:
-        """What happened so far. Counts are of ticks, but `pushes` (frames) and `pushed` (frames times connections)."""
+        """Counters and state. `made`, `received`, `unreachable` are ticks; `pushed` is frames times connections."""
         fields.finish()
         opend, counters = self._opend, self._opend.counters
         now_ms = opend.clock.now_ms
@@ -150,13 +150,13 @@ class Control:
         }
 
     async def sync(self, fields: Fields) -> dict[str, Any]:
-        """Flush the ledger: whatever was made until now is in it."""
+        """Flush the ledger, so that it has every tick made until now."""
         fields.finish()
         self._opend.ledger.flush()
         return {"made": self._opend.counters.made}
 
     async def pause(self, fields: Fields) -> dict[str, Any]:
-        """Make no ticks."""
+        """Stop making ticks."""
         fields.finish()
         self._opend.pause()
         return {"made": self._opend.counters.made}
@@ -168,14 +168,14 @@ class Control:
         return {}
 
     async def stop(self, fields: Fields) -> dict[str, Any]:
-        """Flush and end the process, exit 0."""
+        """Flush the ledger and end the process, exit 0."""
         fields.finish()
         self._opend.ledger.flush()
         self._stop()
         return {"made": self._opend.counters.made}
 
     async def tick(self, fields: Fields) -> dict[str, Any]:
-        """Make one tick of `symbol` now, with `price` (HK$), `volume` (shares) and `type` (as `ODD_LOT`) if given."""
+        """Make one tick of `symbol` now; optional: `price` (HK$), `volume` (shares), `type` (such as `ODD_LOT`)."""
         opend = self._opend
         symbol = fields.symbol("symbol", opend.caches)
         price = fields.number("price", low=0.001, high=1e6) if fields.has("price") else None
@@ -188,19 +188,19 @@ class Control:
         return {"n": 1, "symbol": symbol, "seq": tick.seq, "ts_ms": tick.ts_ms}
 
     async def quota(self, fields: Fields) -> dict[str, Any]:
-        """From now on the account has a subscription quota of `n`; what is subscribed stays so."""
+        """Set the account's subscription quota to `n`; existing subscriptions stay."""
         self._opend.subscriptions.quota = fields.integer("n", low=0, high=_QUOTA_MAX)
         fields.finish()
         return {}
 
     async def burst(self, fields: Fields) -> dict[str, Any]:
-        """Make `ticks` at once: all frames first, then written as fast as each client reads (if `paced`)."""
+        """Make `ticks` ticks: build all frames, then write them; if `paced`, only as fast as each client reads."""
         opend = self._opend
         count = fields.integer("ticks", low=1, high=_BURST_TICKS_MAX)
         symbols = fields.symbols("symbols", opend.caches)
         paced = fields.flag("paced", default=True)
         fields.finish()
-        opend.held += 1  # no tick may be made in between: a symbol's ticks stay in order
+        opend.held += 1  # the pump makes no tick meanwhile: a symbol's ticks stay in order
         try:
             framed: list[PushFrame] = []
             for start in range(0, count, _BURST_PREPARED_AT_ONCE):
@@ -215,7 +215,7 @@ class Control:
         return {"n": count, "pushes": len(framed), "write_sec": round(perf_counter() - began, 6)}
 
     async def _write(self, conn: Connection, framed: list[PushFrame], *, paced: bool) -> None:
-        """Give a connection those frames that it wants, a chunk at a time."""
+        """Write a connection the frames that it subscribed to, a chunk at a time."""
         for start in range(0, len(framed), _BURST_CHUNK_FRAMES):
             data = self._opend.joined(framed[start : start + _BURST_CHUNK_FRAMES], conn)
             if not data:
@@ -236,7 +236,7 @@ class Control:
             while True:
                 try:
                     line = await reader.readline()
-                except ValueError:  # asyncio's word for a line over the limit; where the next begins is not known
+                except ValueError:  # how asyncio reports a line over the limit; the next line's start is unknown
                     writer.write(_line(_refused(f"a line of more than {LINE_BYTES_MAX} bytes")))
                     break
                 if not line:

@@ -1,10 +1,12 @@
-"""Everything that can go wrong between a recorder and OpenD, on command.
+"""The faults of the connection, the pushes and OpenD itself, on command.
 
-Each fault answers once it *is applied*, with `n`, how much it touched: connections, pushes or notices. Each is one "f"
-line in the ledger, written when it is applied; one that lasts has a second line, named …_over, when it ends. A fault of
-connections or pushes that finds none is refused, so that no test passes because its fault never happened.
+A fault answers once it *is applied*. Its `n` is how much it touched: connections, pushes or notices. Applying it writes
+one "f" line to the ledger; a fault that lasts writes a second line, named …_over, when it ends. The one-shot faults of
+a connection are refused if none is open; an armed fault that waits fails if too few pushes come. So no test passes
+because its fault never happened.
 
-`lasting` owns what is active, `server` and `opend` own the means; `premise_faults` has what OpenD says that is not so.
+`lasting` owns which faults are active; `server` and `opend` own the means. `premise_faults` makes OpenD's answers
+wrong.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from hk_tick_collector.simulator.server import Connection, Server
 
 _GARBAGE_BYTES_MAX: Final = 1_000_000
-_DIGEST_AT: Final = 16  # where the SHA-1 begins in a header
+_DIGEST_AT: Final = 16  # offset of the SHA-1 in a header
 _OVERSIZE: Final = 0x7FFFFFFF
 _THROTTLE_STEP_SEC: Final = 0.02
 
@@ -47,7 +49,7 @@ class Faults:
     # ---- faults of a connection
 
     async def cut(self, fields: Fields) -> dict[str, Any]:
-        """Close every connection; with `mid_frame`, after `at` bytes of a frame (default: half of it)."""
+        """Close every connection; with `mid_frame`, after `at` bytes of a frame (default: header and half the body)."""
         mid_frame = fields.flag("mid_frame", default=False)
         at = fields.integer("at", low=1, high=frames.HEADER_SIZE + 20) if fields.has("at") else None
         fields.finish()
@@ -75,7 +77,7 @@ class Faults:
         return self._lasting.applied("garbage", len(conns), bytes=size)
 
     async def bad_hash(self, fields: Fields) -> dict[str, Any]:
-        """Send every connection a push whose SHA-1 is not its body's. The tick itself is in the cache."""
+        """Send every connection a push whose SHA-1 does not match its body. The cache keeps the tick itself."""
         fields.finish()
         conns = self._connections()
         body, proto_id = self._one_frame_body()
@@ -97,7 +99,7 @@ class Faults:
         return self._lasting.applied("oversize", len(conns))
 
     async def silent(self, fields: Fields) -> dict[str, Any]:
-        """For `sec`, accept connections and calls and answer none; ticks go only into the cache."""
+        """For `sec`, accept connections and calls but answer nothing; ticks go only into the cache."""
         sec = seconds(fields)
         fields.finish()
         self._lasting.begin("silent", sec, self._end_silent)
@@ -105,7 +107,7 @@ class Faults:
         return self._lasting.applied("silent", len(self._server.connections), sec=sec)
 
     async def freeze(self, fields: Fields) -> dict[str, Any]:
-        """For `sec`, read nothing and write nothing and close nothing; then write what was kept back."""
+        """For `sec`, read, write and close nothing; then write what was held back."""
         sec = seconds(fields)
         fields.finish()
         self._lasting.begin("freeze", sec, self._end_freeze)
@@ -129,11 +131,11 @@ class Faults:
     # ---- faults of the stream of pushes
 
     async def lose(self, fields: Fields) -> dict[str, Any]:
-        """The next `n` ticks that somebody would get are cached and not pushed."""
+        """The next `n` ticks that a client would get are cached but not pushed."""
         return await self._arm("lose", fields)
 
     async def withhold(self, fields: Fields) -> dict[str, Any]:
-        """The next `n` trades (of `symbols`, of `types`) are made and in the totals; OpenD never hears of them."""
+        """The next `n` trades (of `symbols`, of `types`) count in the totals, but never reach OpenD."""
         symbols = frozenset(fields.symbols("symbols", self._opend.caches))
         types = frozenset(TYPES[name] for name in fields.choices("types", TYPES, "type of tick"))
         return await self._arm("withhold", fields, symbols=symbols, types=types)
@@ -143,13 +145,13 @@ class Faults:
         return await self._arm("duplicate", fields)
 
     async def reorder(self, fields: Fields) -> dict[str, Any]:
-        """The next `n` pushes are collected and sent in another order."""
+        """The next `n` pushes are collected, then sent in a different order."""
         return await self._arm("reorder", fields, low=2)
 
     # ---- faults of OpenD itself
 
     async def refuse(self, fields: Fields) -> dict[str, Any]:
-        """For `sec`, no port and no connections; with `keep_cache`, OpenD still hears the exchange."""
+        """For `sec`, no port and no connections; with `keep_cache`, OpenD still receives from the exchange."""
         keep_cache = fields.flag("keep_cache", default=True)
         sec = seconds(fields)
         fields.finish()
@@ -163,7 +165,7 @@ class Faults:
         return self._lasting.applied("refuse", len(conns), sec=sec, keep_cache=keep_cache)
 
     async def restart(self, fields: Fields) -> dict[str, Any]:
-        """For `sec`, OpenD is gone; afterwards it remembers nothing of before (unless `keep_cache`)."""
+        """For `sec`, OpenD is down; it comes back with empty caches (unless `keep_cache`)."""
         keep_cache = fields.flag("keep_cache", default=False)
         sec = seconds(fields)
         fields.finish()
@@ -177,7 +179,7 @@ class Faults:
         return self._lasting.applied("restart", len(conns), sec=sec, keep_cache=keep_cache, forgotten=forgotten)
 
     async def outage(self, fields: Fields) -> dict[str, Any]:
-        """For `sec`, OpenD does not hear the exchange; then it makes good at most the last 50 ticks of each symbol."""
+        """For `sec`, OpenD has lost the exchange; then it replays up to `made_good_max` missed ticks per symbol."""
         sec = seconds(fields)
         fields.finish()
         self._lasting.begin("outage", sec, self._end_outage)
@@ -185,7 +187,7 @@ class Faults:
         return self._lasting.applied("outage", self._opend.notify(_connect_status(logined=False)), sec=sec)
 
     async def kick(self, fields: Fields) -> dict[str, Any]:
-        """For `sec`, another login has the quote right: no pushes, and GetTicker tells only what was there before."""
+        """For `sec`, another login has the quote right: no pushes; GetTicker returns only what was cached before."""
         sec = seconds(fields)
         fields.finish()
         self._lasting.begin("kick", sec, self._end_kick)
@@ -197,7 +199,7 @@ class Faults:
     async def _end_silent(self) -> int:
         self._opend.silent = False
         for conn in self._server.connections.values():
-            conn.alive_at = monotonic()  # its signs of life were not heard
+            conn.alive_at = monotonic()  # its KeepAlives were ignored
         return len(self._server.connections)
 
     async def _end_freeze(self) -> int:
@@ -235,13 +237,13 @@ class Faults:
     # ---- the means
 
     async def _throttle(self, bytes_per_sec: float) -> None:
-        """Let each connection have its share, a little at a time."""
+        """Release each connection's share of bytes, a little at a time."""
         began = monotonic()
         written: dict[int, int] = {}
         while self._server.throttled:
             due = int((monotonic() - began) * bytes_per_sec)
             for conn in list(self._server.connections.values()):
-                # What was not used is gone: a connection that was quiet gets no burst for it.
+                # An unused share expires: a quiet connection can't save up for a burst.
                 share = due - written.get(conn.conn_id, 0)
                 if share > 0:
                     conn.release(share)
@@ -249,7 +251,7 @@ class Faults:
             await asyncio.sleep(_THROTTLE_STEP_SEC)
 
     async def _arm(self, name: str, fields: Fields, *, low: int = 1, **only: frozenset[Any]) -> dict[str, Any]:
-        """Arm a fault of the next pushes."""
+        """Arm a fault for the next pushes."""
         arming = Arming.of(fields, low=low)
         fields.finish()
         shaper = self._opend.shaper
@@ -268,7 +270,7 @@ class Faults:
         return conns
 
     def _one_frame_body(self) -> tuple[bytes, int]:
-        """A body worth breaking, and its protoID: a tick made for it, which stays in the cache; else a notice."""
+        """A body to break, and its protoID: a tick made for this, which stays in the cache; otherwise a notice."""
         watched = self._opend.watched()
         if watched and self._opend.upstream is Upstream.UP:
             tick = self._opend.market.make(watched[0], self._opend.clock.now_ms)

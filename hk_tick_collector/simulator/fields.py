@@ -1,4 +1,4 @@
-"""The fields of a control command: read one by one, checked, and none left over."""
+"""The fields of a control command: read and checked one by one; unknown fields are an error."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ MISSING: Any = object()
 
 
 class CommandError(CollectorError):
-    """A command can't be carried out; the text is its answer's `error`."""
+    """A command can't be carried out; the message becomes the answer's `error`."""
 
 
 class Fields:
-    """What came with a command. Each getter takes its field away, so that `finish` can name what nobody knows."""
+    """The fields of one command. Each getter removes its field, so that `finish` can report unknown ones."""
 
     def __init__(self, fields: dict[str, Any]) -> None:
         self._fields = dict(fields)
@@ -37,7 +37,7 @@ class Fields:
         return value
 
     def text(self, name: str) -> str:
-        """Any text."""
+        """Any string."""
         value = self._take(name, MISSING)
         if not isinstance(value, str):
             raise CommandError(f"{name} is {value!r}, expected a text")
@@ -51,11 +51,11 @@ class Fields:
         return value
 
     def symbols(self, name: str, known: Container[str]) -> tuple[str, ...]:
-        """A list of known symbols; not given, or null, is an empty one."""
+        """A list of known symbols; missing or null: empty."""
         return self.choices(name, known, "symbol of this market")
 
     def choices(self, name: str, known: Container[str], what: str) -> tuple[str, ...]:
-        """A list of known words, each a `what`; not given, or null, is an empty one."""
+        """A list of values from `known`; missing or null: empty. `what` names their kind in errors."""
         value = self._take(name, None)
         if value is None:
             return ()
@@ -71,21 +71,21 @@ class Fields:
         return self.choice(name, known, "symbol of this market")
 
     def choice(self, name: str, known: Container[str], what: str, default: str = MISSING) -> str:
-        """One known word, a `what`."""
+        """One value from `known`; `what` names its kind in errors."""
         value = self._take(name, default)
         if not isinstance(value, str) or value not in known:
             raise CommandError(f"{name} is {value!r}, which is no {what}")
         return value
 
     def has(self, name: str) -> bool:
-        """Whether a field was given, and not as null, which is taken away as if it had not been given."""
+        """Whether a field was given. A null counts as missing and is removed."""
         if self._fields.get(name) is not None:
             return True
         self._fields.pop(name, None)
         return False
 
     def finish(self) -> None:
-        """CommandError if a field was given that the command does not have."""
+        """Raise CommandError if a field is left that the command does not know."""
         if self._fields:
             raise CommandError(f"unknown field {min(self._fields)!r}")
 

@@ -1,7 +1,7 @@
-"""What the totals were a while ago: for snapshots that come late.
+"""Past totals, for snapshots that are late.
 
-Owns the totals of each symbol at the ends of the last half seconds in which it traded, by the market's clock. Bounded:
-so many half seconds a symbol, and nothing for one that does not trade.
+Owns each symbol's totals at the end of every half second in which it traded, by the market's clock. Bounded: about
+240 half seconds per symbol, and one entry for a symbol that does not trade.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ class TotalsHistory:
 
     def __init__(self, market: Market) -> None:
         self._market = market
-        # Each is (half second since 1970, totals at its end); the first is also true of all time before it.
+        # (half seconds since 1970, totals at the end of that one); the first entry also holds for all time before it.
         self._past: dict[str, deque[tuple[int, Totals]]] = {
             symbol: deque([(0, market.totals(symbol))]) for symbol in market.symbols
         }
         self._day = 0
 
     def changed(self, symbols: Iterable[str], now_ms: int) -> None:
-        """The totals of these have changed just now."""
+        """Record that the totals of these symbols have just changed."""
         grain = now_ms // _GRAIN_MS
         for symbol in symbols:
             past, totals = self._past[symbol], self._market.totals(symbol)
@@ -46,13 +46,13 @@ class TotalsHistory:
                 past.popleft()
 
     def come_to(self, now_ms: int) -> None:
-        """Time has come to `now_ms`: with a new day all totals may have begun anew, whether there are trades or not."""
+        """Advance to `now_ms`. On a new day, record all totals: they may have been reset without a trade."""
         day = (now_ms + HK_OFFSET_MS) // DAY_MS
         if day != self._day:
             self._day = day
             self.changed(self._past, now_ms)
 
     def at(self, symbol: str, ts_ms: int) -> Totals:
-        """The totals as they were at `ts_ms`, or up to half a second before; never younger ones."""
+        """The totals at `ts_ms`, or up to half a second earlier; never later."""
         grain, past = ts_ms // _GRAIN_MS, self._past[symbol]
         return next((totals for since, totals in reversed(past) if since < grain), past[0][1])

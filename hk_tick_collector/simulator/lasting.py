@@ -1,7 +1,7 @@
-"""What all faults share: a line in the ledger when one is applied, and an end for one that lasts.
+"""What all faults share: a ledger line when a fault is applied, and an end for one that lasts.
 
-Owns which lasting faults there are just now, and their ends. Faults that would take the same thing from each other (the
-port, the writes, the exchange) exclude each other; all others may overlap.
+Owns which lasting faults are active, and ends them. Faults that use the same resource (the port, the writes, the
+exchange) exclude each other; all others may overlap.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 SEC_MAX: Final = 3600.0
 COUNT_MAX: Final = 1_000_000
 
-# What each lasting fault takes for itself.
+# The resources that each lasting fault uses exclusively.
 _TAKES: Final[dict[str, frozenset[str]]] = {
     "refuse": frozenset({"port", "exchange"}),
     "exchange_frozen": frozenset({"exchange", "snapshots"}),
@@ -41,7 +41,7 @@ _TAKES: Final[dict[str, frozenset[str]]] = {
 
 
 class Arming(NamedTuple):
-    """How a fault that is told by a number is armed: how many, whether the answer waits for them, and how long."""
+    """How a fault for the next `n` items is armed: how many, whether the answer waits for them, and how long."""
 
     wanted: int
     wait: bool
@@ -49,7 +49,7 @@ class Arming(NamedTuple):
 
     @classmethod
     def of(cls, fields: Fields, *, low: int = 1) -> Self:
-        """Read the fields; `low` is the least number."""
+        """Read the fields; `low` is the smallest allowed `n`, and the default."""
         return cls(
             fields.integer("n", low, low=low, high=COUNT_MAX),
             fields.flag("wait", default=True),
@@ -66,17 +66,21 @@ class Lasting:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def active(self) -> dict[str, float]:
-        """The lasting faults and the seconds that they have left."""
+        """The active lasting faults and the seconds that each has left."""
         now = monotonic()
         return {name: round(max(0.0, until - now), 3) for name, until in self._until.items()}
 
     def cancel(self) -> None:
-        """The simulator stops: no fault ends any more."""
+        """Cancel all pending ends: the simulator stops."""
         for task in self._tasks:
             task.cancel()
 
     def begin(self, name: str, sec: float, end: Callable[[], Awaitable[int]]) -> None:
-        """Enter a lasting fault, if nothing that it needs is taken, and see to its end; that gives what it touched."""
+        """Register a lasting fault and schedule `end` after `sec`; `end` returns how much it touched.
+
+        Raises:
+            CommandError: another active fault uses a resource that this one needs.
+        """
         for other in self._until:
             if _TAKES[other] & _TAKES[name]:
                 left = self.active()[other]
@@ -85,7 +89,7 @@ class Lasting:
         self.start(self._end_after(name, sec, end))
 
     def applied(self, fault: str, n: int, **details: object) -> dict[str, Any]:
-        """Write a fault down that has just been applied, and give the command's answer."""
+        """Write a fault that was just applied to the ledger, and return the command's answer."""
         self._server.note_fault(fault, n=n, **details)
         self._server.opend.ledger.flush()
         return {"n": n, **details}
@@ -93,7 +97,11 @@ class Lasting:
     async def arm(
         self, name: str, armed: Armed, arming: Arming, what: str, disarm: Callable[[], None]
     ) -> dict[str, Any]:
-        """See to the end of an armed fault; answer when it has touched all, or at once if not to `wait`."""
+        """Schedule the end of an armed fault. Answer when it has touched all, or immediately without `wait`.
+
+        Raises:
+            CommandError: fewer than wanted came in time; `what` names them in the message.
+        """
         ending = self.start(self._finish_armed(name, armed, arming.timeout_sec, disarm))
         if not arming.wait:
             return {"n": 0, "armed": arming.wanted}
@@ -103,7 +111,7 @@ class Lasting:
         return {"n": armed.touched}
 
     def start(self, coroutine: Any) -> asyncio.Task[None]:  # noqa: ANN401 - Coroutine[Any, Any, None]
-        """Run a part of a fault beside the commands."""
+        """Run part of a fault in the background."""
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._ended)

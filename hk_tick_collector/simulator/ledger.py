@@ -1,16 +1,15 @@
-"""The ledger of truth: what the exchange made and what OpenD did to it, one JSON object a line, appended.
+"""The simulator's ledger: what the exchange made and what OpenD did with it, one JSON object per line, append-only.
 
-Owns the lines' shapes and a file of them. Never judges: `verdict` does.
+Owns the format of the lines and of the file. Never judges: `verdict` does.
 
-Invariant: a line is whole or it is not there. The writer cuts off a torn tail that an earlier, killed run left; the
-reader leaves it out. A pump that flushes before it pushes has a ledger that knows every tick that anybody can have
-heard of.
+Invariant: a line is whole or absent. The writer truncates a torn last line that a killed run left; the reader skips it.
+OpenD flushes the ledger before it pushes, so the ledger has every tick that a client can have received.
 
     {"k":"day","date":…,"symbols":n,"seed":…}          a market begins
     {"k":"t","s":symbol,"q":seq,"ts":ms,"p":price,"v":volume,"o":turnover,"d":direction,"y":type}    a trade was made
-    {"k":"u","s":…,"q":…,"why":"upstream"|"frozen"|"down"|"restart"|"withheld"}    OpenD never got it, or has it no more
+    {"k":"u","s":…,"q":…,"why":"upstream"|"frozen"|"down"|"restart"|"withheld"}    OpenD never got it, or has lost it
     {"k":"r","s":…,"q":…,"p":…,"v":…,"o":…}            the same sequence was sent again, with this content
-    {"k":"c","s":…,"q":…,"v":…,"o":…}                  the exchange's totals count the trade with that from now on
+    {"k":"c","s":…,"q":…,"v":…,"o":…}                  the exchange's totals count the trade so from now on
     {"k":"l","s":…,"q":…}                              its push was dropped on purpose
     {"k":"f","fault":…,"at":epoch s,"n":…,…}           a fault, and how much it touched
     {"k":"g","s":…,"n":…,"first":seq,"last":seq,"conn":id}    a GetTicker was answered
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 
 FLUSH_SEC = 0.2
 
-# What a line of each kind must have at least.
+# The fields that each kind of line must have.
 _FIELDS: dict[str, frozenset[str]] = {
     "day": frozenset(),
     "t": frozenset({"ts", *"sqpvody"}),
@@ -51,7 +50,7 @@ Key = tuple[str, int]
 
 
 class Content(NamedTuple):
-    """What a stored row is compared by; units as in MadeTick."""
+    """The columns by which a stored row is compared; units as in MadeTick."""
 
     ts_ms: int
     price: float
@@ -62,7 +61,7 @@ class Content(NamedTuple):
 
 
 class Revision(NamedTuple):
-    """Content that was sent with a sequence that had another one before."""
+    """New content that was sent under an existing sequence."""
 
     symbol: str
     seq: int
@@ -73,14 +72,14 @@ class Revision(NamedTuple):
 
 @dataclass(slots=True)
 class Ledger:
-    """A ledger in memory: for tests and small runs; about 0.5 KB a tick.
+    """A ledger in memory, for tests and small runs; about 0.5 KB per tick.
 
     Attributes:
         days: the headers.
         ticks: what was made.
-        unreachable: why OpenD has it not.
+        unreachable: why OpenD does not have the tick.
         revisions: in the order in which they were sent.
-        counted: (volume, turnover) with which a trade is in the totals now, if that is not what was made.
+        counted: (volume, turnover) that the totals count for a trade now, if changed.
         lost: pushes dropped on purpose.
         faults: as written.
         gets: GetTicker replies, as written.
@@ -99,12 +98,12 @@ class Ledger:
 class LedgerWriter:
     """Appends lines, buffered.
 
-    A write flushes by itself when the oldest waiting line is 0.2 s old; `flush_due`, which a pump calls at each step,
-    does so for a market that has fallen quiet.
+    An append flushes by itself when the oldest waiting line is 0.2 s old. `flush_due`, called at every step, does so
+    when no more lines come.
     """
 
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """Opens for appending; a torn last line is cut off. `clock` gives seconds that only rise."""
+        """Open for appending and truncate a torn last line. `clock` returns monotonic seconds."""
         whole = _whole_bytes(path) if path.exists() else 0
         self._file = path.open("ab", buffering=0)
         if whole < self._file.tell():
@@ -114,12 +113,12 @@ class LedgerWriter:
         self._since = 0.0
 
     def tick(self, tick: MadeTick) -> None:
-        """One trade that was made."""
+        """Append one trade that was made."""
         self.ticks((tick,))
 
     def ticks(self, ticks: Iterable[MadeTick]) -> None:
-        """Trades that were made, in order."""
-        # By hand: five times as fast as json.dumps, and a float's repr is its JSON.
+        """Append trades that were made, in order."""
+        # Formatted by hand: five times as fast as json.dumps, and a float's repr is its JSON.
         self._append(
             [
                 f'{{"k":"t","s":"{symbol}","q":{seq},"ts":{ts_ms},"p":{price!r},"v":{volume},"o":{turnover!r},'
@@ -129,7 +128,7 @@ class LedgerWriter:
         )
 
     def note(self, kind: str, **fields: object) -> None:
-        """Any other line: `note("f", fault="cut", at=…, n=1)`."""
+        """Append any other line: `note("f", fault="cut", at=…, n=1)`."""
         self._append([json.dumps({"k": kind, **fields}, separators=(",", ":")) + "\n"])
 
     def flush_due(self) -> None:
@@ -138,7 +137,7 @@ class LedgerWriter:
             self.flush()
 
     def flush(self) -> None:
-        """Hand all lines to the operating system: they survive this process, not a power cut."""
+        """Hand all lines to the operating system: they survive a crash of this process, but not a power cut."""
         if self._waiting:
             data = memoryview("".join(self._waiting).encode())
             self._waiting.clear()
@@ -158,7 +157,7 @@ class LedgerWriter:
 
 
 def _whole_bytes(path: Path) -> int:
-    """Up to where the file consists of whole lines."""
+    """The size of the file up to the end of its last whole line."""
     size = path.stat().st_size
     with path.open("rb") as file:
         tail_from = max(0, size - 65_536)
@@ -170,10 +169,10 @@ def _whole_bytes(path: Path) -> int:
 
 
 def iter_ledger(path: Path) -> Iterator[dict[str, Any]]:
-    """The ledger's lines, decoded, in order; a torn last one is left out.
+    """The ledger's lines, decoded, in order; a torn last line is skipped.
 
     Raises:
-        ConfigError: no such file, or a line in it is not a ledger's.
+        ConfigError: no such file, or a line in it is not a ledger line.
     """
     if not path.is_file():
         raise ConfigError(f"no ledger at {path}")
@@ -196,15 +195,15 @@ tick_row: Callable[[dict[str, Any]], tuple[Any, ...]] = itemgetter("s", "q", "ts
 
 
 def revision_of(entry: dict[str, Any]) -> Revision:
-    """An "r" line."""
+    """An "r" line as a Revision."""
     return Revision(entry["s"], entry["q"], entry["p"], entry["v"], entry["o"])
 
 
 def read_ledger(path: Path) -> Ledger:
-    """The whole ledger.
+    """Read the whole ledger.
 
     Raises:
-        ConfigError: as `iter_ledger`, or a trade was made twice.
+        ConfigError: as in `iter_ledger`, or a trade was made twice.
     """
     ledger = Ledger()
     as_written = {"f": ledger.faults, "g": ledger.gets, "day": ledger.days}

@@ -1,9 +1,9 @@
-"""When trades happen: a Hong Kong day by a plan, or an even stream "now".
+"""When trades happen: on a planned Hong Kong day, or in an even stream by the wall clock.
 
-Owns the schedule. `tape` owns what a trade is, `sessions` the hours.
+Owns the schedule. `tape` owns what a trade is; `sessions` owns the trading hours.
 
-Invariant: the same plan gives the same ticks, in the same order, however the day is cut into calls of `ticks_until`. A
-day is never held in memory: its schedule is drawn up minute by minute and each trade is made when it is due.
+Invariant: the same plan gives the same ticks in the same order, however the day is divided into calls of `ticks_until`.
+A day is never held in memory: the schedule is generated minute by minute, and each trade is made when it is due.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ __all__ = ["DayPlan", "FlatMarket", "MadeTick", "Market", "MarketDay", "Ordinals
 
 _Kind = Literal["trade", "odd_lot", "auction"]
 
-_TICKS_FOR_AUCTION = 20  # a symbol takes part in the auctions if the day has this many ticks for each that does
-_MATCH_LASTS_SEC = 10  # an auction's prints come within this, the most of them at once
+_TICKS_FOR_AUCTION = 20  # ticks that the day must have for each symbol in the auctions
+_MATCH_LASTS_SEC = 10  # an auction's prints all come within this time, most of them early
 _MATCH_MEAN_SEC = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class DayPlan:
-    """One day to be made.
+    """The plan of one simulated day.
 
     Attributes:
         date: Hong Kong date.
         half_day: whether it ends at noon.
         symbols: busiest first.
-        seed: the same one gives the same day.
-        ticks_per_day: of all symbols, auctions included; a half day makes as many, in less time.
-        ordinals: what the sequences' low halves look like; see `tape`.
+        seed: the same seed gives the same day.
+        ticks_per_day: over all symbols, auctions included; a half day makes the same number in less time.
+        ordinals: what the low halves of the sequences look like; see `tape`.
         uncounted: types of ticks that are not in the totals.
-        time_form: how ticks' times are written.
+        time_form: how the times of ticks are written.
     """
 
     date: dt.date
@@ -69,10 +69,10 @@ def day_plan(
     uncounted: frozenset[int] = frozenset(),
     time_form: TimeForm = "seconds",
 ) -> DayPlan:
-    """A plan whose length is the calendar's.
+    """A plan that takes its length from the calendar.
 
     Raises:
-        ConfigError: no trading on that date, or less than one tick.
+        ConfigError: no trading on that date, or less than one tick per day.
     """
     kind = day_kind(date)
     if kind is None:
@@ -83,27 +83,27 @@ def day_plan(
 
 
 class Market(Tape, ABC):
-    """What a tick pump needs of a market."""
+    """What OpenD needs from a market."""
 
     @property
     @abstractmethod
     def done(self) -> bool:
-        """Whether no tick will come by itself any more."""
+        """Whether the schedule has no more ticks."""
 
     @abstractmethod
     def ticks_until(self, ts_ms: int) -> list[MadeTick]:
-        """All ticks since the last call up to simulated epoch milliseconds `ts_ms`, in time order.
+        """All ticks from the last call up to `ts_ms` (simulated epoch milliseconds), in time order.
 
-        The ticks of one second come one after the other, spread over it, though they may have one `ts_ms`.
+        The ticks of one second are spread over that second, although they may have the same `ts_ms`.
         """
 
     @abstractmethod
     def skip_to(self, ts_ms: int) -> None:
-        """Go on from `ts_ms`: what was due before it and was not asked for is never made. Never goes back."""
+        """Continue from `ts_ms`: ticks due earlier that were not asked for are never made. Never goes back."""
 
     @abstractmethod
     def state_at(self, ts_ms: int) -> int:
-        """What OpenD says of the market then (Qot_Common.QotMarketState)."""
+        """The market state that OpenD reports at that time (Qot_Common.QotMarketState)."""
 
 
 class _Second(NamedTuple):
@@ -117,18 +117,18 @@ class _Second(NamedTuple):
 class MarketDay(Market):
     """One Hong Kong day.
 
-    Opening auction prints at a random moment from 09:20 to 09:22, trading 09:30 to 12:00 and 13:00 to 16:00, a few odd
-    lots while the closing auction collects orders, and its prints at a random moment from 16:08 to 16:10, when OpenD
-    says CLOSED already. A half day ends at noon, its auction prints come from 12:08 to 12:10.
+    The opening auction prints at a random moment from 09:20 to 09:22. Trading runs from 09:30 to 12:00 and from 13:00
+    to 16:00. A few odd lots trade while the closing auction collects orders; it prints at a random moment from 16:08 to
+    16:10, when OpenD already reports CLOSED. A half day ends at noon; its closing auction prints from 12:08 to 12:10.
 
     Attributes:
-        plan: what it was made from.
-        start_ts_ms: where the simulated clock begins; what would have been before is never made.
+        plan: the plan that it follows.
+        start_ts_ms: where the simulated clock begins; trades scheduled earlier are never made.
         end_ts_ms: no tick comes after it.
     """
 
     def __init__(self, plan: DayPlan, *, start_ts_ms: int | None = None) -> None:
-        """`start_ts_ms`: UTC epoch milliseconds; the day's 09:00 if not given."""
+        """`start_ts_ms`: UTC epoch milliseconds; None: 09:00 of the day."""
         super().__init__(
             plan.symbols,
             seed=plan.seed,
@@ -145,7 +145,7 @@ class MarketDay(Market):
         self._clock = Random(f"{plan.seed}:{plan.date}:clock")
         self._schedule = self._seconds()
         self._now: _Second | None = _Second([], 0, "trade")
-        self._given = 0  # of `_now`
+        self._given = 0  # how many of `_now` were made or skipped
 
     @property
     def done(self) -> bool:
@@ -153,7 +153,7 @@ class MarketDay(Market):
         return self._now is None
 
     def ticks_until(self, ts_ms: int) -> list[MadeTick]:
-        """All ticks since the last call up to `ts_ms`, in time order."""
+        """All ticks from the last call up to `ts_ms`, in time order."""
         make = {"trade": self._trade, "odd_lot": self._odd_lot, "auction": self._auction}
         made: list[MadeTick] = []
         for books, second, kind in self._due(ts_ms):
@@ -163,15 +163,15 @@ class MarketDay(Market):
         return made
 
     def skip_to(self, ts_ms: int) -> None:
-        """Go on from `ts_ms`; the trades that are left out take no ordinals."""
+        """Continue from `ts_ms`; skipped trades use no ordinals."""
         for _ in self._due(ts_ms):
             pass
 
     def _due(self, ts_ms: int) -> Iterator[_Second]:
-        """What is due at `ts_ms` and was not given out, second by second."""
+        """The trades that are due at `ts_ms` and not yet returned, second by second."""
         while self._now is not None:
             books, second, kind = self._now
-            # The k-th of n comes k/n into the second.
+            # The k-th of n trades (from 0) comes k/n into the second.
             ms = ts_ms - second * 1000
             due = len(books) if ms >= 1000 else ((ms + 1) * len(books) + 999) // 1000  # noqa: PLR2004 - ms in a second
             if due > self._given:
@@ -183,14 +183,14 @@ class MarketDay(Market):
             self._given = 0
 
     def state_at(self, ts_ms: int) -> int:
-        """What OpenD says of the market then; on another date, that it is closed."""
+        """The market state that OpenD reports at that time; CLOSED on any other date."""
         second = ts_ms // 1000 - self._midnight_sec
         if not 0 <= second < sessions.DAY_SEC:
             return MarketState.CLOSED
         return sessions.state_at(second, half_day=self.plan.half_day)
 
     def _seconds(self) -> Iterator[_Second]:
-        """The day's seconds that have trades, in order, from the start on."""
+        """The seconds that have trades, in order, from the start on."""
         start = -(-self.start_ts_ms // 1000) - self._midnight_sec
         in_auctions = self._ranked[: self._auction_size()]
         opening = self._auction_seconds(sessions.OPENING_MATCH_SEC, in_auctions)
@@ -203,13 +203,13 @@ class MarketDay(Market):
         yield from (s for s in closing if s.second >= start + self._midnight_sec)
 
     def _auction_size(self) -> int:
-        """How many symbols print in the auctions: the busiest, and in a day of few ticks not all of them."""
+        """How many of the busiest symbols print in the auctions; on a day with few ticks, not all of them."""
         ticks = self.plan.ticks_per_day
         least = 1 if ticks > 1 else 0
         return min(len(self._ranked), max(ticks // _TICKS_FOR_AUCTION, least))
 
     def _auction_seconds(self, window_sec: int, books: list[Book]) -> list[_Second]:
-        """All symbols match at one random moment of the window; their prints come over the next seconds."""
+        """All symbols match at one random moment of the window; their prints follow over the next seconds."""
         match = window_sec + self._clock.randrange(sessions.MATCH_WINDOW_SEC - _MATCH_LASTS_SEC)
         prints: dict[int, list[Book]] = {}
         for book in books:
@@ -218,7 +218,7 @@ class MarketDay(Market):
         return [_Second(prints[second], second, "auction") for second in sorted(prints)]
 
     def _trading_seconds(self, ticks: int) -> Iterator[tuple[int, int]]:
-        """(second of the day, trades in it); together exactly `ticks`, unevenly spread, as trades come in clusters."""
+        """(second of the day, trades in it); the sum is exactly `ticks`. Trades come in clusters, as in reality."""
         minutes = sessions.busyness(half_day=self.plan.half_day)
         noisy = [share * self._clock.lognormvariate(0, 0.25) for _, share in minutes]
         for (begin, _), in_minute in zip(minutes, self._split(ticks, noisy), strict=True):
@@ -226,7 +226,7 @@ class MarketDay(Market):
             yield from zip(range(begin, begin + 60), self._split(in_minute, clusters), strict=True)
 
     def _split(self, n: int, weights: list[float]) -> list[int]:
-        """`n` in whole parts by weight: the sum is exact, and a random offset keeps the rounding fair."""
+        """Split `n` into integers by weight: the sum is exact, and a random offset keeps the rounding fair."""
         offset = self._clock.random()
         cum = list(accumulate(weights))
         marks = [int(n * c / cum[-1] + offset) for c in cum[:-1]]
@@ -234,10 +234,10 @@ class MarketDay(Market):
 
 
 class FlatMarket(Market):
-    """An even stream that never closes, for runs by the wall clock: `rate` ticks a second, with a day's usual skew.
+    """An even stream that never closes, for runs by the wall clock: `rate` ticks per second, with the usual skew.
 
-    A tick bears the second in which it was due, even if it is asked for later. Totals and ordinals begin anew at each
-    Hong Kong midnight, whether there are trades or not.
+    A tick has the time of the second in which it was due, even if it is asked for later. At every Hong Kong midnight
+    totals reset, with or without trades; so do ordinals, except in mode "none".
     """
 
     def __init__(
@@ -251,7 +251,7 @@ class FlatMarket(Market):
         uncounted: frozenset[int] = frozenset(),
         time_form: TimeForm = "seconds",
     ) -> None:
-        """`rate`: ticks a second over all symbols; ConfigError unless it is above zero."""
+        """`rate`: ticks per second over all symbols; ConfigError unless it is above zero."""
         super().__init__(symbols, seed=seed, ordinals=ordinals, uncounted=uncounted, time_form=time_form)
         if not rate > 0:
             raise ConfigError(f"rate of {rate} ticks a second, expected more than 0")
@@ -266,12 +266,12 @@ class FlatMarket(Market):
         return False
 
     def ticks_until(self, ts_ms: int) -> list[MadeTick]:
-        """All ticks since the last call up to `ts_ms`, in time order; none if the clock went back."""
+        """All ticks from the last call up to `ts_ms`, in time order; none if the clock went back."""
         made: list[MadeTick] = []
         due = self._due(ts_ms)
         while self._made < due:
             second = int(self.start_ts_ms + (self._made + 1) * 1000 / self.rate) // 1000
-            # At least one: the two roundings, of the tick's time and of the second's last tick, need not agree.
+            # At least one: rounding the tick's time and rounding the second's last tick may disagree.
             n = max(1, min(due, self._due(second * 1000 + 999)) - self._made)
             self.come_to(second * 1000)
             time = sessions.hk_time(second)
@@ -280,14 +280,14 @@ class FlatMarket(Market):
         return made
 
     def come_to(self, ts_ms: int) -> None:
-        """Time has come to `ts_ms`: in another day than before that one begins. Never goes back."""
+        """Advance to `ts_ms`, and start a new day if its date is later. Never goes back."""
         second = ts_ms // 1000
         if self._date_of(second) > self._date:
             self._date = self._date_of(second)
             self._new_day(second)
 
     def skip_to(self, ts_ms: int) -> None:
-        """Go on from `ts_ms`."""
+        """Continue from `ts_ms`."""
         if ts_ms > self.start_ts_ms + self._made * 1000 / self.rate:
             self.start_ts_ms, self._made = ts_ms, 0
 

@@ -1,10 +1,10 @@
-"""What OpenD is behind its connections: the market it hears, the ticks it keeps, and who is told of them.
+"""OpenD's state apart from its sockets: the market it receives from, the ticks it caches, the connections it pushes to.
 
-    market ──made──► upstream ──received──► cache (the last 1000 a symbol) ──► pushes, shaped by faults ──► connections
+    market ──made──► upstream ──received──► cache (last 1000 per symbol) ──► pushes, shaped by faults ──► connections
 
-Owns that path and the ledger's account of it: each tick made is written down *before* anybody is told of it, and a tick
-that OpenD never got is written down as unreachable. Invariant: what is not unreachable was in the cache, so that
-GetTicker could have told it. Never touches a socket: a connection is a `Receiver`.
+Owns that path and its lines in the ledger: each tick is in the ledger *before* any client gets it, and a tick that
+OpenD never got is recorded as unreachable. Invariant: every tick that is not unreachable was in the cache, so GetTicker
+could have returned it. Never touches a socket: a connection is a `Receiver`.
 """
 
 from __future__ import annotations
@@ -36,24 +36,22 @@ if TYPE_CHECKING:
 
 UpdateTimeOfUntraded = Literal["before", "empty", "impossible"]
 
-# After it has lost the exchange OpenD makes good at most so many ticks a symbol (published).
-
-WITHHELD = "withheld"  # why a trade is unreachable that nothing but a command has kept from OpenD
+WITHHELD = "withheld"  # why a trade is unreachable that the `withhold` command kept from OpenD
 
 
 class Upstream(Enum):
-    """Whether ticks of the exchange reach OpenD."""
+    """Whether ticks from the exchange reach OpenD."""
 
     UP = "up"
-    LOST = "upstream"  # the link is down: the last 50 a symbol are made good afterwards
+    LOST = "upstream"  # the link is down: the last `made_good_max` per symbol are replayed afterwards
     FROZEN = "frozen"  # the link is down, and OpenD has not noticed
     DOWN = "down"  # OpenD itself is down
-    RESTARTING = "restart"  # it is down and will have forgotten everything
+    RESTARTING = "restart"  # OpenD is restarting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenDOptions:
-    """How this OpenD behaves. Defaults are the real one's where they are published."""
+    """How this OpenD behaves. Defaults are those of the real OpenD where they are published."""
 
     one_tick_frames: bool = True
     keep_alive_interval_sec: int = 10
@@ -83,7 +81,7 @@ class Counters:
 
 
 class Receiver(Protocol):
-    """A connection, as far as pushes go."""
+    """A connection, as seen by the push path."""
 
     conn_id: int
     tickers: set[str]
@@ -91,15 +89,15 @@ class Receiver(Protocol):
 
     @property
     def cipher(self) -> Cipher | None:
-        """What its bodies are encrypted with."""
+        """The cipher for its bodies."""
 
     def send(self, data: bytes) -> None:
-        """Whole frames for the client; never blocks."""
+        """Send whole frames to the client; never blocks."""
 
 
 @dataclass(slots=True)
 class _Outage:
-    """What was made while the exchange was lost: the last ticks of each symbol, which may be made good."""
+    """What was made while the exchange was lost: each symbol's last ticks, which OpenD may replay."""
 
     missed: dict[str, deque[MadeTick]] = field(default_factory=dict)
 
@@ -123,9 +121,9 @@ class SimulatedOpenD:
         self.upstream = Upstream.UP
         self.made_good_max = REPLAYED_MAX
         self.premises = Premises(market)
-        self.silent = False  # nobody is told or answered anything
-        self.stale: dict[str, tuple[bytes, ...]] | None = None  # another login has the quote right: the caches then
-        self.held = 0  # how many want no ticks to be made just now (a burst being written)
+        self.silent = False  # no pushes, no answers
+        self.stale: dict[str, tuple[bytes, ...]] | None = None  # the old caches, while kicked out
+        self.held = 0  # how many callers hold the market now (bursts being written)
         self.hold_until_subscribed = False
         self._receivers: dict[int, Receiver] = {}
         self._watchers: dict[str, int] = {}  # symbol → connections that get its pushes
@@ -135,13 +133,13 @@ class SimulatedOpenD:
 
     @property
     def is_logged_in(self) -> bool:
-        """Whether OpenD says that it reaches the quote server."""
+        """Whether OpenD reports a connection to the quote server."""
         return self.upstream in {Upstream.UP, Upstream.FROZEN} and self.stale is None
 
     # ---- the market's side
 
     def step(self) -> None:
-        """Let time go by: make the ticks that are due, and tell them. Called a few dozen times a second."""
+        """Advance time: make the ticks that are due and push them. Called a few dozen times per second."""
         now_ms = self.clock.step(monotonic())
         if not (self.clock.paused or self.held):
             ticks = self.market.ticks_until(now_ms)
@@ -152,24 +150,24 @@ class SimulatedOpenD:
         self.ledger.flush_due()
 
     def pause(self) -> None:
-        """Make no ticks from now on."""
+        """Stop making ticks."""
         self.clock.paused = True
 
     def resume(self) -> None:
-        """Make ticks again, of now: what was not made in a pause is not made up for."""
+        """Make ticks again, from now on: ticks of the pause are not made up."""
         if self.clock.paused and self.clock.is_wall:
             self.market.skip_to(self.clock.now_ms)
         self.clock.paused = False
         self.hold_until_subscribed = False
 
     def make_known(self, ticks: Sequence[MadeTick]) -> list[Push]:
-        """Write ticks of the exchange down, receive them (or not), and give the pushes that they are worth."""
+        """Write ticks of the exchange to the ledger, receive them if the link is up, and return their pushes."""
         self.counters.made += len(ticks)
         self.ledger.ticks(ticks)
         self.premises.history.changed({tick.symbol for tick in ticks}, self.clock.now_ms)
         if self.shaper.withhold is not None:
             ticks = self._not_withheld(ticks)
-        self.ledger.flush()  # before anybody hears of them
+        self.ledger.flush()  # before any client gets them
         if self.upstream is Upstream.UP:
             return self.receive(ticks, PushDataType.REALTIME)
         if self.upstream is Upstream.LOST:
@@ -193,7 +191,7 @@ class SimulatedOpenD:
         return heard
 
     def receive(self, ticks: Iterable[MadeTick], kind: PushDataType) -> list[Push]:
-        """Put ticks into the cache, and give their pushes, in order."""
+        """Put ticks into the cache and return their pushes, in order."""
         recv_time_sec = self.clock.now_ms / 1000
         muted = self.silent or self.stale is not None
         watchers, caches, loses = self._watchers, self.caches, self.shaper.loses
@@ -215,7 +213,7 @@ class SimulatedOpenD:
         return self.pushes_of(told)
 
     def pushes_of(self, entries: Sequence[tuple[str, bytes]]) -> list[Push]:
-        """One push a tick, or one a symbol with all its ticks, as the options say."""
+        """One push per tick, or one per symbol with all its ticks, depending on the options."""
         if self.options.one_tick_frames:
             return [Push(symbol, self._bodies.body(symbol, (entry,))) for symbol, entry in entries]
         by_symbol: dict[str, list[bytes]] = {}
@@ -224,14 +222,14 @@ class SimulatedOpenD:
         return [Push(symbol, self._bodies.body(symbol, some)) for symbol, some in by_symbol.items()]
 
     def unreachable(self, tick: MadeTick, why: str) -> None:
-        """Write down that OpenD never had a tick, or has it no more, so that no client can be blamed."""
+        """Record that OpenD never had a tick, so that the verdict does not count it as missing."""
         self.counters.unreachable += 1
         self.ledger.note("u", s=tick.symbol, q=tick.seq, why=why)
 
     # ---- the clients' side
 
     def tell(self, pushes: list[Push]) -> None:
-        """Shape pushes as the armed faults say, and send them: one write a connection."""
+        """Apply the armed faults to pushes and send them, with one write per connection."""
         framed = self.framed(self.shaper.shape(pushes))
         if not framed:
             return
@@ -250,14 +248,14 @@ class SimulatedOpenD:
         return made
 
     def joined(self, framed: Sequence[PushFrame], receiver: Receiver) -> bytes:
-        """The bytes of those pushes that a connection wants."""
+        """The bytes of those pushes that a connection has registered for."""
         tickers, cipher = receiver.tickers, receiver.cipher
         wanted = [frame.for_cipher(cipher) for frame in framed if frame.symbol in tickers]
         self.counters.pushed += len(wanted)
         return b"".join(wanted)
 
     def notify(self, body: bytes) -> int:
-        """Send a Notify to all who asked for them; how many that are."""
+        """Send a Notify to all connections that asked for notices, and return how many those are."""
         told = 0
         for receiver in self._receivers.values():
             if receiver.wants_notices:
@@ -266,7 +264,7 @@ class SimulatedOpenD:
         return told
 
     def next_serial(self) -> int:
-        """The serial number of a push of our own."""
+        """The next serial number of a push."""
         self._serial_no = (self._serial_no + 1) & frames.SERIAL_MAX
         return self._serial_no
 
@@ -281,27 +279,27 @@ class SimulatedOpenD:
         return self._bodies.body(symbol, told)
 
     def cached_push(self, symbol: str) -> bytes | None:
-        """The body of a first push: everything that the cache has, or None if that is nothing."""
+        """The body of a first push: the whole cache of a symbol; None: the cache is empty."""
         entries = [wire.as_kind(entry, PushDataType.CACHE) for entry in self.caches[symbol]]
         return self._bodies.body(symbol, entries) if entries else None
 
     def join(self, receiver: Receiver) -> None:
-        """A connection is open."""
+        """Add an open connection."""
         self._receivers[receiver.conn_id] = receiver
         self.counters.connected += 1
 
     def leave(self, receiver: Receiver) -> None:
-        """A connection is gone."""
+        """Remove a closed connection."""
         if self._receivers.pop(receiver.conn_id, None) is not None:
             self.unwatch(receiver, set(receiver.tickers))
             self.subscriptions.drop(receiver.conn_id, monotonic())
 
     def receivers(self) -> list[Receiver]:
-        """The open connections that get any pushes."""
+        """The open connections that get pushes of at least one symbol."""
         return [receiver for receiver in self._receivers.values() if receiver.tickers]
 
     def watch(self, receiver: Receiver, symbols: Iterable[str]) -> list[str]:
-        """A connection gets the pushes of these from now on; which of them it did not get before."""
+        """Start pushing these symbols to a connection, and return those that are new to it."""
         fresh = [symbol for symbol in dict.fromkeys(symbols) if symbol not in receiver.tickers]
         for symbol in fresh:
             self._watchers[symbol] = self._watchers.get(symbol, 0) + 1
@@ -311,11 +309,11 @@ class SimulatedOpenD:
         return fresh
 
     def watched(self) -> list[str]:
-        """The symbols that somebody gets pushes of, busiest first."""
+        """The symbols that are pushed to at least one connection, busiest first."""
         return [symbol for symbol in self.market.symbols if self._watchers.get(symbol)]
 
     def unwatch(self, receiver: Receiver, symbols: Iterable[str]) -> None:
-        """A connection gets the pushes of these no more."""
+        """Stop pushing these symbols to a connection."""
         for symbol in receiver.tickers & set(symbols):
             receiver.tickers.discard(symbol)
             self._watchers[symbol] -= 1
@@ -323,7 +321,7 @@ class SimulatedOpenD:
     # ---- the upstream faults
 
     def regain_upstream(self) -> tuple[int, list[Push]]:
-        """Receive again. After a lost link, the last ticks of each symbol come late: (how many, their pushes)."""
+        """Receive again. After a lost link, replay each symbol's last ticks: (how many, their pushes)."""
         self.upstream = Upstream.UP
         missed, self._outage = self._outage.missed, _Outage()
         for ticks in missed.values():
@@ -332,18 +330,18 @@ class SimulatedOpenD:
         return len(late), self.receive(late, PushDataType.BY_DISCONNECTION)
 
     def give_up_missed(self) -> None:
-        """The end came before the link was back: what waited to be made good never will be."""
+        """The simulator stops before the link is back: record all missed ticks as unreachable."""
         missed, self._outage = self._outage.missed, _Outage()
         for ticks in missed.values():
             self._give_up(ticks, but=0)
 
     def _give_up(self, missed: deque[MadeTick], *, but: int) -> None:
-        """All but the last so many of a symbol will never be made good."""
+        """Record all but the last `but` missed ticks of a symbol as unreachable."""
         while len(missed) > but:
             self.unreachable(missed.popleft(), Upstream.LOST.value)
 
     def forget(self) -> int:
-        """Empty the caches. Ticks that had not been pushed to anybody can't be had any more; how many they are."""
+        """Empty the caches. Ticks that were never pushed become unreachable; returns how many."""
         unheard = 0
         for symbol, cache in self.caches.items():
             for entry in cache:

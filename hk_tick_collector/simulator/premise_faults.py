@@ -1,8 +1,8 @@
-"""The commands that break what a recorder takes for granted of OpenD's answers.
+"""The commands that break what a recorder takes for granted about OpenD's answers.
 
-Answers and lines in the ledger are as with all `faults`. The `n` of one that lasts is the number of symbols that it
-concerns (1 where there are none), and that of its …_over line how often it was really told: rows, replies or ticks. One
-that would change nothing is refused. `premises` owns what is told.
+Answers and ledger lines are the same as for all `faults`. For a fault that lasts, `n` is the number of symbols
+concerned (1 where symbols don't apply), and the `n` of its …_over line is how often it took effect: rows, replies or
+ticks. Ending a fault that is not on is refused. `premises` owns what OpenD then answers.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _KINDS: Final = {"whole": DayKind.WHOLE, "morning": DayKind.MORNING, "afternoon"
 
 
 class PremiseFaults:
-    """The broken premises of one simulator, on command."""
+    """The commands that break the premises of one simulator."""
 
     def __init__(self, server: Server, lasting: Lasting) -> None:
         self._opend: SimulatedOpenD = server.opend
@@ -53,7 +53,7 @@ class PremiseFaults:
     # ---- the exchange
 
     async def exchange_frozen(self, fields: Fields) -> dict[str, Any]:
-        """For `sec`, OpenD hears nothing of the exchange, does not notice it, and tells the totals of the beginning."""
+        """For `sec`, OpenD receives nothing from the exchange without noticing; reported totals stand still."""
         sec = seconds(fields)
         fields.finish()
         self._lasting.begin("exchange_frozen", sec, self._end_exchange_frozen)
@@ -67,7 +67,7 @@ class PremiseFaults:
         return 0 if frozen is None else frozen.told
 
     async def made_good(self, fields: Fields) -> dict[str, Any]:
-        """From now on, OpenD makes good the last `max` ticks of each symbol that it missed in an outage."""
+        """From now on, OpenD replays the last `max` ticks per symbol that it missed in an outage."""
         most = fields.integer("max", low=0, high=_WINDOW_MAX)
         fields.finish()
         if most == self._opend.made_good_max:
@@ -78,7 +78,7 @@ class PremiseFaults:
     # ---- snapshots
 
     async def snapshot_late(self, fields: Fields) -> dict[str, Any]:
-        """For `for_sec`, a `share` of the rows (of `symbols`) are of `sec` ago, perhaps with an update time of now."""
+        """For `for_sec`, a `share` of the rows (of `symbols`) is `sec` old; `update_time` "now" hides that."""
         sec = fields.number("sec", low=0.5, high=REACHES_SEC)
         share = fields.number("share", 1.0, low=0.001, high=1)
         for_sec = seconds(fields, "for_sec")
@@ -96,7 +96,7 @@ class PremiseFaults:
         return 0 if late is None else late.told
 
     async def snapshot_frozen(self, fields: Fields) -> dict[str, Any]:
-        """For `sec`, snapshots tell the totals and update times of the beginning."""
+        """For `sec`, the totals and update times in snapshots stand still."""
         sec = seconds(fields)
         fields.finish()
         self._lasting.begin("snapshot_frozen", sec, self._end_snapshot_frozen)
@@ -108,7 +108,7 @@ class PremiseFaults:
         return 0 if frozen is None else frozen.told
 
     async def snapshot_low(self, fields: Fields) -> dict[str, Any]:
-        """The next `n` rows (of `symbols`) say a `volume` less than theirs, or theirs less `by` so many shares."""
+        """The next `n` rows (of `symbols`) report a volume that is too low: `volume`, or `by` shares too few."""
         arming = Arming.of(fields)
         symbols = frozenset(fields.symbols("symbols", self._opend.caches))
         if fields.has("volume") == fields.has("by"):
@@ -127,7 +127,7 @@ class PremiseFaults:
         return await self._lasting.arm("snapshot_low", low.armed, arming, "rows", disarm)
 
     async def snapshot_refuse(self, fields: Fields) -> dict[str, Any]:
-        """Refuse snapshots of any of `symbols`, until told so of none."""
+        """Refuse every snapshot call that names one of `symbols`; an empty list ends it."""
         symbols = frozenset(fields.symbols("symbols", self._opend.caches))
         fields.finish()
         before, self._premises.refused = self._premises.refused, Refused(symbols) if symbols else None
@@ -138,7 +138,7 @@ class PremiseFaults:
     # ---- GetTicker
 
     async def renumber(self, fields: Fields) -> dict[str, Any]:
-        """While `on`, each GetTicker reply counts its own ticks from 1 in their sequences' low half."""
+        """While `on`, each GetTicker reply numbers its own ticks from 1 in the low half of their sequences."""
         on = fields.flag("on", default=True)
         fields.finish()
         before = self._premises.renumbered
@@ -151,7 +151,7 @@ class PremiseFaults:
         return self._lasting.applied("renumber", len(self._opend.caches))
 
     async def window_holes(self, fields: Fields) -> dict[str, Any]:
-        """Leave `n` ticks out of each GetTicker reply (of `symbols`), not the first and not the last, until 0."""
+        """Leave `n` ticks out of each GetTicker reply (of `symbols`), never the first or last; 0 ends it."""
         ticks = fields.integer("n", low=0, high=_WINDOW_MAX)
         symbols = frozenset(fields.symbols("symbols", self._opend.caches))
         fields.finish()
@@ -163,7 +163,7 @@ class PremiseFaults:
     # ---- the clock, the calendar, the state
 
     async def opend_clock(self, fields: Fields) -> dict[str, Any]:
-        """GetGlobalState's time is off by `offset_sec`, or in a `unit` of "ms", until it is neither."""
+        """GetGlobalState's time is off by `offset_sec`, or in milliseconds (`unit` "ms"); neither one ends it."""
         offset_sec = fields.integer("offset_sec", 0, low=-_OFFSET_MAX_SEC, high=_OFFSET_MAX_SEC)
         unit = fields.choice("unit", ("s", "ms"), "unit: s or ms", "s")
         fields.finish()
@@ -175,7 +175,7 @@ class PremiseFaults:
         return self._over("opend_clock", before)
 
     async def calendar(self, fields: Fields) -> dict[str, Any]:
-        """From now on, the trade dates say that `date` is of this `kind`; the market trades as it would."""
+        """From now on, the trade dates report `date` as this `kind`; the market itself trades as before."""
         date = _date(fields.text("date"))
         word = fields.choice("kind", _KINDS, "kind of day: whole, morning, afternoon or none")
         fields.finish()
@@ -191,7 +191,7 @@ class PremiseFaults:
         return self._lasting.applied("calendar", 1, date=date.isoformat(), says=word)
 
     async def market_state(self, fields: Fields) -> dict[str, Any]:
-        """The market's state is said to be `state`, until it is null."""
+        """OpenD reports the market state as `state`; null ends it."""
         state = fields.integer("state", low=0, high=_STATE_MAX) if fields.has("state") else None
         fields.finish()
         before, self._premises.state = self._premises.state, None if state is None else WrongState(state)
@@ -207,7 +207,7 @@ class PremiseFaults:
     def _over(
         self, fault: str, before: Refused | Renumbered | Holes | WrongClock | WrongState | None
     ) -> dict[str, Any]:
-        """What had lasted until now is over."""
+        """End a fault that was on."""
         if before is None:
             raise CommandError(f"{fault} is not on")
         return self._lasting.applied(f"{fault}_over", before.told)

@@ -1,8 +1,8 @@
-"""What OpenD says that is not so: each thing a recorder takes for granted, broken on command.
+"""The wrong answers of OpenD: each premise that a recorder relies on can be broken on command.
 
-Owns what is broken just now and what a reply says then; `premise_faults` has the commands. Each broken premise counts
-the rows or replies in which it was told, so that a test can know that its fault happened. The market itself, its
-trades and its totals, is never touched here.
+Owns which premises are broken now and what a reply then contains; `premise_faults` has the commands. Each broken
+premise counts the rows or replies that it changed, so that a test knows that its fault happened. Never changes the
+market itself, its trades or its totals.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _ORDINAL_BITS = 32
 
 @dataclass(slots=True)
 class Late:
-    """Snapshot rows are of `sec` seconds ago, by the market's clock.
+    """Snapshot rows that are `sec` seconds old, by the market's clock.
 
     Attributes:
-        sec: how long ago.
+        sec: how old.
         share: of the rows, from 0 to 1.
-        symbols: of these only; of all if empty.
-        hides: the update time is the honest one.
+        symbols: only these; empty: all.
+        hides: whether the update time is the current one.
         told: rows that differed from the truth.
     """
 
@@ -47,7 +47,7 @@ class Late:
 
 @dataclass(slots=True)
 class Frozen:
-    """Totals are those of the beginning; `told` counts the rows that differed from the truth, or the trades missed."""
+    """Totals from when the fault began; `told` counts the rows that differed from the truth, or the trades missed."""
 
     totals: dict[str, Totals]
     told: int = 0
@@ -55,7 +55,7 @@ class Frozen:
 
 @dataclass(slots=True)
 class Low:
-    """The next rows say a volume that is too low: `volume`, or `by` shares too few; the turnover in proportion."""
+    """The next rows report a volume that is too low: `volume`, or `by` shares too few; turnover in proportion."""
 
     armed: Armed
     symbols: frozenset[str]
@@ -63,7 +63,7 @@ class Low:
     by: int
 
     def told(self, symbol: str, totals: Totals) -> Totals:
-        """What a row says."""
+        """What a row reports. A row that would not be lower stays as it is and does not count."""
         volume = totals.volume - self.by if self.volume is None else self.volume
         if (self.symbols and symbol not in self.symbols) or not 0 <= volume < totals.volume:
             return totals
@@ -73,7 +73,7 @@ class Low:
 
 @dataclass(slots=True)
 class Refused:
-    """A snapshot of any of these symbols is refused whole; `told` counts the refusals."""
+    """A snapshot call with any of these symbols is refused as a whole; `told` counts the refusals."""
 
     symbols: frozenset[str]
     told: int = 0
@@ -81,14 +81,14 @@ class Refused:
 
 @dataclass(slots=True)
 class Renumbered:
-    """GetTicker counts its own ticks; `told` counts the replies."""
+    """Each GetTicker reply numbers its own ticks from 1; `told` counts the replies."""
 
     told: int = 0
 
 
 @dataclass(slots=True)
 class Holes:
-    """GetTicker leaves out so many ticks of each reply; `told` counts the ticks left out."""
+    """GetTicker leaves out `ticks` ticks of each reply; `told` counts the ticks left out."""
 
     ticks: int
     symbols: frozenset[str]
@@ -97,7 +97,7 @@ class Holes:
 
 @dataclass(slots=True)
 class WrongClock:
-    """GetGlobalState's time is off by so many seconds, and may be in ms; `told` counts the replies."""
+    """GetGlobalState's time is off by `offset_sec`, and may be in ms; `told` counts the replies."""
 
     offset_sec: int
     in_ms: bool
@@ -106,7 +106,7 @@ class WrongClock:
 
 @dataclass(slots=True)
 class WrongState:
-    """The market is in this state, whatever it is in; `told` counts the replies."""
+    """The reported market state, whatever the real one is; `told` counts the replies."""
 
     state: int
     told: int = 0
@@ -114,7 +114,7 @@ class WrongState:
 
 @dataclass(slots=True)
 class Calendar:
-    """Dates that are not what they are said to be; None: no trading. `told` counts the replies."""
+    """Dates that are reported with a wrong kind; None: no trading. `told` counts the wrong dates in replies."""
 
     kinds: dict[dt.date, DayKind | None] = field(default_factory=dict)
     told: int = 0
@@ -127,7 +127,7 @@ class Premises:
         self._market = market
         self._random = Random(0)
         self.history = TotalsHistory(market)
-        self.without_exchange: Frozen | None = None  # OpenD hears nothing, unnoticed
+        self.without_exchange: Frozen | None = None  # OpenD receives nothing and does not notice
         self.late: Late | None = None
         self.frozen: Frozen | None = None
         self.low: Low | None = None
@@ -139,22 +139,22 @@ class Premises:
         self.calendar = Calendar()
 
     def all_totals(self) -> dict[str, Totals]:
-        """The truth of just now."""
+        """The true totals of all symbols now."""
         return {symbol: self._market.totals(symbol) for symbol in self._market.symbols}
 
     def missed(self, trades: int) -> None:
-        """So many trades did not reach OpenD."""
+        """Count trades that did not reach OpenD."""
         if self.without_exchange is not None:
             self.without_exchange.told += trades
 
     # ---- snapshots
 
     def quote(self, symbol: str) -> Totals:
-        """What a quote out of OpenD's cache says."""
+        """What a quote from OpenD's cache reports."""
         return self._market.totals(symbol) if self.without_exchange is None else self.without_exchange.totals[symbol]
 
     def snapshot(self, symbol: str, now_ms: int) -> Totals:
-        """What a snapshot's row says; `last_ts_ms` is its update time."""
+        """What a snapshot's row reports; `last_ts_ms` is its update time."""
         truth = self._market.totals(symbol)
         totals = self.quote(symbol)
         if self.frozen is not None:
@@ -170,7 +170,7 @@ class Premises:
         return totals
 
     def refused_code(self, symbols: Iterable[str]) -> str | None:
-        """The first symbol for which a snapshot is refused."""
+        """The first symbol for which a snapshot is refused; None: it is not refused."""
         if self.refused is None:
             return None
         code = next((symbol for symbol in symbols if symbol in self.refused.symbols), None)
@@ -187,10 +187,10 @@ class Premises:
     # ---- GetTicker
 
     def window(self, symbol: str, entries: list[bytes]) -> list[bytes]:
-        """What GetTicker tells of these ticks."""
+        """What GetTicker returns of these ticks."""
         holes = self.holes
         if holes is not None and (not holes.symbols or symbol in holes.symbols):
-            inner = range(1, len(entries) - 1)  # the first and the last are what a recorder looks at
+            inner = range(1, len(entries) - 1)  # a recorder looks at the first and the last
             gone = set(self._random.sample(inner, min(holes.ticks, len(inner))))
             entries = [entry for n, entry in enumerate(entries) if n not in gone]
             holes.told += len(gone)
@@ -202,7 +202,7 @@ class Premises:
     # ---- the clock, the calendar, the state
 
     def global_time(self, now_ms: int) -> int:
-        """GetGlobalState's time."""
+        """The time in GetGlobalState's reply."""
         clock = self.clock
         if clock is None:
             return now_ms // 1000
@@ -211,14 +211,14 @@ class Premises:
         return told_ms if clock.in_ms else told_ms // 1000
 
     def market_state(self, now_ms: int) -> int:
-        """What OpenD says of the market."""
+        """The market state that OpenD reports."""
         if self.state is None:
             return self._market.state_at(now_ms)
         self.state.told += 1
         return self.state.state
 
     def trade_dates(self, begin: dt.date, end: dt.date) -> list[tuple[dt.date, DayKind]]:
-        """Trade dates from `begin` to `end`, both included, in order, as RequestTradeDate tells them."""
+        """Trade dates from `begin` to `end`, both included, in order, as RequestTradeDate reports them."""
         dates = dict(trade_dates(begin, end))
         for date, kind in self.calendar.kinds.items():
             if begin <= date <= end:
@@ -230,7 +230,7 @@ class Premises:
 
 
 def _under(entry: bytes, ordinal: int) -> bytes:
-    """A tick under another ordinal of its second."""
+    """A tick with another ordinal in its sequence."""
     ticker = wire.ticker_of(entry)
     ticker.sequence = ticker.sequence >> _ORDINAL_BITS << _ORDINAL_BITS | ordinal
     return wire.entry_of_ticker(ticker, wire.kind_of(entry))

@@ -1,11 +1,11 @@
 """The exchange's spread table: which prices exist.
 
-Prices are whole thousandths of a Hong Kong dollar here ("mils"), so that a walk stays exact; `price_mil / 1000` is the
-float that OpenD would send, since true division of integers rounds correctly.
+Prices here are integers in thousandths of a Hong Kong dollar ("mils"), so that a price walk stays exact.
+`price_mil / 1000` is the float that OpenD would send, since true division of integers rounds correctly.
 
 Source: HKEX, Second Schedule of the Rules of the Exchange, Part A, as changed on 2025-08-04 (0.01 from HK$10,
-0.02 from HK$20). The change planned after that (0.005 from HK$0.50 to HK$10) is left out: a price of this table is a
-price of that one, too.
+0.02 from HK$20). The next planned change (0.005 from HK$0.50 to HK$10) is left out: every price in this table is valid
+in that one, too.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ def step_up_mil(price_mil: int) -> int:
 
 
 def step_down_mil(price_mil: int) -> int:
-    """The next price below; at the lower end of a band it is the lower band's step."""
+    """The next price below; at the lower end of a band, the step is the lower band's."""
     return price_mil - spread_mil(price_mil - 1)
 
 
 def on_table_mil(price_mil: float) -> int:
-    """The nearest price at or below, within the table's ends."""
+    """The nearest valid price at or below, clamped to the ends of the table."""
     price = int(min(max(price_mil, PRICE_MIN_MIL), PRICE_MAX_MIL))
     return price - price % spread_mil(price)

@@ -1,4 +1,4 @@
-"""How often a call may be made: the published limits of an account, over its last 30 s."""
+"""Rate limits: how often an account may make each call in 30 s, as published."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class RateLimits:
         self._made_at: dict[int, deque[float]] = {}
 
     def refuse_excess(self, proto_id: int, now: float) -> None:
-        """Count a call at `now` (monotonic seconds); CallRefusedError, uncounted, when it is one too many."""
+        """Count a call at `now` (monotonic seconds), or raise CallRefusedError, uncounted, if it is over the limit."""
         allowed = CALLS_MAX.get(proto_id)
         if allowed is None:
             return

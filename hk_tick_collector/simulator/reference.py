@@ -1,7 +1,7 @@
-"""The calls that tell about the market: state, totals, static facts, plates, trade dates.
+"""The calls that report on the market: state, totals, static facts, plates, trade dates.
 
-Each is a function of (opend, client, c2s) that gives the S2C; a refusal is a raised CallRefusedError. Nothing here
-changes the market; what is not so comes from `premises`. Field meanings are those of the published protocol.
+Each is a function of (opend, client, c2s) that returns the S2C; to refuse a call it raises CallRefusedError. Nothing
+here changes the market; deliberately wrong answers come from `premises`. Fields mean what the published protocol says.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _SUB_TYPE_BASIC = 1
 _SECURITY_TYPE_STOCK = 3  # Qot_Common.SecurityType_Eqty
 _TRADE_DATE_MARKET_HK = 1
 _PROGRAM_READY = 10  # Common.ProgramStatusType
-_CODES_MAX = 400  # of one snapshot or market-state call
+_CODES_MAX = 400  # in one snapshot or market-state call
 _LISTED = "2000-01-03"
 _CLOSING_PRINT = dt.time(16, 8, 12)
 _NO_TIME = "0000-00-00 00:00:00"
-_HOLIDAYS_MAX = 14  # days; Lunar New Year with its weekends has fewer
+_HOLIDAYS_MAX = 14  # days; the Lunar New Year break with its weekends is shorter
 
 # Plates: their members are taken from the universe, busiest first.
 _PLATES: Final[dict[str, slice]] = {
@@ -46,7 +46,7 @@ _PLATES: Final[dict[str, slice]] = {
 
 
 def known_symbol(opend: SimulatedOpenD, security: pb.Security) -> str:
-    """The symbol of a security of the universe; CallRefusedError with its code if there is none such."""
+    """The symbol of a security in this market; CallRefusedError with its code if it is unknown."""
     try:
         symbol = symbol_of(security.market, security.code)
     except BadTickError:
@@ -77,7 +77,7 @@ def get_global_state(opend: SimulatedOpenD, client: Receiver, _c2s: pb.GetGlobal
 
 
 def get_basic_qot(opend: SimulatedOpenD, client: Receiver, c2s: pb.Qot_GetBasicQot.C2S) -> pb.Qot_GetBasicQot.S2C:
-    """Quotes out of OpenD's cache, for what is subscribed as BASIC."""
+    """Quotes from OpenD's cache, for symbols subscribed as BASIC."""
     now_ms = opend.clock.now_ms
     quotes = []
     for security in c2s.securityList:
@@ -111,10 +111,10 @@ def get_basic_qot(opend: SimulatedOpenD, client: Receiver, c2s: pb.Qot_GetBasicQ
 def get_security_snapshot(
     opend: SimulatedOpenD, _client: Receiver, c2s: pb.Qot_GetSecuritySnapshot.C2S
 ) -> pb.Qot_GetSecuritySnapshot.S2C:
-    """The day's totals by the exchange: what it made, whether OpenD received it or not.
+    """The exchange's totals of the day: what was made, whether OpenD received it or not.
 
-    The time is of the last trade. Of a symbol that has not traded it is of a day before, whose totals are over, if the
-    options say nothing else.
+    The update time is that of the last trade. For a symbol that has not traded it is the previous trade date's close,
+    unless `update_time_of_untraded` is set otherwise.
     """
     now_ms = opend.clock.now_ms
     symbols = _known_symbols(opend, c2s.securityList)
@@ -133,7 +133,7 @@ def get_security_snapshot(
 def get_static_info(
     opend: SimulatedOpenD, _client: Receiver, c2s: pb.Qot_GetStaticInfo.C2S
 ) -> pb.Qot_GetStaticInfo.S2C:
-    """Static facts of the securities asked for, or of all stocks."""
+    """Static facts of the requested securities, or of all stocks."""
     if c2s.securityList:
         symbols = [known_symbol(opend, security) for security in c2s.securityList]
     elif c2s.secType in {0, _SECURITY_TYPE_STOCK} and c2s.market == 1:
@@ -196,7 +196,7 @@ def _known_symbols(opend: SimulatedOpenD, securities: Sequence[pb.Security]) -> 
 
 
 class _UpdateTime(NamedTuple):
-    """A snapshot's update time, as its two fields say it."""
+    """A snapshot's update time, as its two fields hold it."""
 
     text: str
     sec: float
@@ -214,7 +214,7 @@ def _update_time(ts_ms: int) -> _UpdateTime:
 
 
 def _last_close_ms(now_ms: int) -> int:
-    """When the trade date before today's ended."""
+    """The time of the previous trade date's closing print."""
     today = hk_date(now_ms)
     date = trade_dates(today - dt.timedelta(days=_HOLIDAYS_MAX), today - dt.timedelta(days=1))[-1][0]
     return int(dt.datetime.combine(date, _CLOSING_PRINT, HK).timestamp()) * 1000
@@ -270,12 +270,12 @@ def _amplitude(totals: Totals) -> float:
 
 
 def hk_time(ts_ms: int) -> str:
-    """UTC epoch ms as the protocol writes a time of Hong Kong."""
+    """UTC epoch ms as a Hong Kong time in the protocol's format."""
     return dt.datetime.fromtimestamp(ts_ms // 1000, HK).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _date(text: str) -> dt.date:
     try:
-        return dt.datetime.fromisoformat(text).date()  # the SDK sends a time of 00:00:00 along
+        return dt.datetime.fromisoformat(text).date()  # the SDK appends a time of 00:00:00
     except ValueError:
         raise CallRefusedError(f"date {text!r}, expected YYYY-MM-DD") from None

@@ -1,7 +1,8 @@
-"""A market that happened: the pushes of a recorded journal, in their order and at their pace.
+"""A recorded market: replays the pushes of a journal in their original order and at their original pace.
 
-Owns nothing but the place in the journal: each trade is what OpenD once sent, to the last bit. So an incident can be
-played again, as often as it takes, faster than it was. Never makes a trade of its own: its sequences would not be real.
+Owns its position in the journal and the running totals. Each trade has exactly the content that OpenD sent, so an
+incident can be replayed repeatedly, and faster than it happened. Never makes a trade of its own: its sequence would not
+be real.
 
 Invariant: each (symbol, sequence) comes once, with the content that was pushed first.
 """
@@ -28,14 +29,14 @@ if TYPE_CHECKING:
 
 
 class ReplayMarket(Market):
-    """The ticks of `DATA_ROOT/journal`, each at the moment of its reception.
+    """The ticks of `DATA_ROOT/journal`, each at the time it was received.
 
     Attributes:
         start_ts_ms: when the first record was received, UTC epoch ms; the simulated clock begins there.
     """
 
     def __init__(self, journal: Path, *, uncounted: frozenset[int] = frozenset()) -> None:
-        """Look the journal through once, for its symbols; `uncounted` types of ticks are not in its totals.
+        """Scan the journal once for its symbols. `uncounted` types of ticks are not in the totals.
 
         Raises:
             ConfigError: there is no journal, or no push in it.
@@ -61,11 +62,11 @@ class ReplayMarket(Market):
 
     @property
     def done(self) -> bool:
-        """Whether the journal's last push is out."""
+        """Whether the journal's last push was returned."""
         return self._next is None
 
     def ticks_until(self, ts_ms: int) -> list[MadeTick]:
-        """The ticks that had been received at `ts_ms` and were not given out."""
+        """The ticks received by `ts_ms` and not yet returned."""
         made: list[MadeTick] = []
         while self._next is not None and self._next[0].recv_ts_ms <= ts_ms:
             for tick in self._next[1]:
@@ -79,11 +80,11 @@ class ReplayMarket(Market):
         return made
 
     def skip_to(self, ts_ms: int) -> None:
-        """Leave out what was received before."""
+        """Skip the ticks received before `ts_ms`."""
         self.ticks_until(ts_ms - 1)
 
     def state_at(self, ts_ms: int) -> int:
-        """What OpenD says of the market then, by the calendar."""
+        """The market state that OpenD reports at that time, by the calendar."""
         kind = day_kind(hk_date(ts_ms))
         if kind is None:
             return MarketState.CLOSED
@@ -91,13 +92,13 @@ class ReplayMarket(Market):
         return sessions.state_at(second, half_day=kind is DayKind.MORNING)
 
     def totals(self, symbol: str) -> Totals:
-        """A symbol's recording so far; ValueError for one that is not in it."""
+        """A symbol's totals over the recording so far; ValueError if the symbol is not in the journal."""
         if symbol not in self._totals:
             raise ValueError(f"symbol {symbol!r} is not in this journal")
         return self._totals[symbol]
 
     def correct(self, symbol: str, volume: int, turnover: float) -> None:
-        """Add to a symbol's totals, or take away (shares, HK$)."""
+        """Add to a symbol's totals, or subtract from them (shares, HK$)."""
         totals = self.totals(symbol)
         self._totals[symbol] = totals._replace(volume=totals.volume + volume, turnover=totals.turnover + turnover)
 
@@ -110,18 +111,18 @@ class ReplayMarket(Market):
         volume: int | None = None,
         tick_type: int = AUTO_MATCH,
     ) -> MadeTick:
-        """Not to be had: a recorded market has only what was recorded. ValueError."""
+        """Raise ValueError: a recorded market makes no ticks of its own."""
         raise ValueError(
             f"a replayed journal makes no tick of its own ({symbol} at {ts_ms}, {price}, {volume}, {tick_type})"
         )
 
     def burst(self, ticks: int, ts_ms: int, symbols: Sequence[str] = ()) -> list[MadeTick]:
-        """Not to be had either. ValueError."""
+        """Raise ValueError: a recorded market makes no ticks of its own."""
         raise ValueError(f"a replayed journal makes no ticks of its own ({ticks} at {ts_ms}, {len(symbols)} symbols)")
 
 
 def _pushed(journal: Path) -> Iterator[tuple[Record, list[MadeTick]]]:
-    """Each record that holds pushes, with their ticks; what makes no sense was kept aside then, and is left out now."""
+    """Each record that holds pushes, with their ticks; a body's ticks from the first invalid one on are skipped."""
     for record in iter_records(journal):
         if record.kind != Kind.FRAMES:
             continue
@@ -142,7 +143,7 @@ def _ticks(body: bytes) -> Iterator[MadeTick]:
 
 
 def _added(totals: Totals, tick: MadeTick, *, counts: bool) -> Totals:
-    """The totals after one more tick, and whether its type counts in them."""
+    """The totals after one more tick; `counts`: whether volume and turnover include it."""
     return totals._replace(
         volume=totals.volume + tick.volume * counts,
         turnover=totals.turnover + tick.turnover * counts,

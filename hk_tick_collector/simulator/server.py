@@ -1,8 +1,8 @@
-"""The TCP side: connections, and the port they come to.
+"""The TCP side: connections, and the port that they connect to.
 
-Owns bytes: framing, encryption, order of the first call, keep-alive, and every way in which a connection can misbehave
-(hold its writes, read nothing, be cut). What a call means is in `calls`. Invariant: nothing here waits for a client; a
-client that doesn't read costs memory up to a limit, then it loses its connection.
+Owns the bytes: framing, encryption, InitConnect as the first call, keep-alive, and every way in which a connection can
+misbehave (hold its writes, read nothing, be cut). What a call means is in `calls`. Invariant: nothing here waits for a
+client, except a paced burst; a client that doesn't read costs memory up to a limit, then its connection is cut.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# Above the high mark a paced writer (a burst) waits, so that a burst of any size needs little memory here.
+# Above the high mark a paced burst waits, so that a burst of any size needs little memory here.
 _WRITE_HIGH_BYTES = 1024 * 1024
 _WRITE_LOW_BYTES = 256 * 1024
-# A connection that is closed in peace has so long to take what was written to it.
+# How long a connection that is closed gracefully has to take what was written to it.
 _CLOSE_FLUSH_SEC = 1.0
-# OpenD drops a client after three intervals without KeepAlive (30 s of 10 s).
+# OpenD drops a client after three intervals without KeepAlive (30 s for an interval of 10 s).
 _KEEP_ALIVES_MISSED_MAX = 3
 
 
@@ -42,7 +42,7 @@ class Connection(asyncio.Protocol):
     """One client.
 
     Attributes:
-        conn_id: the `connID` that it was told.
+        conn_id: the `connID` that InitConnect returned.
         tickers: the symbols whose pushes it gets.
         wants_notices: whether it asked for Notify.
         ready: whether InitConnect was answered.
@@ -53,13 +53,13 @@ class Connection(asyncio.Protocol):
         self.tickers: set[str] = set()
         self.wants_notices = False
         self.ready = False
-        self.alive_at = time.monotonic()  # the last KeepAlive
+        self.alive_at = time.monotonic()  # when the last KeepAlive came
         self._server = server
         self._opend = server.opend
         self._rsa = server.opend.options.rsa
         self._reader = FrameReader(self._rsa)
         self._transport: asyncio.Transport | None = None
-        self._held: deque[bytes] | None = None  # writes kept back; None: written at once
+        self._held: deque[bytes] | None = None  # held writes; None: write immediately
         self._held_bytes = 0
         self._transport_full = False
         self._room = asyncio.Event()
@@ -67,17 +67,17 @@ class Connection(asyncio.Protocol):
 
     @property
     def cipher(self) -> Cipher | None:
-        """What bodies are encrypted with."""
+        """The cipher for bodies."""
         return self._reader.cipher
 
     @property
     def is_open(self) -> bool:
-        """Whether writing makes sense."""
+        """Whether the connection can be written to."""
         return self._transport is not None and not self._transport.is_closing()
 
     @property
     def backlog_bytes(self) -> int:
-        """What was sent and not yet taken by the system."""
+        """Bytes sent but not yet accepted by the operating system."""
         return self._held_bytes + (self._transport.get_write_buffer_size() if self._transport else 0)
 
     # ---- asyncio.Protocol
@@ -89,7 +89,7 @@ class Connection(asyncio.Protocol):
         self._server.joined(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is gone, whoever ended it."""
+        """The connection has ended, on either side."""
         del exc
         self._transport = None
         self._held = None
@@ -103,12 +103,12 @@ class Connection(asyncio.Protocol):
         self._update_room()
 
     def resume_writing(self) -> None:
-        """It has caught up."""
+        """The client has caught up."""
         self._transport_full = False
         self._update_room()
 
     def data_received(self, data: bytes) -> None:
-        """Bytes from the client."""
+        """Handle bytes from the client."""
         if self.ready:
             run, rest = self._reader.feed(data), b""
         else:
@@ -120,10 +120,10 @@ class Connection(asyncio.Protocol):
         elif rest and self.is_open:
             self.data_received(rest)
 
-    # ---- what the server and the faults do to it
+    # ---- for the server and the faults
 
     def send(self, data: bytes) -> None:
-        """Write whole frames, or keep them back; cut the connection when too much waits."""
+        """Write whole frames, or hold them; cut the connection when too much waits."""
         if not self.is_open:
             return
         assert self._transport is not None
@@ -139,17 +139,17 @@ class Connection(asyncio.Protocol):
             self.abort()
 
     async def room(self) -> None:
-        """Wait until a paced writer may write more, or the connection is gone."""
+        """Wait until a paced burst may write more, or the connection is gone."""
         await self._room.wait()
 
     def hold(self) -> None:
-        """Keep writes back from now on."""
+        """Hold writes from now on."""
         if self._held is None:
             self._held = deque()
             self._update_room()
 
     def release(self, bytes_max: int | None = None) -> int:
-        """Write what was kept back: all of it, and write at once again; or only so much. Gives the bytes written."""
+        """Write at most `bytes_max` held bytes; None: all, and stop holding. Returns the bytes written."""
         if self._held is None:
             return 0
         out: list[bytes] = []
@@ -172,14 +172,14 @@ class Connection(asyncio.Protocol):
         return size
 
     def freeze(self) -> None:
-        """Read nothing and write nothing; the connection stays."""
+        """Read nothing and write nothing; the connection stays open."""
         self.hold()
         if self.is_open:
             assert self._transport is not None
             self._transport.pause_reading()
 
     def thaw(self) -> None:
-        """The opposite. Signs of life that came meanwhile are still unread, so they count as given."""
+        """Undo `freeze`. KeepAlives that came meanwhile are still unread, so they count as received."""
         self.alive_at = time.monotonic()
         self.release()
         if self.is_open:
@@ -187,12 +187,12 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def abort(self) -> None:
-        """End it now; what waits to be written is lost."""
+        """End the connection now; held and buffered writes are lost."""
         if self._transport is not None:
             self._transport.abort()
 
     def close_flushed(self, last: bytes = b"") -> None:
-        """End it after what waits, and `last`, was written; or after a second, whatever was."""
+        """End the connection after all waiting writes and `last` are written, or after one second."""
         self.release()
         transport = self._transport
         if transport is None or transport.is_closing():
@@ -220,7 +220,7 @@ class Connection(asyncio.Protocol):
             write()
 
     def _answer_first(self, frame: Frame) -> None:
-        """Answer InitConnect, and read on with the cipher that was agreed."""
+        """Answer InitConnect, and switch to the agreed cipher."""
         if frame.proto_id != ProtoId.INIT_CONNECT:
             self._drop(
                 RemoteProtocolError(f"the first call is of protoID {frame.proto_id}, expected InitConnect (1001)")
@@ -238,13 +238,13 @@ class Connection(asyncio.Protocol):
         self._opend.join(self)
 
     def _drop(self, error: RemoteProtocolError) -> None:
-        """The client broke the protocol."""
+        """Cut the connection: the client broke the protocol."""
         _log.warning("connection %d dropped: %s", self.conn_id, error)
         self._opend.counters.protocol_errors += 1
         self.abort()
 
     def _write_answer(self, frame: Frame, answer: calls.Answer) -> None:
-        if not self.is_open:  # it may have gone while the answer was delayed
+        if not self.is_open:  # it may have closed while the answer was delayed
             return
         self._write_frame(frame.proto_id, frame.serial_no, answer.make(), self.cipher)
         for body in answer.pushes:
@@ -280,12 +280,12 @@ class Server:
         self._placeholder: socket.socket | None = None
         self._empty = asyncio.Event()
         self._empty.set()
-        # Large, as the real one's are; no two connections of a run share one.
+        # Large, as in the real OpenD; unique within a run.
         self._next_conn_id = 7_000_000_000_000_000_000
 
     @property
     def ready(self) -> list[Connection]:
-        """The connections that have got through InitConnect and are open."""
+        """The open connections that have completed InitConnect."""
         return [conn for conn in self.connections.values() if conn.ready and conn.is_open]
 
     @property
@@ -294,7 +294,7 @@ class Server:
         return self._listener is not None
 
     async def listen(self, port: int) -> None:
-        """Listen; port 0 lets the system choose one, and `self.port` tells it."""
+        """Listen; port 0 lets the system choose one. `self.port` is the port."""
         loop = asyncio.get_running_loop()
         if self._placeholder is not None:
             sock, self._placeholder = self._placeholder, None
@@ -304,14 +304,14 @@ class Server:
         self.port = sock.getsockname()[1]
 
     def refuse(self) -> None:
-        """Stop listening. The port stays ours, so that nobody else gets it: connecting is refused."""
+        """Stop listening but keep the port bound: no other process can take it, and connecting is refused."""
         if self._listener is not None:
             self._listener.close()
             self._listener = None
             self._placeholder = bound_socket(self.host, self.port)
 
     def close(self) -> None:
-        """Stop listening, end every connection after what was written to it."""
+        """Stop listening, and close every connection after its writes."""
         if self._listener is not None:
             self._listener.close()
             self._listener = None
@@ -322,12 +322,12 @@ class Server:
             conn.close_flushed()
 
     async def emptied(self, timeout_sec: float) -> None:
-        """Wait until no connection is left, but no longer than that."""
+        """Wait until no connection is left, at most `timeout_sec`."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._empty.wait(), timeout_sec)
 
     def check_keep_alives(self) -> None:
-        """Drop the connections that have not given a sign of life for three intervals."""
+        """Drop the connections that have sent no KeepAlive for three intervals."""
         if self.frozen or self.opend.silent:
             return
         allowed_sec = self.opend.options.keep_alive_interval_sec * _KEEP_ALIVES_MISSED_MAX
@@ -338,11 +338,11 @@ class Server:
                 conn.abort()
 
     def note_fault(self, fault: str, *, n: int, **details: object) -> None:
-        """Write a fault down, when it has been applied; `n` is how much it touched."""
+        """Write an applied fault to the ledger; `n` is how much it touched."""
         self.opend.ledger.note("f", fault=fault, at=time.time(), n=n, **details)
 
     def joined(self, conn: Connection) -> None:
-        """A connection was made."""
+        """Add a new connection, or abort it if there are too many."""
         if len(self.connections) >= self.opend.options.connections_max:
             self.note_fault("connections_max", n=1, conn=conn.conn_id)
             conn.abort()
@@ -355,7 +355,7 @@ class Server:
             conn.hold()
 
     def left(self, conn: Connection) -> None:
-        """A connection is gone."""
+        """Remove a connection that has ended."""
         self.connections.pop(conn.conn_id, None)
         self.opend.leave(conn)
         if not self.connections:
@@ -367,7 +367,7 @@ class Server:
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
-    """A TCP socket that has its port and does not listen yet. OSError if the port is taken."""
+    """A TCP socket that is bound to its port but does not listen yet. OSError if the port is taken."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,7 +1,7 @@
-"""One simulator, put together and run until it is told to stop.
+"""Assembles one simulator and runs it until it is stopped.
 
-Owns the start (market, ledger, ports, the line on stdout), the pump that lets time go by, and the end: the ledger is
-flushed whatever happens.
+Owns the start (market, ledger, ports, announcing them), the pump that advances time, and the end: the ledger is flushed
+whatever happens.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _KEEP_ALIVE_CHECK_SEC = 1.0
-_STOP_SEC = 1.5  # connections have a second to take what was written to them
+_STOP_SEC = 1.5  # connections have one second to take what was written to them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,22 +41,22 @@ class SimulatorSettings:
 
     Attributes:
         symbols: the universe, busiest first.
-        ledger: where the truth is written.
-        seed: the same one makes the same market.
-        date: the simulated day, or None for a stream by the wall clock.
-        journal: a recorder's journal to be played again, in place of a made market; its symbols are then all.
-        start: where that day begins (Hong Kong time); None: 09:00.
-        speed: simulated seconds a second.
+        ledger: the ledger file to write.
+        seed: the same seed makes the same market.
+        date: the simulated day; None: a stream by the wall clock.
+        journal: a recorder's journal to replay instead of a made market; the symbols are then the journal's.
+        start: where the simulated day begins (Hong Kong time); None: 09:00.
+        speed: simulated seconds per second.
         ticks_per_day: of the simulated day, over all symbols.
-        rate: ticks a second of the stream by the wall clock.
+        rate: ticks per second of the stream by the wall clock.
         ordinals: what sequences look like; see `tape`.
         uncounted: types of ticks that are not in the exchange's totals.
-        time_form: how ticks' times are written; a journal's stay as they were.
-        hold: make no tick until somebody has subscribed, or `resume`.
-        pump_ms: how often ticks are made and pushed.
+        time_form: how the times of ticks are written; a journal keeps its own.
+        hold: make no tick until a client registers for ticker pushes, or `resume`.
+        pump_ms: milliseconds between two steps, in which ticks are made and pushed.
         host: the address to listen on.
         port: 0 lets the system choose one.
-        control_port: likewise; always on the loopback.
+        control_port: always on the loopback; 0 lets the system choose one.
         opend: how OpenD behaves.
     """
 
@@ -84,7 +84,7 @@ async def serve(settings: SimulatorSettings, announce: Callable[[dict[str, Any]]
     """Run until `stop`, SIGTERM or SIGINT. `announce` gets the ports once both listen.
 
     Raises:
-        ConfigError: the settings do not go together, or a port or the ledger can't be had.
+        ConfigError: the settings contradict each other, or a port or the ledger can't be opened.
     """
     market, clock = _market(settings)
     ledger = _ledger(settings, market.symbols, clock.now_ms)
@@ -128,7 +128,7 @@ async def _run(settings: SimulatorSettings, server: Server, announce: Callable[[
     try:
         await asyncio.wait({pump, told_to_stop}, return_when=asyncio.FIRST_COMPLETED)
         if pump.done():
-            pump.result()  # it only ends by a bug: let it be seen
+            pump.result()  # it ends only by a bug: raise its exception
     finally:
         pump.cancel()
         told_to_stop.cancel()
@@ -136,13 +136,13 @@ async def _run(settings: SimulatorSettings, server: Server, announce: Callable[[
         await control.close()
         await _close(server)
         for number in _STOP_SIGNALS:
-            # The end has begun: a second signal must not turn a clean exit into a killed one.
+            # Shutdown is running: a second signal must not turn a clean exit into a kill.
             loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_IGN)
 
 
 async def _pump(server: Server, step_sec: float) -> None:
-    """Step OpenD at even intervals; a late step is not made up for, its ticks come with the next."""
+    """Step OpenD at even intervals. A missed step is not made up; its ticks come with the next one."""
     loop = asyncio.get_running_loop()
     due = check_due = loop.time()
     while True:
@@ -156,7 +156,7 @@ async def _pump(server: Server, step_sec: float) -> None:
 
 
 async def _close(server: Server) -> None:
-    """End every connection in peace, and write down what will never be made good."""
+    """Close every connection gracefully, and record the ticks that OpenD will never replay."""
     if server.opend.upstream is Upstream.LOST:
         server.opend.give_up_missed()
     server.close()
@@ -201,7 +201,7 @@ def _ledger(settings: SimulatorSettings, symbols: tuple[str, ...], now_ms: int) 
     path = settings.ledger
     try:
         if (settings.date or settings.journal) and path.exists() and path.stat().st_size:
-            # The same day again would make the same (symbol, sequence) again.
+            # Running the same day again would make the same (symbol, sequence) pairs again.
             raise ConfigError(f"ledger {path} has a run already; delete it or name another one")
         ledger = LedgerWriter(path)
     except OSError as exc:

@@ -1,7 +1,7 @@
-"""The clock of a Hong Kong trading day: when what is open, how busy each minute is, what OpenD says of it.
+"""The sessions of a Hong Kong trading day: their hours, how busy each minute is, the market state that OpenD reports.
 
-All times of day are seconds after Hong Kong midnight; Hong Kong has had no summer time since 1979, so the zone is a
-constant of eight hours. Sources: HKEX trading hours; the closing print's lateness as in published ticks (16:08:12).
+All times of day are seconds after Hong Kong midnight. Hong Kong has had no daylight saving time since 1979, so the zone
+is a constant eight hours. Sources: HKEX trading hours; for the closing print's delay, published ticks (16:08:12).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NOON_SEC: Final = _at(12)
 AFTERNOON_SEC: Final = _at(13)
 CLOSE_SEC: Final = _at(16)
 AUCTION_LASTS_SEC: Final = 8 * 60  # from a session's end to the earliest closing match
-MATCH_WINDOW_SEC: Final = 2 * 60  # the match comes at a random moment in it, opening and closing alike
+MATCH_WINDOW_SEC: Final = 2 * 60  # the match comes at a random moment in it, at the open and the close
 
 # (begin, state from then on)
 _WHOLE_DAY = (
@@ -48,7 +48,7 @@ _HALF_DAY = (
     (NOON_SEC + AUCTION_LASTS_SEC, MarketState.CLOSED),
 )
 
-# Of a day's trades, those that come while the closing auction collects orders: odd lots, as published for 16:04:41.
+# Share of a day's trades while the closing auction collects orders: odd lots, as in a published tick of 16:04:41.
 _AUCTION_ODD_LOTS = 0.0005
 
 
@@ -68,15 +68,15 @@ def close_sec(*, half_day: bool) -> int:
 
 
 def state_at(second_of_day: int, *, half_day: bool) -> MarketState:
-    """What OpenD says at a moment of the day."""
+    """The market state that OpenD reports at a time of day."""
     states = _HALF_DAY if half_day else _WHOLE_DAY
     return next(state for begin, state in reversed(states) if second_of_day >= begin)
 
 
 def busyness(*, half_day: bool) -> list[tuple[int, float]]:
-    """(begin, share of the day's trades) of each minute in which there are any, in order; the shares' sum is 1.
+    """(begin, share of the day's trades) of each minute that has trades, in order; the shares add up to 1.
 
-    A U over the day: a rush after the open and before the close, a smaller one after lunch.
+    The curve is U-shaped: busiest after the open and before the close, with a smaller peak after lunch.
     """
     close = close_sec(half_day=half_day)
     sessions = [range(MORNING_SEC, NOON_SEC, 60)]

@@ -1,7 +1,7 @@
 """Faults in the stream of pushes: the next n are withheld, lost, sent twice, or sent in another order.
 
-A fault is *armed* with a number and is done when so many pushes have gone through it. Owns the counting, so that a test
-can wait until its fault has really happened. Never drops a tick that was not to be dropped.
+A fault is *armed* with a count and is done when it has touched that many. Owns the counting, so that a test can wait
+until its fault has really happened. Never drops a tick that `withhold` or `lose` did not select.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Armed:
     """One armed fault."""
 
     def __init__(self, count: int, symbols: frozenset[str] = frozenset(), types: frozenset[int] = frozenset()) -> None:
-        """Touch so many, of these symbols and these types only; of all where none are given."""
+        """Touch the next `count`, only of these symbols and types; empty: of all."""
         self._symbols = symbols
         self._types = types
         self.wanted = count
@@ -28,35 +28,35 @@ class Armed:
 
     @property
     def left(self) -> int:
-        """Pushes still to be touched."""
+        """How many are still to be touched."""
         return self.wanted - self.touched
 
     def is_for(self, tick: MadeTick) -> bool:
-        """Whether this trade is one of those to be touched."""
+        """Whether the fault applies to this trade."""
         return not (
             (self._symbols and tick.symbol not in self._symbols) or (self._types and tick.tick_type not in self._types)
         )
 
     def touch(self, count: int = 1) -> None:
-        """So many pushes have been touched."""
+        """Count touched ones, and set `done` after the last."""
         self.touched += count
         if self.left <= 0:
             self.done.set()
 
 
 class PushShaper:
-    """The armed faults, and what they do to the pushes that pass."""
+    """The armed faults, and what they do to pushes."""
 
     def __init__(self) -> None:
         self.withhold: Armed | None = None
         self.lose: Armed | None = None
         self.duplicate: Armed | None = None
         self.reorder: Armed | None = None
-        self._waiting: list[Push] = []  # collected until there are enough to be shuffled
+        self._waiting: list[Push] = []  # collected until there are enough to shuffle
         self._random = Random(0)
 
     def withholds(self, tick: MadeTick) -> bool:
-        """Whether OpenD never hears of this trade. Asked once a trade."""
+        """Whether to keep this trade from OpenD. Call once per trade."""
         armed = self.withhold
         if armed is None or not armed.is_for(tick):
             return False
@@ -66,7 +66,7 @@ class PushShaper:
         return True
 
     def loses(self) -> bool:
-        """Whether the next tick is not to be pushed. Asked once a tick that somebody would get."""
+        """Whether to not push the next tick. Call once per tick that a client would get."""
         armed = self.lose
         if armed is None:
             return False
@@ -76,13 +76,13 @@ class PushShaper:
         return True
 
     def shape(self, pushes: list[Push]) -> list[Push]:
-        """What is to be sent instead of these, in order."""
+        """What to send instead of these pushes, in order."""
         if self.duplicate is None and self.reorder is None:
             return pushes
         return self._reordered(self._duplicated(pushes))
 
     def disarm(self, name: str) -> list[Push]:
-        """Take a fault back; the pushes that it had collected are due."""
+        """Disarm a fault, and return the pushes that it has collected."""
         assert name in {"withhold", "lose", "duplicate", "reorder"}, name
         setattr(self, name, None)
         due: list[Push] = []

@@ -1,9 +1,9 @@
-"""Who has subscribed to what, and what it costs.
+"""The subscriptions of all connections, and the quota that they use.
 
-Owns the quota: one for each (symbol, type), shared by all connections, used as long as one of them holds it, plus the
-time it lingers. Times are monotonic seconds, given by the caller. Never touches a socket.
+Owns the quota. Each (symbol, type) uses one, shared by all connections, while at least one connection holds it, plus
+the time that it lingers. Times are monotonic seconds, passed in by the caller. Never touches a socket.
 
-Facts: the published documents; "a minute before unsubscribing" and "refuses the whole batch" among them.
+The rules are from the published documents, such as "a minute before unsubscribing" and "refuses the whole batch".
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class CallRefusedError(CollectorError):
 
 
 class Key(NamedTuple):
-    """What one quota is used for."""
+    """What one unit of the quota is used for."""
 
     symbol: str
     sub_type: int
@@ -31,23 +31,23 @@ class Key(NamedTuple):
 @dataclass(slots=True)
 class _Holding:
     since: dict[int, float] = field(default_factory=dict)  # connection → when it subscribed
-    free_at: float = 0.0  # when nobody holds it any more: until then it still counts
+    free_at: float = 0.0  # once no connection holds it: until then it still counts
 
 
 class Subscriptions:
     """The subscriptions of all connections.
 
     Attributes:
-        quota: how many (symbol, type) pairs may be held at once; if it becomes less, what is held stays.
+        quota: how many (symbol, type) pairs may be held at once; lowering it keeps existing subscriptions.
     """
 
     def __init__(self, *, quota: int, linger_sec: float, hold_min_sec: float) -> None:
-        """Nothing is subscribed.
+        """Start without subscriptions.
 
         Args:
             quota: how many (symbol, type) pairs may be held at once.
-            linger_sec: for how long a pair counts after its last holder's connection has gone.
-            hold_min_sec: unsubscribing sooner after subscribing is refused.
+            linger_sec: how long a pair still counts after the connection of its last holder has closed.
+            hold_min_sec: unsubscribing earlier than this after subscribing is refused.
         """
         self.quota = quota
         self._linger_sec = linger_sec
@@ -65,7 +65,7 @@ class Subscriptions:
         return max(0, self.quota - self.used(now))
 
     def connections(self) -> list[int]:
-        """The connections that have subscribed to something."""
+        """The connections that have at least one subscription."""
         return [conn_id for conn_id, keys in self._of_conn.items() if keys]
 
     def held_by(self, conn_id: int) -> Collection[Key]:
@@ -78,7 +78,7 @@ class Subscriptions:
         return None if holding is None else holding.since.get(conn_id)
 
     def subscribe(self, conn_id: int, keys: Iterable[Key], now: float) -> None:
-        """Subscribe to all of them, or raise CallRefusedError and to none."""
+        """Subscribe to all of them, or raise CallRefusedError and subscribe to none."""
         wanted = list(dict.fromkeys(keys))
         self._forget_lingered(now)
         new = sum(key not in self._holdings for key in wanted)
@@ -91,7 +91,7 @@ class Subscriptions:
             own.add(key)
 
     def unsubscribe(self, conn_id: int, keys: Iterable[Key], now: float) -> None:
-        """Give all of them back, or raise CallRefusedError and none. What was not held is no error."""
+        """Unsubscribe from all of them, or raise CallRefusedError and from none. Ignores keys that are not held."""
         own = self._of_conn.get(conn_id, set())
         given_back = [key for key in dict.fromkeys(keys) if key in own]
         for key in given_back:
@@ -105,7 +105,7 @@ class Subscriptions:
             self._release(conn_id, key, now)
 
     def drop(self, conn_id: int, now: float) -> None:
-        """A connection has gone: what only it held is free after the time it lingers."""
+        """Drop a closed connection; what only it held is free after the linger time."""
         for key in list(self._of_conn.pop(conn_id, ())):
             self._release(conn_id, key, now + self._linger_sec)
 

@@ -1,17 +1,17 @@
-"""Trades, one by one: prices that walk on the spread table, volumes in board lots, sequences, running totals.
+"""Individual trades: prices that walk on the spread table, volumes in board lots, sequences, running totals.
 
-Owns each symbol's book of the day and all randomness of a trade. Never knows when trades happen: `market` says so.
+Owns each symbol's book of the day and all randomness within a trade. Does not decide when trades happen: `market` does.
 
-Invariant: a trade's content depends on the seed and on the trades before it, never on how many were asked for at once.
-So symbols are picked with one source of randomness and trades made with another.
+Invariant: a trade's content depends on the seed and on the earlier trades, never on how many trades one call makes. So
+one random source picks symbols and another makes trades.
 
-An HK sequence reads as `epoch_seconds << 32 | ordinal`. Whether ordinals are contiguous is for a live OpenD to tell, so
-there is a mode for each answer:
+An HK sequence reads as `epoch_seconds << 32 | ordinal`. Only a live OpenD can show whether ordinals are contiguous, so
+there is a mode for each case:
 
 - contiguous: 1, 2, 3, … for each symbol and day, as in two of three published pairs.
-- sparse: ordinals rise by random steps, and the sequence's seconds sometimes lag behind the trade's by up to two, as in
-  the third (15:15:19 with 15:15:17 in its sequence).
-- none: small integers without a time in them, as other markets have.
+- sparse: ordinals rise by random steps, and the seconds in the sequence are sometimes up to 2 s before the trade's, as
+  in the third pair (15:15:19 with 15:15:17 in its sequence).
+- none: small integers that contain no time, as in other markets.
 """
 
 from __future__ import annotations
@@ -55,17 +55,17 @@ OVERSEAS: Final = 31
 
 TYPES: Final = {name: number for number, name in TICK_TYPES.items()}
 
-# Of the trades, the ordinary ones by side, then everything that is not an automatic match of board lots.
+# Cumulative shares of ordinary trades by side; above the last, trades that are not automatic matches of board lots.
 _BUYS = 0.46
 _SELLS = 0.92
 _AUTO_MATCHES = 0.975
 _SPECIALS = (ODD_LOT, INTER_AUTO_MATCH, LATE, NON_AUTO_MATCH, INTER_NON_AUTO_MATCH, OVERSEAS)
 _SPECIAL_WEIGHTS = (60, 24, 8, 4, 3, 1)
 
-_MOVES = 0.12  # of the trades, those after which the quote moves by a step
-_RANGE_LOW, _RANGE_HIGH = 0.85, 1.18  # of the previous close; the walk turns at these
+_MOVES = 0.12  # share of trades after which the quote moves by one step
+_RANGE_LOW, _RANGE_HIGH = 0.85, 1.18  # of the previous close; the walk turns around there
 
-# The symbol of rank r (from 1) weighs 1 / (r + 4): Zipf's law with a flat head. Of 900 the busiest makes 3.8 %.
+# The symbol of rank r (from 1) has weight 1 / (r + 4): Zipf's law with a flat head. The busiest of 900 makes 3.8 %.
 _FLAT_HEAD = 4
 
 _SPARSE_STEP_MAX = 4
@@ -78,8 +78,8 @@ class MadeTick(NamedTuple):
     Attributes:
         symbol: 'HK.00700'.
         seq: OpenD's sequence.
-        ts_ms: UTC epoch milliseconds; whole seconds, as published HK ticks have, if not told to have more.
-        time: the same, as OpenD writes it: '2026-11-20 09:30:00', Hong Kong; see `TimeForm`.
+        ts_ms: UTC epoch milliseconds; whole seconds as in published HK ticks, unless `TimeForm` adds milliseconds.
+        time: the same as OpenD writes it, in Hong Kong time: '2026-11-20 09:30:00'; see `TimeForm`.
         price: Hong Kong dollars, on the spread table.
         volume: shares.
         turnover: Hong Kong dollars; price times volume to the thousandth.
@@ -99,11 +99,11 @@ class MadeTick(NamedTuple):
 
 
 class Totals(NamedTuple):
-    """A symbol's day so far, as a snapshot tells it: what was made, whoever received it.
+    """A symbol's day so far, as a snapshot reports it: what was made, whether OpenD received it or not.
 
     Volume in shares, turnover and prices in Hong Kong dollars. Before the first trade `last_price` is the previous
-    close, and open, high and low are 0. `ticks` counts trades; `lot_size` is in shares. `last_ts_ms` is when the last
-    trade was, also one of a day before; None: there was none.
+    close, and open, high and low are 0. `ticks` counts trades; `lot_size` is in shares. `last_ts_ms` is the time of the
+    last trade, even one of an earlier day; None: there was none.
     """
 
     volume: int
@@ -131,7 +131,7 @@ class Book:
     ordinal: int = 0
     stamp_sec: int = 0
     last_sec: int | None = None
-    last_ms: int = 0  # of that second
+    last_ms: int = 0  # within `last_sec`
     ticks: int = 0
     volume: int = 0
     turnover: int = 0
@@ -141,7 +141,7 @@ class Book:
     low: int = 0
 
     def new_day(self) -> None:
-        """Start from what was; the price goes on where it is."""
+        """Reset for a new day; the price continues where it is."""
         self.prev_close = self.last or self.prev_close
         self.low_end, self.high_end = int(self.prev_close * _RANGE_LOW), int(self.prev_close * _RANGE_HIGH)
         self.ticks = self.volume = self.turnover = self.last = self.open = self.high = self.low = 0
@@ -159,7 +159,7 @@ class Tape:
         uncounted: frozenset[int] = frozenset(),
         time_form: TimeForm = "seconds",
     ) -> None:
-        """`uncounted` types of ticks are not in the totals. ConfigError: there is no symbol, or one is named twice."""
+        """`uncounted` types of ticks are not in the totals. ConfigError: no symbols, or a duplicate."""
         self.symbols = tuple(symbols)
         if not self.symbols or len(set(self.symbols)) < len(self.symbols):
             raise ConfigError(
@@ -177,7 +177,7 @@ class Tape:
         self._cum_weights = list(accumulate(1 / (rank + _FLAT_HEAD) for rank in ranks))
 
     def totals(self, symbol: str) -> Totals:
-        """A symbol's day so far; ValueError for one that this market has not."""
+        """A symbol's day so far; ValueError if this market does not have the symbol."""
         book = self._book(symbol)
         return Totals(
             volume=book.volume,
@@ -197,13 +197,13 @@ class Tape:
         return tick_type not in self._uncounted
 
     def correct(self, symbol: str, volume: int, turnover: float) -> None:
-        """Add to a symbol's totals of the day, or take away (shares, HK$); its last trade stays where it was."""
+        """Add to a symbol's totals of the day, or subtract (shares, HK$); its last trade stays unchanged."""
         book = self._book(symbol)
         book.volume += volume
         book.turnover += round(turnover * 1000)
 
     def come_to(self, ts_ms: int) -> None:
-        """Time has come to `ts_ms`, also where nothing trades. To a market of one day that means nothing."""
+        """Advance to `ts_ms`, even without trades. A market of a single day ignores it."""
 
     def make(
         self,
@@ -214,10 +214,10 @@ class Tape:
         volume: int | None = None,
         tick_type: int = AUTO_MATCH,
     ) -> MadeTick:
-        """One trade out of turn, at `ts_ms` (its second counts). A given price may be off the spread table.
+        """Make one unscheduled trade at `ts_ms` (cut to its second). A given price may be off the spread table.
 
         Raises:
-            ValueError: a symbol that this market has not, or a price or a volume that is not positive.
+            ValueError: this market does not have the symbol, or the price or the volume is not positive.
         """
         book = self._book(symbol)
         second = ts_ms // 1000
@@ -229,10 +229,10 @@ class Tape:
         return self._print(book, second, hk_time(second), price_mil, shares, NEUTRAL, tick_type)
 
     def burst(self, ticks: int, ts_ms: int, symbols: Sequence[str] = ()) -> list[MadeTick]:
-        """So many trades out of turn, at once, over the given symbols alike, or over all with the usual skew.
+        """Make unscheduled trades at `ts_ms`, evenly over the given symbols, or over all with the usual skew.
 
         Raises:
-            ValueError: a symbol that this market has not.
+            ValueError: this market does not have one of the symbols.
         """
         some = [self._book(symbol) for symbol in symbols]
         self.come_to(ts_ms)
@@ -248,13 +248,13 @@ class Tape:
         return book
 
     def _pick(self, n: int) -> list[Book]:
-        """The symbols of the next `n` trades; the same ones however many are asked for at once."""
+        """The symbols of the next `n` trades; the same however many one call asks for."""
         return self._picks.choices(self._ranked, cum_weights=self._cum_weights, k=n)
 
     def _new_day(self, second: int) -> None:
-        """A day that begins with `second`.
+        """Start a day at `second`.
 
-        Ordinals count a day; without a time in the sequence they must go on, or two days would share a key.
+        Ordinals restart, except in mode "none": without a time in the sequence, two days would share a key.
         """
         for book in self._ranked:
             book.new_day()
@@ -266,7 +266,7 @@ class Tape:
         """An ordinary trade: mostly board lots, bought at the ask or sold at the bid."""
         side = self._random()
         bid = book.bid
-        # A tail that is heavy, but ends: one lot in two of three trades, 630 at most.
+        # A heavy tail with an end: one lot in two of three trades, at most 630.
         volume = book.lot_size * int((1.0 - 0.9999 * self._random()) ** -0.7)
         if side < _BUYS:
             price, direction, tick_type = bid + spread_mil(bid), BUY, AUTO_MATCH
@@ -290,16 +290,17 @@ class Tape:
         return self._print(book, second, time, book.bid, volume, NEUTRAL, ODD_LOT)
 
     def _auction(self, book: Book, second: int, time: str) -> MadeTick:
-        """An auction's one print: far more than a usual trade."""
+        """An auction's single print, far larger than a normal trade."""
         volume = book.lot_size * (10 + int(self._random() * 5000))
         return self._print(book, second, time, book.bid, volume, NEUTRAL, AUCTION)
 
     def _print(
         self, book: Book, second: int, time: str, price: int, volume: int, direction: int, tick_type: int
     ) -> MadeTick:
-        """Put a trade on the tape: its sequence and the running totals.
+        """Put a trade on the tape: assign its sequence and update the running totals.
 
-        Never backwards, as in all published rows: one that was due before a burst, and is asked for after it, is later.
+        Times never go backwards, as in all published rows: a trade due before a burst but made after it gets the
+        burst's second.
         """
         if book.last_sec is not None and second < book.last_sec:
             second, time = book.last_sec, hk_time(book.last_sec)
@@ -334,7 +335,7 @@ class Tape:
     def _sequence(self, book: Book, second: int) -> int:
         if self._ordinals == "sparse":
             book.ordinal += self._trades.randint(1, _SPARSE_STEP_MAX)
-            # Never backwards: sequences rise for each symbol in all published rows.
+            # Never backwards: each symbol's sequences rise in all published rows.
             book.stamp_sec = max(book.stamp_sec, second - self._trades.choice(_SPARSE_LAGS_SEC))
             return (book.stamp_sec << 32) | book.ordinal
         book.ordinal += 1
@@ -342,7 +343,7 @@ class Tape:
 
 
 def _next_ms(book: Book, second: int) -> int:
-    """The millisecond of a symbol's next trade: rising within a second, and its beginning is not ahead of the clock."""
+    """The millisecond of a symbol's next trade: rises within a second, and starts below 10."""
     if second != book.last_sec:
         return book.ticks % 10
     return min(book.last_ms + 1 + book.ticks % 7, 999)

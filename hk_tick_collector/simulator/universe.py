@@ -1,7 +1,7 @@
-"""Which symbols there are, and what each costs and trades in.
+"""The symbols of the simulated market, with their prices and board lots.
 
-Owns names, board lots and first prices. The well-known ones have about their real ones (rounded, of 2025; a feeling for
-magnitudes, no data); the others are drawn from the ranges in which the exchange gives out codes.
+Owns the codes, board lots and first prices. Well-known symbols have roughly their real values (rounded, of 2025; for
+the magnitude, not as data); the others are drawn from the code ranges that the exchange assigns.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ _KNOWN_TEXT = """
     09961:550:50 02800:26:500
 """
 _KNOWN = {code: (float(price), int(lot)) for code, price, lot in (entry.split(":") for entry in _KNOWN_TEXT.split())}
-# Where the exchange's stock code plan puts shares and funds, and where warrants and callable contracts.
+# The exchange's stock code plan: ranges for shares and funds, and for warrants and callable contracts.
 _SHARE_CODES = (range(1, 4000), range(6000, 7000), range(9600, 10_000))
 _WARRANT_CODES = (range(13_000, 30_000), range(50_000, 70_000))
 
 _LOTS = (100, 200, 500, 1000, 2000, 5000, 10_000, 20_000)
-_LOT_WORTH_HKD = 4000  # about what one board lot of a middling share costs
+_LOT_WORTH_HKD = 4000  # typical cost of one board lot of a mid-priced share
 _PRICE_MEDIAN_HKD = 3.0
 _PRICE_SIGMA = 1.5
 _OVERNIGHT = 0.03
 
 
 class Listing(NamedTuple):
-    """What a symbol costs and trades in: `prev_close_mil` in thousandths of a HK dollar, `lot_size` in shares."""
+    """A symbol's price and board lot: `prev_close_mil` in thousandths of a HK dollar, `lot_size` in shares."""
 
     prev_close_mil: int
     lot_size: int
 
 
 def universe(n: int, seed: int = 0) -> list[str]:
-    """The first `n` symbols ('HK.00700', …), busiest first, no duplicates; fewer symbols are a prefix of more.
+    """The first `n` symbols ('HK.00700', …), busiest first, no duplicates; a smaller `n` gives a prefix.
 
     Raises:
         ConfigError: `n` is less than 1 or more than the exchange has codes for.
@@ -64,7 +64,7 @@ def universe(n: int, seed: int = 0) -> list[str]:
 
 
 def listing(symbol: str, seed: int) -> Listing:
-    """A symbol's yesterday: the same for the same seed, whichever others there are."""
+    """A symbol's previous close and board lot; depends only on the seed and the symbol."""
     rng = random.Random(f"{seed}:{symbol}")
     overnight = 1 + rng.uniform(-_OVERNIGHT, _OVERNIGHT)
     known = _KNOWN.get(symbol.removeprefix("HK."))

@@ -1,9 +1,9 @@
-"""The verdict: what was made against what is stored.
+"""The verdict: compares what was made with what is stored.
 
-Owns the comparison, and nothing that was compared: day databases are opened read-only, the ledger is read once.
+Owns the comparison. Never changes its inputs: day databases are opened read-only, and the ledger is read once.
 
-Everything happens inside a private SQLite database on disk, so that a day of millions of ticks needs no memory to speak
-of. The books must balance, and that is asserted:
+All work happens in a private SQLite database on disk, so that a day of millions of ticks needs little memory. The
+counts must balance, and this is asserted:
 
     stored = sent - missing - unreachable + unknown + duplicated
 """
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-EXAMPLES_MAX = 5  # of each kind of fault
+EXAMPLES_MAX = 5  # of each kind of discrepancy
 
 _DAY_FILE = re.compile(r"\d{8}\.db")
 
@@ -53,8 +53,8 @@ _MADE = ", ".join(f"m.{name}" for name in _CONTENT.split(", "))
 _KEPT = ", ".join(f"k.{name}" for name in _CONTENT.split(", "))
 _STORED = "t.ts_ms, t.price, t.volume, t.turnover, t.direction_id, t.tick_type_id"
 
-# A revision that reached the recorder before the original did is what OpenD said first. Then the original, if it came
-# at all, is the one that was kept aside; if its push was lost or it never was to be had, there is nothing to keep.
+# A revision that reached the recorder before the original is stored as the tick. The original is then in
+# `tick_revisions` if it came at all; if its push was lost or it was unreachable, there is nothing to keep.
 _REVISION_FIRST = f"""
 EXISTS (SELECT 1 FROM revised r WHERE (r.symbol, r.seq, r.price, r.volume, r.turnover)
                                     = (t.symbol, t.seq, t.price, t.volume, t.turnover))
@@ -64,7 +64,7 @@ AND (EXISTS (SELECT 1 FROM kept k WHERE (k.symbol, k.seq) = (t.symbol, t.seq) AN
      OR EXISTS (SELECT 1 FROM unreachable u WHERE (u.symbol, u.seq) = (t.symbol, t.seq)))
 """  # noqa: S608 - made of constants
 
-# ?1 and ?2 are the begin and the end of the database's day.
+# ?1 and ?2 are the start and the end of the database's day.
 _WRONG = f"""
 SELECT t.symbol, t.seq, {_STORED}, {_MADE}
 FROM day.ticks t JOIN made m ON (m.symbol, m.seq) = (t.symbol, t.seq)
@@ -99,21 +99,21 @@ AND NOT ((k.ts_ms, k.direction, k.tick_type) IS (m.ts_ms, m.direction, m.tick_ty
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the comparison found; all numbers count ticks.
+    """What the comparison found; all numbers but `databases` count ticks or rows.
 
     Attributes:
         databases: how many day databases there were.
         sent: made by the exchange.
         stored: rows in the databases' `ticks`.
-        missing: made, to be had, and not stored.
-        duplicated: rows beyond the first of the same (symbol, seq), in other databases.
-        wrong: stored with other content, or in another day's database than its Hong Kong date.
+        missing: made and reachable, but not stored.
+        duplicated: rows beyond the first with the same (symbol, seq), in other databases.
+        wrong: stored with different content, or in the database of a day other than its Hong Kong date.
         unknown: stored, but never made.
-        unreachable: not stored, and not to be had: OpenD never got them, or lost them.
-        revisions_sent: contents sent again with a sequence that had another one.
-        revisions_stored: those of them that are kept.
-        revisions_unknown: rows in `tick_revisions` that nobody sent.
-        examples: a few of each fault, for a person to look at.
+        unreachable: not stored and not obtainable: OpenD never got them, or lost them.
+        revisions_sent: different contents that were sent under an existing sequence.
+        revisions_stored: how many of those are stored.
+        revisions_unknown: rows in `tick_revisions` that OpenD never sent.
+        examples: a few discrepancies of each kind, for a person to look at.
     """
 
     databases: int
@@ -131,19 +131,19 @@ class Verdict:
 
     @property
     def ok(self) -> bool:
-        """Whether every tick that was to be had is stored once, exactly, and nothing else is."""
+        """Whether every reachable tick is stored exactly once with the right content, and nothing else is stored."""
         return not (self.missing or self.duplicated or self.wrong or self.unknown or self.revisions_unknown)
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it, for JSON."""
+        """All fields and `ok`, for JSON."""
         return {"ok": self.ok, **asdict(self)}
 
 
 def compare(ledger_path: Path, data_root: Path) -> Verdict:
-    """Judge the day databases in `data_root` by the ledger.
+    """Judge the day databases in `data_root` against the ledger.
 
     Raises:
-        ConfigError: no such ledger or directory, or the ledger is not one.
+        ConfigError: no such ledger or directory, or the ledger is not valid.
         DatabaseError: a day database can't be read.
     """
     if not data_root.is_dir():
@@ -164,21 +164,21 @@ def compare(ledger_path: Path, data_root: Path) -> Verdict:
 
 
 class _Court:
-    """The private database in which one comparison happens."""
+    """The private database of one comparison."""
 
     def __init__(self) -> None:
         flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_URI
         self._db = apsw.Connection("", flags=flags)
-        self._db.execute(_SCHEMA).fetchall()  # a statement behind one that gives rows runs when those are taken
+        self._db.execute(_SCHEMA).fetchall()  # statements after one with rows run once these are fetched
         self._stored = self._wrong = 0
         self._examples: list[dict[str, Any]] = []
 
     def close(self) -> None:
-        """Give its disk space back."""
+        """Close the database, which frees its disk space."""
         self._db.close(True)  # noqa: FBT003 - the driver's parameter is positional only
 
     def load(self, path: Path) -> None:
-        """Take the ledger in."""
+        """Load the ledger."""
         try:
             with self._db:
                 self._db.executemany("INSERT INTO made VALUES (?,?,?,?,?,?,?,?)", self._ticks(path))
@@ -186,7 +186,7 @@ class _Court:
             raise ConfigError(f"{path} has a trade that was made twice; one ledger for each simulated day") from exc
 
     def _ticks(self, path: Path) -> Iterator[tuple[Any, ...]]:
-        """The trades; the few other lines that matter are taken in on the way."""
+        """Yield the trades; insert the few other lines that matter along the way."""
         for entry in iter_ledger(path):
             match entry["k"]:
                 case "t":
@@ -199,7 +199,7 @@ class _Court:
                     self._db.execute("INSERT OR IGNORE INTO revised VALUES (?,?,?,?,?,0)", revision_of(entry))
 
     def hear_revisions(self, path: Path) -> None:
-        """Take a day's `tick_revisions` in, if it has such a table."""
+        """Load a day's `tick_revisions`, if it has that table."""
         with _attached(self._db, path):
             if self._value("SELECT count(*) FROM day.sqlite_master WHERE name = 'tick_revisions'"):
                 self._db.execute(
@@ -210,7 +210,7 @@ class _Court:
     def hear(self, path: Path) -> None:
         """Compare a day's `ticks` with what was made."""
         begin_ms = _begin_ms(path)
-        # One transaction: a recorder may be writing, and all of this must see the same rows.
+        # One transaction: a recorder may be writing, and all these statements must see the same rows.
         with _attached(self._db, path), self._db:
             self._stored += self._value("SELECT count(*) FROM day.ticks")
             self._db.execute(
@@ -227,7 +227,7 @@ class _Court:
                 self._example("wrong", symbol, seq, day=path.stem, stored=contents[:6], made=contents[6:])
 
     def verdict(self, databases: int) -> Verdict:
-        """Count what is left to count, and see that the books balance."""
+        """Count the rest, and assert that the counts balance."""
         self._db.execute(_MARK_KEPT)
         verdict = Verdict(
             databases=databases,
@@ -250,7 +250,7 @@ class _Court:
         return replace(verdict, examples=tuple(self._examples))
 
     def _count(self, kind: str, select: str) -> int:
-        """How many (symbol, seq) a query gives; the first few become examples."""
+        """How many (symbol, seq) a query returns; the first few become examples."""
         for symbol, seq in self._db.execute(f"{select} LIMIT {EXAMPLES_MAX}"):
             self._example(kind, symbol, seq)
         return self._value(f"SELECT count(*) FROM ({select})")  # noqa: S608 - constants
@@ -265,7 +265,7 @@ class _Court:
 
 @contextmanager
 def _attached(db: apsw.Connection, path: Path) -> Iterator[None]:
-    """A day database as `day`, read-only."""
+    """Attach a day database as `day`, read-only."""
     try:
         db.execute("ATTACH ? AS day", (f"file:{quote(str(path.absolute()))}?mode=ro",))
         yield
@@ -275,7 +275,7 @@ def _attached(db: apsw.Connection, path: Path) -> Iterator[None]:
 
 
 def _begin_ms(path: Path) -> int:
-    """Hong Kong midnight of the day that a file is named after."""
+    """Hong Kong midnight of the day that a file is named after, UTC epoch ms."""
     try:
         date = dt.date.fromisoformat(path.stem)
     except ValueError as exc:

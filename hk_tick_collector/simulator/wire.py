@@ -1,9 +1,9 @@
-"""Ticks as bytes: what is encoded once and then shared by the cache, every push and every GetTicker reply.
+"""Ticks as bytes, encoded once and shared by the cache, every push and every GetTicker reply.
 
-Owns one trick: a tick is kept as an *entry*, the bytes of one element of `tickerList` with `pushDataType` as its very
-last byte. A push, a reply and a push after an outage differ in nothing but that byte, so a tick is never encoded twice,
-and a cache of 900 symbols by 1000 ticks is 100 MB of bytes, not 400 MB of objects. The tests hold the result against
-the generated messages. Never does I/O.
+Owns the *entry*: the bytes of one element of `tickerList`, with `pushDataType` as the last byte. A push, a reply and a
+replay after an outage differ only in that byte, so a tick is never encoded twice, and a cache of 900 symbols by 1000
+ticks takes 100 MB of bytes instead of 400 MB of objects. The tests compare the result with the generated messages.
+Never does I/O.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _ONE_BYTE_VARINT_MAX = 0x7F
 
 
 class Push(NamedTuple):
-    """One ticker push before it is framed: a symbol, and the body that every connection gets."""
+    """One ticker push before framing: a symbol, and the body that every connection gets."""
 
     symbol: str
     body: bytes
@@ -47,7 +47,7 @@ def varint(value: int) -> bytes:
 
 
 def entry_of(tick: MadeTick, recv_time_sec: float, kind: PushDataType) -> bytes:
-    """Encode one tick; `recv_time_sec` is OpenD's clock as it got the tick from the exchange (epoch seconds)."""
+    """Encode one tick; `recv_time_sec` is when OpenD got it from the exchange, by OpenD's clock (epoch seconds)."""
     return entry_of_ticker(
         Ticker(
             time=tick.time,
@@ -68,18 +68,18 @@ def entry_of_ticker(ticker: Ticker, kind: PushDataType) -> bytes:
     """Encode a whole Ticker."""
     ticker.ClearField("pushDataType")
     data = ticker.SerializeToString()
-    # Two bytes more for pushDataType. Some 80 bytes in all, so that its length is one byte.
+    # pushDataType adds two bytes. About 80 bytes in all, so the length fits in one byte.
     assert len(data) + 2 <= _ONE_BYTE_VARINT_MAX, f"a tick of {len(data)} bytes"
     return _TICKER_LIST_TAG + bytes((len(data) + 2,)) + data + _PUSH_DATA_TYPE_TAG + _TAIL[kind]
 
 
 def as_kind(entry: bytes, kind: PushDataType) -> bytes:
-    """The same tick, come another way."""
+    """The same tick with another push type."""
     return entry[:-1] + _TAIL[kind]
 
 
 def kind_of(entry: bytes) -> PushDataType:
-    """How the tick came."""
+    """The push type of an entry."""
     return PushDataType(entry[-1])
 
 
@@ -94,20 +94,20 @@ def sequence_of(entry: bytes) -> int:
 
 
 class TickerBodies:
-    """Makes the bodies of UpdateTicker pushes and GetTicker replies, whose shapes are equal."""
+    """Makes the bodies of UpdateTicker pushes and GetTicker replies, which have the same format."""
 
     def __init__(self, names: dict[str, str]) -> None:
-        """Take the name of each symbol."""
+        """`names`: the name of each symbol."""
         self._heads = {symbol: _head(symbol, name) for symbol, name in names.items()}
 
     def body(self, symbol: str, entries: Iterable[bytes]) -> bytes:
-        """A whole message for some ticks of one symbol."""
+        """The whole message for some ticks of one symbol."""
         s2c = self._heads[symbol] + b"".join(entries)
         return _RET_TYPE_SUCCEED + _S2C_TAG + varint(len(s2c)) + s2c
 
 
 def _head(symbol: str, name: str) -> bytes:
-    """The fields of S2C that are the same for all messages of a symbol. Fields may come in any order."""
+    """The S2C fields that are the same in all messages of a symbol. Protobuf allows fields in any order."""
     market, code = security_of(symbol)
     return Qot_UpdateTicker.S2C(security=Security(market=market, code=code), name=name).SerializeToString()
 
@@ -121,7 +121,7 @@ class PushFrame(NamedTuple):
     plain: bytes
 
     def for_cipher(self, cipher: frames.Cipher | None) -> bytes:
-        """The bytes for a connection."""
+        """The bytes for a connection with this cipher."""
         return self.plain if cipher is None else frames.encode(frames.TICKER_PUSH, self.serial_no, self.body, cipher)
 
 

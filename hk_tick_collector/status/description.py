@@ -8,18 +8,28 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from hk_tick_collector import __version__
 from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.hktime import hk_day, is_trading_time, may_trade_between
 from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.opend.market import CONTINUOUS, may_trade
-from hk_tick_collector.session.deadlines import outlook
 from hk_tick_collector.status.backlog import Backlog, measure_backlog
 from hk_tick_collector.status.health import WORD_LATE_MS
+from hk_tick_collector.status.outlook import outlook
 from hk_tick_collector.status.recent import Recent
 from hk_tick_collector.status.space import Space, measure_space
+from hk_tick_collector.status.state import (
+    Away,
+    Disk,
+    JournalState,
+    Market,
+    RecorderState,
+    Session,
+    WatchdogState,
+    WriterState,
+)
 from hk_tick_collector.status.today import Today
 from hk_tick_collector.store.data_root import identity
 from hk_tick_collector.store.file_system import file_system_of
@@ -31,29 +41,11 @@ if TYPE_CHECKING:
     from hk_tick_collector.config import Settings
     from hk_tick_collector.futu_client import FutuClient
     from hk_tick_collector.journal.append import Journal
+    from hk_tick_collector.status.outlook import Outlook
     from hk_tick_collector.watch.watchdog import Watchdog
 
 PUSH_FRESH_SEC = 300.0  # where something was pushed, it trades; and after the close not for long
 MARKET_FRESH_SEC = 150.0  # OpenD is asked each 60 s; what it said is old after two questions without an answer
-
-_COUNTED: Final = (
-    "rows",
-    "inserted",
-    "duplicates",
-    "revisions",
-    "bad",
-    "corrected",
-    "commits",
-    "errors",
-    "damages",
-    "gaps",
-    "gaps_filled",
-    "premises_failed",
-    "away",
-    "extra",
-    "written_by_others",
-    "drifted",
-)
 
 
 class Parts(NamedTuple):
@@ -112,7 +104,7 @@ class Describer:
         except OSError:
             self._space = None  # the disk does not tell
 
-    def market(self) -> dict[str, Any]:
+    def market(self) -> Market:
         """The market's state by OpenD's word; where it has not told lately, whether it is open by what is evident.
 
         The calendar comes last: where nothing is pushed, and OpenD was not at odds with it when it spoke last.
@@ -123,124 +115,116 @@ class Describer:
         told_ms = now_ms - int(told_sec * 1000)
         keeps_no_hours = market in CONTINUOUS and not may_trade_between(told_ms - WORD_LATE_MS, told_ms)
         if market is not None and (told_sec <= MARKET_FRESH_SEC or keeps_no_hours):
-            return {"state": market, "is_open": may_trade(market), "source": "opend"}
+            return Market(market, may_trade(market), "opend")
         pushed_sec = age(now, self._client.last_push_at)
         if pushed_sec is not None and pushed_sec <= PUSH_FRESH_SEC:
-            return {"state": None, "is_open": True, "source": "pushes"}
-        return {"state": None, "is_open": is_trading_time(now_ms), "source": "clock"}
+            return Market(None, is_open=True, source="pushes")
+        return Market(None, is_trading_time(now_ms), "clock")
 
-    def describe(self) -> dict[str, Any]:
-        """The description as of now; its keys are in docs/operations.md."""
+    def describe(self) -> RecorderState:
+        """The description as of now."""
         now = time.monotonic()
         self._recent.look(now, self._collector.state.totals)
-        watchdog = self._watchdog
-        return {
-            "running": True,
-            "pid": os.getpid(),
-            "version": __version__,
-            "instance": self._settings.instance_id,
-            "started_ms": self._started_ms,
-            "at_ms": self._client.state.clock.now_ms(),
-            "uptime_sec": round(now - self._started_at, 1),
-            "frames": self._client.pushes,
-            "bytes_received": self._client.bytes_received,
-            "market": self.market(),
-            "session": self._describe_session(now),
-            "outage": self._describe_outage(),
-            "lost_today": self.today.told(),
-            "journal": {
-                "buffered_bytes": self._journal.buffered_bytes,
-                "is_full": self._journal.is_full,
-                "fault": self._journal.fault,
-                "backlog_bytes": self.backlog.size_bytes if self.backlog else None,
-                "backlog_rows": self.backlog.rows if self.backlog else None,
-            },
-            "disk": {
-                "fault": self._root_fault,
-                "unsaved": self.unsaved,
-                "file_system": self._file_system,
-                **(self._space or Space(None, None, None))._asdict(),
-            },
-            "writer": self._describe_writer(now),
-            "watchdog": {
-                "is_stalled": watchdog.is_stalled,
-                "stalls": watchdog.stalls,
-                "recoveries_failed": watchdog.recoveries_failed,
-                "last_reason": watchdog.last_reason,
-            },
-        }
+        watchdog, journal = self._watchdog, self._journal
+        return RecorderState(
+            running=True,
+            pid=os.getpid(),
+            version=__version__,
+            instance=self._settings.instance_id,
+            started_ms=self._started_ms,
+            at_ms=self._client.state.clock.now_ms(),
+            uptime_sec=round(now - self._started_at, 1),
+            frames=self._client.pushes,
+            bytes_received=self._client.bytes_received,
+            market=self.market(),
+            session=self._describe_session(now),
+            outage=self.outage(),
+            lost_today=self.today.lost(),
+            journal=JournalState(
+                journal.buffered_bytes,
+                journal.is_full,
+                journal.fault,
+                self.backlog.size_bytes if self.backlog else None,
+                self.backlog.rows if self.backlog else None,
+            ),
+            disk=Disk(
+                self._root_fault,
+                self.unsaved,
+                self._file_system,
+                *(self._space or Space(None, None, None)),
+            ),
+            writer=self._describe_writer(now),
+            watchdog=WatchdogState(
+                watchdog.is_stalled, watchdog.stalls, watchdog.recoveries_failed, watchdog.last_reason
+            ),
+        )
 
-    def _describe_session(self, now: float) -> dict[str, Any]:
-        state = self._client.state
-        return {
-            "connected": state.connected,
-            "session": state.session,
-            "away": self._describe_away(),
-            "since_ms": state.since_ms,
-            "opend_version": state.opend_version,
-            "qot_logined": state.qot_logined,
-            "clock_offset_ms": state.clock_offset_ms,
-            "subscribed": len(state.subscribed),
-            "refused": dict(state.refused),
-            "left_out": list(state.left_out),
-            "totals_refused": {symbol: refusal.reason for symbol, refusal in state.totals_refused.items()},
-            "connects": state.connects,
-            "disconnects": state.disconnects,
-            "last_disconnect": state.last_disconnect,
-            "down_sec": None if state.connected else age(now, state.down_at or self._started_at),
-            "backfills": state.backfills,
-            "backfill_n": self._settings.backfill_n,
-            "audit_cycles": state.audit_cycles,
-            "audits_failed": state.audits_failed,
-            "audit_fault": state.audit_fault,
-            "totals_failed": state.totals_failed,
-            "totals_fault": state.totals_fault,
-            "unanswered": dict(state.unanswered),
-            "resubscribes": state.resubscribes,
-            "last_heard_age_sec": age(now, self._client.last_heard_at),
-            "last_push_age_sec": age(now, self._client.last_push_at),
-        }
+    def _describe_session(self, now: float) -> Session:
+        state, away = self._client.state, self._client.outages.away
+        return Session(
+            connected=state.connected,
+            session=state.session,
+            away=None if away is None else Away(str(away.cause), away.since_ms),
+            since_ms=state.since_ms,
+            opend_version=state.opend_version,
+            qot_logined=state.qot_logined,
+            clock_offset_ms=state.clock_offset_ms,
+            subscribed=len(state.subscribed),
+            refused=dict(state.refused),
+            left_out=tuple(state.left_out),
+            totals_refused={symbol: refusal.reason for symbol, refusal in state.totals_refused.items()},
+            connects=state.connects,
+            disconnects=state.disconnects,
+            last_disconnect=state.last_disconnect,
+            down_sec=None if state.connected else age(now, state.down_at or self._started_at),
+            backfills=state.backfills,
+            backfill_n=self._settings.backfill_n,
+            audit_cycles=state.audit_cycles,
+            audits_failed=state.audits_failed,
+            audit_fault=state.audit_fault,
+            totals_failed=state.totals_failed,
+            totals_fault=state.totals_fault,
+            unanswered={str(asked): why for asked, why in state.unanswered.items()},
+            resubscribes=state.resubscribes,
+            last_heard_age_sec=age(now, self._client.last_heard_at),
+            last_push_age_sec=age(now, self._client.last_push_at),
+        )
 
-    def _describe_away(self) -> dict[str, Any] | None:
-        """What OpenD itself is without, and since when; None: it has all that it needs, as far as it has said."""
-        away = self._client.outages.away
-        return None if away is None else {"cause": str(away.cause), "since_ms": away.since_ms}
-
-    def _describe_outage(self) -> dict[str, Any] | None:
-        """How long it can still be made good; None: there is none, or it is not known since when, or none matters."""
+    def outage(self) -> Outlook | None:
+        """How long the outage can be recovered in full; None: there is none, or nothing is at risk, or none knows."""
         outage, state, market = self._client.outage, self._client.state, self.market()
         now_ms = state.clock.now_ms()
         if outage is None or outage.since_ms is None:
             return None
-        is_evident = bool(market["is_open"]) and market["source"] != "clock"
-        found = state.risks(outage.since_ms, outage.reach, now_ms, is_open=is_evident)
-        return outlook(str(outage.cause), outage.since_ms, found, now_ms, is_open=bool(market["is_open"]))
+        is_open = bool(market.is_open)
+        found = state.risks(outage.since_ms, outage.reach, now_ms, is_open=is_open and market.source != "clock")
+        return outlook(str(outage.cause), outage.since_ms, found, now_ms, is_open=is_open)
 
-    def _describe_writer(self, now: float) -> dict[str, Any]:
-        state = self._collector.state
-        return {
-            "pid": state.writer_pid,
-            "lag_ms": state.lag_ms,
-            "last_exception": state.last_exception,
-            "last_exception_age_sec": age(now, state.last_exception_monotonic),
-            "last_alive_age_sec": age(now, state.last_alive_monotonic),
-            "last_dequeue_age_sec": age(now, state.last_dequeue_monotonic),
-            "last_commit_age_sec": age(now, state.last_commit_monotonic),
-            "last_commit_rows": state.last_commit_rows,
-            "last_commit_ms": state.last_commit_ms,
-            "wal_bytes": state.wal_bytes,
-            "wal_held_sec": round(state.wal_held_sec, 1),
-            "days_waiting": state.days_waiting,
-            "waits": state.waits,
-            "max_ts_ms": state.max_ts_ms,
-            "recoveries": state.recoveries,
-            "deaths": state.deaths_in_a_row(now),
-            "rows_recent": self._recent.rows,
-            "bad_recent": self._recent.bad,
-            "drifted_recent": self._recent.drifted,
-            "written_by_others_recent": self._recent.written_by_others,
-            **{name: state.totals.get(name, 0) for name in _COUNTED},
-        }
+    def _describe_writer(self, now: float) -> WriterState:
+        state, recent = self._collector.state, self._recent
+        return WriterState(
+            pid=state.writer_pid,
+            lag_ms=state.lag_ms,
+            last_exception=state.last_exception,
+            last_exception_age_sec=age(now, state.last_exception_monotonic),
+            last_alive_age_sec=age(now, state.last_alive_monotonic),
+            last_dequeue_age_sec=age(now, state.last_dequeue_monotonic),
+            last_commit_age_sec=age(now, state.last_commit_monotonic),
+            last_commit_rows=state.last_commit_rows,
+            last_commit_ms=state.last_commit_ms,
+            wal_bytes=state.wal_bytes,
+            wal_held_sec=round(state.wal_held_sec, 1),
+            days_waiting=state.days_waiting,
+            waits=state.waits,
+            max_ts_ms=state.max_ts_ms,
+            recoveries=state.recoveries,
+            deaths=state.deaths_in_a_row(now),
+            rows_recent=recent.rows,
+            bad_recent=recent.bad,
+            drifted_recent=recent.drifted,
+            written_by_others_recent=recent.written_by_others,
+            counters=state.totals,
+        )
 
 
 def age(now: float, then: float | None) -> float | None:

@@ -1,14 +1,16 @@
-"""What a rule of health finds, and how it reads what a recorder says: any value may be absent, or of any type."""
+"""What a rule of health finds, and the words that rules share."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from hk_tick_collector.text import counted, size
+from hk_tick_collector.text import counted, excerpt, size
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection
+
+    from hk_tick_collector.status.state import RecorderState
 
 NAMES_SHOWN: Final = 3
 
@@ -29,32 +31,19 @@ class Finding(NamedTuple):
     reason: str
 
 
-def part_of(state: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """A part of `recorder.json`, or {} if it is not there."""
-    part = state.get(name)
-    return part if isinstance(part, dict) else {}
-
-
-def number_of(values: Mapping[str, Any], name: str) -> float | None:
-    """The number of that name, or None if it is not there."""
-    value = values.get(name)
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def waiting(state: Mapping[str, Any]) -> str:
+def waiting(state: RecorderState) -> str:
     """What is received and not stored, as the end of a sentence; empty if there is nothing."""
-    journal = part_of(state, "journal")
-    rows, size_bytes = number_of(journal, "backlog_rows"), number_of(journal, "backlog_bytes")
-    if rows:
-        return f", {rows:,.0f} rows waiting"
-    return f", {size(size_bytes)} waiting" if size_bytes else ""
+    if state.journal.backlog_rows:
+        return f", {state.journal.backlog_rows:,} rows waiting"
+    return f", {size(state.journal.backlog_bytes)} waiting" if state.journal.backlog_bytes else ""
 
 
-def count(what: Any, name: str) -> str:  # noqa: ANN401 - a collection or a number
+def count(what: Collection[object] | float, name: str) -> str:
     """`3 rows`, of a number or of a collection's length."""
     return counted(int(what) if isinstance(what, int | float) else len(what), name)
 
 
-def and_more(what: Any) -> str:  # noqa: ANN401 - a collection
-    """How many more there are than are shown, as the end of a list."""
-    return f" and {len(what) - NAMES_SHOWN:,} more" if len(what) > NAMES_SHOWN else ""
+def named(names: Collection[str]) -> str:
+    """The first of them, and how many more there are."""
+    shown = ", ".join(excerpt(name) for name in list(names)[:NAMES_SHOWN])
+    return shown + (f" and {len(names) - NAMES_SHOWN:,} more" if len(names) > NAMES_SHOWN else "")

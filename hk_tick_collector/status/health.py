@@ -10,7 +10,7 @@ trades) is never a fault.
     degraded   it works, and something wants a look
     ok         it works, and that has been seen
 
-The worst finding is the verdict. An absent or unreadable value is no finding: an older recorder may not have told it.
+The worst finding is the verdict. A value that is missing is no finding: an older recorder may not have reported it.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hk_tick_collector.clock import OFFSET_MS_MAX
 from hk_tick_collector.hktime import EPOCH_MS_MAX, EPOCH_MS_MIN, plausible_text, since_continuous_ms
 from hk_tick_collector.opend.market import CONTINUOUS
-from hk_tick_collector.status.findings import NAMES_SHOWN, Finding, Verdict, and_more, count, number_of, part_of
+from hk_tick_collector.status.findings import NAMES_SHOWN, Finding, Verdict, count, named
 from hk_tick_collector.status.health_storing import STORING_RULES
 from hk_tick_collector.status.lost import lost_text
+from hk_tick_collector.status.state import RecorderState
 from hk_tick_collector.text import excerpt, span
+from hk_tick_collector.typed_json import decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -64,145 +66,140 @@ class Health(NamedTuple):
 _WEIGHTS = {verdict: weight for weight, verdict in enumerate(Verdict)}
 
 
-def assess_health(state: Mapping[str, Any], now_ms: int | None = None) -> Health:
-    """Judge a recorder by what it says of itself.
+def assess_health(told: Mapping[str, Any], now_ms: int | None = None) -> Health:
+    """Assess a recorder by what it reports.
 
     Args:
-        state: the object of `recorder.json`; {} where there is none.
+        told: the object of `recorder.json`; {} where there is none.
         now_ms: UTC epoch ms, for telling how old that is; None: it is of now.
     """
+    state = decode(RecorderState, told)
     found = list(_presence(state, now_ms)) or [finding for rule in _RULES for finding in rule(state)]
     found.sort(key=lambda finding: -_WEIGHTS[finding.verdict])
     verdict = found[0].verdict if found else Verdict.OK
-    return Health(verdict, tuple(finding.reason for finding in found), lost_text(state.get("lost_today")))
+    return Health(verdict, tuple(finding.reason for finding in found), lost_text(state.lost_today))
 
 
-def end_text(state: Mapping[str, Any]) -> str:
+def end_text(told: Mapping[str, Any]) -> str:
     """How a recorder that is not running any more has ended, and when, in words.
 
-    A recorder that ends in order says so last. Whoever sees that it is gone (its lock is free) although it has not said
-    so puts `died` into the state.
+    A recorder that ends in order reports that last. A reader that sees that it is gone (its lock is free) without such
+    a report adds `died`.
     """
-    text = plausible_text(number_of(state, "stopped_ms") or number_of(state, "at_ms"))
+    return _end_text(decode(RecorderState, told))
+
+
+def _end_text(state: RecorderState) -> str:
+    text = plausible_text(state.stopped_ms or state.at_ms)
     at = f"{text[:19]} HK" if text else "an unknown time"
-    if state.get("died"):
+    if state.died:
         return f"did not stop cleanly, last heard of at {at}"
-    why = excerpt(state.get("stop_reason") or "")
-    rest = "; the next start stores the rest" if state.get("stored") is False else ""
+    why = excerpt(state.stop_reason or "")
+    rest = "; the next start stores the rest" if state.stored is False else ""
     if why in {"", "SIGTERM", "SIGINT"}:
         return f"stopped cleanly at {at}{rest}"
     return f"stopped by a fault at {at} ({why}){rest}"
 
 
-def _presence(state: Mapping[str, Any], now_ms: int | None) -> Iterator[Finding]:
-    """Is there a recorder that speaks? If not, whatever it once said is no news."""
-    at_ms = number_of(state, "at_ms")
+def _presence(state: RecorderState, now_ms: int | None) -> Iterator[Finding]:
+    """Is there a recorder that reports? If not, its last report is no news."""
+    at_ms = state.at_ms
     if at_ms is None or not EPOCH_MS_MIN <= at_ms < EPOCH_MS_MAX:
-        yield Finding(Verdict.UNPROVEN, "no recorder has told of itself yet")
+        yield Finding(Verdict.UNPROVEN, "no recorder state yet")
         return
-    if state.get("running") is False:
-        yield Finding(Verdict.FAILING, f"no recorder is running: {end_text(state)}")
+    if state.running is False:
+        yield Finding(Verdict.FAILING, f"no recorder is running: {_end_text(state)}")
         return
     age_sec = (now_ms - at_ms) / 1000 if now_ms is not None else 0.0
     if age_sec > SILENT_SEC_MAX:
-        yield Finding(Verdict.FAILING, f"the recorder has said nothing for {span(age_sec)}: it hangs, or is gone")
+        yield Finding(Verdict.FAILING, f"no state update for {span(age_sec)}: the recorder is hung or gone")
     elif age_sec < -FUTURE_SEC_MAX:
-        reason = f"the recorder spoke {span(-age_sec)} in the future: a clock was set, so its age can't be told"
+        reason = f"recorder.json is dated {span(-age_sec)} in the future: a clock was changed, so its age is unknown"
         yield Finding(Verdict.UNPROVEN, reason)
 
 
-def _link(state: Mapping[str, Any]) -> Iterator[Finding]:
+def _link(state: RecorderState) -> Iterator[Finding]:
     """Is OpenD there, logged in, and are the symbols subscribed?"""
-    session = part_of(state, "session")
-    uptime_sec = _uptime_sec(state)
+    session = state.session
     serious = Verdict.FAILING if _is_open(state) else Verdict.DEGRADED
-    if not session.get("connected"):
-        yield from _down(state, session, uptime_sec, serious)
+    if not session.connected:
+        yield from _down(state, serious)
         return
-    unheard_sec = number_of(session, "last_heard_age_sec")
-    if unheard_sec is not None and unheard_sec > UNHEARD_SEC_MAX:
-        yield Finding(serious, f"OpenD is connected and has sent nothing for {span(unheard_sec)}, not even an answer")
-    if session.get("qot_logined") is False:
+    if session.last_heard_age_sec is not None and session.last_heard_age_sec > UNHEARD_SEC_MAX:
+        silent = span(session.last_heard_age_sec)
+        yield Finding(serious, f"connected, but OpenD has sent nothing for {silent} (no keep-alive reply either)")
+    if session.qot_logined is False:
         yield Finding(serious, "OpenD is not logged in to the quote server: no tick comes until it is")
-    since_ms, at_ms = number_of(session, "since_ms"), number_of(state, "at_ms") or 0
-    if session.get("subscribed") == 0:
-        up_sec = (at_ms - since_ms) / 1000 if since_ms else uptime_sec
+    if session.subscribed == 0:
+        up_sec = ((state.at_ms or 0) - session.since_ms) / 1000 if session.since_ms else _uptime_sec(state)
         if up_sec > SUBSCRIBE_SEC_MAX:
             yield Finding(serious, f"no symbol is subscribed, {span(up_sec)} after OpenD was connected")
         else:
             yield Finding(Verdict.UNPROVEN, "OpenD is connected, and no symbol is subscribed yet")
 
 
-def _down(
-    state: Mapping[str, Any], session: Mapping[str, Any], uptime_sec: float, serious: Verdict
-) -> Iterator[Finding]:
-    was_up = bool(number_of(session, "connects"))
-    told_sec = number_of(session, "down_sec")
-    down_sec = uptime_sec if told_sec is None else told_sec
+def _down(state: RecorderState, serious: Verdict) -> Iterator[Finding]:
+    session = state.session
+    down_sec = _uptime_sec(state) if session.down_sec is None else session.down_sec
     closed = "" if _is_open(state) else f" ({_market_text(state)})"
-    why = excerpt(session.get("last_disconnect") or "no answer yet")
-    reason = f"OpenD not connected for {span(down_sec)}: {why}{closed}"
+    why = excerpt(session.last_disconnect or "no answer yet")
     if down_sec <= DOWN_SEC_MAX:
         serious = Verdict.DEGRADED
-    if not was_up and serious is Verdict.DEGRADED:
+    if not session.connects and serious is Verdict.DEGRADED:
         serious = Verdict.UNPROVEN
-    yield Finding(serious, reason)
+    yield Finding(serious, f"OpenD not connected for {span(down_sec)}: {why}{closed}")
 
 
-def _away(state: Mapping[str, Any]) -> Iterator[Finding]:
+def _away(state: RecorderState) -> Iterator[Finding]:
     """Is OpenD itself without something, though it is connected? Whose phone has the quote right can be mended."""
-    session = part_of(state, "session")
-    away = part_of(session, "away")
-    since_text = plausible_text(number_of(away, "since_ms"))
+    away = state.session.away
+    if away is None:
+        return
+    since_text = plausible_text(away.since_ms)
     since = f" at {since_text[11:19]} HK" if since_text else ""
     serious = Verdict.FAILING if _is_open(state) else Verdict.DEGRADED
-    if away.get("cause") == "kicked_out":
+    if away.cause == "kicked_out":
         cure = "end that login, or give OpenD the command request_highest_quote_right"
         yield Finding(serious, f"another login took the quote right{since}, so no tick comes: {cure}")
-    elif away.get("cause") == "exchange_lost" and session.get("qot_logined") is not False:
+    elif away.cause == "exchange_lost" and state.session.qot_logined is not False:
         yield Finding(serious, f"OpenD lost the exchange{since}, and no tick comes: look at OpenD's network")
 
 
-def _outage(state: Mapping[str, Any]) -> Iterator[Finding]:
-    """Will what is missed now be had when it is over? An estimate; whether anything is missing is measured then."""
-    told = part_of(state, "outage")
-    past, first_text = number_of(told, "past"), plausible_text(number_of(told, "first_deadline_ms"))
-    if past:
-        names = told.get("past_symbols")
-        shown = ", ".join(excerpt(name) for name in (names[:NAMES_SHOWN] if isinstance(names, list) else []))
-        reason = f"by estimate {count(past, 'symbol')} can no longer be made good: {shown}"
-        rest = f" and {past - NAMES_SHOWN:,.0f} more" if past > NAMES_SHOWN else ""
-        yield Finding(Verdict.FAILING if _is_open(state) else Verdict.DEGRADED, reason + rest)
+def _outage(state: RecorderState) -> Iterator[Finding]:
+    """Will what is missed now be recovered when it is over? An estimate; what is missing is measured then."""
+    told = state.outage
+    if told is None:
+        return
+    first_text = plausible_text(told.first_deadline_ms)
+    if told.past:
+        shown = ", ".join(excerpt(name) for name in told.past_symbols[:NAMES_SHOWN])
+        rest = f" and {told.past - NAMES_SHOWN:,} more" if told.past > NAMES_SHOWN else ""
+        reason = f"estimated: {count(told.past, 'symbol')} can no longer be fully recovered: {shown}{rest}"
+        yield Finding(Verdict.FAILING if _is_open(state) else Verdict.DEGRADED, reason)
     elif first_text:
         until = first_text[11:19]
-        yield Finding(Verdict.DEGRADED, f"by estimate all that is missed can be made good until {until} HK")
+        yield Finding(Verdict.DEGRADED, f"estimated: everything missed can be recovered until {until} HK")
 
 
-def _symbols(state: Mapping[str, Any]) -> Iterator[Finding]:
+def _symbols(state: RecorderState) -> Iterator[Finding]:
     """Is anything that was asked for not recorded?"""
-    session = part_of(state, "session")
-    refused = session.get("refused")
-    if isinstance(refused, dict) and refused:
-        shown = ", ".join(f"{excerpt(name)} ({excerpt(why)})" for name, why in list(refused.items())[:NAMES_SHOWN])
-        yield Finding(Verdict.DEGRADED, f"{count(refused, 'symbol')} refused: {shown}{and_more(refused)}")
-    left_out = session.get("left_out")
-    if isinstance(left_out, list) and left_out:
-        shown = ", ".join(excerpt(name) for name in left_out[:NAMES_SHOWN])
-        yield Finding(Verdict.DEGRADED, f"{count(left_out, 'symbol')} without quota: {shown}{and_more(left_out)}")
+    refused, left_out = state.session.refused, state.session.left_out
+    if refused:
+        why = named([f"{excerpt(name)} ({excerpt(reason)})" for name, reason in refused.items()])
+        yield Finding(Verdict.DEGRADED, f"{count(refused, 'symbol')} refused: {why}")
+    if left_out:
+        yield Finding(Verdict.DEGRADED, f"{count(left_out, 'symbol')} without quota: {named(left_out)}")
 
 
-def _pushes(state: Mapping[str, Any]) -> Iterator[Finding]:
+def _pushes(state: RecorderState) -> Iterator[Finding]:
     """Do ticks come, where some must? Fetched ticks are no sign of it: they may be old, and the pushes fail."""
-    session = part_of(state, "session")
-    since_sec = _trading_sec(state)
-    if since_sec is None or not session:
+    session, since_sec = state.session, _trading_sec(state)
+    if since_sec is None:
         return
-    frames = number_of(state, "frames") or 0.0
-    push_sec = number_of(session, "last_push_age_sec")
-    is_proven_open = part_of(state, "market").get("source") == "opend"
-    if push_sec is not None:
-        quiet_sec = min(push_sec, since_sec)
-        usual_sec = _uptime_sec(state) / frames if frames else quiet_sec
+    is_proven_open = state.market.source == "opend"
+    if session.last_push_age_sec is not None:
+        quiet_sec = min(session.last_push_age_sec, since_sec)
+        usual_sec = _uptime_sec(state) / state.frames if state.frames else quiet_sec
         if quiet_sec > max(QUIET_SEC_MAX, QUIET_GAPS * usual_sec):
             if is_proven_open:
                 yield Finding(Verdict.FAILING, f"no push for {span(quiet_sec)} while the market is open")
@@ -210,56 +207,54 @@ def _pushes(state: Mapping[str, Any]) -> Iterator[Finding]:
                 reason = f"no push for {span(quiet_sec)}; it is trading time, but OpenD has not said that it trades"
                 yield Finding(Verdict.UNPROVEN, reason)
         return
-    if not session.get("connected"):
+    if not session.connected:
         return
     reason = "no push since the start while the market is open"
     up_sec = min(since_sec, _uptime_sec(state))
-    subscribed = number_of(session, "subscribed") or 0
-    if is_proven_open and number_of(session, "resubscribes"):
+    subscribed = session.subscribed or 0
+    if is_proven_open and session.resubscribes:
         yield Finding(Verdict.FAILING, f"{reason}, though fetched ticks show trades: restart OpenD")
     elif is_proven_open and subscribed >= MANY_SYMBOLS and up_sec > QUIET_SEC_MAX:
-        yield Finding(Verdict.FAILING, f"{reason}, {span(up_sec)} ago, on any of {subscribed:,.0f} symbols")
+        yield Finding(Verdict.FAILING, f"{reason}, {span(up_sec)} ago, on any of {subscribed:,} symbols")
     else:
         yield Finding(Verdict.UNPROVEN, f"{reason}: no evidence yet")
 
 
-def _evidence(state: Mapping[str, Any]) -> Iterator[Finding]:
+def _evidence(state: RecorderState) -> Iterator[Finding]:
     """Has any tick gone all the way since the start? A fetched one will do: it took the same way."""
-    if not part_of(state, "session").get("connected") or number_of(part_of(state, "writer"), "rows"):
+    session = state.session
+    if not session.connected or state.writer.counters.rows:
         return
-    if number_of(state, "frames"):
-        yield Finding(Verdict.UNPROVEN, "ticks come, and none is stored yet")
-    elif _trading_sec(state) is None or number_of(part_of(state, "session"), "last_push_age_sec") is not None:
+    if state.frames:
+        yield Finding(Verdict.UNPROVEN, "ticks are arriving but none is stored yet")
+    elif _trading_sec(state) is None or session.last_push_age_sec is not None:
         reason = f"link up, but no tick has come since the start: no evidence yet ({_market_text(state)})"
         yield Finding(Verdict.UNPROVEN, reason)
 
 
-def _clock(state: Mapping[str, Any]) -> Iterator[Finding]:
+def _clock(state: RecorderState) -> Iterator[Finding]:
     """Does the host know what time it is?"""
-    offset_ms = number_of(part_of(state, "session"), "clock_offset_ms")
+    offset_ms = state.session.clock_offset_ms
     if offset_ms is not None and abs(offset_ms) > OFFSET_MS_MAX:
         seen = f"clock {abs(offset_ms) / 1000:,.1f} s {'behind' if offset_ms > 0 else 'ahead of'} OpenD's"
         yield Finding(Verdict.DEGRADED, f"{seen}: look at the time service of both hosts")
 
 
-def _answers(state: Mapping[str, Any]) -> Iterator[Finding]:
+def _answers(state: RecorderState) -> Iterator[Finding]:
     """Is what is asked for besides the pushes answered? Without it a loss is not found, and no day is proven."""
-    session = part_of(state, "session")
-    if not session.get("connected"):
+    session = state.session
+    if not session.connected:
         return
-    audits, totals = number_of(session, "audits_failed") or 0, number_of(session, "totals_failed") or 0
-    if audits >= AUDITS_FAILED_MAX:
-        reason = f"{count(audits, 'audit')} in a row not answered ({excerpt(session.get('audit_fault'))})"
+    if session.audits_failed >= AUDITS_FAILED_MAX:
+        reason = f"{count(session.audits_failed, 'audit')} in a row not answered ({excerpt(session.audit_fault)})"
         yield Finding(Verdict.DEGRADED, f"{reason}: a push that never comes is not found")
-    if totals >= TOTALS_FAILED_MAX:
-        reason = (
-            f"the exchange's totals not told {count(totals, 'time')} in a row ({excerpt(session.get('totals_fault'))})"
-        )
-        yield Finding(Verdict.DEGRADED, f"{reason}: nothing proves what is stored")
-    unanswered = part_of(session, "unanswered")
+    if session.totals_failed >= TOTALS_FAILED_MAX:
+        times, why = count(session.totals_failed, "time"), excerpt(session.totals_fault)
+        reason = f"the exchange's totals not available {times} in a row ({why}): nothing proves what is stored"
+        yield Finding(Verdict.DEGRADED, reason)
     for asked, cost in _UNANSWERED.items():
-        if asked in unanswered:
-            yield Finding(Verdict.DEGRADED, f"OpenD does not say {cost} ({excerpt(unanswered[asked])})")
+        if asked in session.unanswered:
+            yield Finding(Verdict.DEGRADED, f"OpenD does not say {cost} ({excerpt(session.unanswered[asked])})")
 
 
 _UNANSWERED = {  # what it is asked for besides; each is asked for again within a minute
@@ -269,9 +264,9 @@ _UNANSWERED = {  # what it is asked for besides; each is asked for again within 
 }
 
 
-def _premises(state: Mapping[str, Any]) -> Iterator[Finding]:
+def _premises(state: RecorderState) -> Iterator[Finding]:
     """Does OpenD do what conclusions rest on? What depends on a premise that failed is switched off for its symbol."""
-    failed = number_of(part_of(state, "writer"), "premises_failed")
+    failed = state.writer.counters.premises_failed
     if failed:
         reason = f"{count(failed, 'premise')} failed since the start: see premise_failed in the log, and audit"
         yield Finding(Verdict.DEGRADED, reason)
@@ -283,43 +278,40 @@ _RULES = (_link, _away, _outage, _pushes, _evidence, *STORING_RULES, _symbols, _
 # ---- the market's hours
 
 
-def _is_open(state: Mapping[str, Any]) -> bool:
-    """Whether trades may come; where the recorder does not say so, the clock does."""
-    told = part_of(state, "market").get("is_open")
-    return told if isinstance(told, bool) else _since_continuous_ms(state) is not None
+def _is_open(state: RecorderState) -> bool:
+    """Whether trades may come; where the recorder does not report it, by the clock."""
+    is_open = state.market.is_open
+    return is_open if is_open is not None else _since_continuous_ms(state) is not None
 
 
-def _trading_sec(state: Mapping[str, Any]) -> float | None:
+def _trading_sec(state: RecorderState) -> float | None:
     """Seconds since trades have been coming all the time; None: they need not come (auction, lunch, night, holiday).
 
     OpenD's word may be late: what counts is the later beginning and the earlier end, by word and by clock.
     """
-    market = part_of(state, "market")
-    word = market.get("state")
-    if market.get("is_open") is False or (market.get("source") == "opend" and str(word) not in CONTINUOUS):
+    market = state.market
+    if market.is_open is False or (market.source == "opend" and market.state not in CONTINUOUS):
         return None
     since_ms = _since_continuous_ms(state)
     if since_ms is not None:
         return since_ms / 1000
-    if market.get("source") != "opend" or _since_continuous_ms(state, WORD_LATE_MS) is not None:
+    if market.source != "opend" or _since_continuous_ms(state, WORD_LATE_MS) is not None:
         return None
     return float("inf")  # simulated or replayed: it trades at another hour than ours
 
 
-def _since_continuous_ms(state: Mapping[str, Any], late_ms: int = 0) -> int | None:
-    """As `since_continuous_ms`, of when the recorder spoke."""
-    return since_continuous_ms(int(number_of(state, "at_ms") or 0), late_ms)
+def _since_continuous_ms(state: RecorderState, late_ms: int = 0) -> int | None:
+    """As `since_continuous_ms`, at the time of the report."""
+    return since_continuous_ms(state.at_ms or 0, late_ms)
 
 
-def _market_text(state: Mapping[str, Any]) -> str:
-    market = part_of(state, "market")
-    word = f", OpenD says {excerpt(market['state'])}" if market.get("state") and market.get("source") == "opend" else ""
+def _market_text(state: RecorderState) -> str:
+    market = state.market
+    word = f", OpenD says {excerpt(market.state)}" if market.state and market.source == "opend" else ""
     return f"market {'open' if _is_open(state) else 'closed'}{word}"
 
 
-def _uptime_sec(state: Mapping[str, Any]) -> float:
-    uptime_sec = number_of(state, "uptime_sec")
-    if uptime_sec is not None:
-        return uptime_sec
-    at_ms, started_ms = number_of(state, "at_ms") or 0.0, number_of(state, "started_ms")
-    return (at_ms - started_ms) / 1000 if started_ms is not None else 0.0
+def _uptime_sec(state: RecorderState) -> float:
+    if state.uptime_sec is not None:
+        return state.uptime_sec
+    return ((state.at_ms or 0) - state.started_ms) / 1000 if state.started_ms is not None else 0.0

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hk_tick_collector.status.findings import NAMES_SHOWN, Finding, Verdict, count, number_of, part_of, waiting
+from hk_tick_collector.status.findings import NAMES_SHOWN, Finding, Verdict, count, waiting
 from hk_tick_collector.store.file_system import is_shared
 from hk_tick_collector.text import excerpt, size, span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
+
+    from hk_tick_collector.status.state import RecorderState
 
 WRITER_SILENT_SEC_MAX = 30.0  # it says something each second, and while it waits for a lock each few seconds
 EXCEPTION_SEC_MAX = 60.0  # a fault that goes on comes back each PERSIST_RETRY_BACKOFF_MAX_SEC and busy timeout
@@ -21,12 +23,12 @@ FREE_BYTES_MIN = 20_000_000  # some minutes of a busy market
 DAYS_LEFT_MIN = 7  # a week, to get a bigger one
 
 
-def _journal(state: Mapping[str, Any]) -> Iterator[Finding]:
+def _journal(state: RecorderState) -> Iterator[Finding]:
     """Does the disk take what comes?"""
-    journal = part_of(state, "journal")
-    held = number_of(journal, "buffered_bytes") or 0
-    fault = f": {excerpt(journal['fault'])}" if journal.get("fault") else ""
-    if journal.get("is_full"):
+    journal = state.journal
+    held = journal.buffered_bytes or 0
+    fault = f": {excerpt(journal.fault)}" if journal.fault else ""
+    if journal.is_full:
         reason = f"journal full{fault}; {size(held)} held in memory, and nothing is read from OpenD: make space"
         yield Finding(Verdict.FAILING, reason)
     elif fault:
@@ -34,82 +36,80 @@ def _journal(state: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding(Verdict.FAILING, reason)
 
 
-def _writer(state: Mapping[str, Any]) -> Iterator[Finding]:
+def _writer(state: RecorderState) -> Iterator[Finding]:
     """Are rows being stored? A commit that is long past says nothing by itself: maybe there was nothing to commit."""
-    writer, watchdog = part_of(state, "writer"), part_of(state, "watchdog")
-    if watchdog.get("is_stalled"):
-        failed = number_of(watchdog, "recoveries_failed") or 0
-        why = excerpt(watchdog.get("last_reason") or "nothing is stored")
+    writer, watchdog = state.writer, state.watchdog
+    if watchdog.is_stalled:
+        failed = watchdog.recoveries_failed or 0
+        why = excerpt(watchdog.last_reason or "nothing is stored")
         yield Finding(
-            Verdict.FAILING, f"storing is stalled: {why} ({failed:,.0f} recoveries failed so far){waiting(state)}"
+            Verdict.FAILING, f"storing is stalled: {why} ({failed:,} recoveries failed so far){waiting(state)}"
         )
-    silent_sec = number_of(writer, "last_alive_age_sec")
-    if silent_sec is None and (number_of(state, "uptime_sec") or 0) > WRITER_SILENT_SEC_MAX:
+    silent_sec = writer.last_alive_age_sec
+    if silent_sec is None and (state.uptime_sec or 0) > WRITER_SILENT_SEC_MAX:
         yield Finding(Verdict.FAILING, f"writer: none has begun to store since the start{waiting(state)}")
     if silent_sec is not None and silent_sec > WRITER_SILENT_SEC_MAX:
         yield Finding(Verdict.FAILING, f"writer: no sign of life for {span(silent_sec)}{waiting(state)}")
-    exception_sec, commit_sec = number_of(writer, "last_exception_age_sec"), number_of(writer, "last_commit_age_sec")
+    exception_sec, commit_sec = writer.last_exception_age_sec, writer.last_commit_age_sec
     stores_again = exception_sec is not None and commit_sec is not None and commit_sec < exception_sec
     if exception_sec is not None and exception_sec <= (MENDED_SEC_MAX if stores_again else EXCEPTION_SEC_MAX):
-        failures = number_of(writer, "errors") or 1
-        reason = f"writer: {excerpt(writer.get('last_exception') or 'fails')} ({count(failures, 'failure')})"
+        failures = writer.counters.errors or 1
+        reason = f"writer: {excerpt(writer.last_exception or 'fails')} ({count(failures, 'failure')})"
         if stores_again:
             yield Finding(Verdict.DEGRADED, f"{reason}, {span(exception_sec)} ago; it stores again")
         elif waiting(state):
             yield Finding(Verdict.FAILING, f"{reason}{waiting(state)}")
-    lag_ms = number_of(writer, "lag_ms")
+    lag_ms = writer.lag_ms
     # The lag is that of the last commit: at night it is as old as the last tick.
     is_fresh = commit_sec is None or commit_sec <= WRITER_SILENT_SEC_MAX
     if lag_ms is not None and lag_ms > LAG_MS_MAX and is_fresh and waiting(state):
         yield Finding(Verdict.DEGRADED, f"writer: {span(lag_ms / 1000)} behind{waiting(state)}")
 
 
-def _deaths(state: Mapping[str, Any]) -> Iterator[Finding]:
+def _deaths(state: RecorderState) -> Iterator[Finding]:
     """Do writers live? One that ends soon after each start stores nothing, and gives a sign of life each time."""
-    deaths = number_of(part_of(state, "writer"), "deaths") or 0
+    deaths = state.writer.deaths
     if deaths >= DEATHS_MAX:
         reason = f"{count(deaths, 'writer')} in a row ended by themselves{waiting(state)}: see writer_ended in the log"
         yield Finding(Verdict.FAILING, reason)
 
 
-def _readable(state: Mapping[str, Any]) -> Iterator[Finding]:
+def _readable(state: RecorderState) -> Iterator[Finding]:
     """Is what comes stored as ticks? What can't be read is kept aside, and is no tick for anybody."""
-    writer = part_of(state, "writer")
-    bad, rows = number_of(writer, "bad_recent") or 0, number_of(writer, "rows_recent") or 0
+    bad, rows = state.writer.bad_recent, state.writer.rows_recent
     if bad:
         verdict = Verdict.FAILING if bad * 2 >= rows else Verdict.DEGRADED
-        seen = f"{bad:,.0f} of {rows:,.0f} ticks of the last half minute can't be read"
+        seen = f"{bad:,} of {rows:,} ticks of the last half minute can't be read"
         yield Finding(verdict, f"{seen}: see bad_tick_kept_aside in the log")
 
 
-def _drift(state: Mapping[str, Any]) -> Iterator[Finding]:
+def _drift(state: RecorderState) -> Iterator[Finding]:
     """Are they ticks of now? What bears another time is stored there, and today does not grow."""
-    if number_of(part_of(state, "writer"), "drifted_recent"):
+    if state.writer.drifted_recent:
         reason = "live ticks bear a time far from now: see ts_drift_warn in the log, and look at all clocks"
         yield Finding(Verdict.DEGRADED, reason)
 
 
-def _others(state: Mapping[str, Any]) -> Iterator[Finding]:
+def _others(state: RecorderState) -> Iterator[Finding]:
     """Is this recorder the only one that writes? What another one does is known to nobody here."""
-    if number_of(part_of(state, "writer"), "written_by_others_recent"):
+    if state.writer.written_by_others_recent:
         reason = "another program writes to a day's database: stop it; fuser -v DATA_ROOT/*.db shows who has one open"
         yield Finding(Verdict.DEGRADED, reason)
 
 
-def _disk(state: Mapping[str, Any]) -> Iterator[Finding]:
+def _disk(state: RecorderState) -> Iterator[Finding]:
     """Is DATA_ROOT the directory that it was, and can be written?"""
-    disk = part_of(state, "disk")
-    if disk.get("fault"):
-        reason = f"DATA_ROOT {excerpt(disk['fault'])}: put it back and restart, before more is lost"
+    disk = state.disk
+    if disk.fault:
+        reason = f"DATA_ROOT {excerpt(disk.fault)}: put it back and restart, before more is lost"
         yield Finding(Verdict.FAILING, reason)
-    elif disk.get("unsaved"):
-        yield Finding(Verdict.FAILING, f"recorder.json can't be written: {excerpt(disk['unsaved'])}: make space")
+    elif disk.unsaved:
+        yield Finding(Verdict.FAILING, f"recorder.json can't be written: {excerpt(disk.unsaved)}: make space")
 
 
-def _space(state: Mapping[str, Any]) -> Iterator[Finding]:
+def _space(state: RecorderState) -> Iterator[Finding]:
     """Does the disk last? What a trading day takes is known once one is over."""
-    disk = part_of(state, "disk")
-    free_bytes, days_left = number_of(disk, "free_bytes"), number_of(disk, "days_left")
+    free_bytes, days_left = state.disk.free_bytes, state.disk.days_left
     if free_bytes is None:
         return
     if free_bytes < FREE_BYTES_MIN:
@@ -117,47 +117,44 @@ def _space(state: Mapping[str, Any]) -> Iterator[Finding]:
     elif days_left is not None and days_left < DAYS_LEFT_MIN:
         lasts = f"for about {count(int(days_left), 'trading day')}" if days_left >= 1 else "not even for a trading day"
         verdict = Verdict.DEGRADED if days_left >= 1 else Verdict.FAILING
-        taken = f"{size(number_of(disk, 'bytes_a_day') or 0)} a day"
+        taken = f"{size(state.disk.bytes_a_day or 0)} a day"
         yield Finding(verdict, f"disk: {size(free_bytes)} left, {lasts} at {taken}: make space")
 
 
-def _settings(state: Mapping[str, Any]) -> Iterator[Finding]:
+def _settings(state: RecorderState) -> Iterator[Finding]:
     """Does a setting make holes?"""
-    if number_of(part_of(state, "session"), "backfill_n") == 0:
+    if state.session.backfill_n == 0:
         yield Finding(Verdict.DEGRADED, "BACKFILL_N=0: each outage is a hole; set it to 1000")
-    kind = part_of(state, "disk").get("file_system")
-    if isinstance(kind, str) and is_shared(kind):
+    kind = state.disk.file_system
+    if kind is not None and is_shared(kind):
         yield Finding(
             Verdict.DEGRADED, f"DATA_ROOT is on {excerpt(kind)}, where databases can be damaged: use a local disk"
         )
 
 
-def _waits(state: Mapping[str, Any]) -> Iterator[Finding]:
+def _waits(state: RecorderState) -> Iterator[Finding]:
     """Is there a day whose database can't be written? It has a place of its own in the journal; all others go on."""
-    writer = part_of(state, "writer")
-    told = writer.get("waits")
-    waits = [wait for wait in told if isinstance(wait, dict)] if isinstance(told, list) else []
+    waits = state.writer.waits
     for wait in waits[:NAMES_SHOWN]:
-        is_today = wait.get("is_today") is True
-        day = "today" if is_today else excerpt(str(wait.get("day")).replace("before-", "all before "))
-        what = "today is not stored" if is_today else f"{day} waits, all other days are stored"
-        if wait.get("is_catching_up"):
-            left_bytes = number_of(wait, "left_bytes")
-            left = f", {size(left_bytes)} to go" if left_bytes is not None else ""
+        day = "today" if wait.is_today else excerpt(wait.day.replace("before-", "all before "))
+        what = "today is not stored" if wait.is_today else f"{day} waits, all other days are stored"
+        if wait.is_catching_up:
+            left = f", {size(wait.left_bytes)} to go" if wait.left_bytes is not None else ""
             what = f"{day} is being caught up from the journal{left}"
-        yield Finding(Verdict.FAILING if is_today else Verdict.DEGRADED, f"{what}: {excerpt(wait.get('reason'))}")
-    more = (number_of(writer, "days_waiting") or 0) - min(len(waits), NAMES_SHOWN)
+        yield Finding(Verdict.FAILING if wait.is_today else Verdict.DEGRADED, f"{what}: {excerpt(wait.reason)}")
+    more = (state.writer.days_waiting or 0) - min(len(waits), NAMES_SHOWN)
     if more > 0:
         yield Finding(Verdict.DEGRADED, f"{count(more, 'more day')} waiting: see day_waits in the log")
 
 
-def _wal(state: Mapping[str, Any]) -> Iterator[Finding]:
-    """Does somebody's open query make the log of the database grow?"""
-    writer = part_of(state, "writer")
-    held_sec = number_of(writer, "wal_held_sec")
+def _wal(state: RecorderState) -> Iterator[Finding]:
+    """Does a long query make the log of the database grow?"""
+    held_sec = state.writer.wal_held_sec
     if held_sec is not None and held_sec >= WAL_HELD_SEC_MAX:
-        held = size(number_of(writer, "wal_bytes") or 0)
-        reason = f"a reader keeps the WAL from being emptied for {span(held_sec)}, {held}: find the long query, end it"
+        held = size(state.writer.wal_bytes or 0)
+        reason = (
+            f"a long-running reader has blocked WAL truncation for {span(held_sec)}, {held}: find the query, end it"
+        )
         yield Finding(Verdict.DEGRADED, reason)
 
 

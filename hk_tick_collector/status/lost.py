@@ -6,10 +6,10 @@ feared is told by the outage that goes on, and by `audit`.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final
 
 from hk_tick_collector.hktime import plausible_text
-from hk_tick_collector.status.findings import number_of
 from hk_tick_collector.text import counted, excerpt
 
 CAUSES_SHOWN: Final = 3
@@ -25,7 +25,8 @@ _WORDS: Final = {
 }
 
 
-class Lost(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Lost:
     """Open gaps of a day.
 
     Attributes:
@@ -40,37 +41,35 @@ class Lost(NamedTuple):
         causes: why, that of most gaps first; see `resumption.Cause`.
     """
 
-    day: str
-    gaps: int
-    symbols: int
-    ticks: int
-    shares: int
-    unknown: int
-    from_ms: int | None
-    until_ms: int | None
-    causes: list[str]
+    day: str = ""
+    gaps: int = 0
+    symbols: int = 0
+    ticks: int = 0
+    shares: int = 0
+    unknown: int = 0
+    from_ms: int | None = None
+    until_ms: int | None = None
+    causes: tuple[str, ...] = ()
 
 
-def lost_text(told: object) -> str:
-    """Such a summary in words, as `recorder.json` has it; empty where there is none.
+def lost_text(lost: Lost | None) -> str:
+    """Such a summary in words; empty where nothing is lost.
 
     `4,253 ticks of 7 symbols, 13:00:48 to 13:01:33 HK (OpenD down)`
     """
-    if not isinstance(told, dict) or not (number_of(told, "gaps") or 0) > 0:
+    if lost is None or lost.gaps <= 0:
         return ""
-    amounts = [f"{counted(int(ticks), 'tick')}"] if (ticks := number_of(told, "ticks")) else []
-    if shares := number_of(told, "shares"):
-        amounts.append(f"at least {counted(int(shares), 'share')}")
-    if number_of(told, "unknown"):
+    amounts = [counted(lost.ticks, "tick")] if lost.ticks else []
+    if lost.shares:
+        amounts.append(f"at least {counted(lost.shares, 'share')}")
+    if lost.unknown:
         amounts.append("an unknown number of ticks")
-    symbols = counted(int(number_of(told, "symbols") or 0), "symbol")
-    begin, end = (plausible_text(number_of(told, name))[11:19] for name in ("from_ms", "until_ms"))
+    begin, end = (plausible_text(ms)[11:19] for ms in (lost.from_ms, lost.until_ms))
     span = f", {begin} to {end} HK" if begin and end else f", until {end} HK" if end else ""
-    return f"{' and '.join(amounts) or 'ticks'} of {symbols}{span}{_causes(told.get('causes'))}"
+    return f"{' and '.join(amounts) or 'ticks'} of {counted(lost.symbols, 'symbol')}{span}{_causes(lost.causes)}"
 
 
-def _causes(told: object) -> str:
-    causes = told if isinstance(told, list) else []
-    words = [_WORDS.get(str(cause), excerpt(cause)) for cause in causes[:CAUSES_SHOWN]]
+def _causes(causes: tuple[str, ...]) -> str:
+    words = [_WORDS.get(cause, excerpt(cause)) for cause in causes[:CAUSES_SHOWN]]
     more = ["…"] if len(causes) > CAUSES_SHOWN else []
     return f" ({', '.join([*words, *more])})" if words else ""

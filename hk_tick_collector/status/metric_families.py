@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from hk_tick_collector.status.findings import Verdict, part_of
+from hk_tick_collector.status.findings import Verdict
 from hk_tick_collector.status.health import assess_health
+from hk_tick_collector.status.state import RecorderState
+from hk_tick_collector.typed_json import decode
+from hk_tick_collector.writer.progress import Counters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sized
 
     from prometheus_client.core import Metric
 
@@ -29,85 +32,120 @@ COMMIT_BUCKETS_SEC: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
 
 
 class _Spec(NamedTuple):
-    """A metric that is one value of the description."""
+    """A metric that is one value of the recorder's state; None: it is not known, and the metric is left out."""
 
     name: str
-    path: str  # part.key
+    value_of: Callable[[RecorderState], float | None]
     meaning: str
     scale: float = 1.0
 
 
+def _connected(state: RecorderState) -> float | None:
+    """None before the recorder has reported any session: a false 0 would look like an outage."""
+    return float(state.session.connected) if state.session.session is not None else None
+
+
+def _length(names: Sized | None) -> float | None:
+    return None if names is None else float(len(names))
+
+
+def _lost(name: str) -> Callable[[RecorderState], float]:
+    return lambda state: float(getattr(state.lost_today, name)) if state.lost_today is not None else 0.0
+
+
+def _counter(name: str) -> Callable[[RecorderState], float]:
+    return lambda state: float(getattr(state.writer.counters, name))
+
+
+WRITER_COUNTERS: Final = tuple(_Spec(metric, _counter(name), meaning) for name, metric, meaning in Counters.METRICS)
 COUNTERS: Final = (
-    _Spec("hktick_frames", "frames", "Ticker pushes received from OpenD; one may hold several ticks."),
-    _Spec("hktick_received_bytes", "bytes_received", "Bytes received from OpenD."),
-    _Spec("hktick_ticks", "writer.rows", "Ticks taken from the journal, pushed and fetched, whatever became of them."),
-    _Spec("hktick_ticks_stored", "writer.inserted", "Ticks stored as new rows."),
-    _Spec("hktick_duplicates", "writer.duplicates", "Ticks that were stored already; fetched ones mostly are."),
-    _Spec("hktick_revisions", "writer.revisions", "Ticks that came again with other content."),
-    _Spec("hktick_gaps", "writer.gaps", "Gaps that were found: ticks that are missing."),
-    _Spec("hktick_gaps_filled", "writer.gaps_filled", "Gaps that what came late has filled."),
-    _Spec("hktick_premises_failed", "writer.premises_failed", "Premises that were seen to fail, by symbol and day."),
-    _Spec("hktick_extra", "writer.extra", "Ticks of sealed days on which their symbol was not to be recorded."),
-    _Spec("hktick_bad_rows", "writer.bad", "Rows that made no sense and were kept aside."),
-    _Spec("hktick_corrections", "writer.corrected", "Ticks whose time was hours off and was put right."),
-    _Spec("hktick_commits", "writer.commits", "Transactions with ticks that were committed."),
-    _Spec("hktick_writer_errors", "writer.errors", "Failed attempts to store a batch."),
-    _Spec("hktick_journal_damages", "writer.damages", "Places in the journal that could not be read back."),
-    _Spec("hktick_writer_recoveries", "writer.recoveries", "Times that the writer process was built again."),
-    _Spec("hktick_watchdog_stalls", "watchdog.stalls", "Stalls that the watchdog has found."),
-    _Spec("hktick_watchdog_recoveries_failed", "watchdog.recoveries_failed", "Recoveries that did not help."),
-    _Spec("hktick_disconnects", "session.disconnects", "Sessions with OpenD that have ended."),
-    _Spec("hktick_backfills", "session.backfills", "Times that all symbols were fetched again."),
-    _Spec("hktick_audit_cycles", "session.audit_cycles", "Audits over the symbols that were completed."),
+    _Spec("hktick_frames", lambda s: s.frames, "Ticker pushes received from OpenD; one may hold several ticks."),
+    _Spec("hktick_received_bytes", lambda s: s.bytes_received, "Bytes received from OpenD."),
+    _Spec("hktick_writer_recoveries", lambda s: s.writer.recoveries, "Times that the writer process was built again."),
+    _Spec("hktick_watchdog_stalls", lambda s: s.watchdog.stalls, "Stalls that the watchdog has found."),
+    _Spec("hktick_watchdog_recoveries_failed", lambda s: s.watchdog.recoveries_failed, "Recoveries that did not help."),
+    _Spec("hktick_disconnects", lambda s: s.session.disconnects, "Sessions with OpenD that have ended."),
+    _Spec("hktick_backfills", lambda s: s.session.backfills, "Times that all symbols were fetched again."),
+    _Spec("hktick_audit_cycles", lambda s: s.session.audit_cycles, "Audits over the symbols that were completed."),
     _Spec(
-        "hktick_resubscribes", "session.resubscribes", "Times that pushes were missing and all was subscribed again."
+        "hktick_resubscribes",
+        lambda s: s.session.resubscribes,
+        "Times that pushes were missing and all was subscribed again.",
     ),
 )
 
 GAUGES: Final = (
-    _Spec("hktick_start_time_seconds", "started_ms", "When the recorder started, in seconds since 1970.", 1e-3),
-    _Spec("hktick_connected", "session.connected", "1 while OpenD has accepted the session."),
-    _Spec("hktick_opend_logged_in", "session.qot_logined", "1 while OpenD is logged in to the quote server."),
-    _Spec("hktick_market_open", "market.is_open", "1 while the Hong Kong market is open, auctions included."),
-    _Spec("hktick_symbols_subscribed", "session.subscribed", "Symbols that OpenD pushes."),
-    _Spec("hktick_last_heard_age_seconds", "session.last_heard_age_sec", "Since anything came from OpenD."),
-    _Spec("hktick_last_push_age_seconds", "session.last_push_age_sec", "Since the last ticker push came."),
     _Spec(
-        "hktick_clock_offset_seconds", "session.clock_offset_ms", "OpenD's clock less ours, to about a second.", 1e-3
+        "hktick_start_time_seconds", lambda s: s.started_ms, "When the recorder started, in seconds since 1970.", 1e-3
     ),
-    _Spec("hktick_lag_seconds", "writer.lag_ms", "From reception to commit, at the last commit.", 1e-3),
-    _Spec("hktick_last_commit_age_seconds", "writer.last_commit_age_sec", "Since the last commit with ticks."),
-    _Spec("hktick_last_tick_timestamp_seconds", "writer.max_ts_ms", "Time of the newest pushed tick stored.", 1e-3),
-    _Spec("hktick_backlog_bytes", "journal.backlog_bytes", "Journal that is not stored yet."),
-    _Spec("hktick_backlog_rows", "journal.backlog_rows", "Ticks in the journal that are not stored yet, about."),
-    _Spec("hktick_journal_buffered_bytes", "journal.buffered_bytes", "Received and not yet written to the journal."),
+    _Spec(
+        "hktick_connected",
+        _connected,
+        "1 while OpenD has accepted the session.",
+    ),
+    _Spec("hktick_opend_logged_in", lambda s: s.session.qot_logined, "1 while OpenD is logged in to the quote server."),
+    _Spec("hktick_market_open", lambda s: s.market.is_open, "1 while the Hong Kong market is open, auctions included."),
+    _Spec("hktick_symbols_subscribed", lambda s: s.session.subscribed, "Symbols that OpenD pushes."),
+    _Spec("hktick_last_heard_age_seconds", lambda s: s.session.last_heard_age_sec, "Since anything came from OpenD."),
+    _Spec("hktick_last_push_age_seconds", lambda s: s.session.last_push_age_sec, "Since the last ticker push came."),
+    _Spec(
+        "hktick_clock_offset_seconds",
+        lambda s: s.session.clock_offset_ms,
+        "OpenD's clock less ours, to about a second.",
+        1e-3,
+    ),
+    _Spec("hktick_lag_seconds", lambda s: s.writer.lag_ms, "From reception to commit, at the last commit.", 1e-3),
+    _Spec(
+        "hktick_last_commit_age_seconds", lambda s: s.writer.last_commit_age_sec, "Since the last commit with ticks."
+    ),
+    _Spec(
+        "hktick_last_tick_timestamp_seconds",
+        lambda s: s.writer.max_ts_ms,
+        "Time of the newest pushed tick stored.",
+        1e-3,
+    ),
+    _Spec("hktick_backlog_bytes", lambda s: s.journal.backlog_bytes, "Journal that is not stored yet."),
+    _Spec(
+        "hktick_backlog_rows", lambda s: s.journal.backlog_rows, "Ticks in the journal that are not stored yet, about."
+    ),
+    _Spec(
+        "hktick_journal_buffered_bytes",
+        lambda s: s.journal.buffered_bytes,
+        "Received and not yet written to the journal.",
+    ),
     _Spec(
         "hktick_outage_symbols_past_deadline",
-        "outage.past",
+        lambda s: s.outage.past if s.outage else None,
         "Symbols of which ticks are lost for good by now, as estimated; only during an outage.",
     ),
-    _Spec("hktick_disk_free_bytes", "disk.free_bytes", "Free on the disk of DATA_ROOT."),
-    _Spec("hktick_disk_days_left", "disk.days_left", "Trading days until that disk is full, by the last ones."),
-    _Spec("hktick_journal_full", "journal.is_full", "1 while nothing more is read from OpenD, for want of disk."),
-    _Spec("hktick_days_waiting", "writer.days_waiting", "Days whose databases can't be written for now."),
-    _Spec("hktick_wal_bytes", "writer.wal_bytes", "Size of the databases' write-ahead logs."),
+    _Spec("hktick_disk_free_bytes", lambda s: s.disk.free_bytes, "Free on the disk of DATA_ROOT."),
     _Spec(
-        "hktick_wal_held_seconds", "writer.wal_held_sec", "Since a reader keeps the write-ahead log from being emptied."
+        "hktick_disk_days_left", lambda s: s.disk.days_left, "Trading days until that disk is full, by the last ones."
     ),
-    _Spec("hktick_watchdog_stalled", "watchdog.is_stalled", "1 while the watchdog sees a stall."),
+    _Spec(
+        "hktick_journal_full", lambda s: s.journal.is_full, "1 while nothing more is read from OpenD, for want of disk."
+    ),
+    _Spec("hktick_days_waiting", lambda s: s.writer.days_waiting, "Days whose databases can't be written for now."),
+    _Spec("hktick_wal_bytes", lambda s: s.writer.wal_bytes, "Size of the databases' write-ahead logs."),
+    _Spec(
+        "hktick_wal_held_seconds",
+        lambda s: s.writer.wal_held_sec,
+        "Since a reader keeps the write-ahead log from being emptied.",
+    ),
+    _Spec("hktick_watchdog_stalled", lambda s: s.watchdog.is_stalled, "1 while the watchdog sees a stall."),
 )
 
 # Nothing lost is 0, and not absent: an alert on it is then over.
 LOST_TODAY: Final = (
-    _Spec("hktick_lost_today_ticks", "lost_today.ticks", "Ticks of today that are missing, where sequences tell."),
-    _Spec("hktick_lost_today_shares", "lost_today.shares", "Shares that are missing at least, where only totals tell."),
-    _Spec("hktick_lost_today_symbols", "lost_today.symbols", "Symbols of which ticks of today are missing."),
-    _Spec("hktick_lost_today_gaps", "lost_today.gaps", "Gaps of today that are not filled."),
+    _Spec("hktick_lost_today_ticks", _lost("ticks"), "Ticks of today that are missing, where sequences tell."),
+    _Spec("hktick_lost_today_shares", _lost("shares"), "Shares that are missing at least, where only totals tell."),
+    _Spec("hktick_lost_today_symbols", _lost("symbols"), "Symbols of which ticks of today are missing."),
+    _Spec("hktick_lost_today_gaps", _lost("gaps"), "Gaps of today that are not filled."),
 )
 
 LENGTHS: Final = (
-    _Spec("hktick_symbols_refused", "session.refused", "Symbols and plates that OpenD refused."),
-    _Spec("hktick_symbols_left_out", "session.left_out", "Symbols for which there is no quota."),
+    _Spec("hktick_symbols_refused", lambda s: _length(s.session.refused), "Symbols and plates that OpenD refused."),
+    _Spec("hktick_symbols_left_out", lambda s: _length(s.session.left_out), "Symbols for which there is no quota."),
 )
 
 
@@ -149,7 +187,7 @@ class RecorderMetrics(Collector):
         symbols: Mapping[str, SymbolStats] | None = None,
     ) -> None:
         """Args: `symbols` is None where they were not asked for; they are two series each."""
-        self._state = state
+        self._told, self._state = state, decode(RecorderState, state)
         self._now_ms = now_ms
         self._commits = commits
         self._symbols = symbols
@@ -158,20 +196,24 @@ class RecorderMetrics(Collector):
         """One family after the other."""
         state = self._state
         yield self._build()
-        yield from _families(CounterMetricFamily, COUNTERS, lambda told: _value(state, told))
-        yield from _families(GaugeMetricFamily, GAUGES, lambda told: _value(state, told))
-        yield from _families(GaugeMetricFamily, LENGTHS, lambda told: _length(state, told))
-        if "lost_today" in state:
-            yield from _families(GaugeMetricFamily, LOST_TODAY, lambda told: _value(state, told) or 0.0)
-        connects = _value(state, _Spec("", "session.connects", ""))
+        for kind, specs, part in (
+            (CounterMetricFamily, WRITER_COUNTERS, "writer"),
+            (CounterMetricFamily, COUNTERS, ""),
+            (GaugeMetricFamily, GAUGES, ""),
+            (GaugeMetricFamily, LENGTHS, ""),
+            (GaugeMetricFamily, LOST_TODAY, "lost_today"),
+        ):
+            if not part or part in self._told:
+                yield from _families(kind, specs, state)
+        connects = state.session.connects
         if connects is not None:  # the first one is no reconnect
             meaning = "Sessions with OpenD after the first one."
             yield CounterMetricFamily("hktick_reconnects", meaning, value=max(0.0, connects - 1))
-        at_ms = _value(state, _Spec("", "at_ms", ""))
-        if at_ms is not None:
-            meaning = "Age of the description from which all of these are read; it is renewed each 2 s."
-            yield GaugeMetricFamily("hktick_state_age_seconds", meaning, value=max(0.0, self._now_ms - at_ms) / 1000)
-        verdict = assess_health(state, self._now_ms).verdict
+        if state.at_ms is not None:
+            age_sec = max(0.0, self._now_ms - state.at_ms) / 1000
+            meaning = "Age of the description from which all of these are read; it is renewed every 2 s."
+            yield GaugeMetricFamily("hktick_state_age_seconds", meaning, value=age_sec)
+        verdict = assess_health(self._told, self._now_ms).verdict
         health = GaugeMetricFamily(
             "hktick_health", "1 for the verdict that holds; /healthz has why.", labels=["verdict"]
         )
@@ -185,9 +227,9 @@ class RecorderMetrics(Collector):
     def _build(self) -> Metric:
         state = self._state
         labels = {
-            "version": str(state.get("version", "")),
-            "recorder": str(state.get("instance", "")),
-            "opend_version": str(part_of(state, "session").get("opend_version") or ""),
+            "version": state.version,
+            "recorder": state.instance,
+            "opend_version": str(state.session.opend_version or ""),
         }
         info = GaugeMetricFamily("hktick_build_info", "Always 1; what runs is in the labels.", labels=list(labels))
         info.add_metric(list(labels.values()), 1.0)
@@ -202,14 +244,12 @@ def registry(metrics: RecorderMetrics) -> CollectorRegistry:
 
 
 def _families(
-    kind: type[CounterMetricFamily | GaugeMetricFamily],
-    told: tuple[_Spec, ...],
-    value_of: Callable[[_Spec], float | None],
+    kind: type[CounterMetricFamily | GaugeMetricFamily], specs: tuple[_Spec, ...], state: RecorderState
 ) -> Iterator[Metric]:
-    for each in told:
-        value = value_of(each)
+    for spec in specs:
+        value = spec.value_of(state)
         if value is not None:
-            yield kind(each.name, each.meaning, value=value)
+            yield kind(spec.name, spec.meaning, value=value * spec.scale)
 
 
 def _symbol_families(symbols: Mapping[str, SymbolStats]) -> Iterator[Metric]:
@@ -220,18 +260,3 @@ def _symbol_families(symbols: Mapping[str, SymbolStats]) -> Iterator[Metric]:
         last.add_metric([symbol], stats.last_ts_ms / 1000)
     yield ticks
     yield last
-
-
-def _found(state: Mapping[str, Any], path: str) -> object:
-    part, _, key = path.rpartition(".")
-    return (part_of(state, part) if part else state).get(key)
-
-
-def _value(state: Mapping[str, Any], told: _Spec) -> float | None:
-    found = _found(state, told.path)
-    return found * told.scale if isinstance(found, int | float) else None
-
-
-def _length(state: Mapping[str, Any], told: _Spec) -> float | None:
-    found = _found(state, told.path)
-    return float(len(found)) if isinstance(found, dict | list) else None

@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from hk_tick_collector.writer.progress import Counters
 
 SPAN_SEC: Final = 30.0
 SAMPLES_MAX: Final = 64
@@ -26,14 +26,14 @@ class Recent:
     def __init__(self) -> None:
         self._samples: deque[_Sample] = deque([_Sample(float("-inf"), 0, 0, 0, 0)], SAMPLES_MAX)
 
-    def look(self, now: float, totals: Mapping[str, int]) -> None:
+    def look(self, now: float, totals: Counters) -> None:
         """Take a sample.
 
         Args:
             now: monotonic, in seconds.
             totals: since the start.
         """
-        self._samples.append(_Sample(now, *(totals.get(name, 0) for name in _Sample._fields[1:])))
+        self._samples.append(_Sample(now, totals.rows, totals.bad, totals.written_by_others, totals.drifted))
         while len(self._samples) > 1 and self._samples[1].at <= now - SPAN_SEC:
             self._samples.popleft()
 

@@ -14,17 +14,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hk_tick_collector import logs
 from hk_tick_collector.errors import JournalError
-from hk_tick_collector.session.deadlines import outlook_text
 from hk_tick_collector.status.description import Describer, age
 from hk_tick_collector.status.findings import Verdict
 from hk_tick_collector.status.health import assess_health
+from hk_tick_collector.status.outlook import outlook_text
 from hk_tick_collector.store.data_root import STATE_NAME
+from hk_tick_collector.typed_json import encode
+from hk_tick_collector.writer.progress import Counters
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from hk_tick_collector.config import Settings
     from hk_tick_collector.status.description import Parts
+    from hk_tick_collector.status.outlook import Outlook
 
 log = logs.get_logger()
 
@@ -53,11 +56,11 @@ class Reporter:
         self._journal, self._collector, self._client, self._watchdog = parts
         self._describer = Describer(settings, data_root, parts)
         self._writing = threading.Lock()
-        self._told: dict[str, int] = {}  # totals at the last persist_ticks
+        self._told = Counters()  # at the last persist_ticks
         self._told_outage: tuple[object, ...] | None = None
         self._outage_limiter = logs.Limiter(OUTAGE_LINE_EVERY_SEC)
-        self._beaten: tuple[float, dict[str, int]] = (time.monotonic(), {})  # time and totals at the last heartbeat
-        self.description: dict[str, Any] = self._describer.describe()
+        self._beaten = (time.monotonic(), Counters())  # at the last heartbeat
+        self.description: dict[str, Any] = encode(self._describer.describe())
 
     async def run(self) -> None:
         """Report for ever.
@@ -76,7 +79,7 @@ class Reporter:
                 await asyncio.to_thread(self._describer.look_at_today)
             if state.due():
                 await self.save()
-                self._tell_outage(self.description["outage"])
+                self._tell_outage(self._describer.outage())
             if persist.due():
                 self._tell_persisted()
             if heartbeat.due():
@@ -90,7 +93,7 @@ class Reporter:
     async def save(self, **more: object) -> None:
         """Describe, with more fields or other values, and put it down for other processes."""
         await self.look_at_disk()
-        self.description = {**self._describer.describe(), **more}
+        self.description = {**encode(self._describer.describe()), **more}
         await asyncio.to_thread(self._write, self.description)
 
     async def look_at_disk(self) -> str | None:
@@ -117,7 +120,7 @@ class Reporter:
         parts = [f"recording {len(session.subscribed):,} symbols", f"{self._describer.today.rows:,} ticks today"]
         if lag_ms is not None:
             parts.append(f"lag {lag_ms:,} ms")
-        if self._describer.market()["is_open"] is False:
+        if self._describer.market().is_open is False:
             parts.append("market closed")
         health = assess_health(self.description)
         said = [", ".join(parts), *([f"lost today: {health.lost_today}"] if health.lost_today else [])]
@@ -130,50 +133,49 @@ class Reporter:
     # ---- lines
 
     def _tell_persisted(self) -> None:
-        state, before = self._collector.state, self._told
-        if state.totals.get("rows", 0) == before.get("rows", 0):
+        state, since = self._collector.state, self._collector.state.totals.less(self._told)
+        if not since.rows:
             return
-        since = {name: state.totals.get(name, 0) - before.get(name, 0) for name in _TOLD}
-        log.info("persist_ticks", **since, commit_ms_max=state.commit_ms_max, lag_ms=state.lag_ms)
+        told = {name: getattr(since, name) for name in _TOLD}
+        log.info("persist_ticks", **told, commit_ms_max=state.commit_ms_max, lag_ms=state.lag_ms)
         state.commit_ms_max = 0.0
-        self._told = dict(state.totals)
+        self._told = state.totals
 
-    def _tell_outage(self, told: dict[str, Any] | None) -> None:
-        """What can be lost: when that is first known, and then when a deadline passes, but not too often."""
-        if told is None or told["first_deadline_ms"] is None:
+    def _tell_outage(self, told: Outlook | None) -> None:
+        """Log what can be lost: when that is first known, and then when a deadline passes, but not too often."""
+        if told is None or told.first_deadline_ms is None:
             self._told_outage = None
             return
-        news = (told["since_ms"], told["past"], *(symbol["symbol"] for symbol in told["symbols"][:1]))
+        news = (told.since_ms, told.past, *(risk.symbol for risk in told.symbols[:1]))
         if news == self._told_outage or self._outage_limiter.allow("outage") is None:
             return
         self._told_outage = news
         now_ms = self._client.state.clock.now_ms()
-        first_sec = round((told["first_deadline_ms"] - now_ms) / 1000)
+        first_sec = round((told.first_deadline_ms - now_ms) / 1000)
         text = outlook_text(told, now_ms)
-        log.warning("outage_deadlines", cause=told["cause"], past=told["past"], first_in_sec=first_sec, text=text)
+        log.warning("outage_deadlines", cause=told.cause, past=told.past, first_in_sec=first_sec, text=text)
 
     def _tell_heartbeat(self) -> None:
         state, backlog, now = self._collector.state, self._describer.backlog, time.monotonic()
         at, before = self._beaten
-        self._beaten = now, dict(state.totals)
-        passed_sec = max(now - at, 0.001)
-        rates = {name: (state.totals.get(name, 0) - before.get(name, 0)) / passed_sec for name in ("rows", "inserted")}
+        self._beaten = now, state.totals
+        passed_sec, since = max(now - at, 0.001), state.totals.less(before)
         log.info(
             "persist_loop_heartbeat",
             writer_pid=state.writer_pid,
             queue_rows=backlog.rows if backlog else None,
             queue_bytes=backlog.size_bytes if backlog else None,
             buffered_bytes=self._journal.buffered_bytes,
-            dequeue_rate=round(rates["rows"], 1),
-            commit_rate=round(rates["inserted"], 1),
-            commits=state.totals.get("commits", 0),
+            dequeue_rate=round(since.rows / passed_sec, 1),
+            commit_rate=round(since.inserted / passed_sec, 1),
+            commits=state.totals.commits,
             last_commit_rows=state.last_commit_rows,
             last_dequeue_age_sec=age(now, state.last_dequeue_monotonic),
             last_commit_age_sec=age(now, state.last_commit_monotonic),
             last_alive_age_sec=age(now, state.last_alive_monotonic),
             last_exception=state.last_exception,
             last_exception_age_sec=age(now, state.last_exception_monotonic),
-            exceptions=state.totals.get("errors", 0),
+            exceptions=state.totals.errors,
             wal_bytes=state.wal_bytes,
             wal_held_sec=round(state.wal_held_sec, 1),
             recoveries=state.recoveries,
@@ -186,12 +188,12 @@ class Reporter:
             "health",
             connected=session.connected,
             qot_logined=session.qot_logined,
-            market=market["state"] or ("open" if market["is_open"] else "closed"),
+            market=market.state or ("open" if market.is_open else "closed"),
             subscribed=len(session.subscribed),
             refused=len(session.refused),
             left_out=len(session.left_out),
             frames=self._client.pushes,
-            rows=self._collector.state.totals.get("inserted", 0),
+            rows=self._collector.state.totals.inserted,
             last_push_age_sec=age(now, self._client.last_push_at),
             lag_ms=self._collector.state.lag_ms,
             clock_offset_ms=session.clock_offset_ms,

@@ -17,6 +17,8 @@ from hk_tick_collector.opend.market import CONTINUOUS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from hk_tick_collector.status.state import RecorderState
+
 SKEW_SEC = 60.0
 BUSY_TIMEOUT_MS_MIN = 1000
 STATE_AGE_SEC_MAX = 30.0  # recorder.json is written each 2 s; a recorder that says nothing for longer hangs
@@ -65,7 +67,7 @@ class Evidence(NamedTuple):
     Attributes:
         now_ms: the host's clock.
         lock_pid: who holds the recorder's lock; None: nobody.
-        state: what the recorder says of itself in recorder.json; {} if there is none.
+        state: what the recorder says of itself in recorder.json; None if there is none.
         health: the verdict on it, in a word, and its reasons.
         day: the newest database; None if there is none.
         day_fault: why that could not be read.
@@ -76,7 +78,7 @@ class Evidence(NamedTuple):
 
     now_ms: int
     lock_pid: int | None
-    state: Mapping[str, Any]
+    state: RecorderState | None
     health: tuple[str, tuple[str, ...]]
     day: Day | None = None
     day_fault: str | None = None
@@ -148,7 +150,7 @@ class Report(NamedTuple):
             "unit_restarts": last.restarts,
             "health": last.health[0],
             "health_reasons": list(last.health[1]),
-            "version": last.state.get("version"),
+            "version": last.state.version or None if last.state else None,
             "pid": last.lock_pid,
         }
 
@@ -163,10 +165,9 @@ def market_of(evidence: Evidence, *, told: bool | None = None) -> Market:
         told: what the operator says, who knows best.
     """
     if told is not None:
-        return Market(told, f"{'open' if told else 'closed'}: so you say")
-    market = evidence.state.get("market") or {}
-    word = market.get("state")
-    if word and market.get("source") != "clock" and _speaks(evidence):
+        return Market(told, f"{'open' if told else 'closed'} (--market)")
+    word = evidence.state.market.state if evidence.state else None
+    if word and evidence.state and evidence.state.market.source != "clock" and _speaks(evidence):
         if word in CONTINUOUS and _has_just_closed(evidence.now_ms):
             return Market(flows=False, why=f"closed by the clock just now; OpenD's last word is {word}")
         if word in CONTINUOUS:
@@ -201,46 +202,48 @@ def is_running(evidence: Evidence) -> bool:
 def _speaks(evidence: Evidence) -> bool:
     """Whether recorder.json is of the recorder that runs now, and not of one before a crash or a deploy."""
     age_sec = _state_age_sec(evidence)
-    is_its_own = is_running(evidence) and evidence.state.get("pid") == evidence.lock_pid
+    is_its_own = is_running(evidence) and evidence.state is not None and evidence.state.pid == evidence.lock_pid
     return is_its_own and age_sec is not None and age_sec <= STATE_AGE_SEC_MAX
 
 
 def _state_age_sec(evidence: Evidence) -> float | None:
-    at_ms = evidence.state.get("at_ms")
+    at_ms = evidence.state.at_ms if evidence.state else None
     return None if at_ms is None else (evidence.now_ms - at_ms) / 1000
 
 
 def _recorder(last: Evidence) -> Finding:
-    expected = f"a recorder that runs, and said so in the last {STATE_AGE_SEC_MAX:g} s"
+    expected = f"a recorder that runs, and reported in the last {STATE_AGE_SEC_MAX:g} s"
     age_sec = _state_age_sec(last)
+    state = last.state
     if not is_running(last):
         seen = "no recorder runs on this DATA_ROOT"
-    elif not last.state:
-        seen = f"pid {last.lock_pid} runs, recorder.json does not say a thing"
-    elif last.state.get("pid") != last.lock_pid:
-        seen = f"pid {last.lock_pid} runs, recorder.json is still of pid {last.state.get('pid')}"
+    elif state is None:
+        seen = f"pid {last.lock_pid} runs, recorder.json is empty"
+    elif state.pid != last.lock_pid:
+        seen = f"pid {last.lock_pid} runs, recorder.json is still of pid {state.pid}"
     elif age_sec is None:
         seen = f"pid {last.lock_pid} runs, recorder.json has no time"
     else:
-        seen = f"pid {last.lock_pid}, version {last.state.get('version')}, said so {age_sec:.1f} s ago"
+        seen = f"pid {last.lock_pid}, version {state.version}, last update {age_sec:.1f} s ago"
     return Finding("recorder", Outcome.OK if _speaks(last) else Outcome.MISSED, seen, expected)
 
 
 def _opend(last: Evidence) -> Finding:
     """Also at night: a version that can't talk to OpenD must not be found out at 09:30."""
-    session = last.state.get("session") or {}
-    symbols = session.get("subscribed") or 0
     expected = "connected, with at least one symbol"
     if not _speaks(last):
         return Finding("opend", Outcome.UNJUDGED, _NO_WORD, expected)
-    if not session.get("connected"):
-        return Finding("opend", Outcome.MISSED, f"not connected: {session.get('last_disconnect')}", expected)
+    assert last.state is not None
+    session = last.state.session
+    symbols = session.subscribed or 0
+    if not session.connected:
+        return Finding("opend", Outcome.MISSED, f"not connected: {session.last_disconnect}", expected)
     return Finding("opend", Outcome.OK if symbols else Outcome.MISSED, f"connected, {symbols} symbols", expected)
 
 
 def _writer(last: Evidence) -> Finding:
     """Also at night: one that can't begin to store must not be found out at 09:30 either."""
-    age_sec = (last.state.get("writer") or {}).get("last_alive_age_sec")
+    age_sec = last.state.writer.last_alive_age_sec if last.state else None
     expected = f"a writer that gave a sign of life in the last {WRITER_AGE_SEC_MAX:g} s"
     if not _speaks(last):
         return Finding("writer", Outcome.UNJUDGED, _NO_WORD, expected)
@@ -312,7 +315,7 @@ def _busy_timeout(last: Evidence) -> Finding:
     if last.pragmas is None and not _speaks(last):
         return Finding("busy_timeout", Outcome.UNJUDGED, _NO_WORD, expected)
     if last.pragmas is None:
-        seen = "nobody says: no sqlite_pragmas line in the log, and no writer whose arguments can be read"
+        seen = "unknown: no sqlite_pragmas line in the log, and no writer whose arguments can be read"
         return Finding("busy_timeout", Outcome.MISSED, seen, expected)
     enough = last.pragmas.busy_timeout_ms >= BUSY_TIMEOUT_MS_MIN
     seen = f"{last.pragmas.busy_timeout_ms} ({last.pragmas.source})"
@@ -322,9 +325,8 @@ def _busy_timeout(last: Evidence) -> Finding:
 def _watchdog(last: Evidence) -> Finding:
     name, expected = "watchdog", "no WATCHDOG persistent_stall"
     if last.log is None:
-        said = last.state.get("watchdog") or {}
-        if said.get("is_stalled"):
-            return Finding(name, Outcome.MISSED, f"stalled now: {said.get('last_reason')}", expected)
+        if last.state is not None and last.state.watchdog.is_stalled:
+            return Finding(name, Outcome.MISSED, f"stalled now: {last.state.watchdog.last_reason}", expected)
         return Finding(name, Outcome.UNJUDGED, "no log was read (--log FILE, or --unit)", expected)
     counts = ", ".join(f"{count} {event}" for event, count in sorted(last.log.watchdog.items())) or "none"
     seen = f"{counts} since {utc_text(last.log.since_ms)} ({last.log.source})"

@@ -43,7 +43,7 @@ def read_lost(path: Path) -> Lost | None:
         con.close()
     if not gaps:
         return None
-    return Lost(path.stem, gaps, symbols, int(ticks), int(shares), int(unknown), from_ms, until_ms, causes)
+    return Lost(path.stem, gaps, symbols, int(ticks), int(shares), int(unknown), from_ms, until_ms, tuple(causes))
 
 
 class Today:
@@ -76,6 +76,6 @@ class Today:
         except (DatabaseError, OSError):
             return  # it is locked or damaged, which is told where it is written to
 
-    def told(self) -> dict[str, Any] | None:
-        """What was lost, as `recorder.json` has it; None: nothing is known to be."""
-        return self._lost._asdict() if self._lost is not None else None
+    def lost(self) -> Lost | None:
+        """What was lost; None: nothing is known to be."""
+        return self._lost

@@ -1,1 +1,1 @@
-"""Files in DATA_ROOT, behind `db`: the schema, how a database is opened for reading, and who may write there."""
+"""Files in DATA_ROOT, below `db`: the schema, how a database is opened for reading, and who may write there."""

@@ -1,7 +1,7 @@
-"""The file of a certificate: how it is written, and how it is read.
+"""The file of a certificate: how it is written and read.
 
-Owns its form and its own hash; `seal.certificate` is what is in it. Invariant: a certificate that was read is, byte for
-byte, one that was written, by its own hash and by its form.
+Owns its format and its own hash; `seal.certificate` owns its content. Invariant: a certificate that is read is byte for
+byte what was written; its own hash and its format are both checked.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ READABLE: Final = (1, 2)
 
 
 def hash_of(certificate: Certificate) -> str:
-    """A certificate's own hash: SHA-256 of it without `self`, as JSON in ASCII, keys sorted, without blanks."""
+    """A certificate's own hash: SHA-256 of it without `self`, as ASCII JSON with sorted keys and no blanks."""
     told = {name: value for name, value in certificate.items() if name != "self"}
     return sha256(json.dumps(told, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()).hexdigest()
 
 
 def encode(certificate: Certificate) -> bytes:
-    """A certificate as it is written: a line for each of its entries, and for each symbol and gap."""
+    """A certificate as it is written: one line per entry, and one per symbol and gap."""
     lines = []
     for name, value in certificate.items():
         if isinstance(value, list):
@@ -43,7 +43,7 @@ def read(path: Path) -> Certificate:
     """Read a certificate.
 
     Raises:
-        DatabaseError: it can't be read, is of a newer version, or is not what was written.
+        DatabaseError: it can't be read, has a newer version, or was changed after it was written.
     """
     try:
         raw = path.read_bytes()
@@ -52,7 +52,7 @@ def read(path: Path) -> Certificate:
         raise DatabaseError(f"{path} can't be read: {exc}") from exc
     try:
         is_whole = isinstance(found, dict) and found.get("self") == hash_of(found) and encode(found) == raw
-    except ValueError:  # a number that is none
+    except ValueError:  # NaN or Infinity, which JSON does not have
         is_whole = False
     if not is_whole:
         raise DatabaseError(f"{path} was changed: it is not what its own hash says")

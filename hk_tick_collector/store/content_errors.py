@@ -1,6 +1,6 @@
-"""Errors that come from what was to be stored, and not from where: trying again would raise them again.
+"""Content errors: caused by what was to be stored, not by where, so a retry would raise them again.
 
-A disk that is full, a lock, a file that is damaged or gone are of another kind: they pass, or somebody mends them.
+A full disk, a lock, and a damaged or missing file are not content errors: they pass, or the operator repairs them.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from hk_tick_collector.text import plain
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# What a database says that is no whole one any more: it does not pass, and what was stored in it must be made again.
+# Errors of a damaged database. They don't pass: its content has to be derived again.
 DAMAGED: Final = (apsw.CorruptError, apsw.NotADBError)
 ERROR_MAX: Final = 500  # characters
 
 
 def is_of_content(exc: BaseException) -> bool:
-    """Whether something is of that kind."""
+    """Whether an exception is a content error."""
     if isinstance(exc, apsw.ConstraintError | apsw.MismatchError | apsw.TooBigError | apsw.RangeError):
         return True
     if isinstance(exc, apsw.SQLError):
@@ -32,7 +32,7 @@ def is_of_content(exc: BaseException) -> bool:
 
 @contextmanager
 def storing_content() -> Iterator[None]:
-    """Something is being stored.
+    """Turn content errors that are raised in here into ContentError.
 
     Raises:
         ContentError: its content can't be stored, whatever the original error was.
@@ -47,10 +47,10 @@ def storing_content() -> Iterator[None]:
 
 @contextmanager
 def of_day(day: str) -> Iterator[None]:
-    """What is done in here is done in a day's database.
+    """Attribute errors that are raised in here to a day's database.
 
     Raises:
-        DayError: that failed, for a reason that other days need not share.
+        DayError: the day's database failed; other days may still work.
     """
     try:
         yield

@@ -1,7 +1,7 @@
-"""What stands in a DATA_ROOT beside the day databases, and who may write there.
+"""The files of a DATA_ROOT beside the day databases, and who may write there.
 
-Owns the names of those files, whom they belong to, and the locks: one recorder and one writer for a DATA_ROOT. Whether
-a recorder is there is told by its lock, never by what it last wrote.
+Owns the names of those files, their ownership, and the locks: one recorder and one writer per DATA_ROOT. Whether
+a recorder is running is known by its lock, never by what it last wrote.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ WRITER_LOCK = ".writer.lock"
 SEAL_LOCK = ".seal.lock"
 STATE_NAME = "recorder.json"
 
-# What a disk says that is full or faulty. It passes, so it is no setting that is wrong.
+# Errors of a full or faulty disk. They pass, so they don't mean that a setting is wrong.
 _PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
 
 
 def prepare(root: Path, where: str, *, allows_shared: bool = False) -> Path:
-    """Make DATA_ROOT (mode 755) and prove by a file that it can be written. Returns it.
+    """Create DATA_ROOT (mode 755) and check with a probe file that it can be written. Returns it.
 
     Args:
         root: its absolute path.
-        where: where the operator has set it, for the message.
+        where: where the operator set it, for the message.
         allows_shared: it may lie on a network or host-shared file system.
 
     Raises:
         ConfigError: it is not a directory, or this user can't make it or write in it; or it is shared and must not be.
-        JournalError: its disk is full or faulty; whoever starts us may try again.
+        JournalError: its disk is full or faulty; the supervisor may start the recorder again.
     """
     probe = root / f".write-test-{os.getpid()}"
     try:
@@ -63,10 +63,10 @@ def prepare(root: Path, where: str, *, allows_shared: bool = False) -> Path:
 
 
 def hold_lock(data_root: Path, name: str, timeout_sec: float) -> int:
-    """Take an exclusive lock on DATA_ROOT, to be held for as long as the process lives. Returns its descriptor.
+    """Take an exclusive lock on DATA_ROOT, which is held until its descriptor is closed. Returns the descriptor.
 
     Raises:
-        AlreadyRunningError: another process holds it, and still does after `timeout_sec`.
+        AlreadyRunningError: another process still holds it after `timeout_sec`.
     """
     file = os.open(data_root / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     if not wait_for_lock(file, timeout_sec, 0.05):
@@ -75,17 +75,17 @@ def hold_lock(data_root: Path, name: str, timeout_sec: float) -> int:
         raise AlreadyRunningError(
             f"DATA_ROOT {data_root} is in use by process {holder}: stop that one, or use another DATA_ROOT"
         )
-    with contextlib.suppress(OSError):  # a full disk: the lock is held all the same, only its holder has no name
+    with contextlib.suppress(OSError):  # a full disk: the lock is held anyway, only without its holder's pid
         os.ftruncate(file, 0)
         os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
     return file
 
 
 def identity(path: Path) -> tuple[int, int] | None:
-    """Which file or directory has that name; None: none has.
+    """The device and inode of a file or directory; None: it does not exist.
 
     Raises:
-        OSError: the disk does not tell.
+        OSError: it can't be looked up.
     """
     try:
         told = path.stat()
@@ -95,7 +95,7 @@ def identity(path: Path) -> tuple[int, int] | None:
 
 
 def wait_for_lock(file: int, timeout_sec: float, look_every_sec: float) -> bool:
-    """Take an exclusive lock on an open file, or wait for it that long. False: another process still holds it."""
+    """Take an exclusive lock on an open file, waiting up to `timeout_sec`. False: another process still holds it."""
     deadline = time.monotonic() + timeout_sec
     while True:
         try:
@@ -109,7 +109,7 @@ def wait_for_lock(file: int, timeout_sec: float, look_every_sec: float) -> bool:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a process holds a lock. It takes the lock for a moment: whoever wants it must wait that long."""
+    """Whether a process holds a lock. Takes the lock itself for a moment, so others may have to wait."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -124,7 +124,7 @@ def is_locked(path: Path) -> bool:
 
 
 def read_state(root: Path) -> dict[str, Any]:
-    """What the recorder, or the last one, wrote of itself (recorder.json); {}: nothing that can be read."""
+    """The state that the current or last recorder wrote (recorder.json); {}: none that can be read."""
     try:
         said = json.loads((root / STATE_NAME).read_text())
     except (OSError, ValueError):
@@ -133,9 +133,10 @@ def read_state(root: Path) -> dict[str, Any]:
 
 
 def read_recorder(root: Path) -> tuple[int | None, dict[str, Any]]:
-    """Who holds the recorder's lock (None: nobody; 0: it does not say), and what was written by it or the last one.
+    """The pid that holds the recorder's lock (None: no process; 0: unknown), and the state as in `read_state`.
 
-    One that wrote that it runs, and is gone, does not run, and has `died`: it had no time to write that it ends.
+    If the state says `running` but the lock is free, it becomes not `running` and `died`: the recorder had no time to
+    write that it ended.
     """
     state = read_state(root)
     pid = None
@@ -150,9 +151,9 @@ def read_recorder(root: Path) -> tuple[int | None, dict[str, Any]]:
 
 
 def copy_ownership(path: Path, like: Path) -> None:
-    """Give a new file to whom another one (or a directory) belongs, with a file's rights.
+    """Give a new file the owner and group of another file or directory, and the mode if that is a file.
 
-    An operator's `sudo` must not leave files behind that the recorder's user can't write to.
+    Only as root: an operator's `sudo` must not leave files that the recorder's user can't write to.
     """
     if os.geteuid() == 0:
         stat = like.stat()
@@ -162,7 +163,7 @@ def copy_ownership(path: Path, like: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Have a file, or a directory's names, on the disk."""
+    """Flush a file, or the names in a directory, to the disk."""
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(file)

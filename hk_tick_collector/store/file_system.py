@@ -1,7 +1,7 @@
-"""On what kind of file system a directory lies.
+"""The kind of file system that a directory is on.
 
-Owns which kinds SQLite's log can't be trusted on: its readers and writers share memory and locks, which a network, or
-the boundary between a virtual machine and its host, does not carry. A database there can be damaged, or a reader hang.
+Owns the list of kinds on which SQLite's WAL is not safe: its readers and writers share memory and locks, which does not
+work over a network, or between a virtual machine and its host. There a database can be damaged, or a reader can hang.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _ESCAPED: Final = re.compile(r"\\([0-7]{3})")
 
 
 def file_system_of(path: Path, mounts: Path = _MOUNTS) -> str:
-    """The kind of file system, as the kernel calls it, such as `ext4` or `nfs4`; "" where it does not tell.
+    """The kind of file system, as the kernel calls it, such as `ext4` or `nfs4`; "": unknown.
 
     Args:
-        path: a directory or file that is there.
-        mounts: what the kernel says is mounted.
+        path: a directory or file that exists.
+        mounts: the kernel's list of mounts.
     """
     try:
         lines = mounts.read_text(errors="surrogateescape").splitlines()
@@ -38,11 +38,11 @@ def file_system_of(path: Path, mounts: Path = _MOUNTS) -> str:
         if len(fields) < 5 or not kinds[0]:  # noqa: PLR2004 - the mount point is the fifth
             continue
         point = Path(_ESCAPED.sub(lambda match: chr(int(match[1], 8)), fields[4]))
-        if place.is_relative_to(point) and len(point.parts) >= depth:  # of two on one place the later one is seen
+        if place.is_relative_to(point) and len(point.parts) >= depth:  # the later of two mounts is visible
             found, depth = kinds[0], len(point.parts)
     return found
 
 
 def is_shared(kind: str) -> bool:
-    """Whether other machines, or the host of this one, may write to such a file system too."""
+    """Whether other machines, or the host of this one, may write to this kind of file system too."""
     return kind in _SHARED or kind == "fuse" or kind.startswith("fuse.")

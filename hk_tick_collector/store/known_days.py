@@ -1,7 +1,7 @@
-"""Which days have had a database: a past one that is not there any more was taken away, and no empty one replaces it.
+"""Which days have had a database: a missing one was removed, and no empty one replaces it.
 
-Owns `journal/days.json`. Without a cursor nothing is known: all that the journal holds is stored again, and each day's
-database is made that is not there. So whoever wants a day made again takes its file and the cursor away.
+Owns `journal/days.json`. Without a cursor no day is known: the whole journal is replayed, and every missing database is
+made. So to have a day made again, the operator removes its file and the cursor.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE: Final = "days.json"
-DAYS_MAX: Final = 400  # the newest; nothing comes for older ones
+DAYS_MAX: Final = 400  # the newest; no ticks come for older ones
 
 
 class KnownDays:
-    """The days of a DATA_ROOT. The file is read anew each time, which is seldom: a database stays open."""
+    """The known days of a DATA_ROOT. Each call reads the file again; calls are rare, since a database stays open."""
 
     def __init__(self, data_root: Path) -> None:
-        """Nothing is read yet."""
+        """Does not read the file yet."""
         self._path = data_root / DIRECTORY / FILE
 
     def has(self, day: str) -> bool:
@@ -30,23 +30,23 @@ class KnownDays:
         return day in self._read()
 
     def add(self, day: str) -> None:
-        """There is one."""
+        """Note that a day has a database."""
         days = self._read()
         if day not in days:
             self._write([*days, day])
 
     def remove(self, day: str) -> None:
-        """One is to be made anew."""
+        """Forget a day: its database is to be made again."""
         days = self._read()
         if day in days:
             self._write([known for known in days if known != day])
 
     def forget(self) -> None:
-        """None has had one."""
+        """Forget all days."""
         self._path.unlink(missing_ok=True)
 
     def _read(self) -> list[str]:
-        """None where there is no such file, or one that can't be read: then what is asked for is made."""
+        """The known days; empty if the file is missing or invalid: then a missing database is made."""
         try:
             told = json.loads(self._path.read_text())
         except (FileNotFoundError, ValueError, RecursionError):
@@ -55,7 +55,7 @@ class KnownDays:
 
     def _write(self, days: list[str]) -> None:
         if not self._path.parent.is_dir():
-            return  # no recorder's DATA_ROOT
+            return  # not a recorder's DATA_ROOT
         temporary = self._path.with_name(FILE + ".tmp")
         temporary.write_text(json.dumps(sorted(days)[-DAYS_MAX:]))
         temporary.replace(self._path)

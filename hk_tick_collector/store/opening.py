@@ -1,7 +1,7 @@
-"""How a database is opened for reading: while it is being written, and without leaving a byte behind.
+"""Opens a database for reading: while it is being written, or without leaving anything on the disk.
 
-A plain `mode=ro` reader of a WAL database makes its `-wal` and `-shm` again and leaves them there. `look` is for
-readers that must change nothing, not even what lies beside the file.
+A plain `mode=ro` reader of a WAL database creates its `-wal` and `-shm` again and leaves them there. `read_untouched`
+is for readers that must change nothing, not even the files beside the database.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ T = TypeVar("T")
 
 
 def open_readonly(path: Path, busy_timeout_ms: int = 5000) -> apsw.Connection:
-    """Open a day database as every reader does: `mode=ro`, never immutable, while it is being written.
+    """Open a day database with `mode=ro`, never immutable: it may be written meanwhile.
 
     Raises:
         DatabaseError: it can't be opened.
-        DatabaseNewerError: a newer program made it.
+        DatabaseNewerError: a newer version of this program made it.
     """
     require_answer(path)
     try:
@@ -39,20 +39,21 @@ def open_readonly(path: Path, busy_timeout_ms: int = 5000) -> apsw.Connection:
 
 
 def readonly_uri(path: Path) -> str:
-    """`file:…?mode=ro`: what SQLite is told to open, whatever characters the path has."""
+    """The URI `file:…?mode=ro` for SQLite, with special characters of the path quoted."""
     quoted = str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     return f"file:{quoted}?mode=ro"
 
 
 def read_untouched(path: Path, use: Callable[[apsw.Connection], T]) -> T:
-    """What `use` finds in a database, which is left exactly as it is.
+    """Read a database with `use`, and leave its files exactly as they are. Returns what `use` returns.
 
-    A file that nobody has open is read as immutable; if it turns out that somebody has begun to write meanwhile, that
-    counts for nothing, and it is read again as any reader does.
+    A file that no process has open is read as immutable. If a process begins to write meanwhile, the result is
+    discarded, and the file is read again with `open_readonly`.
 
     Raises:
         DatabaseError: it can't be opened.
         apsw.Error: it can't be read.
+        OSError: it does not exist, or can't be looked up.
     """
     require_answer(path)
     before = unopened_state(path)
@@ -63,7 +64,7 @@ def read_untouched(path: Path, use: Callable[[apsw.Connection], T]) -> T:
                 found = use(con)
             finally:
                 con.close()
-        except apsw.Error:  # not before it has failed for an ordinary reader, too
+        except apsw.Error:  # raised only if an ordinary reader fails, too
             pass
         else:
             if unopened_state(path) == before:
@@ -76,10 +77,10 @@ def read_untouched(path: Path, use: Callable[[apsw.Connection], T]) -> T:
 
 
 def unopened_state(path: Path) -> tuple[int, ...] | None:
-    """What identifies a file's content, or None: it is open somewhere, or was left with a log.
+    """What identifies a file's content; None: a process has it open, or it was left with a log.
 
     Raises:
-        OSError: it is not there, or not to be seen.
+        OSError: it does not exist, or can't be looked up.
     """
     for suffix in ("-wal", "-journal", "-shm"):
         if path.with_name(path.name + suffix).exists():
@@ -89,12 +90,12 @@ def unopened_state(path: Path) -> tuple[int, ...] | None:
 
 
 def is_empty(path: Path) -> bool:
-    """Whether a database has nothing in it, not even a table: its first transaction never came."""
+    """Whether a database has no table yet: its first transaction was never committed."""
     return read_untouched(path, lambda con: not con.execute("SELECT count(*) FROM sqlite_schema").get)
 
 
 def immutable_uri(path: Path) -> str:
-    """What SQLite is told to open where nobody writes, and nothing is to be left beside the file."""
+    """The URI for a file that no process writes: SQLite then creates nothing beside it."""
     return f"{readonly_uri(path)}&immutable=1"
 
 

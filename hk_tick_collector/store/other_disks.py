@@ -1,6 +1,6 @@
-"""Days whose files are links to another disk, which may hang: whoever opens a file there is never heard of again.
+"""Days whose files are links to another disk, which may hang: opening a file on such a disk may never return.
 
-Owns how that is found out before it is opened: another process tries it, and is left alone where it does not come back.
+Owns the check before such a file is opened: a child process tries it, and is left alone if it does not return.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ANSWER_SEC: Final = 1.0
-ANSWER_AGAIN_SEC: Final = 0.1  # of a disk that has not answered
-BELIEVED_SEC: Final = 10.0  # so long an answer is good for
+ANSWER_AGAIN_SEC: Final = 0.1  # for a disk that has not answered before
+BELIEVED_SEC: Final = 10.0  # how long an answer stays valid
 
-_asked: dict[Path, subprocess.Popen[bytes]] = {}  # that have not come back
+_asked: dict[Path, subprocess.Popen[bytes]] = {}  # by link, processes that have not returned
 _answered: dict[Path, float] = {}
 
 
 def require_answer(path: Path) -> None:
-    """Go on where a file can be opened without hanging; whether it is there, or any good, is another question.
+    """Return if opening a file does not hang. Whether it exists or is valid is not checked.
 
     Raises:
         DatabaseError: its disk does not answer.
@@ -36,7 +36,7 @@ def require_answer(path: Path) -> None:
     disk = path.readlink().parent
     is_known_to_hang = before is not None or any(other.readlink().parent == disk for other in _hanging())
     asked = before or subprocess.Popen(  # noqa: S603 - no shell, and the path is one argument
-        ["head", "--bytes=1", "--", str(path)],  # noqa: S607 - wherever the system has it
+        ["head", "--bytes=1", "--", str(path)],  # noqa: S607 - found by PATH
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
@@ -50,7 +50,7 @@ def require_answer(path: Path) -> None:
 
 
 def is_there(path: Path) -> bool:
-    """Whether there is such a file, or something else of its name.
+    """Whether a path exists, as a file or anything else.
 
     Raises:
         DatabaseError: its disk does not answer.
@@ -60,12 +60,12 @@ def is_there(path: Path) -> bool:
 
 
 def _hanging() -> list[Path]:
-    """The links that are known to hang, and are links still."""
+    """The links that are known to hang, and are still links."""
     return [path for path, asked in list(_asked.items()) if asked.poll() is None and path.is_symlink()]
 
 
 @atexit.register
 def _end() -> None:
-    """Leave no process; one that a disk holds ends when the disk lets go of it."""
+    """Leave no child process; one that is stuck in a read ends when the disk answers."""
     for asked in _asked.values():
         asked.kill()

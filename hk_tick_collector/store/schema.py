@@ -1,6 +1,6 @@
 """The day database's schema, its migrations, and the rule about SQLite's version.
 
-Owns names and types of what users query; `docs/data.md` explains each column. Never opens a file.
+Owns the names and types of what users query; `docs/data.md` explains each column. Never opens a file.
 """
 
 from __future__ import annotations
@@ -17,33 +17,33 @@ from hk_tick_collector.opend.numbers import DIRECTIONS, TICK_TYPES
 if TYPE_CHECKING:
     from pathlib import Path
 
-# SQLite 3.7.0 to 3.51.2 can corrupt a WAL database when two connections checkpoint or write at the same moment.
+# SQLite 3.7.0 to 3.51.2 can corrupt a WAL database when two connections checkpoint or write at the same time.
 SQLITE_MIN = (3, 51, 3)
 
-APPLICATION_ID = 0x484B5443  # "HKTC": `file` and other tools can tell what this is
+APPLICATION_ID = 0x484B5443  # "HKTC": lets `file` and other tools recognize the database
 
-# What a column can hold. Sums stay within it: volumes that make no sense must not stop who adds them up.
+# The limits of a column. Sums are clamped to them: absurd volumes must not make a sum fail.
 INT64_MAX = 9223372036854775807
 FLOAT_MAX = 1.7976931348623157e308
 
-# How a tick came, as it is stored. Numbers are stored, of OpenD's words as well: they are exact also for a type that is
-# invented tomorrow, and a name costs ten bytes a row.
+# How a tick came, as stored. OpenD's enums are stored as numbers, too: a number stays exact for a type that OpenD adds
+# later, and a name would cost ten bytes per row.
 PUSH_TYPES = {0: "push", 1: "poll", 2: "backfill"}
 
 _DAY_FILE = re.compile(r"(\d{8})\.db")
 
 
-# Stands for an expression in the migrations: the Hong Kong day of `ts_ms`.
+# Placeholder in the migrations for the expression of the Hong Kong day of `ts_ms`.
 DAY_OF_TS = "day_of_ts_ms()"
 _STRFTIME = "strftime('%Y%m%d', ts_ms / 1000 + 28800, 'unixepoch')"
 
 
 def day_of_ts(path: Path) -> str:
-    """The expression for a tick's day in this file: the file's own, which saves a tenth of an insert, or any other."""
+    """The expression for a tick's day in this file. Testing for the file's own day first saves a tenth of an insert."""
     match = _DAY_FILE.match(path.name)
     try:
         begin_ms = parse_time(match[1] + "000000").ms if match else None
-    except BadTickError:  # digits that are no day
+    except BadTickError:  # digits that are not a date
         begin_ms = None
     if match is None or begin_ms is None:
         return _STRFTIME
@@ -56,8 +56,8 @@ def _names(column: str, names: dict[int, str], other: str) -> str:
     return f"CASE {column} {cases} ELSE '{other}' || {column} END"
 
 
-# Columns that are computed and take no space, so that they can't disagree with what they are made from. SQLite computes
-# them at each insert too: hence Hong Kong's own, cheap way to its market, and the file's own, to its day.
+# Computed columns: they take no space, and can't disagree with what they are computed from. SQLite also computes them
+# at each insert: hence the cheap test for the Hong Kong market, and for the file's own day.
 _GENERATED = f"""
   direction TEXT GENERATED ALWAYS AS ({_names("direction_id", DIRECTIONS, "DIRECTION_")}) VIRTUAL,
   tick_type TEXT GENERATED ALWAYS AS ({_names("tick_type_id", TICK_TYPES, "TYPE_")}) VIRTUAL,
@@ -134,9 +134,9 @@ _BOUNDS = """
   before_seq INTEGER,
   before_ts_ms INTEGER,"""
 
-# Continuity: what is missing, what is not proven yet, and the exchange's word for it; what was to be recorded, and when
-# that was interrupted. `judged` is how far in the journal all of it has been drawn, so that what is stored again is not
-# judged again.
+# Continuity: what is missing, what is not proven yet, and the exchange's totals; what was to be recorded, and when that
+# was interrupted. `judged` is the place in the journal up to which all this is concluded, so that a replay does not
+# judge again.
 _VERSION_2 = f"""
 CREATE TABLE gaps ({_BOUNDS}
   after_seq INTEGER,
@@ -202,8 +202,8 @@ CREATE TABLE judged (
 """
 
 # What a conclusion rests on: a snapshot's own time, the exchange's time when it came, and what is missing at least and
-# at most; types of ticks that the totals were seen to count; premises as they held and failed; clocks.
-# `exchange_totals` is made again, since the place in the journal, and no clock, tells one snapshot from the next.
+# at most; types of ticks that the totals were seen to count; how often premises held and failed; clocks.
+# `exchange_totals` is made again with a new key: two snapshots differ by their place in the journal, not by a clock.
 _VERSION_3 = """
 ALTER TABLE gaps DROP COLUMN difference_before;
 ALTER TABLE gaps DROP COLUMN shown_after_seq;
@@ -289,20 +289,20 @@ CREATE TABLE clocks (
 
 MIGRATIONS = (_VERSION_1, _VERSION_2, _VERSION_3)
 VERSION = len(MIGRATIONS)
-LEDGER_VERSION = 2  # from which on there are gaps, doubts, and what was to be recorded
-PREMISES_VERSION = 3  # from which on a snapshot's own time, premises and clocks are kept
+LEDGER_VERSION = 2  # the first with gaps, doubts, and what was to be recorded
+PREMISES_VERSION = 3  # the first with a snapshot's own time, premises and clocks
 
 
 def storable(number: int) -> int:
-    """A sum as SQLite can hold it: of absurd volumes it may be greater."""
+    """A sum clamped to what SQLite can hold: absurd volumes may exceed that."""
     return max(-INT64_MAX, min(INT64_MAX, number))
 
 
 def require_sqlite(version: str | None = None) -> None:
-    """Refuse a SQLite that can corrupt what we are trusted with.
+    """Refuse a SQLite version that can corrupt databases.
 
     Raises:
-        ConfigError: one line with the version that was seen and the one that is needed.
+        ConfigError: one line with the version found and the version needed.
     """
     seen = version or apsw.sqlite_lib_version()
     if tuple(int(part) for part in seen.split(".")) < SQLITE_MIN:
@@ -314,7 +314,7 @@ def require_sqlite(version: str | None = None) -> None:
 
 
 def check_version(version: int, path: Path) -> None:
-    """Refuse a database that a newer program has made.
+    """Refuse a database that a newer version of this program made.
 
     Raises:
         DatabaseNewerError: one line with both versions.
@@ -334,16 +334,16 @@ def day_files(data_root: Path) -> list[Path]:
 
 
 def is_day_file(path: Path) -> bool:
-    """Whether it is named as a day database is."""
+    """Whether it has the name of a day database."""
     return _DAY_FILE.fullmatch(path.name) is not None
 
 
 def check_ours(con: apsw.Connection, path: Path) -> None:
-    """Refuse a file that this program has not made, or a newer one has.
+    """Refuse a file that another program, or a newer version of this one, made.
 
     Raises:
-        DatabaseError: it has tables, or a version, but not our mark.
-        DatabaseNewerError: a newer program made it.
+        DatabaseError: it has tables, or a version, but not our application id.
+        DatabaseNewerError: a newer version of this program made it.
     """
     version = con.pragma("user_version")
     is_ours = con.pragma("application_id") == APPLICATION_ID

@@ -1,12 +1,12 @@
-"""What says that a day is sealed, and how a sealed day is opened again.
+"""The files that mark a day as sealed, and how a sealed day is reopened.
 
-    DATA_ROOT/YYYYMMDD.certificate.json      there exactly while the day is sealed
-    DATA_ROOT/YYYYMMDD.certificate.N.json    a superseded one: it was true until the day was opened again
+    DATA_ROOT/YYYYMMDD.certificate.json      exists exactly while the day is sealed
+    DATA_ROOT/YYYYMMDD.certificate.N.json    a superseded one: valid until the day was reopened
 
-Owns these names, and the two locks of sealing; `seal.day` makes what is in them. A process that
-opens a day's file for writing, or seals it, holds `day_open_lock` from its look for the certificate until that is done.
-Invariant: only another program can make a file differ from its certificate, since ours remove the certificate first,
-and wait until that is on the disk.
+Owns these names, and the two locks of sealing; `seal.day` makes the content. A process that opens a day's file for
+writing, or seals it, holds `day_open_lock` from its check for the certificate until the file is open or sealed.
+Invariant: only another program can make a file differ from its certificate, since this one renames the certificate
+first, and waits until that is on the disk.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ _CHECK_EVERY_SEC = 0.01
 
 
 def certificate_of(database: Path) -> Path:
-    """Where the certificate of a day's database is, while it is sealed."""
+    """The path of a day's certificate; the file exists while the day is sealed."""
     return database.with_name(f"{database.stem}.certificate.json")
 
 
 def is_sealed(database: Path) -> bool:
-    """Whether that day is sealed."""
+    """Whether the day of a database is sealed."""
     return certificate_of(database).exists()
 
 
 def refuse_sealed(database: Path) -> None:
-    """For who changes a day by hand: first the seal is taken off.
+    """Refuse to change a sealed day: the operator has to take the seal off first.
 
     Raises:
-        DatabaseError: it is on.
+        DatabaseError: the day is sealed.
     """
     if is_sealed(database):
         raise DatabaseError(
@@ -52,7 +52,7 @@ def refuse_sealed(database: Path) -> None:
 
 
 def superseded(database: Path) -> dict[int, Path]:
-    """The certificates that a day has had before, by their number; the newest is the last."""
+    """The superseded certificates of a day by their number, the newest last."""
     name = re.compile(rf"{re.escape(database.stem)}\.certificate\.([1-9]\d*)\.json")
     found = ((name.fullmatch(path.name), path) for path in database.parent.glob(f"{database.stem}.certificate.*.json"))
     return dict(sorted((int(match[1]), path) for match, path in found if match))
@@ -60,12 +60,12 @@ def superseded(database: Path) -> dict[int, Path]:
 
 @contextmanager
 def day_open_lock(data_root: Path, timeout_sec: float = OPEN_SEC) -> Iterator[None]:
-    """Keep others from opening a day for writing, and from sealing one, for a moment.
+    """Keep other processes from opening a day for writing, and from sealing one.
 
     Raises:
-        DatabaseError: another process has kept us from it for that long.
+        DatabaseError: another process still holds the lock after `timeout_sec`.
     """
-    # The directory itself: there is no file to be made on a full disk, or to belong to the wrong user.
+    # The lock is on the directory itself, so no lock file has to be created on a full disk, or gets the wrong owner.
     file = os.open(data_root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         if not wait_for_lock(file, timeout_sec, _CHECK_EVERY_SEC):
@@ -79,10 +79,10 @@ def day_open_lock(data_root: Path, timeout_sec: float = OPEN_SEC) -> Iterator[No
 
 
 def reopen(database: Path) -> int | None:
-    """Take the seal off a day, within `day_open_lock`: its certificate becomes a superseded one.
+    """Take the seal off a day: its certificate becomes a superseded one. The caller holds `day_open_lock`.
 
     Returns:
-        That one's number; None: it was not sealed.
+        The number of the superseded certificate; None: the day was not sealed.
     """
     number = None
     numbers = superseded(database)
@@ -90,7 +90,7 @@ def reopen(database: Path) -> int | None:
         number = max(numbers, default=0) + 1
         certificate_of(database).rename(database.with_name(f"{database.stem}.certificate.{number}.json"))
         sync(database.parent)
-    if (number or numbers) and database.exists():  # also where a process was killed between the two
+    if (number or numbers) and database.exists():  # also if a process was killed between rename and chmod
         mode = stat.S_IMODE(database.stat().st_mode)
         if not mode & stat.S_IWUSR:
             database.chmod(mode | stat.S_IWUSR)
@@ -98,13 +98,13 @@ def reopen(database: Path) -> int | None:
 
 
 def request_release(lock: int, day: str) -> None:
-    """Whoever holds SEAL_LOCK says which day is wanted, so that a writer lets go of it; "": none is any more."""
+    """Write the wanted day into SEAL_LOCK, which the caller holds, so that a writer closes it; "": none any more."""
     os.ftruncate(lock, 0)
     os.pwrite(lock, f"{os.getpid()} {day}\n".encode(), 0)
 
 
 def requested_day(data_root: Path) -> str | None:
-    """The day that is just being sealed."""
+    """The day that is being sealed now; None: there is none."""
     path = data_root / SEAL_LOCK
     try:
         words = path.read_bytes().split()

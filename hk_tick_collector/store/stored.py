@@ -1,4 +1,4 @@
-"""Reading what is stored, as every other process may: never a lock that a writer would feel.
+"""Reads what is stored, as any other process may: it never blocks a writer.
 
 Owns what is known of the stored ticks, and whether a DATA_ROOT can be recorded to. Never writes.
 """
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 log = logs.get_logger()
 
-UNUSABLE_TOLD = 8  # days; the newest
-ASKING_SEC = 1.0  # for another thread that reads the same
-SEED_BUSY_TIMEOUT_MS = 500  # a start must not wait for days that somebody has locked
+UNUSABLE_TOLD = 8  # days that are logged, the newest
+ASKING_SEC = 1.0  # how long to wait for another thread that reads the same
+SEED_BUSY_TIMEOUT_MS = 500  # a start must not wait for days that another process has locked
 
 
 class Seed(NamedTuple):
-    """The last that is stored of a symbol: its highest sequence (None: only synthetic ones), and of which day."""
+    """The last stored tick of a symbol: its highest sequence (None: only made-up ones), and its day."""
 
     last_seq: int | None
     last_ts_ms: int
@@ -38,9 +38,10 @@ class Seed(NamedTuple):
 
 
 def check_today(data_root: Path, today: str) -> None:
-    """Refuse to start where today's database can't be used: a newer version's, another program's, or unreadable.
+    """Refuse to start if today's database is of a newer version, of another program, or unreadable.
 
-    One that is locked is waited for, one that is damaged is made again from the journal. Other days may fail alone.
+    A locked one is accepted: the writer waits for it. So is a damaged one: it is made again from the journal. Other
+    days may fail without stopping the recorder.
 
     Raises:
         ConfigError: one line that names the file.
@@ -54,20 +55,20 @@ def check_today(data_root: Path, today: str) -> None:
 
 
 def unusable_days(data_root: Path) -> dict[Path, str]:
-    """The day databases that can't be read, and why; one that is locked for now can be."""
+    """The day databases that can't be read, and why; a locked one counts as readable."""
     faults = {path: _fault_of(path, apsw.BusyError) for path in _days_or_none(data_root)}
     return {path: str(fault) for path, fault in faults.items() if fault is not None}
 
 
 def tell_unusable_days(data_root: Path) -> None:
-    """Days that can't be read keep nothing from being recorded; but somebody should know."""
+    """Log the days that can't be read: they don't stop the recording, but the operator should know."""
     faults = unusable_days(data_root)
     for path, fault in list(faults.items())[-UNUSABLE_TOLD:]:
         log.warning("day_unusable", day=path.stem, error=fault, days=len(faults), expected="a day's database")
 
 
 def _fault_of(path: Path, *allowed: type[apsw.Error]) -> Exception | None:
-    """Why a day's database can't be read; None: it can, or the reason is one that is allowed."""
+    """Why a day's database can't be read; None: it can, or the error is an allowed one."""
     try:
         con = open_readonly(path)
         try:
@@ -80,27 +81,27 @@ def _fault_of(path: Path, *allowed: type[apsw.Error]) -> Exception | None:
 
 
 def days_so_far(files: list[Path], ahead_ms: int = 0) -> list[Path]:
-    """Without the days that have not come yet: one tick that bears a wrong date makes one, and it is not today.
+    """Leave out days in the future: a single tick with a wrong date makes such a database, and it is not today's.
 
-    All of them where none has come by the host's clock: then it is the clock that is wrong, or a rehearsal.
+    Returns all of them if all are in the future by the host's clock: then the clock is wrong, or it is a rehearsal.
 
     Args:
         files: day databases, oldest first.
-        ahead_ms: days that come within that time are among them.
+        ahead_ms: days that begin within this time are kept.
     """
     last = hk_day(wall_ms() + ahead_ms)
     return [path for path in files if path.stem <= last] or files
 
 
 def future_days(data_root: Path) -> list[str]:
-    """The days that have a database and have not come yet; see `days_so_far`."""
+    """The days in the future that have a database; see `days_so_far`."""
     files = day_files(data_root)
     so_far = days_so_far(files)
     return [path.stem for path in files if path not in so_far]
 
 
 def seed_last_seq(data_root: Path, days: int) -> dict[str, Seed]:
-    """What is stored last of each symbol, over the newest `days` day databases.
+    """The last stored tick of each symbol, over the newest `days` day databases.
 
     By sequence alone, never filtered by time: a row with a wrong time must not hide a sequence (docs/contract.md).
     Read from `symbol_stats`, so its cost does not grow with the ticks.
@@ -133,7 +134,11 @@ class SymbolStats(NamedTuple):
 
 
 def read_stats(path: Path, busy_timeout_ms: int = 5000) -> dict[str, SymbolStats]:
-    """`symbol_stats` of a day, by symbol; empty for a file whose first transaction is not there yet."""
+    """`symbol_stats` of a day, by symbol; empty if the first transaction is not committed yet.
+
+    Raises:
+        DatabaseError: it can't be read.
+    """
     con = open_readonly(path, busy_timeout_ms)
     try:
         if con.pragma("user_version") == 0:
@@ -146,7 +151,7 @@ def read_stats(path: Path, busy_timeout_ms: int = 5000) -> dict[str, SymbolStats
 
 
 def _days_or_none(data_root: Path) -> list[Path]:
-    """The day databases; none while the disk does not tell: what is asked here must not end a recorder."""
+    """The day databases; empty if DATA_ROOT can't be listed, which must not end a recorder."""
     try:
         return day_files(data_root)
     except OSError as exc:
@@ -155,7 +160,7 @@ def _days_or_none(data_root: Path) -> list[Path]:
 
 
 class StoredTicks:
-    """What is stored in a DATA_ROOT, for those who plan by it. Opens what it reads anew: files come and go."""
+    """What is stored in a DATA_ROOT, for planning. Opens the files again on each read, since they come and go."""
 
     def __init__(self, data_root: Path, recent_days: int) -> None:
         self._data_root = data_root
@@ -163,7 +168,7 @@ class StoredTicks:
         self._asking = threading.Lock()
 
     def rows_by_symbol(self) -> dict[str, int]:
-        """Rows of the newest day that has any, by symbol; {} where nothing can be read, or who asked before hangs."""
+        """Rows of the newest day that has any, by symbol; {}: nothing can be read, or an earlier call still hangs."""
         if not self._asking.acquire(timeout=ASKING_SEC):
             return {}
         try:
@@ -176,19 +181,19 @@ class StoredTicks:
             try:
                 stats = read_stats(path)
             except DatabaseError:
-                continue  # locked or damaged: only an order and a depth depend on it
+                continue  # locked or damaged: only the order and depth of fetches depend on it
             if stats:
                 return {symbol: row.rows for symbol, row in stats.items()}
         return {}
 
 
 def newest_day_with_rows(data_root: Path) -> Path | None:
-    """The newest day so far whose database holds a tick; None: there is none, or none that can be read.
+    """The newest day so far whose database holds a tick; None: there is none that can be read.
 
-    The newest file may hold none: a repair has moved its rows, or its first transaction has not come yet.
+    The newest file may hold none: a repair moved its rows, or its first transaction is not committed yet.
 
     Raises:
-        DatabaseNewerError: a newer program made the newest, and older days would hide that.
+        DatabaseNewerError: a newer version of this program made the newest; an older day must not hide that.
     """
     files = days_so_far(day_files(data_root))
     for path in reversed(files):
@@ -198,15 +203,15 @@ def newest_day_with_rows(data_root: Path) -> Path | None:
         except DatabaseError as exc:
             if isinstance(exc, DatabaseNewerError) and path == files[-1]:
                 raise
-            continue  # locked, damaged or not ours: an older one may tell
+            continue  # locked, damaged or not ours: try an older one
     return None
 
 
 def find_day(root: Path, day: str | None) -> Path:
-    """The database of a day, or the newest one so far with a tick; the newest so far only where none has any.
+    """The database of a day; without a day the newest so far with a tick, or simply the newest if none has any.
 
     Raises:
-        ConfigError: there is none; the line names those that there are.
+        ConfigError: there is none; the message says which there are.
         DatabaseNewerError: see `newest_day_with_rows`.
     """
     files = day_files(root)

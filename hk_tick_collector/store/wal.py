@@ -1,13 +1,14 @@
 """The write-ahead log of a day database that is being written: when it is emptied, and what is done while it can't be.
 
-Owns every checkpoint, and how a file tells that it has such a log. Never runs inside a commit. Invariant: only the one
-connection that writes checkpoints.
+Owns every checkpoint, and how a file shows that it is in WAL mode. Never runs inside a commit. Invariant: only the one
+connection that writes runs checkpoints.
 
-SQLite can empty the log only as far as the oldest reader has no need of it. A reader that keeps its snapshot for an
-hour (a backup, a notebook that was left open) makes it grow by each page that a commit touches: at 2,000 ticks/s over
-900 symbols 6 MB a commit, however few rows. So while it is *held* and long, commits are made seldomer (`pace_sec`): the
-same rows then touch each page once. An hour of that is under 1 GB instead of 30. Nothing is lost meanwhile, since what
-is not committed is in the journal; and once the reader is gone the file is emptied at once.
+SQLite can empty the log only as far as the oldest reader no longer needs it. A reader that keeps its snapshot for an
+hour (a backup, a notebook left open) makes the log grow by every page that a commit touches: at 2,000 ticks/s over 900
+symbols that is 6 MB per commit, however few rows it has. So while the log is *held* by a reader and long, commits are
+less frequent (`pace_sec`): the same rows then touch each page once. An hour of that takes under 1 GB instead of 30.
+Nothing is lost meanwhile, since what is not committed is in the journal. Once the reader is gone, the file is emptied
+immediately.
 """
 
 from __future__ import annotations
@@ -25,21 +26,22 @@ if TYPE_CHECKING:
 
 log = logs.get_logger()
 
-# In a burst the log may grow so much longer: what is written again and again is then moved once.
+# In a burst the log may grow by this factor: a page that is written repeatedly is then moved only once.
 BUSY_FACTOR = 4
 
-PAGE_BYTES = 4096 + 24  # of the log: a page and its header
-RETRY_SEC = 1.0  # between looks whether the reader is gone
-HELD_TELL_SEC = 10.0  # whoever reads for less is no trouble
+PAGE_BYTES = 4096 + 24  # in the log: a page and its header
+RETRY_SEC = 1.0  # between checks whether the reader is gone
+HELD_TELL_SEC = 10.0  # a shorter read does no harm
 HELD_AGAIN_SEC = 60.0
 
-# How much seldomer: at 10 MB/s over what is long the growth by 6 MB a commit slows down with the square root of time.
+# One second between commits per 10 MB over `long_bytes`: at 6 MB per commit the log then grows with the square root
+# of time.
 PACE_BYTES_PER_SEC = 10_000_000
 PACE_SEC_MAX = 30.0
 
 
 class WalState(NamedTuple):
-    """The write-ahead logs of all open databases: their size, for how long one is held, how long to wait for that."""
+    """The write-ahead logs of all open databases: total size, longest time held, and time between commits."""
 
     size_bytes: int
     held_sec: float
@@ -47,7 +49,7 @@ class WalState(NamedTuple):
 
 
 class Wal:
-    """The log of one open database."""
+    """The write-ahead log of one open database."""
 
     def __init__(
         self,
@@ -58,11 +60,11 @@ class Wal:
         *,
         pace_sec_max: float = PACE_SEC_MAX,
     ) -> None:
-        """Take over SQLite's own checkpoints, which run inside the commit that fills the log, and make readers wait."""
+        """Replace SQLite's automatic checkpoints, which would run inside the commit that fills the log."""
         self._con = con
         self._path = path.with_name(path.name + "-wal")
         self._checkpoint_pages = checkpoint_pages
-        # A file that is longer than a burst makes it (by default 72 MB) is held by a reader, or is to be shortened.
+        # A file longer than a burst makes it (by default 72 MB) is held by a reader, or has to be shortened.
         self.long_bytes = int(checkpoint_pages * BUSY_FACTOR * PAGE_BYTES * 1.1)
         self._clock = clock
         self._pace_sec_max = pace_sec_max
@@ -77,7 +79,7 @@ class Wal:
         return apsw.SQLITE_OK
 
     def size_bytes(self) -> int:
-        """The size of the file."""
+        """The size of the log file; 0: there is none."""
         try:
             return self._path.stat().st_size
         except FileNotFoundError:
@@ -85,20 +87,20 @@ class Wal:
 
     @property
     def held_sec(self) -> float:
-        """For how long a reader has kept it from being emptied; 0: none does."""
+        """How long a reader has kept the log from being emptied; 0: none does."""
         return 0.0 if self._held_since is None else self._clock() - self._held_since
 
     def pace_sec(self) -> float:
-        """How long to wait from one commit to the next while it is held and long; 0: as ever."""
+        """The time between two commits while the log is held and long; 0: as usual."""
         if self._held_since is None:
             return 0.0
         return min(self._pace_sec_max, max(0.0, (self.size_bytes() - self.long_bytes) / PACE_BYTES_PER_SEC))
 
     def keep_short(self, *, is_busy: bool = False) -> None:
-        """Between two transactions: move the log into the database once it is long, and shorten its file.
+        """Move the log into the database once it is long, and shorten its file. Call it between two transactions.
 
         Args:
-            is_busy: there is more to store at once.
+            is_busy: there is more to store immediately.
 
         Raises:
             apsw.Error: the disk failed.
@@ -112,7 +114,7 @@ class Wal:
         self._try_at = now + RETRY_SEC
         in_log, moved = self._con.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         self._pages = 0
-        # Also where all of it is in the database already: as long as a reader looks at it, no commit can begin it anew.
+        # Held even if all of it is in the database already: while a reader uses the log, no commit can restart it.
         if moved < in_log or (self.size_bytes() > self.long_bytes and not self._truncate()):
             self._held_since = now if self._held_since is None else self._held_since
             self._tell_held(now)
@@ -122,7 +124,7 @@ class Wal:
         self._held_since = self._told_at = None
 
     def _truncate(self) -> bool:
-        """Empty the file. False: a reader needs it; nobody is waited for."""
+        """Empty the file, without waiting. False: a reader still needs it."""
         busy_timeout_ms = self._con.pragma("busy_timeout")
         self._con.set_busy_timeout(0)
         try:
@@ -151,8 +153,8 @@ class Wal:
 def journal_mode_of(path: Path) -> str:
     """`wal`, `no wal`, `empty file` or `unknown`: bytes 18 and 19 of a database are 2 in WAL mode and 1 in the others.
 
-    It stands in the file, for everybody. Not for a file to which this process has a connection: closing another
-    descriptor of it drops that connection's locks.
+    Never call it for a file to which this process has a connection: closing another descriptor of the file drops that
+    connection's locks.
 
     Raises:
         OSError: it can't be read.

@@ -1,1 +1,1 @@
-"""Watching the recorder from inside: stalls and their cure, signs of life for the supervisor, stacks on demand."""
+"""Watches the recorder from inside: stalls and their cure, signs of life for the supervisor, stacks on demand."""

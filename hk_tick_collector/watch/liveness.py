@@ -1,7 +1,8 @@
-"""Proof of life: which part of the recorder does not live, if any. Only without a fault is the supervisor told so.
+"""Proof of life: which part of the recorder is not alive, if any.
 
-Owns what counts as alive. Never acts. A part that fails and says so is alive (a full disk is retried, OpenD is waited
-for): ending the process would help none of that, and would lose what is held in memory.
+Owns what counts as alive. Never acts: only while every part is alive does the supervisor get a sign of life. A part
+that fails and reports it is alive (a full disk is retried, OpenD is waited for): ending the process would not help, and
+would lose what is held in memory.
 """
 
 from __future__ import annotations
@@ -11,32 +12,32 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LOOK_MARGIN_SEC: Final = 30.0  # for a look itself: it reads the disk, and dumps stacks
+LOOK_MARGIN_SEC: Final = 30.0  # for the watchdog's check itself: it reads the disk, and dumps stacks
 
 
 class WatchedJournal(Protocol):
-    """The journal, as far as its pulse goes."""
+    """What is needed of the journal to see its progress."""
 
     @property
     def is_alive(self) -> bool:
-        """Whether its thread is there."""
+        """Whether its thread runs."""
 
     @property
     def buffered_bytes(self) -> int:
-        """What it has still to write."""
+        """The bytes that it has not written yet."""
 
     bytes_written: int
     fault: str | None
 
 
 class WatchedWatchdog(Protocol):
-    """The watchdog, as far as its pulse goes."""
+    """What is needed of the watchdog to see its progress."""
 
     checked_at: float
 
 
 class Liveness:
-    """Looks at every part's pulse."""
+    """Watches each part for progress."""
 
     def __init__(
         self,
@@ -50,10 +51,10 @@ class Liveness:
         """Every part counts as alive from now on.
 
         Args:
-            journal: must write within `stall_sec` what it is given.
-            watchdog: must look each `look_every_sec`, which includes what it does in between.
-            stall_sec: how long a part may stand still.
-            look_every_sec: the longest time between two looks.
+            journal: must write what it is given within `stall_sec`.
+            watchdog: must check about every `look_every_sec`.
+            stall_sec: how long the journal may make no progress.
+            look_every_sec: the longest time between two checks, including what the watchdog does in between.
             clock: monotonic seconds.
         """
         self._journal = journal
@@ -65,7 +66,7 @@ class Liveness:
         self._moved_at = clock()
 
     def fault(self) -> str | None:
-        """What does not live, in words; None: all does. To be asked often: a pulse is a change between two looks."""
+        """What is not alive, in words; None: everything is. Call it often: progress is a change between two calls."""
         now = self._clock()
         journal = self._journal
         if not journal.is_alive:

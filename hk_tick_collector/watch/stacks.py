@@ -1,12 +1,12 @@
-"""Stacks of all threads of both processes, on demand: `kill -USR1` of the recorder, or the watchdog.
+"""Stacks of all threads of both processes, on demand: by `kill -USR1` of the recorder, or by the watchdog.
 
-Owns how a process is made to show them. A thread of its own waits for SIGUSR1, which all others have blocked: so it
-works while the event loop is blocked. It holds the interpreter while it looks, so that no frame changes meanwhile, and
-does so once a second at most: a handler that walks the frames of running threads crashes now and then. What it sees
-goes to the log by way of memory, since standard error may be a pipe that nobody reads.
+Owns how a process is made to dump them. A thread of its own waits for SIGUSR1, which all other threads block, so it
+works even while the event loop is blocked. It holds the GIL while it dumps, so that no frame changes meanwhile: a
+signal handler that walks the frames of running threads crashes now and then. It dumps once a second at most, and to
+the log by way of memory, since standard error may be a pipe that is not read.
 
-Where a thread holds the interpreter in a call that never returns, no other one can look. For that there is a timer of
-faulthandler, in C, which is set anew again and again: it shows the stacks when nobody did so for HELD_SEC.
+While a thread holds the GIL in a call that never returns, no other thread can dump. For that case there is a timer of
+faulthandler, in C, which is reset again and again: if it is not reset for HELD_SEC, it dumps the stacks.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
 
 HELD_SEC: Final = 30.0
 SET_EVERY_SEC: Final = 5.0
-PAUSE_SEC: Final = 1.0  # between two pictures
+PAUSE_SEC: Final = 1.0  # between two dumps
 _SIGUSR1: Final = {signal.SIGUSR1}
 
 
 def hold_signal() -> None:
-    """Block SIGUSR1. To be called before there is another thread: those to come inherit it."""
+    """Block SIGUSR1. Call it before there is another thread: later threads inherit the mask."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGUSR1)
 
 
 def enable(then: Callable[[], None] | None = None) -> None:
-    """From now on faults and SIGUSR1 show this process's stacks, and SIGHUP ends nothing.
+    """From now on faults and SIGUSR1 dump this process's stacks, and SIGHUP is ignored.
 
     Args:
-        then: what is done after each picture on demand, in the thread that waits for it.
+        then: called after each dump on demand, in the thread that waits for SIGUSR1.
     """
     error = _unblocking_stderr()
     faulthandler.enable(error, all_threads=True)
@@ -50,7 +50,7 @@ def enable(then: Callable[[], None] | None = None) -> None:
 
 
 def dump_own_stacks() -> None:
-    """This process's, to the log. Does not wait for whoever reads that."""
+    """Write this process's stacks to the log. Does not wait for the log's reader."""
     file = os.memfd_create("stacks")
     try:
         faulthandler.dump_traceback(file, all_threads=True)
@@ -69,34 +69,34 @@ def _wait(error: int, then: Callable[[], None] | None) -> None:
             then()
         time.sleep(PAUSE_SEC)
         while _is_asked(0):
-            pass  # whoever asks fifty times a second gets one picture
+            pass  # fifty requests in a second give one dump
 
 
 def _is_asked(timeout_sec: float) -> bool:
-    """Whether SIGUSR1 came. After a stop Python may tell of a signal that nobody has sent, of another number."""
+    """Whether SIGUSR1 came. After a SIGSTOP, Python may report a signal of another number that was never sent."""
     told = signal.sigtimedwait(_SIGUSR1, timeout_sec)
     return told is not None and told.si_signo == signal.SIGUSR1
 
 
 def _unblocking_stderr() -> int:
-    """Standard error, but a write never waits; as it is where that would be another place, or can't be had."""
+    """Standard error whose writes never wait; 2 itself if that is neither pipe nor terminal, or can't be reopened."""
     try:
         if not stat.S_ISFIFO(os.fstat(2).st_mode) and not os.isatty(2):
             return 2
         return os.open("/proc/self/fd/2", os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:  # a socket, such as the journal's
+    except OSError:  # it can't be opened a second time
         return 2
 
 
 def ask_for_stacks(pid: int | None) -> None:
-    """Have the writer write its own. One that is gone has none, and one that is not ready would die of it."""
+    """Make the writer dump its stacks. Does nothing if it is gone, or not ready: the signal would kill it then."""
     if pid is not None and _blocks(pid, signal.SIGUSR1):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGUSR1)
 
 
 def wake(pid: int | None) -> None:
-    """Let a process go on that somebody has stopped (SIGSTOP): before that it can't show its stacks."""
+    """Resume a process that is stopped (SIGSTOP): until then it can't dump its stacks."""
     if pid is not None and state_of(pid) == "T":
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)
@@ -111,7 +111,7 @@ def state_of(pid: int | None) -> str | None:
 
 
 def _blocks(pid: int, number: signal.Signals) -> bool:
-    """Whether a process's main thread has a signal blocked, by the kernel's word: then it takes it when it is ready."""
+    """Whether the kernel reports a signal as blocked by a process's main thread: then it stays pending until taken."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:

@@ -1,8 +1,8 @@
-"""What the supervisor is told, and when: sd_notify(3), a datagram of `NAME=value` lines.
+"""Notifications to the supervisor: sd_notify(3), a datagram of `NAME=value` lines.
 
-Owns the socket, and the rule that nothing is told without proof: READY only once recording, and a sign of life only
-while every part lives. Never waits, and never fails: a supervisor that does not listen is no reason to stop recording.
-Without NOTIFY_SOCKET, which is to say without systemd, nothing is sent.
+Owns the socket, and the rule that nothing is sent without proof: READY only once recording, and a sign of life only
+while every part is alive. Never waits, and never fails: a supervisor that does not listen must not stop the recording.
+Without NOTIFY_SOCKET, that is without systemd, nothing is sent.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 log = logs.get_logger()
 
-FAULT_AGAIN_SEC = 30.0  # how often a fault that lasts is told
+FAULT_AGAIN_SEC = 30.0  # how often a fault that lasts is logged
 
 STEP_SEC = 1.0
 STATUS_SEC = 2.0
-# While OpenD is waited for, which may be for days: asked for so long, that often. systemd's own limit is for a start
-# that hangs, and that one gives no sign of life.
+# While it waits for OpenD, perhaps for days, the recorder asks for EXTEND_SEC more every EXTEND_EVERY_SEC. systemd's
+# own limit is for a start that hangs, and such a start asks for nothing.
 EXTEND_SEC = 30.0
 EXTEND_EVERY_SEC = 5.0
 SIGNS_IN_TIME = 3  # signs of life within the time that systemd allows, as sd_watchdog_enabled(3) advises
@@ -32,27 +32,27 @@ STATUS_MAX = 300  # characters; `systemctl status` shows one line
 
 
 class Notifier:
-    """The way to the supervisor.
+    """The connection to the supervisor.
 
     Attributes:
-        watchdog_sec: it wants a sign of life so often, or ends us; None: it does not look.
+        watchdog_sec: the supervisor ends the process that sends no sign of life for this time; None: it never does.
     """
 
     def __init__(self, address: str | None = None, watchdog_sec: float | None = None) -> None:
-        """To a socket's path, or to an abstract one, which begins with `@`; None: to nobody."""
+        """`address` is a socket's path, or an abstract name, which begins with `@`; None: nothing is sent."""
         self._address = f"\0{address[1:]}" if address and address.startswith("@") else address
         self.watchdog_sec = watchdog_sec if address else None
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] | None = None) -> Self:
-        """By systemd's own variables: NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID."""
+        """From systemd's own variables: NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID."""
         env = os.environ if environ is None else environ
         usec, pid = env.get("WATCHDOG_USEC", ""), env.get("WATCHDOG_PID", "")
         is_for_us = usec.isdecimal() and int(usec) > 0 and pid in {"", str(os.getpid())}
         return cls(env.get("NOTIFY_SOCKET") or None, int(usec) / 1e6 if is_for_us else None)
 
     def ready(self, status: str) -> bool:
-        """The start is over: what this service is for goes on from now. False: it could not be told now."""
+        """The start is over: the service does its work from now on. False: this could not be sent."""
         return self._send("READY=1", _status(status))
 
     def status(self, text: str) -> None:
@@ -64,15 +64,15 @@ class Notifier:
         self._send("WATCHDOG=1")
 
     def extend_timeout(self, sec: float) -> None:
-        """Starting (or stopping) takes longer: give it so much time from now on."""
+        """Starting (or stopping) takes longer: allow `sec` more, counted from now."""
         self._send(f"EXTEND_TIMEOUT_USEC={int(sec * 1e6)}")
 
     def stopping(self) -> None:
-        """The end has begun."""
+        """The service is stopping."""
         self._send("STOPPING=1")
 
     def _send(self, *lines: str) -> bool:
-        """Whether it has reached the socket, which may be full or gone; all but READY is said again soon."""
+        """Send lines. Returns whether they have reached the socket, which may be full or gone."""
         if self._address is None:
             return True
         try:
@@ -84,12 +84,12 @@ class Notifier:
 
 
 def _status(text: str) -> str:
-    """OpenD's own words may be in it: one line, whatever they are."""
+    """The status as one line, whatever it holds: OpenD's own words may be in it."""
     return "STATUS=" + "".join(c if c.isprintable() else " " for c in text)[:STATUS_MAX]
 
 
 class SystemdReporter:
-    """Tells the supervisor how the recorder is, step by step."""
+    """Reports the recorder's state to the supervisor, step by step."""
 
     def __init__(
         self,
@@ -103,9 +103,9 @@ class SystemdReporter:
         """Nothing is sent yet.
 
         Args:
-            notifier: where to.
-            fault: which part does not live, in words; None: all do.
-            is_recording: whether it does what it is for.
+            notifier: sends the reports.
+            fault: which part is not alive, in words; None: all are.
+            is_recording: whether the recorder is recording.
             status: the line for people.
             clock: monotonic seconds.
         """
@@ -121,14 +121,14 @@ class SystemdReporter:
         self._sign_sec = allowed_sec / SIGNS_IN_TIME if allowed_sec else None
 
     async def run(self) -> None:
-        """Step for ever."""
+        """Call `step` for ever."""
         pause_sec = min(STEP_SEC, self._sign_sec / 2) if self._sign_sec else STEP_SEC
         while True:
             self.step()
             await asyncio.sleep(pause_sec)
 
     def step(self) -> None:
-        """Tell what is due. Whoever calls this proves that the event loop runs."""
+        """Send what is due. The call itself proves that the event loop runs."""
         fault = self._fault()
         if fault is not None and (held := self._limiter.allow("liveness_lost")) is not None:
             log.error("liveness_lost", reason=fault, repeated=held)

@@ -1,16 +1,16 @@
-"""When a stall is a stall, and what is then done, in which order: heal first, end only when that fails again and again.
+"""The watchdog: what counts as a stall, and what is done about it: heal first, give up only if that keeps failing.
 
 Owns the three conditions, the count of failed recoveries, and the `WATCHDOG …` lines. Never reads a clock, a disk or a
-process itself: what it sees and what it does come through `Supervised`.
+process itself: it observes and acts through `Supervised`.
 
 A stall is all of these (docs/contract.md):
-    1. there is something to do: ticks came lately, or what waits does not become less. The second is for the evening:
-       what a stuck writer has left over when the last tick is in must be stored all the same;
+    1. there is something to do: ticks came lately, or the backlog does not shrink. The second is for the evening: what
+       a stuck writer has not stored when the last tick is in must still be stored;
     2. the backlog has been above the threshold for `stall_sec` without a break;
     3. no commit for `stall_sec`, or no writer, and none that comes back by itself.
 
-A quiet market is none: nothing waits (2). Neither is the first burst after a quiet time, whose last commit is hours ago
-(2 begins with the burst), nor a great backlog that is being worked off (3: its commits are fresh).
+A quiet market is not a stall: there is no backlog (2). Neither is the first burst after a quiet time, whose last commit
+is hours old (2 begins with the burst), nor a large backlog that is being worked off (3: its commits are recent).
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 log = logs.get_logger()
 
-# A writer that died is started again by the collector after 10 s at most (collector.RESTART_SEC_MAX). One that is
-# missing for longer does not come back.
+# The collector restarts a writer that died after 10 s at most (collector.RESTART_SEC_MAX). One that is missing for
+# longer does not come back by itself.
 WRITER_DEAD_SEC: Final = 15.0
 
 
 class WatchdogSettings(NamedTuple):
-    """The operator's numbers; defaults as documented."""
+    """The operator's settings; defaults as documented."""
 
     check_interval_sec: float = 10.0
     stall_sec: float = 180.0
@@ -41,18 +41,18 @@ class WatchdogSettings(NamedTuple):
 
 
 class Observation(NamedTuple):
-    """What there is to see at one moment. Times are of one monotonic clock, in seconds.
+    """The recorder's state at one moment. Times are from one monotonic clock, in seconds.
 
     Attributes:
         at: now.
         backlog_rows: ticks that are journaled and not stored.
-        upstream_at: when a tick came last, pushed or fetched for the first time; None: never.
-        committed_at: when ticks were stored last; None: never.
-        dead_since: since when there is no writer process; None: there is one.
-        is_journal_failing: the journal can't be written either, so ticks are in this process's memory alone.
-        writer_pid: the writer's, or the last one's.
+        upstream_at: when the last tick came, pushed or fetched for the first time; None: never.
+        committed_at: when ticks were last stored; None: never.
+        dead_since: since when there has been no writer process; None: there is one.
+        is_journal_failing: the journal can't be written either, so ticks are only in this process's memory.
+        writer_pid: the writer's, or the last writer's.
         writer_state: the kernel's letter for it: S sleeps, D waits for a disk, T is stopped; None: it is gone.
-        last_exception: the last error that the writer told of.
+        last_exception: the last error that the writer reported.
     """
 
     at: float
@@ -67,33 +67,33 @@ class Observation(NamedTuple):
 
 
 class Supervised(Protocol):
-    """The recorder and its writer, as far as the watchdog has to do with them."""
+    """What the watchdog needs of the recorder and its writer."""
 
     async def observe(self) -> Observation:
-        """See how they are."""
+        """Return their current state."""
 
     async def dump_stacks(self) -> None:
-        """Have both processes write the stacks of all their threads to the log."""
+        """Make both processes write the stacks of all their threads to the log."""
 
     async def request_writer_recovery(self, reason: str) -> bool:
-        """End the writer and build the next one. False: the old one does not end."""
+        """End the writer and start the next one. False: the old one does not end."""
 
 
 class StallDetector:
-    """Says from one look to the next whether it is a stall."""
+    """Decides from one observation to the next whether there is a stall."""
 
     def __init__(self, settings: WatchdogSettings) -> None:
         self._settings = settings
         self._last: Observation | None = None
         self._above_since: float | None = None
         self._shrunk_at: float | None = None
-        self.was_away = False  # nobody looked for long: what happened meanwhile is not known
+        self.was_away = False  # there was no check for long: what happened meanwhile is unknown
 
     def observe(self, seen: Observation) -> str | None:
-        """Why it is a stall, in words; None: it is none."""
+        """Why there is a stall, in words; None: there is no stall."""
         settings, last = self._settings, self._last
         self._last = seen
-        # Where this process did not run (a paused machine), neither did the writer: what counts begins anew.
+        # If this process did not run (a paused machine), neither did the writer: start counting again.
         self.was_away = last is not None and seen.at - last.at > settings.check_interval_sec + settings.stall_sec / 2
         if seen.backlog_rows < settings.queue_threshold_rows:
             self._above_since = self._shrunk_at = None
@@ -121,16 +121,16 @@ class StallDetector:
 
 
 class Watchdog:
-    """Looks, heals, and knows when healing has failed for good."""
+    """Checks, heals, and gives up when healing has failed for good."""
 
     def __init__(self, settings: WatchdogSettings, supervised: Supervised, clock: Callable[[], float]) -> None:
         self._settings = settings
         self._supervised = supervised
         self._clock = clock
         self._detector = StallDetector(settings)
-        self._attempt_at: float | None = None  # of the recovery whose outcome is awaited
+        self._attempt_at: float | None = None  # when the recovery was made whose outcome is awaited
         self._is_attempt_failed = False
-        self.failures = 0  # recoveries in a row
+        self.failures = 0  # failed recoveries in a row
         self.checked_at = clock()
         self.is_stalled = False
         self.stalls = 0
@@ -138,14 +138,14 @@ class Watchdog:
         self.last_reason: str | None = None
 
     async def run(self) -> None:
-        """Observation for as long as there is hope; it returns when it gives up."""
+        """Check again and again; return when healing has failed for good."""
         while True:
             if await self.check():
                 break
             await asyncio.sleep(self._settings.check_interval_sec)
 
     async def check(self) -> bool:
-        """Observation once, and do what has to be done. True: healing has failed too often, give up."""
+        """Check once, and act if that is needed. True: healing has failed too often, give up."""
         seen = await self._supervised.observe()
         self.checked_at = seen.at
         reason = self._detector.observe(seen)
@@ -167,7 +167,7 @@ class Watchdog:
         return await self._recover(reason or self.last_reason or "", seen)
 
     def _is_healed(self, seen: Observation, attempt_at: float) -> bool:
-        """A commit since the recovery, or nothing more to be done, is the proof; then the count begins anew."""
+        """Whether there was a commit since the recovery, or the backlog is small; then the failure count restarts."""
         is_stored = seen.committed_at is not None and seen.committed_at > attempt_at
         if not is_stored and seen.backlog_rows >= self._settings.queue_threshold_rows:
             return False
@@ -178,7 +178,7 @@ class Watchdog:
         return True
 
     async def _recover(self, reason: str, seen: Observation) -> bool:
-        """Evidence first, then the cure. True: it can't even be tried any more."""
+        """Log the evidence, then end the writer. True: that failed, and no attempt is left."""
         self.last_reason = reason
         log.warning(
             "WATCHDOG diagnostic_dump",
@@ -196,7 +196,7 @@ class Watchdog:
         return not has_ended and self._fail("the old writer does not end", seen)
 
     def _fail(self, why: str, seen: Observation) -> bool:
-        """Count a failed recovery. True: it was the last."""
+        """Count a failed recovery. True: it was the last that is allowed."""
         self.failures += 1
         self.recoveries_failed += 1
         log.error(
@@ -207,7 +207,7 @@ class Watchdog:
             last_exception=seen.last_exception,
         )
         if self.failures < self._settings.recovery_max_failures or seen.is_journal_failing:
-            # With a disk that takes nothing, the end would lose what is held in memory, and a new start is no cure.
+            # While the disk takes nothing, exiting would lose what is held in memory, and a restart would not help.
             return False
         log.error(
             "WATCHDOG persistent_stall",

@@ -2,7 +2,7 @@
 
     python -m hk_tick_collector.writer '{"data_root": …}'
 
-Signals that a terminal or a supervisor sends to the whole group are ignored: only the recorder knows when all is in.
+Signals that a terminal or a supervisor sends to the whole group are ignored: the recorder says when to stop.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from hk_tick_collector.writer.settings import WriterSettings
 
 log = logs.get_logger()
 
-# A batch makes some 60,000 objects and frees them all without cycles: looking for cycles among them is wasted time.
+# A batch makes some 60,000 objects and frees them all without cycles: searching them for cycles wastes time.
 GC_THRESHOLD: Final = 200_000
 
 
@@ -39,7 +39,7 @@ def main(argv: list[str]) -> int:
         signal.signal(number, signal.SIG_IGN)
     os.set_blocking(sys.stdout.fileno(), False)
     try:
-        # A writer whose recorder was killed is still storing what the journal holds: wait for it to be done.
+        # A writer whose recorder was killed still stores what the journal holds: wait until it is done.
         hold_lock(Path(settings.data_root), WRITER_LOCK, LAST_TRIES_SEC + 10)
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD)

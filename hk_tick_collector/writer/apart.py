@@ -1,7 +1,7 @@
-"""Storing a record in which something can't be stored because of its content: everything else is.
+"""Storing a record that is partly unstorable because of its content: everything else in it is stored.
 
-Owns what is taken apart, and what is put aside for it in `bad_ticks`: the bytes, the error, and the place in the
-journal. It is slow, and made for what nobody has thought of: usually the mapper has put aside what makes no sense.
+Owns how a record is taken apart, and what is put aside in `bad_ticks`: the bytes, the error, and the place in the
+journal. It is slow, and made for the unforeseen: usually the mapper has already put aside what makes no sense.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ log = logs.get_logger()
 
 
 class Apart(Storing):
-    """Stores one record, body by body, and where that must be row by row."""
+    """Stores one record body by body, and row by row where that is needed."""
 
     def __init__(self, tools: Tools, odd: Mapping[int, str]) -> None:
         """Nothing is begun yet.
@@ -39,7 +39,7 @@ class Apart(Storing):
         """
         super().__init__(tools)
         self._odd = odd
-        self._place = (BEGINNING, -1)  # the record, and the frame's number there, of what is being stored
+        self._place = (BEGINNING, -1)  # of what is being stored: the record, and the number of the frame in it
 
     def _take_mark(self, number: int, part: Part, fetched: dict[str, list[Row]]) -> None:
         assert part.mark is not None
@@ -60,7 +60,7 @@ class Apart(Storing):
         return fetched
 
     def _insert_body(self, held: Bodies, body: int, push_type: PushType) -> dict[str, list[Row]]:
-        """Insert one body, as far as it can be; what was fetched with it."""
+        """Insert what can be inserted of one body; returns what was fetched with it."""
         chunk = Chunk()
         raw, recv_ts_ms = held.bodies[body], held.recv_ts_ms[body]
         self._place = held.place(body)
@@ -90,11 +90,11 @@ class Apart(Storing):
             else:
                 self._put_aside(day, share, str(exc))
         finally:
-            if con.in_transaction:  # a full disk has ended it already, and must be what is told
+            if con.in_transaction:  # a full disk has ended it already, and that error must be the one raised
                 con.execute("RELEASE apart")
 
     def _put_aside(self, day: str, share: DayShare, error: str) -> None:
-        """Keep a tick that can't be inserted in another table."""
+        """Store a tick that can't be inserted in `bad_ticks` instead."""
         instead = DayShare()
         instead.bad = share.put_aside(error, self._place)
         if not instead.bad:
@@ -105,7 +105,7 @@ class Apart(Storing):
         self._outcome.bad += instead.bad
 
     def _put_mark_aside(self, mark: Mark, error: str) -> None:
-        """Keep what can't be judged among what can't be read."""
+        """Store a mark that can't be judged in `bad_ticks`."""
         raw = mark.totals or mark.trade_dates or repr(mark.event).encode()
         self._place = Position(mark.place.segment, mark.place.offset, -1), mark.place.frame
         log.error("record_put_aside", error=error, at=mark.place)

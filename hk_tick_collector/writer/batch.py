@@ -1,6 +1,6 @@
-"""What the writer stores at once: bodies gathered from the journal, and the rows that they became.
+"""What the writer stores together: bodies gathered from the journal, and the rows that they became.
 
-Owns where each body came from, and the cut by Hong Kong day. Never reads, never stores.
+Owns where each body came from, and the split by Hong Kong day. Never reads, never stores.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from hk_tick_collector.ledger.premises import PASSING
 from hk_tick_collector.mapping import RECV_TS_MS, TS_MS, BadTick, Mapped, PushType
 from hk_tick_collector.opend.numbers import ProtoId
 from hk_tick_collector.opend.purpose import Purpose, purpose_of
+from hk_tick_collector.writer.progress import Counters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +30,7 @@ _PUSH_TYPE_OF = {Purpose.BACKFILL: PushType.BACKFILL, Purpose.AUDIT: PushType.PO
 
 
 class Part:
-    """What stands between two marks or replies of the journal, and the mark at its end, if it is one.
+    """What stands between two marks or replies of the journal, and the mark at its end, if there is one.
 
     A reply ends a part, since a tick belongs to what came first, the reply or the push, however batches are cut.
     """
@@ -45,20 +46,20 @@ class Batch:
     def __init__(self) -> None:
         self.parts = [Part()]
         self.pushes = 0
-        self.bad: list[BadRow] = []  # records that can't be cut into frames
+        self.bad: list[BadRow] = []  # records that can't be split into frames
         self.end: Position | None = None
         self.max_recv_ts_ms = 0
-        self.is_full = False  # there was more than fits
+        self.is_full = False  # it holds enough; there may be more in the journal
         self.is_aside = False  # it is one record, which is put aside whole
 
     def mark(self, mark: Mark | None) -> None:
-        """What is added from here on stands after this mark; None: after a reply that is not a mark."""
+        """End a part: what is added from here on stands after this mark; None: after a reply that is not a mark."""
         self.parts[-1].mark = mark
         self.parts.append(Part())
 
     def take_run(self, run: SplitRun, record: Record) -> None:
         """Take a record's ticker bodies, with its marks at their places."""
-        taken = first = 0  # pushes that were taken, and the frame behind the last mark
+        taken = first = 0  # how many pushes were taken, and the frame after the last mark
         for place, (number, frame) in enumerate(run.others):
             push_type = _PUSH_TYPE_OF.get(purpose_of(frame.serial_no))
             mark = mark_of(frame, number, record)
@@ -98,60 +99,32 @@ class Outcome:
         self.news: list[News] = []
         self.failures: list[Failure] = []
         self.written_by_others: set[str] = set()  # days to whose databases another program has written
-        self.away: dict[str, int] = {}  # by day: ticks of one that is certified and kept elsewhere; not stored
+        self.away: dict[str, int] = {}  # by day: ticks of a certified day that is kept elsewhere; not stored
 
     @property
     def gaps_found(self) -> list[News]:
-        """What is missing."""
+        """The gaps that were found."""
         return [news for news in self.news if news.filled_by is None]
 
     @property
     def gaps_filled(self) -> list[News]:
-        """What is not missing any more."""
+        """The gaps that were filled."""
         return [news for news in self.news if news.filled_by is not None]
 
-
-class Counters:
-    """What a writer has done so far."""
-
-    def __init__(self) -> None:
-        self.rows = 0  # ticks taken from the journal, whatever became of them
-        self.inserted = 0
-        self.duplicates = 0
-        self.revisions = 0
-        self.extra = 0  # of sealed days on which their symbol was not to be recorded
-        self.away = 0  # of sealed days whose databases are kept elsewhere
-        self.drifted = 0  # batches with a live tick whose time is far from when it was received
-        self.written_by_others = 0  # transactions before which another program had written to the database
-        self.bad = 0
-        self.corrected = 0
-        self.commits = 0
-        self.errors = 0
-        self.damages = 0
-        self.gaps = 0  # found
-        self.gaps_filled = 0
-        self.premises_failed = 0  # of symbols
-
-    def add(self, outcome: Outcome) -> None:
-        """Add what became of a batch."""
-        self.rows += outcome.rows
-        self.inserted += outcome.inserted
-        self.duplicates += outcome.duplicates
-        self.revisions += outcome.revisions
-        self.extra += outcome.extra
-        self.away += sum(outcome.away.values())
-        self.drifted += outcome.drifted is not None
-        self.written_by_others += len(outcome.written_by_others)
-        self.bad += len(outcome.bad)
-        self.corrected += len(outcome.corrections)
-        self.commits += outcome.rows > 0
-        self.gaps += len(outcome.gaps_found)
-        self.gaps_filled += len(outcome.gaps_filled)
-        self.premises_failed += sum(failure.premise not in PASSING for failure in outcome.failures)
+    def counted(self) -> Counters:
+        """What it adds to the counters."""
+        return Counters(
+            rows=self.rows, inserted=self.inserted, duplicates=self.duplicates, revisions=self.revisions,
+            bad=len(self.bad), corrected=len(self.corrections), commits=int(self.rows > 0), gaps=len(self.gaps_found),
+            gaps_filled=len(self.gaps_filled),
+            premises_failed=sum(failure.premise not in PASSING for failure in self.failures),
+            away=sum(self.away.values()), extra=self.extra, written_by_others=len(self.written_by_others),
+            drifted=int(self.drifted is not None),
+        )  # fmt: skip
 
 
 class Chunk:
-    """A part of a batch as rows: rows take five times the space of their bodies, so few are made at a time."""
+    """A portion of a batch as rows: rows take five times the space of their bodies, so few are made at a time."""
 
     def __init__(self) -> None:
         self.mapped = Mapped()
@@ -165,11 +138,11 @@ class Bodies:
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
         self.recv_ts_ms: list[int] = []
-        # For each record that gave any: the first body, the record, the numbers of its frames that are not in here.
+        # For each record with bodies: the first body, the record, the numbers of its frames that are not in here.
         self._records: list[tuple[int, Position, Sequence[int]]] = []
 
     def add(self, bodies: list[bytes], record: Record, others: Sequence[int]) -> None:
-        """Add bodies of one record: all of its frames but `others`, in order."""
+        """Add bodies of one record: all of its frames except `others`, in order."""
         if bodies:
             self._records.append((len(self.bodies), record.start, others))
             self.bodies += bodies
@@ -179,7 +152,7 @@ class Bodies:
         return len(self.bodies)
 
     def place(self, body: int) -> tuple[Position, int]:
-        """The record that a body came in, and its frame's number there."""
+        """The record that a body came in, and the number of its frame in it."""
         first, start, others = self._records[bisect_right(self._records, body, key=itemgetter(0)) - 1]
         number = body - first
         for other in others:
@@ -190,7 +163,7 @@ class Bodies:
 class BadRow(NamedTuple):
     """A row of `bad_ticks`: why it can't be stored, its bytes, and where in the journal it came from.
 
-    The digest is of symbol and bytes: what is fetched again and again is kept once.
+    The digest is computed from symbol and bytes: what is fetched again and again is kept once.
     """
 
     digest: bytes
@@ -221,11 +194,11 @@ class DayShare:
 
     @property
     def ticks(self) -> int:
-        """How many rows of ticks are in it."""
+        """How many ticks are in it."""
         return sum(map(len, self.pushed.values())) + sum(map(len, self.fetched.values()))
 
     def pieces(self) -> list[DayShare]:
-        """Each thing in it by itself."""
+        """Each item in it as a share of its own."""
         found: list[DayShare] = []
         for name in ("pushed", "fetched"):
             rows_by_symbol: dict[str, list[Row]] = getattr(self, name)
@@ -240,21 +213,21 @@ class DayShare:
         return found
 
     def put_aside(self, error: str, place: tuple[Position, int]) -> list[BadRow]:
-        """What to keep of its ticks instead, if these can't be stored.
+        """The rows of `bad_ticks` to keep in place of its ticks, if these can't be stored.
 
         Args:
             error: why.
-            place: the record that they came in, and the frame's number there.
+            place: the record that they came in, and the number of the frame in it.
         """
         rows = [row for by_symbol in (self.pushed, self.fetched) for rows in by_symbol.values() for row in rows]
-        # Without the time at which it was to be stored, which is another one in a replay.
+        # Without the time of storing, the last column, which differs in a replay.
         return [
             bad_row(BadTick(0, -1, row[0], error, repr(row[:-1]).encode()), row[RECV_TS_MS], *place) for row in rows
         ]
 
 
 def share_by_day(chunk: Chunk) -> dict[str, DayShare]:
-    """Cut a chunk by the Hong Kong day of each tick's time; nearly always there is one day, and nothing is copied."""
+    """Split a chunk by the Hong Kong day of each tick's time; nearly always there is one day, and nothing is copied."""
     mapped = chunk.mapped
     days: dict[str, DayShare] = {}
     if mapped.pushed or mapped.fetched:

@@ -1,17 +1,17 @@
-"""Finding the record that kills writers: one that dies at the same place again and again stores nothing for good.
+"""Finding the record that kills writers: if each one dies at the same record, nothing is ever stored again.
 
-What can't be stored raises an error and is put aside. A fault of a library can also end the process, or have it hang
-until the watchdog kills it, and then nobody raises anything. So when two writers in a row have ended before they had
-stored all there was, the next one is careful: it takes records one by one, and writes down which one it is about to
-store. A record at which two careful writers died is put aside whole, with its bytes.
+Content that can't be stored usually raises an error and is put aside. But a fault of a library can also end the
+process, or make it hang until the watchdog kills it, and then no error is raised. So when two writers in a row have
+ended before they had stored everything, the next one is careful: it takes records one by one, and writes down which one
+it is about to store. A record at which two careful writers died is put aside whole, with its bytes.
 
 A writer that dies while it waits for a lock or a disk does not count, nor does one that has raised an error: in both
-cases nothing is written down. A machine without memory kills writers at any record. So each further record in a row
-takes twice as many deaths before it is put aside, until one has been stored.
+cases nothing is written down. A machine that is out of memory kills writers at any record. So each further record in a
+row takes twice as many deaths before it is put aside, until one has been stored.
 
-Owns `journal/attempt.json`, and one such file for each day that waits, and `journal/unfinished`, which counts those
-writers: in a file, since the watchdog may end the recorder after the first of them. Neither is synced: only processes
-die.
+Owns `journal/attempt.json`, one such file for each waiting day, and `journal/unfinished`, which counts the writers that
+ended too early. The count is in a file, since the watchdog may end the recorder after the first of them. None of these
+files is synced: they need to outlive a process, not the machine.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ KILLED: Final = "writers died of this record"
 
 
 class _Attempt(NamedTuple):
-    """What is put down.
+    """What is written down.
 
     Attributes:
         place: where the record begins.
         tries: how many writers have tried it.
-        aside: how many in a row were put aside before it, with none stored in between.
+        aside: how many records in a row were put aside before it, with none stored in between.
     """
 
     place: Position
@@ -59,11 +59,11 @@ class Attempts:
     """What careful writers have tried.
 
     Attributes:
-        is_on: whether this one is careful.
+        is_on: whether this writer is careful.
     """
 
     def __init__(self, path: Path, *, is_careful: bool) -> None:
-        """Take up what the last writer has put down: if it was careful and died, this one is careful too."""
+        """Read what the last writer has written down: if it was careful and died, this one is careful too."""
         self._path = path
         self._last = _read(path)
         self._aside = self._last.aside if self._last else 0
@@ -75,7 +75,7 @@ class Attempts:
         """A record is about to be stored.
 
         Returns:
-            A batch in which it is put aside whole, to be stored in its place; None: it may be tried.
+            A batch that puts it aside whole, to be stored instead; None: it may be tried.
         """
         place, last = record.start, self._last
         tries = last.tries if last is not None and last.place == place else 0
@@ -94,9 +94,9 @@ class Attempts:
 
     @contextmanager
     def elsewhere(self) -> Iterator[None]:
-        """What is done in here waits for a lock or for a disk: who dies meanwhile does not die of the record."""
+        """Wraps what waits for a lock or a disk: a writer that dies meanwhile does not die of the record."""
         attempt = self._last
-        if attempt is None:  # also of a writer that is not careful
+        if attempt is None:  # always, in a writer that is not careful
             yield
             return
         self._path.unlink(missing_ok=True)
@@ -104,7 +104,7 @@ class Attempts:
         self._put_down(attempt)
 
     def survived(self) -> None:
-        """An error was raised, or the record is committed: a writer that dies from now on does not die of it."""
+        """An error was raised, or the record is committed: a writer that dies now does not die of the record."""
         if self._last is not None:
             self._path.unlink(missing_ok=True)
             self._last = None
@@ -113,7 +113,7 @@ class Attempts:
         self._path.write_text(json.dumps(attempt))
 
     def stored(self, record: Record, *, is_aside: bool) -> None:
-        """It is committed. A writer is careful for a while only."""
+        """The record is committed. A writer is careful only for a while."""
         self.survived()
         if not is_aside:
             self._aside = 0
@@ -122,40 +122,40 @@ class Attempts:
             self.end()
 
     def end(self) -> None:
-        """Be careful no longer: there is no need, or the writer ends in order."""
+        """Stop being careful: there is no need any more, or the writer ends normally."""
         if self.is_on:
             self.is_on = False
             self._path.unlink(missing_ok=True)
 
 
 class Unfinished:
-    """Counts the writers in a row that ended before they had stored all there was.
+    """Counts the writers in a row that ended before they had stored everything.
 
     Attributes:
-        is_too_many: whether the next writer, which this is, must be careful.
+        is_too_many: whether this writer must be careful, since too many before it ended so.
     """
 
     def __init__(self, directory: Path) -> None:
-        """This writer begins; until it has finished once, it counts as well."""
+        """Count this writer too, until it has finished once."""
         self._path = directory / UNFINISHED
         try:
             before = int(self._path.read_text()[:9])
         except (OSError, ValueError):
             before = 0
         self.is_too_many = before >= UNFINISHED_MAX
-        with suppress(OSError):  # a full disk, which is found out and told when there is something to store
+        with suppress(OSError):  # a full disk, which is reported when there is something to store
             self._path.write_text(f"{before + 1}\n")
         self._is_over = False
 
     def finished(self) -> None:
-        """All is stored that there was."""
+        """Everything that was in the journal is stored."""
         if not self._is_over:
             self._path.unlink(missing_ok=True)
             self._is_over = True
 
 
 def attempt_file(judge_file: str) -> str:
-    """The name of what the writer of a lane puts down, whose judge has that file."""
+    """The name of a lane's attempt file, from the name of its judge's file."""
     return judge_file.replace("judge", "attempt")
 
 

@@ -1,6 +1,6 @@
 """The day databases that the writer has open.
 
-Owns which are open, and when one is closed or made one plain file; `seal.open_day` opens one. Never inserts.
+Owns which are open, and when one is closed or turned into one plain file; `seal.open_day` opens one. Never inserts.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ log = logs.get_logger()
 
 LOOK_BACK_SEC = 600.0
 LOOK_BACK_DAYS = 8
-LOOK_AT_FILES_SEC = 2.0  # whether the open files are still there under their names
+LOOK_AT_FILES_SEC = 2.0  # between checks that the open files still have their names
 
 
-# What this process has open, in whichever lane: to open and close such a file otherwise would drop SQLite's locks.
+# What this process has open, in any lane: opening and closing such a file in another way would drop SQLite's locks.
 _open_here: Counter[Path] = Counter()
 
 
 class DayDatabases:
-    """The open day databases of the writer: at most `limit`, the least recently used closed first."""
+    """The open day databases of the writer: at most `limit`; the least recently used is closed first."""
 
     def __init__(self, data_root: Path, pragmas: Pragmas, *, limit: int = 2, idle_sec: float = 600.0) -> None:
         self._data_root = data_root
@@ -48,7 +48,7 @@ class DayDatabases:
         self._idle_sec = idle_sec
         self._known = KnownDays(data_root)
         self._open: dict[str, tuple[DayDatabase, float]] = {}
-        self._files: dict[str, tuple[int, int] | None] = {}  # which files the open ones are
+        self._files: dict[str, tuple[int, int] | None] = {}  # device and inode of the open ones
         self._looked_at = 0.0
         self._look_back_at = time.monotonic() + LOOK_BACK_SEC  # when to look for days that are over and in WAL mode
 
@@ -68,15 +68,15 @@ class DayDatabases:
         return database, held is None
 
     def has(self, day: str) -> bool:
-        """Whether there is a database of that day to conclude something in: a sealed one is left alone."""
+        """Whether that day has a database in which conclusions may be stored: a sealed one is left alone."""
         path = self._data_root / f"{day}.db"
         return day in self._open or (path.exists() and not is_sealed_or_sealing(path))
 
     def look_at_files(self) -> None:
-        """See now and then whether what is stored goes into the files that others see.
+        """Check now and then that the open files are still those that other processes see.
 
         Raises:
-            DayError: one is not there any more, or another one has its name.
+            DayError: one is gone, or another file has its name.
         """
         now = time.monotonic()
         if now - self._looked_at < LOOK_AT_FILES_SEC:
@@ -90,7 +90,7 @@ class DayDatabases:
                     raise FileGoneError(f"{path} is {'gone' if file is None else 'another file than it was'}")
 
     def trim(self) -> None:
-        """Between two transactions: close what is over the limit, and what was not used for long."""
+        """Between two transactions: close what is over the limit, was not used for long, or is to be sealed."""
         now = time.monotonic()
         over = set(list(self._open)[: -self._limit])
         wanted = requested_day(self._data_root) if self._open else None
@@ -102,7 +102,7 @@ class DayDatabases:
             self._settle_past()
 
     def _settle_past(self) -> None:
-        """Days that are over, and were left in WAL mode: by an evening's stop, or since somebody read them."""
+        """Settle days that are over and still in WAL mode: after a stop in the evening, or because of a reader."""
         for path in days_so_far(day_files(self._data_root))[-LOOK_BACK_DAYS:-1]:
             if _open_here[path] or path.is_symlink() or not path.is_file():
                 continue
@@ -110,7 +110,7 @@ class DayDatabases:
                 if journal_mode_of(path) == "wal":
                     settle_day(path, self._pragmas)
             except (apsw.Error, DatabaseError, OSError) as exc:
-                # A past day that somebody holds, or another program's file, must not stop what is recorded today.
+                # A past day that another process holds, or another program's file, must not stop today's recording.
                 log.warning("past_day_not_settled", path=path, error=f"{type(exc).__name__}: {exc}")
 
     def settle(self) -> None:
@@ -124,12 +124,12 @@ class DayDatabases:
             self._close(*self._open.popitem()[1])
 
     def keep_wal_short(self, *, is_busy: bool = False) -> None:
-        """Between two transactions: empty the write-ahead logs that are long."""
+        """Between two transactions: empty the long write-ahead logs."""
         for database, _ in self._open.values():
             database.wal.keep_short(is_busy=is_busy)
 
     def wal_state(self) -> WalState:
-        """Of all that are open."""
+        """The write-ahead logs of all open databases."""
         logs = [database.wal for database, _ in self._open.values()]
         return WalState(
             sum(wal.size_bytes() for wal in logs),

@@ -1,6 +1,6 @@
 """From the journal to batches: what the writer stores next.
 
-Owns the writer's place in the journal. Never stores, and never moves the cursor: it only reads where that stands.
+Owns the reader's place in the journal. Never stores, and never moves the cursor: it only reads it.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 log = logs.get_logger()
 
-# A GetTicker reply spends about this much on a tick. It bounds a batch of replies, whose ticks can't be counted before
-# they are read; a pushed tick takes half as much again, and pushes are counted.
+# A GetTicker reply takes about this much for a tick. It limits a batch of replies, whose ticks can't be counted before
+# they are read. A pushed tick takes half as much again, but pushes are counted.
 TICK_BYTES = 200
 
-READ_BYTES = 1024 * 1024  # of the journal at a time; twice that is held while it is cut into records
+READ_BYTES = 1024 * 1024  # of the journal at a time; twice that is held while it is split into records
 
 
 class Intake:
@@ -38,12 +38,12 @@ class Intake:
 
         Args:
             journal: `DATA_ROOT/journal`.
-            batch_size: ticks in a batch, about.
-            begin: the end of what is stored; None: nothing is.
+            batch_size: about how many ticks a batch holds.
+            begin: the end of what is stored; None: nothing is stored.
         """
         self._begin = begin
         self._enough = batch_size
-        self.last: Record | None = None  # the last one that was taken
+        self.last: Record | None = None  # the last record that was taken
         self._unread: list[Record] = []  # read from the journal, for the next batch
         self._reader = JournalReader(journal, begin())
 
@@ -51,7 +51,7 @@ class Intake:
         """Gather the ticker bodies of whole records, until there are enough; None: there is nothing new.
 
         Args:
-            until: what stands from here on is not taken.
+            until: records from here on are not taken.
             is_single: take one record.
         """
         batch = Batch()
@@ -73,7 +73,7 @@ class Intake:
                 continue
             try:
                 run = split_run(record.payload)
-            except RemoteProtocolError as exc:  # a bug in the recorder; it must not stop all that follows
+            except RemoteProtocolError as exc:  # a bug in the recorder; it must not stop what follows
                 bad = BadTick(-1, -1, "", str(exc), record.payload)
                 batch.bad.append(bad_row(bad, record.recv_ts_ms, record.start, -1))
                 continue
@@ -84,7 +84,7 @@ class Intake:
         return batch if batch.end is not None else None
 
     def tell_damages(self) -> int:
-        """Log what was found damaged since the last call; how many places that were."""
+        """Log the damage that was found since the last call; returns at how many places."""
         damages, self._reader.damages[:] = list(self._reader.damages), []
         for damage in damages:
             log.error("journal_damaged", **damage._asdict())
@@ -96,5 +96,5 @@ class Intake:
         self._reader.seek(self._begin())
 
     def close(self) -> None:
-        """Let go of the journal."""
+        """Close the journal."""
         self._reader.close()

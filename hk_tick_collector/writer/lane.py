@@ -1,11 +1,11 @@
-"""One way from the journal into day databases: takes batches from its own place, and stores them for its days.
+"""A lane from the journal into day databases: takes batches from its own place, and stores them for its days.
 
-Owns that place in memory, its open databases and its judge. Never moves the cursor: whoever drives it puts down where
-it stands. Nearly always there is one lane, for all days. A day whose database fails waits for a lane of its own.
+Owns that place in memory, its open databases and its judge. Never moves the cursor: its caller saves the place. Nearly
+always there is one lane, for all days. A day whose database fails gets a lane of its own.
 
-Errors of a disk, a lock or a file are raised, and tried again. What can't be stored because of its content is
-never tried twice: the record is taken apart, the piece is put aside with its bytes and its place, and the rest is
-stored.
+Errors of a disk, a lock or a file are raised, and the caller retries. What can't be stored because of its content is
+not retried as it is: the record is taken apart, the bad piece is put aside with its bytes and its place, and the rest
+is stored.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ log = logs.get_logger()
 
 
 class Stored(NamedTuple):
-    """A batch that is committed, what became of it, and how long that took."""
+    """A batch that is committed, its outcome, and how long that took."""
 
     batch: Batch
     end: Position
@@ -61,10 +61,10 @@ class Lane:
 
         Args:
             settings: the writer's.
-            begin: the end of what is stored; None: nothing is.
-            takes: whether it stores a day.
-            judge_file: the name under which its judge puts down what it knows.
-            aside_day: to which day's database a record goes that is put aside whole; "": to that of its reception.
+            begin: the end of what is stored; None: nothing is stored.
+            takes: whether this lane stores a day.
+            judge_file: the name of the file in which its judge saves what it knows.
+            aside_day: the day whose database gets a record that is put aside whole; "": the day of its reception.
         """
         self._settings = settings
         self._root = Path(settings.data_root)
@@ -86,17 +86,17 @@ class Lane:
         return Judge(self._root / DIRECTORY, self._settings.past_root, self._judge_file)
 
     def exchange_ms(self, recv_ts_ms: int) -> int:
-        """The exchange's time at a moment of the host's clock, as far as it is known; else that."""
+        """The exchange's time at a moment of the host's clock; the same moment, if the difference is unknown."""
         return self._judge.exchange_ms(recv_ts_ms)
 
     def step(self, until: Position | None = None) -> Stored | None:
-        """Store one batch of what stands before `until`; None: that was all for now.
+        """Store one batch of what stands before `until`; None: there is nothing more for now.
 
         What can't be stored because of its content is put aside.
 
         Raises:
             DayError: one day's database failed. Nothing of the batch counts; call `reset`.
-            apsw.Error, OSError, DatabaseError: likewise, of something else.
+            apsw.Error, OSError, DatabaseError: something else failed; the same holds.
         """
         self.databases.look_at_files()
         is_careful = self._attempts.is_on
@@ -130,13 +130,13 @@ class Lane:
         return Stored(batch, batch.end, outcome, (time.monotonic() - started) * 1000)
 
     def tell_damages(self) -> int:
-        """Log what was found damaged in the journal since the last call; how many places that were."""
+        """Log the damage that was found in the journal since the last call; returns at how many places."""
         return self._intake.tell_damages()
 
     def reset(self) -> None:
-        """Forget what is not committed: close the databases, go back to where it began."""
+        """Forget what is not committed: close the databases, go back to the end of what is stored."""
         self._attempts.survived()
-        self._intake.go_back()  # first: whatever else fails, no record may be passed over
+        self._intake.go_back()  # first: even if the rest fails, no record may be skipped
         self._roll_back()
 
     def close(self) -> None:
@@ -146,7 +146,7 @@ class Lane:
         self._attempts.end()
 
     def abandon(self) -> None:
-        """Close everything, whatever state it is in; what is not committed is taken back."""
+        """Close everything, whatever state it is in; what is not committed is rolled back."""
         self._attempts.survived()
         self._intake.close()
         self.databases.close()
@@ -161,7 +161,7 @@ class Lane:
         )  # fmt: skip
 
     def _store_apart(self, batch: Batch) -> Outcome:
-        """Store all of a record but what can't be stored."""
+        """Store everything in a record except what can't be stored."""
         odd: dict[int, str] = {}  # by part: why its mark can't be judged
         while True:
             self._roll_back()
@@ -171,11 +171,11 @@ class Lane:
                 odd[exc.part] = str(exc)
             else:
                 self._judge.save()
-                self._roll_back()  # what was taken back is still in what the open databases remember
+                self._roll_back()  # the open databases still remember what was rolled back
                 return outcome
 
     def _roll_back(self) -> None:
-        """Take back what is not committed, and forget what is remembered of it."""
+        """Roll back what is not committed, and forget what is remembered of it."""
         self._judge = self._new_judge()
         try:
             self.databases.close()

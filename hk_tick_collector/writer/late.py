@@ -1,9 +1,8 @@
-"""What comes for a day that is sealed, or just being so: whether there is anything new in it.
+"""What comes for a day that is sealed, or is being sealed: whether anything in it is new.
 
 OpenD is asked again and again for its last ticks, also at night and after a weekend, and a journal can be stored again
-from its beginning. None of that may open a sealed day. So what comes for one is looked up first, by reading alone.
-Ticks of a symbol that was not to be recorded on that day are extra: its certificate stands without them, and the day
-stays sealed.
+from its beginning. None of that may open a sealed day. So what comes for one is first looked up, read-only. Ticks of a
+symbol that was not to be recorded on that day are extra: the certificate stands without them, and the day stays sealed.
 """
 
 from __future__ import annotations
@@ -34,10 +33,10 @@ _RECORDED = "SELECT symbol FROM recorded"
 
 
 def look_up_in_sealed(database: Path, share: DayShare) -> Inserted | None:
-    """What storing these would come to in a sealed day, where nothing in it would change.
+    """The outcome of storing a share in a sealed day, if nothing in the day would change.
 
     Returns:
-        None: the day is not sealed, or something is new. It is to be opened and stored as ever.
+        None: the day is not sealed, or something is new. Open the day, and store as usual.
 
     Raises:
         DatabaseError, apsw.Error: it can't be read.
@@ -46,7 +45,7 @@ def look_up_in_sealed(database: Path, share: DayShare) -> Inserted | None:
         return None
     con = open_readonly(database)
     try:
-        return _look_up(con, share) if con.pragma("user_version") else None  # these tables are of the first version
+        return _look_up(con, share) if con.pragma("user_version") else None  # version 0 has no tables yet
     finally:
         con.close()
 

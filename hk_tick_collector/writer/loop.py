@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,10 +26,10 @@ from hk_tick_collector.journal.cursor import begin_of, cursor_is_of_this_boot, f
 from hk_tick_collector.journal.segments import BEGINNING, DIRECTORY
 from hk_tick_collector.store.content_errors import DAMAGED
 from hk_tick_collector.store.known_days import KnownDays
-from hk_tick_collector.writer.batch import Counters
 from hk_tick_collector.writer.careful import Unfinished
 from hk_tick_collector.writer.lane import Lane
 from hk_tick_collector.writer.pipe import RecorderPipe, send
+from hk_tick_collector.writer.progress import Counters, Message
 from hk_tick_collector.writer.waiting import WaitingDays
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ class Writer:
 
     def _count(self, outcome: Outcome) -> None:
         counters = self.counters
-        counters.add(outcome)
+        counters.add(outcome.counted())
         for c in outcome.corrections[:1]:
             self._warn("ts_ms_future_offset_corrected", **c._asdict(), corrected=counters.corrected)
         for bad in outcome.bad[:1]:
@@ -203,30 +204,32 @@ class Writer:
         assert batch.end is not None
         now_ms = wall_ms()
         send(
-            {
-                "event": "commit",
-                "segment": batch.end.segment,
-                "offset": batch.end.offset,
-                "rows": outcome.rows,
-                "commit_rows": outcome.inserted,
-                "commit_ms": round(commit_ms, 3),
-                "lag_ms": max(0, now_ms - batch.max_recv_ts_ms) if batch.max_recv_ts_ms else None,
-                "max_ts_ms": outcome.ts_ms_max,
-                "totals": vars(self.counters),
-                **self._state_fields(),
-            }
+            self._with_state(
+                Message(
+                    "commit",
+                    totals=self.counters,
+                    segment=batch.end.segment,
+                    offset=batch.end.offset,
+                    rows=outcome.rows,
+                    commit_rows=outcome.inserted,
+                    commit_ms=round(commit_ms, 3),
+                    lag_ms=max(0, now_ms - batch.max_recv_ts_ms) if batch.max_recv_ts_ms else None,
+                    max_ts_ms=outcome.ts_ms_max,
+                )
+            )
         )
 
-    def _state_fields(self) -> dict[str, object]:
+    def _with_state(self, message: Message) -> Message:
+        """A message that also says how the databases are."""
         wal = self._lane.databases.wal_state()
         waiting = self._waiting
-        waits = waiting.told(self._today()) if waiting.waits else []
-        return {
-            "wal_bytes": wal.size_bytes,
-            "wal_held_sec": round(wal.held_sec, 1),
-            "days_waiting": len(waiting.waits),
-            "waits": waits,
-        }
+        return replace(
+            message,
+            wal_bytes=wal.size_bytes,
+            wal_held_sec=round(wal.held_sec, 1),
+            days_waiting=len(waiting.waits),
+            waits=waiting.told(self._today()) if waiting.waits else (),
+        )
 
     def rest(self, parent: RecorderPipe, began: float) -> None:
         """Wait until the next batch is due, with a sign of life each second; `began` is when the last one was."""
@@ -236,7 +239,7 @@ class Writer:
             if now - self._alive_at >= ALIVE_EVERY_SEC:
                 self._alive_at = now
                 logs.tell_held()
-                send({"event": "alive", **self._state_fields()})
+                send(self._with_state(Message("alive")))
             parent.wait(max(0.0, min(due - now, ALIVE_EVERY_SEC)))
             if parent.stopped_at is not None or time.monotonic() >= due:
                 return
@@ -250,7 +253,7 @@ def run(settings: WriterSettings, parent: RecorderPipe) -> int:
     unfinished = Unfinished(Path(settings.data_root) / DIRECTORY)
     writer = Writer(settings._replace(is_careful=settings.is_careful or unfinished.is_too_many))
     failures = 0
-    send({"event": "ready", "pid": os.getpid()})
+    send(Message("ready", pid=os.getpid()))
     while True:
         began = time.monotonic()
         stopping = parent.stopped_at is not None  # asked before the last look, so that nothing can come in between
@@ -276,7 +279,7 @@ def run(settings: WriterSettings, parent: RecorderPipe) -> int:
                 return 1
             parent.wait(ALIVE_EVERY_SEC)
     writer.close()
-    send({"event": "stopped", "totals": vars(writer.counters)})
+    send(Message("stopped", totals=writer.counters))
     return 0
 
 
@@ -284,7 +287,7 @@ def _recover(writer: Writer, exc: Exception, failures: int, parent: RecorderPipe
     """After an error: tell, reset, wait longer each time. False: give up; the journal keeps what is not stored."""
     writer.counters.errors += 1
     error = f"{type(exc).__name__}: {exc}"[:ERROR_MAX]
-    send({"event": "error", "error": error, "failures": failures, "totals": vars(writer.counters)})
+    send(Message("error", totals=writer.counters, error=error, failures=failures))
     if (held := writer.limiter.allow(error)) is not None:
         log.error("persist_failed", error=error, failures=failures, repeated=held, exc_info=exc)
     with contextlib.suppress(apsw.Error):

@@ -7,17 +7,20 @@ hangs, or is gone, must not keep the writer from storing.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import select
 import sys
 import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hk_tick_collector.writer.progress import Message
 
 
-def send(message: dict[str, object]) -> None:
+def send(message: Message) -> None:
     """A line to the recorder. If it does not read (or is gone) the line is dropped: storing goes on."""
     with contextlib.suppress(BlockingIOError, BrokenPipeError):
-        os.write(sys.stdout.fileno(), json.dumps(message, separators=(",", ":")).encode() + b"\n")
+        os.write(sys.stdout.fileno(), message.to_line())
 
 
 class RecorderPipe:

@@ -1,6 +1,6 @@
-"""Storing one batch: one transaction in each day's database that it touches, all committed at its end.
+"""Storing one batch: one transaction in each day's database that it touches, all committed at the end.
 
-Owns what is begun and what becomes of the batch, for as long as that takes. Opens no database by itself.
+Owns the begun transactions and the outcome of the batch while it is being stored. Opens no database by itself.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 
 log = logs.get_logger()
 
-# Bodies that are rows at the same time. A GetTicker reply holds up to a thousand.
+# Bodies that are mapped to rows together. A GetTicker reply holds up to a thousand ticks.
 CHUNK_PUSHES = 20_000
 CHUNK_REPLIES = 4
 
-DAYS_MAX = 16  # days with an open transaction; only a feed with wrong dates has more, and each takes three files
+DAYS_MAX = 16  # days with an open transaction; only a feed with wrong dates has more, and each needs three files
 
 
 class Tools(NamedTuple):
@@ -47,11 +47,11 @@ class Tools(NamedTuple):
         root: DATA_ROOT.
         databases: the open ones.
         judge: draws the conclusions.
-        mapper: makes rows of bodies.
-        takes: whether a day is to be stored; what is of another one is passed over.
-        drift_warn_sec: so late a live tick is worth a word.
-        elsewhere: around what waits for a lock or for a disk.
-        aside_day: to which day's database a record goes that is put aside whole; "": to that of its reception.
+        mapper: turns bodies into rows.
+        takes: whether a day is to be stored; ticks of other days are skipped.
+        drift_warn_sec: a live tick whose time is further than this from its reception is reported.
+        elsewhere: wraps what waits for a lock or a disk.
+        aside_day: the day whose database gets a record that is put aside whole; "": the day of its reception.
     """
 
     root: Path
@@ -78,7 +78,7 @@ class Storing:
     def run(self, batch: Batch) -> Outcome:
         """Store it.
 
-        After an error in the second commit the first one stays: what is stored again is there already.
+        If the second commit fails, the first one stays: storing its rows again finds only duplicates.
         """
         for number, part in enumerate(batch.parts):
             fetched = self._insert_part(part)
@@ -97,7 +97,7 @@ class Storing:
         return outcome
 
     def _insert_part(self, part: Part) -> dict[str, list[Row]]:
-        """Insert the ticks of a part; what was fetched last."""
+        """Insert the ticks of a part; returns what its last chunk holds of fetched ticks."""
         fetched: dict[str, list[Row]] = {}
         for chunk in self._chunks(part):
             self._insert(chunk)
@@ -109,10 +109,10 @@ class Storing:
         self._judge.judge(part.mark, fetched, self._of_judge)
 
     def _chunks(self, part: Part) -> Iterator[Chunk]:
-        """The rows of a part of a batch, some at a time; those of backfills come last."""
+        """The rows of a part of a batch, a chunk at a time; those of backfills come last."""
         for push_type, held in part.bodies.items():
             most = CHUNK_PUSHES if push_type is PushType.PUSH else CHUNK_REPLIES
-            # Equal parts: a batch goes a little over its size, since records are whole, and a small rest costs much.
+            # Equal chunks: a batch is a little over its size, since records are whole; a small last chunk costs much.
             step = max(1, ceil(len(held) / max(1, round(len(held) / most))))
             for start in range(0, len(held), step):
                 chunk = Chunk()
@@ -137,13 +137,13 @@ class Storing:
         self._note(chunk)
 
     def _look_at_disk(self, day: str) -> None:
-        """Before a day's file is looked at that lies on another disk, which may hang."""
+        """Before a day's file is touched: make sure that its disk answers, if it is another one, which may hang."""
         if day not in self._begun:
             with self._tools.elsewhere():
                 require_answer(self._tools.root / f"{day}.db")
 
     def _leave_sealed(self, day: str, share: DayShare) -> bool:
-        """Whether a day that is sealed, or away, stays as it is: there is nothing new for it, or nowhere to put it."""
+        """Whether a sealed day stays as it is: there is nothing new for it, or it is away."""
         path = self._tools.root / f"{day}.db"
         if is_away(path):
             self._outcome.away[day] = self._outcome.away.get(day, 0) + share.ticks
@@ -170,7 +170,7 @@ class Storing:
         outcome.extra += done.extra
 
     def _sift(self, day: str, database: DayDatabase, share: DayShare) -> None:
-        """Hold what was fetched against what is stored: it may come under other sequences."""
+        """Compare what was fetched with what is stored: it may come under other sequences."""
         for symbol, rows in share.fetched.items():
             share.fetched[symbol], failed = sift(database, symbol, rows)
             if failed is not None:
@@ -186,7 +186,7 @@ class Storing:
         self._begun.clear()
 
     def _of_judge(self, day: str) -> DayDatabase | None:
-        """A day's database for the judge; none is made for it."""
+        """A day's database for the judge; None: there is none to use, and none is made."""
         if not self._tools.takes(day):
             return None
         with of_day(day):
@@ -213,7 +213,7 @@ class Storing:
         return database
 
     def _note(self, chunk: Chunk) -> None:
-        """Add what is to be counted and told of a chunk, whose rows are let go."""
+        """Add a chunk's counts and findings to the outcome; its rows are not kept."""
         mapped, outcome = chunk.mapped, self._outcome
         outcome.rows += chunk.rows
         outcome.bad += chunk.bad
@@ -229,7 +229,7 @@ class Storing:
 
 
 def _came_late(share: DayShare) -> set[str]:
-    """The symbols with ticks that may fill a gap: fetched, or made good, as the ends of what was pushed tell."""
+    """The symbols with ticks that may fill a gap: fetched, or replayed by OpenD (as the first or last push shows)."""
     made_good = {
         symbol
         for symbol, rows in share.pushed.items()

@@ -1,14 +1,14 @@
-"""The days that can't be written for now: each waits with a place of its own in the journal, and then catches up.
+"""Waiting days, which can't be written now: each keeps its own place in the journal, and catches up later.
 
 A day's file is locked, damaged, moved away, on a disk that is not mounted, or was made by another program. No other day
-has to wait for that. When it can be written again, a lane of its own stores what has come for it since, up to where all
-the others are, and then it is one of them again.
+has to wait for that. When it can be written again, a lane of its own stores what has come for it since. At the place of
+the other days it joins them again.
 
-Where the cursor is lost, all days before today wait together: what the journal holds of them is stored again, which is
-mostly there already, while today's ticks are stored as they come.
+If the cursor is lost, all days before today wait together: what the journal holds of them is stored again, most of
+which is there already, while today's ticks are stored as they come.
 
-Owns which days wait, when each is tried again, and what is remembered for its judge. Never moves the cursor of the
-others. Invariant: a day's place is where its own database stands, or before that.
+Owns which days wait, when each is tried again, and the saved state of its judge. Never moves the cursor of the others.
+Invariant: a day's place is where its own database stands, or before that.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import shutil
 import time
 from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import apsw
 
@@ -33,6 +33,7 @@ from hk_tick_collector.store.content_errors import DAMAGED
 from hk_tick_collector.store.known_days import KnownDays
 from hk_tick_collector.writer.careful import attempt_file
 from hk_tick_collector.writer.lane import Lane
+from hk_tick_collector.writer.progress import WaitingDay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 log = logs.get_logger()
 
 RETRY_SEC_MAX: Final = 30.0
-TOLD_MAX: Final = 16  # days of which the recorder is told
+TOLD_MAX: Final = 16  # days that are reported to the recorder
 REASON_MAX: Final = 200  # characters
 PROGRESS_EVERY_SEC: Final = 30.0
 CURSOR_LOST: Final = "the cursor is lost"
@@ -61,7 +62,7 @@ class WaitingDays:
     """Which days wait, and what becomes of each."""
 
     def __init__(self, settings: WriterSettings) -> None:
-        """Take up those that waited when the last writer ended."""
+        """Load the days that waited when the last writer ended."""
         self._settings = settings
         self._root = Path(settings.data_root)
         self.waits: dict[str, Wait] = load_waits(self._root / DIRECTORY)
@@ -71,17 +72,17 @@ class WaitingDays:
         self._left_bytes: dict[str, int] = {}
 
     def takes(self, day: str) -> bool:
-        """Whether a day waits, so that its own lane is to store it."""
+        """Whether a day waits: its own lane stores it then."""
         return waits_for(self.waits, day)
 
     def store_again(self, today: str, at_ms: int) -> Position | None:
-        """The cursor is lost: all before today waits, and is stored again from the journal's beginning.
+        """The cursor is lost: all days before today wait, and are stored again from the journal's beginning.
 
         Returns:
-            Where the others begin; None: at the beginning, since the journal holds nothing that is older.
+            Where the other days begin; None: at the beginning, since the journal holds nothing older.
         """
         journal = self._root / DIRECTORY
-        self.waits.clear()  # their places are of a cursor that is no more
+        self.waits.clear()  # their places belong to the lost cursor
         segments = list_segments(journal)
         today = min([today, *(segment.day for segment in segments[-1:])])
         begin = first_for_day(journal, today)
@@ -92,7 +93,7 @@ class WaitingDays:
         return begin
 
     def _begin_anew(self, name: str, wait: Wait) -> None:
-        """It begins to wait where its days begin in the journal: what a judge knew of a later place is of no use."""
+        """Make it wait from where its days begin in the journal; drop its judge's state, which is of a later place."""
         (self._root / DIRECTORY / _judge_file(name)).unlink(missing_ok=True)
         self._wait(name, wait)
 
@@ -102,13 +103,13 @@ class WaitingDays:
         Args:
             day: which.
             place: from where on it is to be stored.
-            cause: why it can't be now.
+            cause: why it can't be stored now.
             at_ms: when that was seen, by the host's clock.
-            judge_file: of the lane that has stored it so far.
+            judge_file: the judge's file of the lane that has stored it so far.
         """
         judge = self._root / DIRECTORY / judge_file
         its_judge = self._root / DIRECTORY / _judge_file(day)
-        if judge.exists():  # as it was at that place, since it is put down whenever the cursor is
+        if judge.exists():  # the state at that place: it is saved whenever the cursor is
             shutil.copyfile(judge, its_judge)
         else:
             its_judge.unlink(missing_ok=True)
@@ -116,7 +117,7 @@ class WaitingDays:
         self._tries[day] = _Try(time.monotonic() + self._settings.retry_backoff_sec, 1)
 
     def begin_again(self, day: str, cause: Exception, at_ms: int) -> None:
-        """A day is to be made again from the journal; a database that is damaged is set aside whole."""
+        """A day is to be made again from the journal; a damaged database is renamed and kept."""
         journal = self._root / DIRECTORY
         kept = set_aside(self._root / f"{day}.db") if isinstance(cause, DAMAGED) else None
         log.error("day_made_again", day=day, error=_reason(cause), kept=kept, expected="the file that is written to")
@@ -128,12 +129,12 @@ class WaitingDays:
         self._tries.pop(day, None)
 
     def step(self, until: Position, today: str, *, is_stopping: bool = False) -> Stored | None:
-        """Store one batch for a day that is due, and take the days that have caught up back to the others.
+        """Store one batch for a day that is due; days that have caught up join the others again.
 
         Args:
             until: where the others are.
-            today: a database of this day that is damaged is made again.
-            is_stopping: what is mostly stored already is left to the next writer.
+            today: if this day's database is damaged or gone, it is made again.
+            is_stopping: leave days of a lost cursor, mostly stored already, to the next writer.
 
         Returns:
             What was stored; None: nothing.
@@ -143,7 +144,7 @@ class WaitingDays:
             if self._tries[day].due > now or (is_stopping and day.startswith(BEFORE)):
                 continue
             if has_failed and self._tries[day].failures:
-                continue  # each may wait for a lock: the others go on before the next one is tried
+                continue  # each may wait for a lock: the other days go on before the next one is tried
             try:
                 stored = self._step(day, until)
             except DayError as exc:
@@ -166,7 +167,7 @@ class WaitingDays:
         return None
 
     def _step(self, day: str, until: Position) -> Stored | None:
-        if self.waits[day].is_anew:  # only now, when that is put down
+        if self.waits[day].is_anew:  # only now, when the saved cursor says so
             KnownDays(self._root).remove(day)
             self.waits[day] = self.waits[day]._replace(is_anew=False)
         lane = self._lanes.get(day)
@@ -180,7 +181,7 @@ class WaitingDays:
         return self._step_again(day, lane, until)
 
     def _step_again(self, name: str, lane: Lane, until: Position) -> Stored | None:
-        """The same for all days before one, up to where the others began, and then up to where they are."""
+        """Step for all days before one: up to where the others began, and then up to where they are."""
         begin = first_for_day(self._root / DIRECTORY, name.removeprefix(BEFORE))
         left_bytes = self._left_bytes[name] = bytes_between(self._root / DIRECTORY, self.waits[name].place, until)
         if self._limiter.allow(name) is not None:
@@ -193,7 +194,7 @@ class WaitingDays:
         return lane.step(until)
 
     def _days_of(self, name: str) -> Callable[[str], bool]:
-        """Which days a lane stores: one, or all before one that do not wait alone."""
+        """Which days a lane stores: one, or all before one except those that wait alone."""
         if not name.startswith(BEFORE):
             return lambda day: day == name
         end = name.removeprefix(BEFORE)
@@ -202,7 +203,7 @@ class WaitingDays:
         def takes(day: str) -> bool:
             wait = self.waits[name]
             if day >= end and day not in self.waits and wait.place < begin:
-                # Where the others have not looked: a clock was days late. All of that day is stored again, too.
+                # The others began after this place and missed it: a clock was days late. Store all of that day again.
                 self._begin_anew(day, wait._replace(place=BEGINNING))
             return day < end and day not in self.waits
 
@@ -233,13 +234,12 @@ class WaitingDays:
             with contextlib.suppress(apsw.Error, OSError, DatabaseError):
                 lane.abandon()
 
-    def told(self, today: str) -> list[dict[str, Any]]:
-        """What the recorder is told of them: the newest ones, each with what it waits for and since when."""
-        return [
-            {"day": day, "is_today": day == today, "reason": wait.reason, "since_ms": wait.since_ms,
-             "is_catching_up": day in self._lanes, "left_bytes": self._left_bytes.get(day)}
+    def told(self, today: str) -> tuple[WaitingDay, ...]:
+        """The newest waiting days, in the form that is reported to the recorder."""
+        return tuple(
+            WaitingDay(day, day == today, wait.reason, wait.since_ms, day in self._lanes, self._left_bytes.get(day))
             for day, wait in sorted(self.waits.items(), reverse=True)[:TOLD_MAX]
-        ]  # fmt: skip
+        )
 
     def close(self) -> None:
         """Close what is open."""

@@ -121,10 +121,11 @@ def test_an_outage_that_can_be_made_good_says_how_long(stage: Stage) -> None:
     assert (told["first_deadline_ms"] - told["since_ms"]) / 1000 == pytest.approx(1000 / first["rate"], rel=0.01)
     assert (line.level, line.fields["past"]) == ("WARNING", "0")
     assert first["symbol"] in line.fields["text"]
-    assert any("can be made good until" in reason for reason in assess_health(stage.recorder.state()).reasons)
+    assert any("can be recovered until" in reason for reason in assess_health(stage.recorder.state()).reasons)
     shown = stage.status()
     assert "outage OpenD unreachable for" in shown
-    assert f"{first['symbol']} can be made good for another" in shown
+    assert "recoverable for another" in shown
+    assert f"({first['symbol']})" in shown
     until(lambda: bool(faults_of(stage.sim, "refuse_over")), "OpenD is back")
     stage.recorder.wait_for("backfill_done", 2)
     until(lambda: stage.outage() == {}, "nothing is said any more")
@@ -143,7 +144,7 @@ def test_what_is_past_its_deadline_is_named(stage: Stage) -> None:
     assert BUSIEST in told["past_symbols"]
     health = assess_health(stage.recorder.state())
     assert health.verdict == "failing"
-    assert any("can no longer be made good" in reason and BUSIEST in reason for reason in health.reasons)
+    assert any("can no longer be fully recovered" in reason and BUSIEST in reason for reason in health.reasons)
     assert "past" in stage.status()
     until(lambda: bool(faults_of(stage.sim, "outage_over")), "the exchange is back")
     stage.recorder.wait_for("backfill_done", 2)

@@ -194,7 +194,7 @@ FILES = {
 }
 OPEND = {
     "ticks are refused": refused(ProtoId.QOT_GET_TICKER, "in a row not answered"),
-    "totals are refused": refused(ProtoId.QOT_GET_SECURITY_SNAPSHOT, "totals not told"),
+    "totals are refused": refused(ProtoId.QOT_GET_SECURITY_SNAPSHOT, "totals not available"),
     "its port is closed": Fault(
         "OpenD not connected",
         lambda place: place.sim.command("refuse", sec=8),

@@ -148,7 +148,7 @@ def test_a_day_that_cannot_be_read_is_said(server: MetricsServer, tmp_path: Path
     [
         ({}, 200, "ok", []),
         ({"session": {"refused": {"HK.99999": "没有"}}}, 200, "degraded", ["1 symbol refused: HK.99999 (没有)"]),
-        ({"writer": {"rows": 0}}, 503, "unproven", ["ticks come, and none is stored yet"]),
+        ({"writer": {"rows": 0}}, 503, "unproven", ["ticks are arriving but none is stored yet"]),
         (
             {"journal": {"fault": "disk gone"}},
             503,
@@ -177,7 +177,7 @@ def test_health_says_why(
     assert told.keys() == {"verdict", "reasons", "lost_today", "at"}
     assert told["at"] > before
     if reasons is None:
-        assert told["reasons"][0].startswith("the recorder has said nothing for ")
+        assert told["reasons"][0].startswith("no state update for ")
     else:
         assert told["reasons"] == reasons
 

@@ -50,7 +50,7 @@ QUICK: Final = {
 BAD_WRITER: Final = """
 
 def run(settings, parent):
-    import time
+    from hk_tick_collector.writer.pipe import send
 
     send({"event": "ready", "pid": os.getpid()})
     while parent.stopped_at is None:

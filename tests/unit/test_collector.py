@@ -15,6 +15,7 @@ from support.writer_process import WriterBench
 
 from hk_tick_collector import collector as collector_module
 from hk_tick_collector.collector import Collector
+from hk_tick_collector.writer.progress import Counters, Message
 from hk_tick_collector.writer.settings import WriterSettings
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def test_a_writer_that_ends_is_built_again_and_totals_go_on(bench: WriterBench, 
 
     async def store(life: int) -> None:
         bench.feed(pushes(TENCENT, range(life * 100, life * 100 + 100)))
-        await until(lambda: state.totals.get("inserted") == life * 100 + 100)
+        await until(lambda: state.totals.inserted == life * 100 + 100)
         assert state.last_commit_monotonic is not None
         assert time.monotonic() - state.last_commit_monotonic < WAIT_SEC
         assert state.max_ts_ms == OPEN_MS
@@ -107,7 +108,7 @@ def test_a_writer_that_ends_is_built_again_and_totals_go_on(bench: WriterBench, 
 
     run(collector, work())
     assert state.recoveries == 2
-    assert state.totals["inserted"] == state.totals["rows"] == 300
+    assert state.totals.inserted == state.totals.rows == 300
     assert bench.keys() == keys(range(300))
 
 
@@ -126,7 +127,7 @@ def test_a_recovery_does_not_wait_for_the_backoff(bench: WriterBench, monkeypatc
 
     async def store(count: int) -> None:
         bench.feed(pushes(TENCENT, range(count - 100, count)))
-        await until(lambda: state.totals.get("inserted") == count)
+        await until(lambda: state.totals.inserted == count)
 
     async def work() -> None:
         await store(100)
@@ -184,7 +185,7 @@ def test_each_commit_is_told_on(bench: WriterBench) -> None:
 
     async def work() -> None:
         bench.feed(pushes(TENCENT, range(100)))
-        await until(lambda: collector.state.totals.get("inserted") == 100)
+        await until(lambda: collector.state.totals.inserted == 100)
         assert await collector.stop(WAIT_SEC)
 
     run(collector, work())
@@ -195,9 +196,9 @@ def test_each_commit_is_told_on(bench: WriterBench) -> None:
 def test_a_reader_that_holds_the_wal_is_known_from_any_message(bench: WriterBench) -> None:
     """An idle writer tells of it too, and one of an older version, which tells nothing, is no fault."""
     state = (collector := collector_of(bench)).state
-    collector._hear({"event": "alive", "wal_bytes": 7, "wal_held_sec": 61.5})
+    collector._hear(Message("alive", wal_bytes=7, wal_held_sec=61.5))
     assert (state.wal_bytes, state.wal_held_sec) == (7, 61.5)
-    collector._hear({"event": "alive"})
+    collector._hear(Message("alive"))
     assert (state.wal_bytes, state.wal_held_sec) == (7, 61.5)
 
 
@@ -219,7 +220,7 @@ def test_an_error_of_the_writer_is_known(bench: WriterBench) -> None:
 
     async def work() -> None:
         bench.feed(pushes(TENCENT, range(10)))
-        await until(lambda: state.totals.get("errors", 0) >= 2)
+        await until(lambda: state.totals.errors >= 2)
         assert (state.last_exception or "").startswith("CantOpenError")
         assert state.last_exception_monotonic is not None
         (bench.root / f"{DAY}.db").rmdir()
@@ -240,7 +241,7 @@ def test_a_stop_stores_all_that_the_journal_holds(bench: WriterBench) -> None:
 
     run(collector, work())
     assert bench.keys() == keys(range(5000))
-    assert collector.state.totals["inserted"] == 5000
+    assert collector.state.totals.inserted == 5000
 
 
 def test_a_stop_while_the_writer_is_being_started_stops_that_one(bench: WriterBench) -> None:
@@ -278,7 +279,7 @@ def test_a_stop_before_the_start_still_stores(bench: WriterBench) -> None:
 
     asyncio.run(work())
     assert bench.keys() == keys(range(100))
-    assert collector.state.totals["inserted"] == 100
+    assert collector.state.totals.inserted == 100
 
 
 def test_a_stop_after_the_writer_died_still_stores(bench: WriterBench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -325,10 +326,10 @@ def test_a_stop_with_a_locked_database_ends_in_time(bench: WriterBench) -> None:
 
     async def work() -> None:
         bench.feed(pushes(TENCENT, range(100)))
-        await until(lambda: collector.state.totals.get("inserted") == 100)
+        await until(lambda: collector.state.totals.inserted == 100)
         con.execute("BEGIN IMMEDIATE")
         bench.feed(pushes(TENCENT, range(100, 200)))
-        await until(lambda: collector.state.totals.get("errors", 0) > 0)
+        await until(lambda: collector.state.totals.errors > 0)
         started = time.monotonic()
         assert not await collector.stop(0.3)
         assert time.monotonic() - started < WAIT_SEC / 2
@@ -340,7 +341,7 @@ def test_a_stop_with_a_locked_database_ends_in_time(bench: WriterBench) -> None:
     again = collector_of(bench)
 
     async def stop() -> None:
-        await until(lambda: again.state.totals.get("inserted") == 100)
+        await until(lambda: again.state.totals.inserted == 100)
         assert await again.stop(WAIT_SEC)
 
     run(again, stop())
@@ -362,5 +363,5 @@ def test_a_line_that_was_cut_is_passed_over(bench: WriterBench) -> None:
         await collector._listen(process)
 
     asyncio.run(listen())
-    assert collector.state.totals == {"rows": 7}
+    assert collector.state.totals == Counters(rows=7)
     assert collector.state.last_exception == "e"

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 EMPTY: Final[dict[str, Any]] = {
     "day": None,
     "future_days": [],
-    "health": {"verdict": "unproven", "reasons": ["no recorder has told of itself yet"]},
+    "health": {"verdict": "unproven", "reasons": ["no recorder state yet"]},
     "recorder": {"running": False, "state_age_sec": None},
     "journal": {"backlog_bytes": 0, "lag_ms": 0},
     "rows": 0,
@@ -289,7 +289,7 @@ def test_an_outage_is_shown_with_its_deadlines(root: Path) -> None:
     say(root, outage=outage, at_ms=now_ms)
     text = " ".join(shown(root).split())
     assert re.search(
-        r"outage OpenD unreachable for 4\d s \(connection lost\); by the rates before it HK.00700 can", text
+        r"outage OpenD unreachable for 4\d s \(connection lost\); at pre-outage rates: recoverable for another", text
     )
     assert "for another 3 min" in text
     assert "past their deadline: 2 symbols: HK.00005, HK.1" in text
@@ -368,7 +368,7 @@ def test_a_recorder_that_hangs_is_failing(root: Path) -> None:
     say(root, running=True, at_ms=time.time_ns() // 1_000_000 - 3_600_000)
     health = read_status(root)["health"]
     assert health["verdict"] == "failing"
-    assert health["reasons"][0].startswith("the recorder has said nothing for 60 min")
+    assert health["reasons"][0].startswith("no state update for 60 min")
 
 
 @pytest.mark.usefixtures("lock")

@@ -201,7 +201,7 @@ def test_without_a_unit_no_log_is_read(recorded: Recorded) -> None:
     given = ["--data-root", str(recorded.root), "--wait-sec", "0", "--unit", "none-of-these.service"]
     result = CliRunner().invoke(app, given)
     assert result.exit_code == 1
-    assert "NOT ACCEPTED: busy_timeout: seen nobody says" in result.stdout
+    assert "NOT ACCEPTED: busy_timeout: seen unknown" in result.stdout
     assert "not judged watchdog" in result.stdout
 
 

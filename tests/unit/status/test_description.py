@@ -14,6 +14,7 @@ from hk_tick_collector.journal.events import Cause
 from hk_tick_collector.session.outages import Outage
 from hk_tick_collector.status import description as description_module
 from hk_tick_collector.status.description import MARKET_FRESH_SEC, PUSH_FRESH_SEC
+from hk_tick_collector.status.state import Market
 
 if TYPE_CHECKING:
     from support.still_recorder import StillRecorder
@@ -116,18 +117,18 @@ def test_opends_word_is_taken_while_it_is_fresh(recorder: StillRecorder) -> None
         "77": True,
     }.items():
         session.market, session.market_at = word, time.monotonic()
-        assert recorder.describer.market() == {"state": word, "is_open": is_open, "source": "opend"}
+        assert recorder.describer.market() == Market(word, is_open, "opend")
     session.market_at = time.monotonic() - MARKET_FRESH_SEC - 1
-    assert recorder.describer.market()["source"] == "clock"
-    assert recorder.describer.market()["state"] is None
+    assert recorder.describer.market().source == "clock"
+    assert recorder.describer.market().state is None
 
 
 def test_without_opend_the_clock_tells(recorder: StillRecorder, monkeypatch: pytest.MonkeyPatch) -> None:
     """Hong Kong's sessions on weekdays."""
     monkeypatch.setattr(recorder.session.clock, "now_ms", lambda: OPEN_MS)  # a Friday, at ten
-    assert recorder.describer.market() == {"state": None, "is_open": True, "source": "clock"}
+    assert recorder.describer.market() == Market(None, is_open=True, source="clock")
     monkeypatch.setattr(recorder.session.clock, "now_ms", lambda: OPEN_MS + 10 * 3_600_000)
-    assert recorder.describer.market()["is_open"] is False
+    assert recorder.describer.market().is_open is False
 
 
 def test_what_trades_is_open_whatever_the_calendar_says(
@@ -137,22 +138,22 @@ def test_what_trades_is_open_whatever_the_calendar_says(
     session, sunday_ms = recorder.session, OPEN_MS + 2 * 86_400_000
     monkeypatch.setattr(session.clock, "now_ms", lambda: sunday_ms)
     market = recorder.describer.market
-    assert market() == {"state": None, "is_open": False, "source": "clock"}
+    assert market() == Market(None, is_open=False, source="clock")
     recorder.client.last_push_at = time.monotonic() - 10
-    assert market() == {"state": None, "is_open": True, "source": "pushes"}
+    assert market() == Market(None, is_open=True, source="pushes")
     recorder.client.last_push_at = time.monotonic() - PUSH_FRESH_SEC - 1
-    assert market()["source"] == "clock"
+    assert market().source == "clock"
     session.market_at = time.monotonic() - 600
     for word, is_open in {"MORNING": True, "REST": False, "CLOSED": False, "WAITING_OPEN": False, "77": False}.items():
         session.market = word
-        assert market()["is_open"] is is_open, word
+        assert market().is_open is is_open, word
     session.market = "MORNING"
-    assert market() == {"state": "MORNING", "is_open": True, "source": "opend"}
+    assert market() == Market("MORNING", is_open=True, source="opend")
     recorder.lose(Cause.OPEND_DOWN, sunday_ms - 600_000, {TENCENT: 4.0})
     assert recorder.describe()["outage"]["past_symbols"] == [TENCENT], "so what is missed has deadlines"
     evening_ms = OPEN_MS + 6 * 3_600_000 + 15 * 60_000  # where the calendar was right, it counts after OpenD's word
     monkeypatch.setattr(session.clock, "now_ms", lambda: evening_ms)
-    assert market() == {"state": None, "is_open": False, "source": "clock"}
+    assert market() == Market(None, is_open=False, source="clock")
 
 
 # ---- an outage

@@ -15,6 +15,7 @@ from support.recorder_state import FRIDAY, MORNING, healthy_state, hk_ms
 from hk_tick_collector.status.findings import Verdict
 from hk_tick_collector.status.health import Health, assess_health
 from hk_tick_collector.status.lost import Lost
+from hk_tick_collector.typed_json import encode
 
 OK, DEGRADED, UNPROVEN, FAILING = Verdict.OK, Verdict.DEGRADED, Verdict.UNPROVEN, Verdict.FAILING
 
@@ -139,7 +140,7 @@ def test_what_works_is_ok(name: str) -> None:
 
 JUDGED: Final = {
     # ---- nobody there
-    "no description": ({}, UNPROVEN, "no recorder has told of itself yet"),
+    "no description": ({}, UNPROVEN, "no recorder state yet"),
     "stopped": (
         healthy_state(clock="16:40:00", running=False),
         FAILING,
@@ -195,7 +196,7 @@ JUDGED: Final = {
     "up and mute": (
         healthy_state(session={"last_heard_age_sec": 70.0}),
         FAILING,
-        "OpenD is connected and has sent nothing for 70 s, not even an answer",
+        "connected, but OpenD has sent nothing for 70 s (no keep-alive reply either)",
     ),
     "not logged in, in the morning": (
         healthy_state(session={"qot_logined": False}),
@@ -267,7 +268,7 @@ JUDGED: Final = {
     "ticks, and no row": (
         healthy_state(writer={"rows": 0}),
         UNPROVEN,
-        "ticks come, and none is stored yet",
+        "ticks are arriving but none is stored yet",
     ),
     # ---- the journal
     "a full journal": (
@@ -322,7 +323,7 @@ JUDGED: Final = {
     "a reader holds the WAL": (
         healthy_state(writer={"wal_held_sec": 600.0, "wal_bytes": 300_000_000}),
         DEGRADED,
-        "a reader keeps the WAL from being emptied for 600 s, 300 MB: find the long query, end it",
+        "a long-running reader has blocked WAL truncation for 600 s, 300 MB: find the query, end it",
     ),
     # ---- what is asked for besides the pushes
     "audits are not answered": (
@@ -333,7 +334,7 @@ JUDGED: Final = {
     "totals are not told": (
         healthy_state(session={"totals_failed": 4, "totals_fault": "too often"}),
         DEGRADED,
-        "the exchange's totals not told 4 times in a row (too often): nothing proves what is stored",
+        "the exchange's totals not available 4 times in a row (too often): nothing proves what is stored",
     ),
     "its state is not told": (
         healthy_state(session={"unanswered": {"state": "too often"}}),
@@ -493,12 +494,12 @@ JUDGED: Final = {
     "an outage that can be made good": (
         healthy_state(outage={"first_deadline_ms": hk_ms(FRIDAY, "10:03:10"), "past": 0}),
         DEGRADED,
-        "by estimate all that is missed can be made good until 10:03:10 HK",
+        "estimated: everything missed can be recovered until 10:03:10 HK",
     ),
     "an outage that has lasted too long for one": (
         healthy_state(outage={"first_deadline_ms": 1, "past": 1, "past_symbols": ["HK.00\n700"]}),
         FAILING,
-        "by estimate 1 symbol can no longer be made good: HK.00 700",
+        "estimated: 1 symbol can no longer be fully recovered: HK.00 700",
     ),
     "what an outage has cost when the market has closed": (
         healthy_state(
@@ -506,12 +507,12 @@ JUDGED: Final = {
             market={"state": "CLOSED", "is_open": False, "source": "opend"},
         ),
         DEGRADED,
-        "by estimate 1 symbol can no longer be made good: A",
+        "estimated: 1 symbol can no longer be fully recovered: A",
     ),
     "an outage that has lasted too long for many": (
         healthy_state(outage={"first_deadline_ms": 1, "past": 12, "past_symbols": ["A", "B", "C", "D"]}),
         FAILING,
-        "by estimate 12 symbols can no longer be made good: A, B, C and 9 more",
+        "estimated: 12 symbols can no longer be fully recovered: A, B, C and 9 more",
     ),
     "a clock that is early": (
         healthy_state(session={"clock_offset_ms": -5200}),
@@ -540,7 +541,7 @@ def test_the_worst_is_the_verdict_and_comes_first() -> None:
     assert health.verdict is FAILING
     assert [re.match(r"\S+ \S+", reason)[0] for reason in health.reasons] == [  # type: ignore[index]
         "journal full;",
-        "ticks come,",
+        "ticks are",
         "1 symbol",
         "clock 9.0",
     ]
@@ -548,8 +549,8 @@ def test_the_worst_is_the_verdict_and_comes_first() -> None:
 
 def test_what_was_lost_today_changes_no_verdict_and_is_told() -> None:
     """Nothing can be mended any more; whoever asks is told until the day is over."""
-    lost = Lost(FRIDAY, 9, 7, 4253, 0, 0, hk_ms(FRIDAY, "09:40:48"), hk_ms(FRIDAY, "09:41:33"), ["opend_down"])
-    health = assess_health(healthy_state(lost_today=lost._asdict()))
+    lost = Lost(FRIDAY, 9, 7, 4253, 0, 0, hk_ms(FRIDAY, "09:40:48"), hk_ms(FRIDAY, "09:41:33"), ("opend_down",))
+    health = assess_health(healthy_state(lost_today=encode(lost)))
     assert health == Health(OK, (), "4,253 ticks of 7 symbols, 09:40:48 to 09:41:33 HK (OpenD down)")
     assert assess_health(healthy_state(lost_today=None)) == Health(OK, ())
 
@@ -566,10 +567,10 @@ def test_no_evidence_outweighs_what_only_wants_a_look() -> None:
     [
         (2.0, OK, ""),
         (29.0, OK, ""),
-        (42.0, FAILING, "the recorder has said nothing for 42 s: it hangs, or is gone"),
-        (3 * HOUR, FAILING, "the recorder has said nothing for 3.0 h: it hangs, or is gone"),
+        (42.0, FAILING, "no state update for 42 s: the recorder is hung or gone"),
+        (3 * HOUR, FAILING, "no state update for 3.0 h: the recorder is hung or gone"),
         (-5.0, OK, ""),
-        (-300.0, UNPROVEN, "the recorder spoke 300 s in the future: a clock was set, so its age can't be told"),
+        (-300.0, UNPROVEN, "recorder.json is dated 300 s in the future: a clock was changed, so its age is unknown"),
     ],
 )
 def test_old_news_is_no_news(age_sec: float, verdict: Verdict, reason: str) -> None:

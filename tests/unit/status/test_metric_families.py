@@ -26,6 +26,7 @@ from hk_tick_collector.status.metric_families import (
     registry,
 )
 from hk_tick_collector.store.stored import SymbolStats
+from hk_tick_collector.typed_json import encode
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -113,8 +114,8 @@ def test_each_value_is_served_under_its_name() -> None:
 
 def test_what_was_lost_today_is_served() -> None:
     """Nothing lost is 0, so that an alert ends with the day; a recorder that does not tell serves none of it."""
-    lost = Lost("20261120", 9, 7, 4253, 1700, 0, None, None, ["opend_down"])
-    told = values(healthy_state(lost_today=lost._asdict()))
+    lost = Lost("20261120", 9, 7, 4253, 1700, 0, None, None, ("opend_down",))
+    told = values(healthy_state(lost_today=encode(lost)))
     names = ("ticks", "shares", "symbols", "gaps")
     assert [told[f"hktick_lost_today_{name}"] for name in names] == [4253, 1700, 7, 9]
     state = healthy_state()

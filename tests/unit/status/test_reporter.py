@@ -20,7 +20,10 @@ from hk_tick_collector.logs import Limiter
 from hk_tick_collector.status import reporter as reporter_module
 from hk_tick_collector.status.lost import Lost
 from hk_tick_collector.status.reporter import OUTAGE_LINE_EVERY_SEC
+from hk_tick_collector.status.state import RecorderState
 from hk_tick_collector.store.data_root import STATE_NAME
+from hk_tick_collector.typed_json import decode, encode
+from hk_tick_collector.writer.progress import Counters
 
 if TYPE_CHECKING:
     from support.still_recorder import StillRecorder
@@ -41,7 +44,7 @@ def test_the_description_is_replaced_and_never_changed(recorder: StillRecorder) 
     kept = json.dumps(before)
     recorder.session.refused["HK.00001"] = "unknown"
     recorder.session.left_out.append("HK.00002")
-    recorder.writer.totals["rows"] = 7
+    recorder.writer.totals = Counters(rows=7)
     recorder.describe()
     assert recorder.reporter.description is not before
     assert json.dumps(before) == kept
@@ -95,7 +98,7 @@ def test_the_status_says_what_it_is_at(recorder: StillRecorder) -> None:
     session.market = "REST"
     assert reporter.status() == "recording 900 symbols, 12,345 ticks today, lag 1,080 ms, market closed"
     reporter.description = healthy_state(
-        lost_today=Lost("20261120", 1, 1, 5, 0, 0, None, None, ["opend_down"])._asdict()
+        lost_today=encode(Lost("20261120", 1, 1, 5, 0, 0, None, None, ("opend_down",)))
     )
     assert reporter.status().endswith(", market closed; lost today: 5 ticks of 1 symbol (OpenD down)")
     reporter.description = healthy_state(session={"clock_offset_ms": 5200})
@@ -123,7 +126,7 @@ def test_an_outage_is_logged_when_it_begins_to_matter_and_when_that_changes(
         now_ms, now_sec = now_ms + passed_sec * 1000, now_sec + passed_sec
         logged.lines.clear()
         for _ in range(2):
-            recorder.reporter._tell_outage(recorder.describe()["outage"])
+            recorder.reporter._tell_outage(decode(RecorderState, recorder.describe()).outage)
         assert set(logged.events()) <= {"outage_deadlines"}
         return [fields for _, fields in logged.lines]
 
@@ -134,7 +137,7 @@ def test_an_outage_is_logged_when_it_begins_to_matter_and_when_that_changes(
     (line,) = look(1)
     assert (line["cause"], line["past"], line["first_in_sec"]) == (Cause.CONNECTION_LOST, 0, 9)
     assert line["text"].startswith(
-        "OpenD unreachable for 1 s (connection lost); by the rates before it HK.00005 can be"
+        "OpenD unreachable for 1 s (connection lost); at pre-outage rates: recoverable for another"
     )
     assert look(1) == []
     assert look(20) == [], "a deadline has passed, and 30 s have not"
@@ -151,10 +154,10 @@ def test_persist_ticks_tells_what_was_stored_since(recorder: StillRecorder, logg
     reporter, writer = recorder.reporter, recorder.writer
     reporter._tell_persisted()
     assert logged.lines == []
-    writer.totals = {"rows": 10, "inserted": 8, "duplicates": 2, "commits": 1}
+    writer.totals = Counters(rows=10, inserted=8, duplicates=2, commits=1)
     writer.commit_ms_max, writer.lag_ms = 12.5, 40
     reporter._tell_persisted()
-    writer.totals = {"rows": 25, "inserted": 18, "duplicates": 7, "commits": 2}
+    writer.totals = Counters(rows=25, inserted=18, duplicates=7, commits=2)
     reporter._tell_persisted()
     reporter._tell_persisted()
     first, second = (fields for _, fields in logged.lines)
@@ -171,12 +174,12 @@ def test_the_heartbeat_has_rates_since_the_last_one(
     recorder.journal.append_frames(1, OPEN_MS, pushes(TENCENT, range(50)))
     assert recorder.journal.flush(60)
     now += 30
-    recorder.writer.totals = {"rows": 3000, "inserted": 600, "commits": 9, "errors": 2}
+    recorder.writer.totals = Counters(rows=3000, inserted=600, commits=9, errors=2)
     recorder.writer.last_commit_monotonic = now - 2
     recorder.describer.look_at_disk()
     recorder.reporter._tell_heartbeat()
     now += 10
-    recorder.writer.totals = {"rows": 3050, "inserted": 650, "commits": 10, "errors": 2}
+    recorder.writer.totals = Counters(rows=3050, inserted=650, commits=10, errors=2)
     recorder.reporter._tell_heartbeat()
     (_, first), (event, second) = logged.lines
     assert event == "persist_loop_heartbeat"

@@ -6,7 +6,9 @@ from typing import Any, Final
 
 import pytest
 
+from hk_tick_collector.status.state import RecorderState
 from hk_tick_collector.status.targets import Day, Evidence, LogSeen, Outcome, Pragmas, Report, check_targets, market_of
+from hk_tick_collector.typed_json import decode
 
 FRIDAY_0931_MS: Final = 1_795_138_260_000  # 2026-11-20 09:31:00 in Hong Kong
 HOUR_MS: Final = 3_600_000
@@ -32,12 +34,14 @@ def seen(now_ms: int = FRIDAY_0931_MS, **changes: Any) -> Evidence:  # noqa: ANN
     well = Evidence(
         now_ms=now_ms,
         lock_pid=7,
-        state=state(now_ms),
+        state=decode(RecorderState, state(now_ms)),
         health=("ok", ()),
         day=Day("20261120", 100, now_ms - 500, "wal"),
         pragmas=Pragmas(5000, "the writer", "wal"),
         log=LogSeen("a log", now_ms - HOUR_MS, {}),
     )
+    if "state" in changes:
+        changes["state"] = decode(RecorderState, changes["state"]) if changes["state"] else None
     return well._replace(**changes)
 
 

@@ -50,7 +50,7 @@ def test_open_gaps_are_summed_up(database: Path) -> None:
         {"missing": 100, "state": "filled", "symbol": "HK.00001"},
     )
     assert read_lost(database) == Lost(
-        DAY, 4, 2, 12, 1700, 1, OPEN_MS, OPEN_MS + 90_000, ["opend_down", "exchange_lost", "kicked_out"]
+        DAY, 4, 2, 12, 1700, 1, OPEN_MS, OPEN_MS + 90_000, ("opend_down", "exchange_lost", "kicked_out")
     )
 
 
@@ -59,17 +59,17 @@ def test_todays_ticks_are_those_of_today(database: Path) -> None:
     root = database.parent
     put_gaps(database, {"missing": 5})
     today = Today(root)
-    assert (today.rows, today.told()) == (0, None), "nothing is read yet"
+    assert (today.rows, today.lost()) == (0, None), "nothing is read yet"
     today.look(DAY)
-    told = today.told()
+    told = today.lost()
     assert today.rows == 3
     assert told is not None
-    assert (told["day"], told["ticks"]) == (DAY, 5)
+    assert (told.day, told.ticks) == (DAY, 5)
     database.write_bytes(b"garbage" * 1000)
     today.look(DAY)
-    assert (today.rows, today.told()) == (3, told)
+    assert (today.rows, today.lost()) == (3, told)
     today.look(NEXT_DAY)
-    assert (today.rows, today.told()) == (0, None), "the next day has lost nothing yet"
+    assert (today.rows, today.lost()) == (0, None), "the next day has lost nothing yet"
 
 
 def test_a_database_that_cant_be_read_is_an_error_for_whoever_asks_for_it(database: Path) -> None:

@@ -44,7 +44,7 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 def said(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What writers tell the recorder."""
     messages: list[dict[str, Any]] = []
-    monkeypatch.setattr(writer_module, "send", messages.append)
+    monkeypatch.setattr(writer_module, "send", lambda message: messages.append(json.loads(message.to_line())))
     return messages
 
 

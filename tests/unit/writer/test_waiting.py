@@ -43,7 +43,7 @@ def said(tale: Tale, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What writers of a tale tell the recorder."""
     assert tale
     messages: list[dict[str, Any]] = []
-    monkeypatch.setattr(writer_module, "send", messages.append)
+    monkeypatch.setattr(writer_module, "send", lambda message: messages.append(json.loads(message.to_line())))
     return messages
 
 

@@ -19,6 +19,7 @@ from hk_tick_collector.seal.due import due_days
 from hk_tick_collector.writer import loop as writer_module
 from hk_tick_collector.writer import waiting as waiting_module
 from hk_tick_collector.writer.loop import Writer
+from hk_tick_collector.writer.progress import WaitingDay
 from hk_tick_collector.writer.settings import WriterSettings
 
 if TYPE_CHECKING:
@@ -112,8 +113,8 @@ def test_it_is_told_with_its_progress(week: Tale, monkeypatch: pytest.MonkeyPatc
     assert fields["stored_again_before"] == TODAY
     left = []
     while writer.step():
-        (told,) = writer._waiting.told(TODAY) or [{"left_bytes": 0}]
-        left.append(told["left_bytes"])
+        (told,) = writer._waiting.told(TODAY) or [WaitingDay(left_bytes=0)]
+        left.append(told.left_bytes)
     writer.close()
     known = [some for some in left if some is not None]
     assert known == sorted(known, reverse=True)

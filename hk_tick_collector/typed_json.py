@@ -1,0 +1,155 @@
+"""Dataclasses as JSON objects and back: what one process tells another, with types on both ends.
+
+Owns how tolerant the reader is. A field that is missing, or has a value of another type, gets its default; a field that
+is not known is ignored. So a file or a line of an older or newer version can be read, and nothing in it can raise.
+Every field of such a dataclass therefore has a default. A field made by `flat` is a dataclass whose own fields stand
+in the object around it; one made by `sparse` is left out while
+it has its default.
+
+Types: bool, int, float, str, each with or without None; dict[str, str]; tuple[str, ...]; dataclasses, with or without
+None; tuples of dataclasses. Numbers that are not finite count as missing.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from dataclasses import MISSING, Field, field, fields, is_dataclass
+from functools import cache
+from math import isfinite
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
+_Read = Callable[[Any], Any]  # a value of JSON → a value of the field's type; `_Unfit` where it has another one
+
+
+class _UnfitError(Exception):
+    """The value is of another type than the field."""
+
+
+def flat(made: type[T]) -> T:
+    """A field whose own fields stand in the object around it."""
+    made_field: T = field(default_factory=made, metadata={"is_flat": True})
+    return made_field
+
+
+def sparse(default: T) -> T:
+    """A field that is left out of the object while it has its default."""
+    made_field: T = field(default=default, metadata={"is_sparse": True})
+    return made_field
+
+
+def encode(value: Any) -> dict[str, Any]:  # noqa: ANN401 - any dataclass
+    """The JSON object of a dataclass, with all of its fields."""
+    told: dict[str, Any] = {}
+    for each in fields(value):
+        found = getattr(value, each.name)
+        if each.metadata.get("is_sparse") and found == each.default:
+            continue
+        if each.metadata.get("is_flat"):
+            told.update(encode(found))
+        else:
+            told[each.name] = _encoded(found)
+    return told
+
+
+def decode(made: type[T], told: object) -> T:
+    """The dataclass that an object tells; one with its defaults for anything that is no object."""
+    values = told if isinstance(told, dict) else {}
+    found: dict[str, Any] = {}
+    kind: Any = made
+    for name, read, is_flat in _readers(kind):
+        try:
+            if is_flat:
+                found[name] = read(values)
+            elif name in values:
+                found[name] = read(values[name])
+        except _UnfitError:
+            continue
+    return made(**found)
+
+
+def _encoded(value: Any) -> Any:  # noqa: ANN401 - a value of JSON
+    if is_dataclass(value):
+        return encode(value)
+    if isinstance(value, tuple | list):
+        return [_encoded(one) for one in value]
+    return value
+
+
+@cache
+def _readers(made: Any) -> list[tuple[str, _Read, bool]]:  # noqa: ANN401 - a dataclass; its type is in `decode`
+    hints = get_type_hints(made)
+    for each in fields(made):
+        assert _has_default(each), f"{made.__name__}.{each.name} has no default"
+    return [(each.name, _reader(hints[each.name]), bool(each.metadata.get("is_flat"))) for each in fields(made)]
+
+
+def _has_default(each: Field[Any]) -> bool:
+    return each.default is not MISSING or each.default_factory is not MISSING
+
+
+def _reader(hint: Any) -> _Read:  # noqa: ANN401 - a type as `get_type_hints` gives it
+    if get_origin(hint) in {Union, types.UnionType}:
+        inner = [one for one in get_args(hint) if one is not type(None)]
+        assert len(inner) == 1, f"{hint} has no reader"
+        read = _reader(inner[0])
+        return lambda value: None if value is None else read(value)
+    if get_origin(hint) is tuple:
+        return _tuple_reader(_reader(get_args(hint)[0]))
+    if get_origin(hint) is dict:
+        return _texts
+    if is_dataclass(hint):
+        made: Any = hint
+        return lambda value: decode(made, value) if isinstance(value, dict) else _unfit()
+    return _SCALARS[hint]
+
+
+def _tuple_reader(read: _Read) -> _Read:
+    def read_all(value: Any) -> tuple[Any, ...]:  # noqa: ANN401 - a value of JSON
+        if not isinstance(value, list | tuple):
+            raise _UnfitError
+        found = []
+        for one in value:
+            try:
+                found.append(read(one))
+            except _UnfitError:
+                continue
+        return tuple(found)
+
+    return read_all
+
+
+def _unfit() -> Any:  # noqa: ANN401 - it never returns
+    raise _UnfitError
+
+
+def _flag(value: Any) -> bool:  # noqa: ANN401
+    if not isinstance(value, bool):
+        raise _UnfitError
+    return value
+
+
+def _number(value: Any) -> float:  # noqa: ANN401
+    if not isinstance(value, int | float) or isinstance(value, bool) or not isfinite(value):
+        raise _UnfitError
+    return value
+
+
+def _whole(value: Any) -> int:  # noqa: ANN401
+    return int(_number(value))
+
+
+def _text(value: Any) -> str:  # noqa: ANN401
+    if not isinstance(value, str):
+        raise _UnfitError
+    return value
+
+
+def _texts(value: Any) -> dict[str, str]:  # noqa: ANN401
+    if not isinstance(value, dict):
+        raise _UnfitError
+    return {str(name): str(text) for name, text in value.items()}
+
+
+_SCALARS: dict[Any, _Read] = {bool: _flag, int: _whole, float: _number, str: _text}
