@@ -20,11 +20,8 @@ from math import isfinite
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
-_Read = Callable[[Any], Any]  # a value of JSON → a value of the field's type; `_Unfit` where it has another one
-
-
-class _UnfitError(Exception):
-    """The value is of another type than the field."""
+_Read = Callable[[Any], Any]  # a value of JSON → a value of the field's type, or `_UNFIT` where it has another one
+_UNFIT = object()
 
 
 def flat(made: type[T]) -> T:
@@ -56,16 +53,12 @@ def encode(value: Any) -> dict[str, Any]:  # noqa: ANN401 - any dataclass
 def decode(made: type[T], told: object) -> T:
     """The dataclass that an object tells; one with its defaults for anything that is no object."""
     values = told if isinstance(told, dict) else {}
-    found: dict[str, Any] = {}
     kind: Any = made
+    found: dict[str, Any] = {}
     for name, read, is_flat in _readers(kind):
-        try:
-            if is_flat:
-                found[name] = read(values)
-            elif name in values:
-                found[name] = read(values[name])
-        except _UnfitError:
-            continue
+        value = read(values) if is_flat else read(values[name]) if name in values else _UNFIT
+        if value is not _UNFIT:
+            found[name] = value
     return made(**found)
 
 
@@ -101,55 +94,36 @@ def _reader(hint: Any) -> _Read:  # noqa: ANN401 - a type as `get_type_hints` gi
         return _texts
     if is_dataclass(hint):
         made: Any = hint
-        return lambda value: decode(made, value) if isinstance(value, dict) else _unfit()
+        return lambda value: decode(made, value) if isinstance(value, dict) else _UNFIT
     return _SCALARS[hint]
 
 
 def _tuple_reader(read: _Read) -> _Read:
-    def read_all(value: Any) -> tuple[Any, ...]:  # noqa: ANN401 - a value of JSON
+    def read_all(value: Any) -> Any:  # noqa: ANN401 - a value of JSON
         if not isinstance(value, list | tuple):
-            raise _UnfitError
-        found = []
-        for one in value:
-            try:
-                found.append(read(one))
-            except _UnfitError:
-                continue
-        return tuple(found)
+            return _UNFIT
+        found = (read(one) for one in value)
+        return tuple(one for one in found if one is not _UNFIT)
 
     return read_all
 
 
-def _unfit() -> Any:  # noqa: ANN401 - it never returns
-    raise _UnfitError
+def _number(value: Any) -> Any:  # noqa: ANN401
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if is_number and isfinite(value) else _UNFIT
 
 
-def _flag(value: Any) -> bool:  # noqa: ANN401
-    if not isinstance(value, bool):
-        raise _UnfitError
-    return value
+def _whole(value: Any) -> Any:  # noqa: ANN401
+    number = _number(value)
+    return number if number is _UNFIT else int(number)
 
 
-def _number(value: Any) -> float:  # noqa: ANN401
-    if not isinstance(value, int | float) or isinstance(value, bool) or not isfinite(value):
-        raise _UnfitError
-    return value
+def _texts(value: Any) -> Any:  # noqa: ANN401
+    return {str(name): str(text) for name, text in value.items()} if isinstance(value, dict) else _UNFIT
 
 
-def _whole(value: Any) -> int:  # noqa: ANN401
-    return int(_number(value))
+def _only(kind: type[Any]) -> _Read:
+    return lambda value: value if isinstance(value, kind) else _UNFIT
 
 
-def _text(value: Any) -> str:  # noqa: ANN401
-    if not isinstance(value, str):
-        raise _UnfitError
-    return value
-
-
-def _texts(value: Any) -> dict[str, str]:  # noqa: ANN401
-    if not isinstance(value, dict):
-        raise _UnfitError
-    return {str(name): str(text) for name, text in value.items()}
-
-
-_SCALARS: dict[Any, _Read] = {bool: _flag, int: _whole, float: _number, str: _text}
+_SCALARS: dict[Any, _Read] = {bool: _only(bool), int: _whole, float: _number, str: _only(str)}
