@@ -1,7 +1,7 @@
 # All that one types in this project. Each target makes the environment that it needs, once: a second `make` is instant.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench stories proto fmt clean
+.PHONY: help demo quick test check bench stories proto fmt clean
 
 PY := .venv/bin/python
 WORLDS ?= 1000
@@ -17,6 +17,13 @@ demo: .venv/.stamp-run ## A minute of a Hong Kong session, recorded through thre
 
 test: .venv/.stamp-test ## Run the tests (PYTEST="-k journal")
 	@$(PY) -m pytest $(SPREAD) $(PYTEST)
+
+quick: .venv/.stamp-dev ## Lint, check types and imports, run the unit tests: the first answer to a change
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+	@.venv/bin/lint-imports
+	@$(PY) -m pytest -n auto -q tests/unit tests/test_style.py $(PYTEST)
 
 check: .venv/.stamp-dev ## Lint, check types and imports, then run the tests
 	@$(PY) -m ruff check .

@@ -6,7 +6,9 @@
     ├── ProtocolError
     │   ├── LocalProtocolError   we broke the protocol           → our bug: fail loudly
     │   └── RemoteProtocolError  OpenD broke it                  → drop the connection, reconnect
-    ├── SessionError             OpenD refused, or is silent     → drop the connection, reconnect
+    ├── SessionError             the session can't go on         → drop the connection, reconnect
+    │   ├── RefusedError         OpenD refused a call            → log it, try that call again later
+    │   └── UnansweredError      one call got no answer          → log it, try that call again later
     ├── JournalError             it can't be used as it is       → one line, exit 1
     ├── DatabaseError            SQLite failed                   → reset the connection, retry with backoff
     │   ├── DayError             of one day's database           → that day waits, the others go on
@@ -14,7 +16,11 @@
     │   └── DatabaseNewerError   made by a newer version         → one line, exit 2
     ├── ContentError             its content can't be stored     → keep it aside with its bytes, go on
     │   └── OddMarkError         its content can't be judged     → keep it aside with its bytes, go on
-    └── BadTickError             one row makes no sense          → keep it aside with its bytes, go on
+    ├── BadTickError             one row makes no sense          → keep it aside with its bytes, go on
+    ├── TimeFormatError          a text is not a time            → the caller knows whose text it is
+    ├── CallRefusedError         the simulator refuses a call    → an answer with that text
+    ├── CommandError             a control command is wrong      → an answer with that text
+    └── DemoFailedError          the demo can't go on            → one line, exit 1
 
 A message names what was seen, what was expected and, if anything can be done, what to do.
 """
@@ -92,3 +98,37 @@ class OddMarkError(ContentError):
 
 class BadTickError(CollectorError):
     """One row from OpenD makes no sense; the message names the field."""
+
+
+class TimeFormatError(CollectorError):
+    """A text or number can't be read as a time. Of a tick it becomes a BadTickError, of an option a ConfigError."""
+
+
+class RefusedError(SessionError):
+    """OpenD answered a call with an error of its own.
+
+    Attributes:
+        ret_type: its `retType`.
+        text: its `retMsg`, as plain text.
+    """
+
+    def __init__(self, call: str, ret_type: int, text: str) -> None:
+        super().__init__(f"{call} refused by OpenD: {text or 'no reason given'} (retType {ret_type})")
+        self.ret_type = ret_type
+        self.text = text
+
+
+class UnansweredError(SessionError):
+    """A call got no answer in time, but other data came on the link meanwhile, or reading from it is paused."""
+
+
+class CallRefusedError(CollectorError):
+    """The simulated OpenD refuses a call, with this text."""
+
+
+class CommandError(CollectorError):
+    """A command to the simulator's control port is wrong."""
+
+
+class DemoFailedError(CollectorError):
+    """The demo can't go on."""

@@ -13,13 +13,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hk_tick_collector import logs
-from hk_tick_collector.errors import BadTickError, RemoteProtocolError, SessionError
+from hk_tick_collector.errors import BadTickError, RefusedError, RemoteProtocolError, SessionError, UnansweredError
 from hk_tick_collector.journal.events import CLOCK_STEPPED, EVENT, Cause, ClockStepped, Resumption
-from hk_tick_collector.opend.messages import RefusedError
 from hk_tick_collector.opend.numbers import GtwEvent
 from hk_tick_collector.opend.protocol import ClientConnection
 from hk_tick_collector.session.fetch import Fetcher, wait_for
-from hk_tick_collector.session.link import Link, UnansweredError
+from hk_tick_collector.session.link import Link
 from hk_tick_collector.session.opend_state import OpendState
 from hk_tick_collector.session.outages import Outage, Outages
 from hk_tick_collector.session.rates import read_rates

@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from enum import Enum, auto
 from typing import NamedTuple
 
-from hk_tick_collector.errors import BadTickError
+from hk_tick_collector.errors import TimeFormatError
 
 HK = timezone(timedelta(hours=8), "Asia/Hong_Kong")
 HK_OFFSET_MS = 8 * 3600 * 1000
@@ -99,20 +99,20 @@ def parse_time(value: str | float) -> WrittenTime:
     `16:04:41:123`.
 
     Raises:
-        BadTickError: it has none of these forms, or is not between 2000 and 2099.
+        TimeFormatError: it has none of these forms, or is not between 2000 and 2099.
     """
     if isinstance(value, bool):
-        raise BadTickError(f"time {value!r}, expected a time")
+        raise TimeFormatError(f"time {value!r}, expected a time")
     try:
         found = _parse_text(value.strip() if isinstance(value, str) else _number_text(value))
     except (ValueError, OverflowError, TypeError) as exc:  # TypeError: protobuf gives bytes for invalid UTF-8
-        raise BadTickError(f"time {value!r} is no real time: {exc}") from exc
+        raise TimeFormatError(f"time {value!r} is no real time: {exc}") from exc
     if found is None:
-        raise BadTickError(
+        raise TimeFormatError(
             f"time {value!r}, expected YYYY-MM-DD HH:MM:SS, HHMMSS, YYYYMMDDHHMMSS or epoch seconds or milliseconds"
         )
     if found.form is not Form.CLOCK and not EPOCH_MS_MIN <= found.ms < EPOCH_MS_MAX:
-        raise BadTickError(f"time {value!r} lies outside of the years 2000 to 2099")
+        raise TimeFormatError(f"time {value!r} lies outside of the years 2000 to 2099")
     return found
 
 

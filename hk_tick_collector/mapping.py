@@ -28,7 +28,7 @@ from math import isfinite
 from operator import mul, rshift, sub
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
-from hk_tick_collector.errors import BadTickError
+from hk_tick_collector.errors import BadTickError, TimeFormatError
 from hk_tick_collector.hktime import DAY_MS, EPOCH_MS_MAX, EPOCH_MS_MIN, Form, WrittenTime, hk_midnight_ms, parse_time
 from hk_tick_collector.opend.codes import symbol_of
 from hk_tick_collector.opend.columns import decode_columns
@@ -43,13 +43,10 @@ if TYPE_CHECKING:
     from hk_tick_collector.opend.messages import TickerLike
 
 EIGHT_HOURS_MS = 8 * 3600 * 1000
-
 # Published rows differ from their sequence's second by up to 2 s; late trades by minutes. 8 h are far from both.
 AGREE_MS = 10 * 60 * 1000
-
 FUTURE_MS = 2 * 3600 * 1000  # "obviously in the future"
-_SEQ_EPOCH_SHIFT = 32
-_INT64_MAX = 2**63 - 1
+_SEQ_EPOCH_SHIFT, _INT64_MAX = 32, 2**63 - 1
 _TIMES_MAX = 100_000  # more than a day has seconds
 
 
@@ -191,7 +188,10 @@ class Mapper:
         known = self._times.get(text)
         if known is not None:
             return WrittenTime(Form.LOCAL, known)
-        written = parse_time(text)
+        try:
+            written = parse_time(text)
+        except TimeFormatError as exc:
+            raise BadTickError(str(exc)) from exc
         if written.form is Form.LOCAL and len(self._times) <= _TIMES_MAX:
             self._times[text] = written.ms
         return written

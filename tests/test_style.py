@@ -49,6 +49,7 @@ TESTED_BY: Final = {
     "cli/doctor_cmd": "integration/test_doctor.py",
     "cli/gaps_cmd": "unit/cli/test_seal_cmd.py",
     "cli/listing": "unit/cli/test_terminal.py",
+    "cli/options": "unit/cli/test_app.py",
     "cli/places": "unit/cli/test_audit_cmd.py",
     "cli/progress": "unit/cli/test_terminal.py",
     "cli/run_cmd": "faults/test_process_faults.py",

@@ -12,8 +12,9 @@ import typer
 
 from hk_tick_collector.audit.day import Verdict, audit_day
 from hk_tick_collector.audit.wording import of_symbols
+from hk_tick_collector.cli.options import AsJson, ConfigFile, DataRoot, EnvFile  # noqa: TC001 - typer reads them
 from hk_tick_collector.config import load_settings
-from hk_tick_collector.errors import BadTickError, CollectorError, ConfigError
+from hk_tick_collector.errors import CollectorError, ConfigError, TimeFormatError
 from hk_tick_collector.hktime import Form, parse_time
 from hk_tick_collector.store.schema import day_files
 from hk_tick_collector.store.stored import find_day
@@ -32,10 +33,10 @@ def audit_command(  # noqa: PLR0913 - each is an option
     symbol: Annotated[list[str] | None, typer.Option(help="Only this symbol; can be repeated.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page with a timeline of the day to this file.")] = None,
     all_symbols: Annotated[bool, typer.Option("--all", help="Show the symbols that are COMPLETE as well.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    data_root: Annotated[str | None, typer.Option(help="Overrides DATA_ROOT.")] = None,
-    config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
-    env_file: Annotated[Path | None, typer.Option(help="File with NAME=value lines, instead of .env.")] = None,
+    as_json: AsJson = False,
+    data_root: DataRoot = None,
+    config: ConfigFile = None,
+    env_file: EnvFile = None,
 ) -> None:
     """Say of each symbol of a day whether its ticks are proven complete; exit 1 unless all are."""
     wanted = _symbols(symbol or [])
@@ -120,7 +121,7 @@ def _database(root: Path, day: str | None) -> Path:
 def _day(text: str) -> str:
     """`20261120`, or `2026-11-20`, as `20261120`."""
     digits = text.replace("-", "")
-    with contextlib.suppress(BadTickError):
+    with contextlib.suppress(TimeFormatError):
         if len(digits) == len("20261120") and digits.isdecimal() and parse_time(digits).form is Form.DATE:
             return digits
     raise ConfigError(f"--day {text!r} is no day, expected YYYYMMDD")

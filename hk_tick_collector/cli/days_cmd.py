@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from hk_tick_collector.cli.listing import VERDICT_COLOURS, Listing
+from hk_tick_collector.cli.options import AsJson, ConfigFile, DataRoot, EnvFile  # noqa: TC001 - typer reads them
 from hk_tick_collector.cli.places import data_root_of, day_of
 from hk_tick_collector.cli.progress import Progress
 from hk_tick_collector.errors import ConfigError, DatabaseError
@@ -34,10 +35,10 @@ def days_command(
     *,
     since: Annotated[str | None, typer.Option(help="YYYYMMDD: from this day on.")] = None,
     until: Annotated[str | None, typer.Option(help="YYYYMMDD: to this day.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    data_root: Annotated[str | None, typer.Option(help="Overrides DATA_ROOT.")] = None,
-    config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
-    env_file: Annotated[Path | None, typer.Option(help="File with NAME=value lines, instead of .env.")] = None,
+    as_json: AsJson = False,
+    data_root: DataRoot = None,
+    config: ConfigFile = None,
+    env_file: EnvFile = None,
 ) -> None:
     """List all days: verdict, symbols by verdict, ticks, gaps, what is missing, and when it was sealed."""
     root = data_root_of(data_root, config, env_file)

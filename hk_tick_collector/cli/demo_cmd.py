@@ -16,9 +16,10 @@ from rich.text import Text
 
 from hk_tick_collector.demo import place as places
 from hk_tick_collector.demo import queries
-from hk_tick_collector.demo.children import DemoFailedError, last_lines
+from hk_tick_collector.demo.children import last_lines
 from hk_tick_collector.demo.play import DAY, ENDING_SIGNALS, Play, Script
 from hk_tick_collector.demo.view import LiveView, PlainView
+from hk_tick_collector.errors import DemoFailedError
 
 if TYPE_CHECKING:
     from types import FrameType

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from hk_tick_collector import __version__
+from hk_tick_collector.cli.options import ConfigFile, EnvFile  # noqa: TC001 - typer reads them
 from hk_tick_collector.config import load_settings
 from hk_tick_collector.errors import CollectorError, ConfigError
 from hk_tick_collector.store.data_root import read_recorder
@@ -50,8 +51,8 @@ def doctor_command(
         bool, typer.Option("--premises", help="Measure what verdicts rest on, on a live OpenD.")
     ] = False,
     minutes: Annotated[float, typer.Option(help="How long; in trading hours ten minutes will do.")] = 10.0,
-    config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
-    env_file: Annotated[Path | None, typer.Option(help="File with NAME=value lines, instead of .env.")] = None,
+    config: ConfigFile = None,
+    env_file: EnvFile = None,
     symbols: Annotated[str | None, typer.Option(help="What to record; overrides FUTU_SYMBOLS.")] = None,
     keep: Annotated[Path | None, typer.Option(help="Keep what was recorded in this new directory.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
-from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hk_tick_collector.cli.listing import Listing
+from hk_tick_collector.cli.options import AsJson, ConfigFile, DataRoot, EnvFile  # noqa: TC001 - typer reads them
 from hk_tick_collector.cli.places import data_root_of, day_of
 from hk_tick_collector.cli.progress import Progress
 from hk_tick_collector.errors import ConfigError
@@ -34,10 +34,10 @@ def gaps_command(  # noqa: PLR0913 - each is an option
     until: Annotated[str | None, typer.Option(help="YYYYMMDD: to this day.")] = None,
     symbol: Annotated[str | None, typer.Option(help="Only this one, such as HK.00700.")] = None,
     is_open: Annotated[bool, typer.Option("--open", help="Only those that are not filled.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    data_root: Annotated[str | None, typer.Option(help="Overrides DATA_ROOT.")] = None,
-    config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
-    env_file: Annotated[Path | None, typer.Option(help="File with NAME=value lines, instead of .env.")] = None,
+    as_json: AsJson = False,
+    data_root: DataRoot = None,
+    config: ConfigFile = None,
+    env_file: EnvFile = None,
 ) -> None:
     """List the gaps of all days: which symbol, from when to when, why, how much, how it was found, and its state."""
     if day and (since or until):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from hk_tick_collector.cli.listing import Listing
+from hk_tick_collector.cli.options import ConfigFile, DataRoot, EnvFile  # noqa: TC001 - typer reads them
 from hk_tick_collector.cli.places import data_root_of
 from hk_tick_collector.cli.progress import Progress
 from hk_tick_collector.errors import ConfigError
@@ -48,9 +49,9 @@ def journal_command(  # noqa: PLR0913 - each is an option
     events: Annotated[bool, typer.Option("--events", help="show: only events of the session.")] = False,
     ticks: Annotated[bool, typer.Option("--ticks", help="show: each tick, as OpenD sent it.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON: one object, of show one a line.")] = False,
-    data_root: Annotated[str | None, typer.Option(help="Overrides DATA_ROOT.")] = None,
-    config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
-    env_file: Annotated[Path | None, typer.Option(help="File with NAME=value lines, instead of .env.")] = None,
+    data_root: DataRoot = None,
+    config: ConfigFile = None,
+    env_file: EnvFile = None,
 ) -> None:
     """Look into the journal: list its segments, show its records, or check every byte. It only reads.
 

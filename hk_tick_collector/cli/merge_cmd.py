@@ -13,6 +13,7 @@ import typer
 from hk_tick_collector.audit.verdict import WORST_FIRST
 from hk_tick_collector.cli.console import cell, wide_console
 from hk_tick_collector.cli.listing import VERDICT_COLOURS
+from hk_tick_collector.cli.options import AsJson  # noqa: TC001 - typer reads them
 from hk_tick_collector.cli.progress import Progress
 from hk_tick_collector.repair.merge import MergedDay, certify, merge
 
@@ -36,7 +37,7 @@ def merge_command(
     b: Annotated[Path, typer.Argument(metavar="B", help="Another one of the same kind.")],
     *,
     out: Annotated[Path, typer.Option(help="The file or the directory to make; nothing may be there yet.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Merge what two recorders stored: each tick once; exit 1 if they disagree about some."""
     progress = Progress()

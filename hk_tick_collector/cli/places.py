@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from hk_tick_collector.config import load_settings
-from hk_tick_collector.errors import BadTickError, ConfigError
+from hk_tick_collector.errors import ConfigError, TimeFormatError
 from hk_tick_collector.hktime import parse_time
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def day_of(written: str) -> str:
     day = written.replace("-", "")
     try:
         is_day = _DAY.fullmatch(written) and parse_time(day + "000000")
-    except BadTickError:
+    except TimeFormatError:
         is_day = None
     if not is_day:
         raise ConfigError(f"day {written!r}, expected YYYYMMDD")

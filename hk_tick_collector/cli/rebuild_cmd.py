@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hk_tick_collector.cli.console import cell
+from hk_tick_collector.cli.options import AsJson, ConfigFile, DataRoot, EnvFile  # noqa: TC001 - typer reads them
 from hk_tick_collector.cli.places import data_root_of
 from hk_tick_collector.cli.progress import Progress
 from hk_tick_collector.errors import ConfigError
@@ -77,10 +78,10 @@ def rebuild_command(  # noqa: PLR0913 - each is an option
         bool, typer.Option("--allow-loss", help="Replace even if rows are only in the existing one.")
     ] = False,
     keep_it: Annotated[bool, typer.Option("--keep", help="Keep it beside the existing one, as ….db.rebuilt.")] = False,
-    data_root: Annotated[str | None, typer.Option(help="Overrides DATA_ROOT.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
-    env_file: Annotated[Path | None, typer.Option(help="File with NAME=value lines, instead of .env.")] = None,
+    data_root: DataRoot = None,
+    as_json: AsJson = False,
+    config: ConfigFile = None,
+    env_file: EnvFile = None,
 ) -> None:
     """Derive a day's database again from the journal, and show what differs from the existing one."""
     try:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hk_tick_collector.cli.console import cell, wide_console
+from hk_tick_collector.cli.options import AsJson, ConfigFile, DataRoot, EnvFile  # noqa: TC001 - typer reads them
 from hk_tick_collector.cli.places import data_root_of
 from hk_tick_collector.cli.progress import Progress
 from hk_tick_collector.errors import ConfigError
@@ -31,7 +32,7 @@ def repair_command(  # noqa: PLR0913 - each is an option
         list[Path] | None, typer.Argument(help="Databases; all days of DATA_ROOT if none is given.")
     ] = None,
     *,
-    data_root: Annotated[str | None, typer.Option(help="Overrides DATA_ROOT.")] = None,
+    data_root: DataRoot = None,
     day: Annotated[list[str] | None, typer.Option(help="Only this day (YYYYMMDD); can be repeated.")] = None,
     by_seq: Annotated[
         bool, typer.Option("--by-seq", help="Prove each correction from the sequence; works on old data too.")
@@ -43,9 +44,9 @@ def repair_command(  # noqa: PLR0913 - each is an option
         float, typer.Option(help="How much too late such times are.", min=CORRECTION_HOURS_MIN)
     ] = 8.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Look only; changes nothing.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
-    env_file: Annotated[Path | None, typer.Option(help="File with NAME=value lines, instead of .env.")] = None,
+    as_json: AsJson = False,
+    config: ConfigFile = None,
+    env_file: EnvFile = None,
 ) -> None:
     """Put times right that are eight hours late, in any day database. Stop the recorder first."""
     if files and (data_root or day):

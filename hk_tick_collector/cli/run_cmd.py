@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import Annotated
 
 import typer
 
 from hk_tick_collector import logs
+from hk_tick_collector.cli.options import ConfigFile, EnvFile  # noqa: TC001 - typer reads them
 from hk_tick_collector.config import load_settings
 from hk_tick_collector.watch import stacks
 
 
 def run_command(
-    config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
-    env_file: Annotated[Path | None, typer.Option(help="File with NAME=value lines, instead of .env.")] = None,
+    config: ConfigFile = None,
+    env_file: EnvFile = None,
     symbols: Annotated[str | None, typer.Option(help="What to record; overrides FUTU_SYMBOLS.")] = None,
     data_root: Annotated[str | None, typer.Option(help="Where to; overrides DATA_ROOT.")] = None,
 ) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hk_tick_collector.cli.listing import VERDICT_COLOURS, Listing
+from hk_tick_collector.cli.options import AsJson, ConfigFile, DataRoot, EnvFile  # noqa: TC001 - typer reads them
 from hk_tick_collector.cli.places import data_root_of, day_of
 from hk_tick_collector.cli.progress import Progress
 from hk_tick_collector.errors import ConfigError
@@ -29,10 +30,10 @@ def seal_command(
     take_off: Annotated[
         bool, typer.Option("--reopen", help="Take the seal off that day; its certificate is kept, as superseded.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    data_root: Annotated[str | None, typer.Option(help="Overrides DATA_ROOT.")] = None,
-    config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
-    env_file: Annotated[Path | None, typer.Option(help="File with NAME=value lines, instead of .env.")] = None,
+    as_json: AsJson = False,
+    data_root: DataRoot = None,
+    config: ConfigFile = None,
+    env_file: EnvFile = None,
 ) -> None:
     """Audit a day that is over, certify what was found, and make its file read-only. Its verdict changes nothing."""
     if (day is None) != due or (take_off and due):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 import sys
-from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import TYPE_CHECKING, Annotated, Any, TextIO, cast
 
 import typer
 
+from hk_tick_collector.cli.options import ConfigFile, DataRoot, EnvFile  # noqa: TC001 - typer reads them
 from hk_tick_collector.cli.places import settings_of
 from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.store.opening import open_readonly
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 def sql_command(
     day: Annotated[str | None, typer.Argument(help="YYYYMMDD; the newest day with a tick if not given.")] = None,
     sql: Annotated[list[str] | None, typer.Option("--execute", "-e", help="Run this and end; can be repeated.")] = None,
-    data_root: Annotated[str | None, typer.Option(help="Overrides DATA_ROOT.")] = None,
-    config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
-    env_file: Annotated[Path | None, typer.Option(help="File with NAME=value lines, instead of .env.")] = None,
+    data_root: DataRoot = None,
+    config: ConfigFile = None,
+    env_file: EnvFile = None,
 ) -> None:
     """Open a read-only SQLite shell on a day's database; safe while it is being recorded."""
     path = find_day(settings_of(data_root, config, env_file).data_root, day)

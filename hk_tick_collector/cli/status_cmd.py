@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hk_tick_collector.cli.console import cell
+from hk_tick_collector.cli.options import AsJson, ConfigFile, DataRoot, EnvFile  # noqa: TC001 - typer reads them
 from hk_tick_collector.cli.places import data_root_of
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.hktime import hk_text
@@ -41,12 +42,12 @@ COLOURS = {Verdict.OK: "green", Verdict.DEGRADED: "yellow", Verdict.UNPROVEN: "y
 
 def status_command(
     *,
-    data_root: Annotated[str | None, typer.Option(help="Overrides DATA_ROOT.")] = None,
+    data_root: DataRoot = None,
     day: Annotated[str | None, typer.Option(help="YYYYMMDD; the newest day with a tick if not given.")] = None,
     all_symbols: Annotated[bool, typer.Option("--all", help="Show all symbols.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
-    env_file: Annotated[Path | None, typer.Option(help="File with NAME=value lines, instead of .env.")] = None,
+    as_json: AsJson = False,
+    config: ConfigFile = None,
+    env_file: EnvFile = None,
 ) -> None:
     """Show what is recorded and how far behind it is, in all and for each symbol."""
     root = data_root_of(data_root, config, env_file, is_of_recorder=True)

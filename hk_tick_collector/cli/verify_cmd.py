@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from hk_tick_collector.cli.options import AsJson, ConfigFile, DataRoot, EnvFile  # noqa: TC001 - typer reads them
 from hk_tick_collector.cli.places import data_root_of
 from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.errors import ConfigError, DatabaseError
@@ -48,7 +49,7 @@ _Unit = Annotated[str, typer.Option(help="The systemd unit whose journal is read
 
 def verify_command(  # noqa: PLR0913 - each is an option
     *,
-    data_root: Annotated[str | None, typer.Option(help="Overrides DATA_ROOT.")] = None,
+    data_root: DataRoot = None,
     since: _Since = SINCE,
     log: _Log = None,
     unit: _Unit = UNIT,
@@ -59,9 +60,9 @@ def verify_command(  # noqa: PLR0913 - each is an option
         bool, typer.Option("--sealed", help="Hold sealed days against their certificates instead; needs no recorder.")
     ] = False,
     day: Annotated[str | None, typer.Option(help="With --sealed: YYYYMMDD, or all.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
-    env_file: Annotated[Path | None, typer.Option(help="File with NAME=value lines, instead of .env.")] = None,
+    as_json: AsJson = False,
+    config: ConfigFile = None,
+    env_file: EnvFile = None,
 ) -> None:
     """Hold a running recorder against the acceptance targets; exit 1 if it misses one.
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import hk_tick_collector
-from hk_tick_collector.errors import CollectorError
+from hk_tick_collector.errors import DemoFailedError
 from hk_tick_collector.store.data_root import read_state
 
 if TYPE_CHECKING:
@@ -40,10 +40,6 @@ LOG_BYTES = 64 * 1024
 
 # All that a child needs from the user's environment.
 _ENV_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "PYTHONPATH")
-
-
-class DemoFailedError(CollectorError):
-    """The demo can't continue; the message says why."""
 
 
 class Pids(NamedTuple):

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apsw
 
-from hk_tick_collector.demo.children import DemoFailedError, Recorder, Simulator
+from hk_tick_collector.demo.children import Recorder, Simulator
 from hk_tick_collector.demo.gauges import Gauges
+from hk_tick_collector.errors import DemoFailedError
 from hk_tick_collector.simulator.universe import universe
 from hk_tick_collector.simulator.verdict import compare
 from hk_tick_collector.store.schema import day_files

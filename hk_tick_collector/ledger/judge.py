@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hk_tick_collector import logs
-from hk_tick_collector.errors import RemoteProtocolError
+from hk_tick_collector.errors import RefusedError, RemoteProtocolError
 from hk_tick_collector.hktime import DAY_MS, PRE_OPENING_MS, day_before, hk_day, parse_time
 from hk_tick_collector.journal.events import Cause, ClockStepped, OpendState, Recording, Resumption, TotalsAsked
 from hk_tick_collector.journal.marks import Place
@@ -28,7 +28,7 @@ from hk_tick_collector.ledger.rows import Window
 from hk_tick_collector.ledger.told import read_totals
 from hk_tick_collector.mapping import PUSH_DATA_REALTIME, PUSH_DATA_TYPE, RECV_TS_MS, TS_MS
 from hk_tick_collector.opend.market import market_word, may_trade
-from hk_tick_collector.opend.messages import RefusedError, trade_dates
+from hk_tick_collector.opend.messages import trade_dates
 from hk_tick_collector.store.content_errors import of_day
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from math import isfinite
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from hk_tick_collector.errors import BadTickError, RemoteProtocolError
+from hk_tick_collector.errors import BadTickError, RefusedError, RemoteProtocolError, TimeFormatError
 from hk_tick_collector.hktime import hk_day, parse_time
-from hk_tick_collector.opend.messages import RefusedError, day_totals
+from hk_tick_collector.opend.messages import day_totals
 
 if TYPE_CHECKING:
     from hk_tick_collector.opend.messages import DayTotals
@@ -39,6 +39,6 @@ def read_totals(body: bytes) -> list[Told]:
         try:
             own_ms = parse_time(totals.time).ms
             told.append(Told(hk_day(own_ms), own_ms, totals))
-        except (BadTickError, OverflowError, ValueError):
+        except (TimeFormatError, OverflowError, ValueError):
             told.append(Told(None, None, totals))  # a security that has never traded has no time
     return told

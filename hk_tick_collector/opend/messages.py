@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
 
 from google.protobuf.message import DecodeError as DecodeError  # noqa: PLC0414 - callers of `parse_tickers` catch it
 
-from hk_tick_collector.errors import RemoteProtocolError, SessionError
+from hk_tick_collector.errors import RefusedError, RemoteProtocolError
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.codes import security_of, symbols_of
 from hk_tick_collector.opend.numbers import TICKER_REPLY_MAX, ProtoId, RetType
@@ -50,21 +50,6 @@ _RESPONSES: dict[int, Any] = {
     ProtoId.QOT_REQUEST_TRADE_DATE: pb.Qot_RequestTradeDate.Response,
     ProtoId.QOT_GET_MARKET_STATE: pb.Qot_GetMarketState.Response,
 }
-
-
-class RefusedError(SessionError):
-    """OpenD answered a call with an error of its own.
-
-    Attributes:
-        ret_type: its `retType`.
-        text: its `retMsg`, as plain text.
-    """
-
-    def __init__(self, call: str, ret_type: int, text: str | bytes) -> None:
-        text = plain(text)
-        super().__init__(f"{call} refused by OpenD: {text or 'no reason given'} (retType {ret_type})")
-        self.ret_type = ret_type
-        self.text = text
 
 
 class TickerLike(Protocol):
@@ -174,7 +159,7 @@ def decode_reply(proto_id: int, body: bytes) -> Message:
     except DecodeError as exc:
         raise RemoteProtocolError(f"{call_name(proto_id)} body of {len(body)} bytes is no valid message") from exc
     if reply.retType != RetType.SUCCEED:
-        raise RefusedError(call_name(proto_id), reply.retType, reply.retMsg)
+        raise RefusedError(call_name(proto_id), reply.retType, plain(reply.retMsg))
     if not (reply.IsInitialized() and reply.HasField("s2c")):
         lacks = ", ".join(reply.FindInitializationErrors()) or "s2c"
         raise RemoteProtocolError(f"{call_name(proto_id)} body of {len(body)} bytes lacks {lacks}")
@@ -189,7 +174,7 @@ def check_accepted(proto_id: int, body: bytes) -> None:
     except DecodeError as exc:
         raise RemoteProtocolError(f"{call_name(proto_id)} body of {len(body)} bytes is no valid message") from exc
     if reply.retType != RetType.SUCCEED:
-        raise RefusedError(call_name(proto_id), reply.retType, reply.retMsg)
+        raise RefusedError(call_name(proto_id), reply.retType, plain(reply.retMsg))
 
 
 # A ticker push as its generated message; a GetTicker reply has the same shape. The writer calls it for each body that

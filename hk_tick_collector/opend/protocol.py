@@ -17,7 +17,7 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple
 
-from hk_tick_collector.errors import LocalProtocolError, RemoteProtocolError
+from hk_tick_collector.errors import LocalProtocolError, RefusedError, RemoteProtocolError
 from hk_tick_collector.opend import frames, messages
 from hk_tick_collector.opend.crypto import PacketEncAlgo, packet_cipher
 from hk_tick_collector.opend.numbers import ProtoId
@@ -144,7 +144,7 @@ class ClientConnection:
         except RemoteProtocolError as exc:
             self._move(_Input.BROKEN)
             return Received(b"", 0, [], exc)
-        except messages.RefusedError:
+        except RefusedError:
             self._move(_Input.BROKEN)
             raise
         self._move(_Input.INIT_ANSWERED)

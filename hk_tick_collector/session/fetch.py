@@ -17,16 +17,14 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from hk_tick_collector import logs
-from hk_tick_collector.errors import RemoteProtocolError, SessionError
+from hk_tick_collector.errors import RefusedError, RemoteProtocolError, SessionError, UnansweredError
 from hk_tick_collector.journal.events import Cause
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend.columns import decode_columns
 from hk_tick_collector.opend.market import may_trade
-from hk_tick_collector.opend.messages import RefusedError
 from hk_tick_collector.opend.numbers import TICKER_REPLY_MAX, ProtoId
 from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.session.deadlines import fetch_order
-from hk_tick_collector.session.link import UnansweredError
 from hk_tick_collector.session.state import Fetched
 from hk_tick_collector.session.stored import rows_in_time
 

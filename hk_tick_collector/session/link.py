@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any, cast
 
 from hk_tick_collector import logs
-from hk_tick_collector.errors import CollectorError, SessionError
+from hk_tick_collector.errors import CollectorError, SessionError, UnansweredError
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend.notices import notice
 from hk_tick_collector.opend.numbers import ProtoId
@@ -41,10 +41,6 @@ LATE_CALLS_MAX = 1024  # unanswered calls that are remembered: the answers may s
 # A frame is complete only with its last byte, so one large answer delays everything after it. A requested answer may
 # take the time that it needs at this rate; nothing else is large.
 SLOWEST_BYTES_PER_SEC = 32 * 1024
-
-
-class UnansweredError(SessionError):
-    """A call got no answer in time, but other data came on the link meanwhile, or reading from it is paused."""
 
 
 class Link(asyncio.Protocol):

@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING
 
 from hk_tick_collector import logs
 from hk_tick_collector.clock import wall_ms
-from hk_tick_collector.errors import ConfigError, RemoteProtocolError, SessionError
+from hk_tick_collector.errors import ConfigError, RefusedError, RemoteProtocolError, SessionError, UnansweredError
 from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.opend import messages
-from hk_tick_collector.opend.messages import RefusedError
 from hk_tick_collector.opend.numbers import ProtoId, RetType
-from hk_tick_collector.session.link import UnansweredError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

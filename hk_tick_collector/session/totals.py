@@ -10,14 +10,12 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from hk_tick_collector import logs
-from hk_tick_collector.errors import RemoteProtocolError
+from hk_tick_collector.errors import RefusedError, RemoteProtocolError, UnansweredError
 from hk_tick_collector.hktime import DAY_MS, HK_OFFSET_MS
 from hk_tick_collector.journal.events import TOTALS_ASKED, TotalsAsked
 from hk_tick_collector.opend import messages
-from hk_tick_collector.opend.messages import RefusedError
 from hk_tick_collector.opend.numbers import ProtoId, RetType
 from hk_tick_collector.opend.purpose import Purpose
-from hk_tick_collector.session.link import UnansweredError
 from hk_tick_collector.session.state import TotalsRefusal
 
 if TYPE_CHECKING:

@@ -12,12 +12,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from hk_tick_collector import logs
-from hk_tick_collector.errors import RemoteProtocolError
+from hk_tick_collector.errors import RefusedError, RemoteProtocolError, UnansweredError
 from hk_tick_collector.hktime import hk_date
 from hk_tick_collector.opend import messages
-from hk_tick_collector.opend.messages import RefusedError
 from hk_tick_collector.opend.numbers import ProtoId
-from hk_tick_collector.session.link import UnansweredError
 
 if TYPE_CHECKING:
     from datetime import date

@@ -9,10 +9,10 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
+from hk_tick_collector.errors import CommandError
 from hk_tick_collector.hktime import hk_date
 from hk_tick_collector.opend.numbers import PushDataType
 from hk_tick_collector.simulator import wire
-from hk_tick_collector.simulator.fields import CommandError
 from hk_tick_collector.simulator.lasting import COUNT_MAX
 from hk_tick_collector.simulator.opend import Upstream
 

@@ -12,10 +12,11 @@ import logging
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
+from hk_tick_collector.errors import CommandError
 from hk_tick_collector.simulator import reference
 from hk_tick_collector.simulator.amendments import Amendments
 from hk_tick_collector.simulator.faults import Faults
-from hk_tick_collector.simulator.fields import CommandError, Fields
+from hk_tick_collector.simulator.fields import Fields
 from hk_tick_collector.simulator.premise_faults import PremiseFaults
 from hk_tick_collector.simulator.tape import TYPES
 

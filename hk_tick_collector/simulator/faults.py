@@ -16,10 +16,10 @@ from random import Random
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
+from hk_tick_collector.errors import CommandError
 from hk_tick_collector.opend import frames
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.numbers import GtwEvent, NotifyType, ProtoId, RetType
-from hk_tick_collector.simulator.fields import CommandError
 from hk_tick_collector.simulator.lasting import Arming, seconds
 from hk_tick_collector.simulator.opend import Upstream
 from hk_tick_collector.simulator.shaping import Armed

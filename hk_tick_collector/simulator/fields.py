@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hk_tick_collector.errors import CollectorError
+from hk_tick_collector.errors import CommandError
 
 if TYPE_CHECKING:
     from collections.abc import Container
 
 MISSING: Any = object()
-
-
-class CommandError(CollectorError):
-    """A command can't be carried out; the message becomes the answer's `error`."""
 
 
 class Fields:

@@ -11,7 +11,7 @@ import logging
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
-from hk_tick_collector.simulator.fields import CommandError
+from hk_tick_collector.errors import CommandError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -10,8 +10,8 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any, Final
 
+from hk_tick_collector.errors import CommandError
 from hk_tick_collector.simulator.calendar import DayKind, day_kind
-from hk_tick_collector.simulator.fields import CommandError
 from hk_tick_collector.simulator.history import REACHES_SEC
 from hk_tick_collector.simulator.lasting import Arming, seconds
 from hk_tick_collector.simulator.opend import Upstream

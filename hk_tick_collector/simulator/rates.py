@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
+from hk_tick_collector.errors import CallRefusedError
 from hk_tick_collector.opend.numbers import ProtoId
-from hk_tick_collector.simulator.subscriptions import CallRefusedError
 
 WINDOW_SEC: Final = 30.0
 CALLS_MAX: Final[dict[int, int]] = {

@@ -10,13 +10,13 @@ import datetime as dt
 from time import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from hk_tick_collector.errors import BadTickError
+from hk_tick_collector.errors import BadTickError, CallRefusedError
 from hk_tick_collector.hktime import HK, hk_date
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.codes import security_of, symbol_of
 from hk_tick_collector.opend.market import MarketState
 from hk_tick_collector.simulator.calendar import trade_dates
-from hk_tick_collector.simulator.subscriptions import CallRefusedError, Key
+from hk_tick_collector.simulator.subscriptions import Key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

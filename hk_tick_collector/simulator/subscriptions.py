@@ -11,14 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from hk_tick_collector.errors import CollectorError
+from hk_tick_collector.errors import CallRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
-
-
-class CallRefusedError(CollectorError):
-    """A call is answered with `retType` -1 and this text as `retMsg`."""
 
 
 class Key(NamedTuple):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import apsw
 
-from hk_tick_collector.errors import BadTickError, ConfigError, DatabaseError
+from hk_tick_collector.errors import ConfigError, DatabaseError, TimeFormatError
 from hk_tick_collector.hktime import DAY_MS, Form, parse_time
 from hk_tick_collector.status.targets import Day, LogSeen, Pragmas
 from hk_tick_collector.store.opening import open_readonly
@@ -228,7 +228,7 @@ def since_ms_of(text: str, now_ms: int) -> int:
         return now_ms - int(match[1]) * _AGO_SEC[match[2]] * 1000
     try:
         written = parse_time(text.strip().removeprefix("@"))
-    except BadTickError as exc:
+    except TimeFormatError as exc:
         raise ConfigError(f"--since {text!r}: {expected}") from exc
     if written.form not in {Form.ZONED, Form.EPOCH}:
         raise ConfigError(f"--since {text!r} has no zone: {expected}")

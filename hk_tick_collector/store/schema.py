@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import apsw
 
-from hk_tick_collector.errors import BadTickError, ConfigError, DatabaseError, DatabaseNewerError
+from hk_tick_collector.errors import ConfigError, DatabaseError, DatabaseNewerError, TimeFormatError
 from hk_tick_collector.hktime import DAY_MS, parse_time
 from hk_tick_collector.opend.numbers import DIRECTIONS, TICK_TYPES
 
@@ -43,7 +43,7 @@ def day_of_ts(path: Path) -> str:
     match = _DAY_FILE.match(path.name)
     try:
         begin_ms = parse_time(match[1] + "000000").ms if match else None
-    except BadTickError:  # digits that are not a date
+    except TimeFormatError:  # digits that are not a date
         begin_ms = None
     if match is None or begin_ms is None:
         return _STRFTIME

@@ -18,13 +18,12 @@ from support.recorder_process import until
 from support.simulator_process import COMMAND, SimulatorProcess
 from support.trading_time import JumpingClock
 
-from hk_tick_collector.errors import RemoteProtocolError
+from hk_tick_collector.errors import RefusedError, RemoteProtocolError
 from hk_tick_collector.hktime import hk_day, parse_time
 from hk_tick_collector.opend import frames, messages
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.codes import security_of
 from hk_tick_collector.opend.crypto import PacketEncAlgo, RsaKey
-from hk_tick_collector.opend.messages import RefusedError
 from hk_tick_collector.opend.numbers import GtwEvent, ProtoId
 from hk_tick_collector.opend.protocol import ClientConnection
 

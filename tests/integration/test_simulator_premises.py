@@ -11,10 +11,10 @@ from support.recorder_process import until
 from support.simulator_process import SimulatorProcess
 from support.trading_time import JumpingClock
 
+from hk_tick_collector.errors import RefusedError
 from hk_tick_collector.hktime import HK
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend import opend_pb2 as pb
-from hk_tick_collector.opend.messages import RefusedError
 from hk_tick_collector.opend.numbers import ProtoId
 
 if TYPE_CHECKING:

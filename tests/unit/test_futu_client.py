@@ -16,16 +16,14 @@ from support.ticks import OPEN_MS
 
 from hk_tick_collector import futu_client
 from hk_tick_collector.clock import HostClock, wall_ms
-from hk_tick_collector.errors import RemoteProtocolError, SessionError
+from hk_tick_collector.errors import RefusedError, RemoteProtocolError, SessionError, UnansweredError
 from hk_tick_collector.futu_client import FutuClient
 from hk_tick_collector.journal.events import CLOCK_STEPPED, EVENT, Cause
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.codes import symbol_of
-from hk_tick_collector.opend.messages import RefusedError
 from hk_tick_collector.opend.notices import Notice
 from hk_tick_collector.opend.numbers import GtwEvent, NotifyType, ProtoId, QotRight
 from hk_tick_collector.session import opend_state as opend_state_module
-from hk_tick_collector.session.link import UnansweredError
 from hk_tick_collector.session.outages import Outage
 from hk_tick_collector.session.rates import read_rates
 from hk_tick_collector.session.state import ClientSettings

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hk_tick_collector.errors import BadTickError
+from hk_tick_collector.errors import TimeFormatError
 from hk_tick_collector.hktime import (
     EPOCH_MS_MAX,
     EPOCH_MS_MIN,
@@ -148,7 +148,7 @@ def test_a_bare_date_is_never_a_second_of_1970(value: str | float) -> None:
 )
 def test_an_impossible_time_is_no_time(value: str | float) -> None:
     """It has a form, but no calendar or clock has it; the message shows it as it came."""
-    with pytest.raises(BadTickError) as caught:
+    with pytest.raises(TimeFormatError) as caught:
         parse_time(value)
     assert str(caught.value).startswith(f"time {value!r} is no real time: ")
 
@@ -165,7 +165,7 @@ def test_an_impossible_time_is_no_time(value: str | float) -> None:
 )  # fmt: skip
 def test_what_has_no_form_is_no_time(value: str | float) -> None:
     """The message shows what came and what is accepted."""
-    with pytest.raises(BadTickError) as caught:
+    with pytest.raises(TimeFormatError) as caught:
         parse_time(value)
     assert str(caught.value) == (
         f"time {value!r}, expected YYYY-MM-DD HH:MM:SS, HHMMSS, YYYYMMDDHHMMSS or epoch seconds or milliseconds"
@@ -174,8 +174,8 @@ def test_what_has_no_form_is_no_time(value: str | float) -> None:
 
 @pytest.mark.parametrize("value", [True, False, b"2020-03-30 16:04:41", b"\xff", None])
 def test_other_values_are_no_time(value: Any) -> None:  # noqa: ANN401 - wrong on purpose
-    """Nothing but a BadTickError comes out, whatever a feed puts in: protobuf gives bytes where a text is no UTF-8."""
-    with pytest.raises(BadTickError):
+    """Nothing else comes out, whatever a feed puts in: protobuf gives bytes where a text is not UTF-8."""
+    with pytest.raises(TimeFormatError):
         parse_time(value)
 
 
@@ -185,7 +185,7 @@ def test_other_values_are_no_time(value: Any) -> None:  # noqa: ANN401 - wrong o
 )
 def test_times_out_of_this_century_are_misread_numbers(value: str | float) -> None:
     """In whatever form they are written."""
-    with pytest.raises(BadTickError, match="lies outside of the years 2000 to 2099"):
+    with pytest.raises(TimeFormatError, match="lies outside of the years 2000 to 2099"):
         parse_time(value)
 
 
@@ -194,7 +194,7 @@ def test_the_century_begins_and_ends_to_the_second() -> None:
     assert parse_time("2000-01-01T00:00:00Z").ms == EPOCH_MS_MIN
     assert parse_time("2099-12-31T23:59:59.999Z").ms == EPOCH_MS_MAX - 1
     for value in ("1999-12-31T23:59:59.999Z", "2100-01-01T00:00:00Z"):
-        with pytest.raises(BadTickError):
+        with pytest.raises(TimeFormatError):
             parse_time(value)
 
 

@@ -8,11 +8,11 @@ import json
 import pytest
 from support.bodies import TICK, refusal, tick, ticker_body
 
-from hk_tick_collector.errors import BadTickError, RemoteProtocolError, SessionError
+from hk_tick_collector.errors import BadTickError, RefusedError, RemoteProtocolError, SessionError
 from hk_tick_collector.opend import messages
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.codes import security_of, symbol_of
-from hk_tick_collector.opend.messages import DecodeError, GlobalState, InitReply, Quota, RefusedError
+from hk_tick_collector.opend.messages import DecodeError, GlobalState, InitReply, Quota
 from hk_tick_collector.opend.numbers import ProtoId
 from hk_tick_collector.text import plain
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hk_tick_collector.errors import LocalProtocolError, RemoteProtocolError
+from hk_tick_collector.errors import LocalProtocolError, RefusedError, RemoteProtocolError
 from hk_tick_collector.opend import frames
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.crypto import PacketEncAlgo, RsaKey, packet_cipher
 from hk_tick_collector.opend.frames import Frame, FrameReader, encode
-from hk_tick_collector.opend.messages import InitReply, RefusedError
+from hk_tick_collector.opend.messages import InitReply
 from hk_tick_collector.opend.numbers import ProtoId
 from hk_tick_collector.opend.protocol import ClientConnection, Received, State
 from hk_tick_collector.opend.purpose import Purpose, purpose_of

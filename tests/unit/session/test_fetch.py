@@ -12,14 +12,13 @@ from support.kept_log import KeptLog, keep_log
 from support.ticks import OPEN_MS, TENCENT, body, ticker
 
 from hk_tick_collector.clock import HostClock
-from hk_tick_collector.errors import SessionError
+from hk_tick_collector.errors import SessionError, UnansweredError
 from hk_tick_collector.journal.events import Cause
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.codes import symbol_of
 from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.session import fetch as fetch_module
 from hk_tick_collector.session.fetch import BUSIEST_PROBED, Fetcher
-from hk_tick_collector.session.link import UnansweredError
 from hk_tick_collector.session.outages import Outage
 from hk_tick_collector.session.state import ClientSettings, ClientState
 

@@ -11,14 +11,14 @@ import pytest
 from support.kept_log import KeptLog, keep_log
 
 from hk_tick_collector.clock import HostClock
-from hk_tick_collector.errors import SessionError
+from hk_tick_collector.errors import SessionError, UnansweredError
 from hk_tick_collector.opend import frames
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.frames import Frame, FrameReader
 from hk_tick_collector.opend.numbers import ProtoId
 from hk_tick_collector.opend.protocol import ClientConnection
 from hk_tick_collector.session import link as link_module
-from hk_tick_collector.session.link import Link, UnansweredError
+from hk_tick_collector.session.link import Link
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

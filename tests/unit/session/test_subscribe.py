@@ -10,12 +10,11 @@ import pytest
 from support.bodies import refusal
 from support.kept_log import KeptLog, keep_log
 
-from hk_tick_collector.errors import ConfigError, SessionError
+from hk_tick_collector.errors import ConfigError, SessionError, UnansweredError
 from hk_tick_collector.futu_client import FutuClient
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.numbers import ProtoId
 from hk_tick_collector.session import subscribe as subscribe_module
-from hk_tick_collector.session.link import UnansweredError
 from hk_tick_collector.session.state import ClientSettings, ClientState
 from hk_tick_collector.session.subscribe import NO_SYMBOL_SEC_MAX, Subscriber
 

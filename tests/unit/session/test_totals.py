@@ -14,6 +14,7 @@ from support.recorder_state import FRIDAY, hk_ms
 from support.ticks import OPEN_MS
 
 from hk_tick_collector.clock import wall_ms
+from hk_tick_collector.errors import UnansweredError
 from hk_tick_collector.journal.events import TOTALS_ASKED
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.codes import symbol_of
@@ -21,7 +22,6 @@ from hk_tick_collector.opend.messages import day_totals
 from hk_tick_collector.opend.numbers import ProtoId
 from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.session import totals as totals_module
-from hk_tick_collector.session.link import UnansweredError
 from hk_tick_collector.session.state import ClientState
 from hk_tick_collector.session.totals import APART_SEC, CODES_MAX, ROUNDS_AFTER_PUSH, SEARCH_CALLS_MAX, Totals
 

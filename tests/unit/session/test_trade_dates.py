@@ -10,10 +10,10 @@ import pytest
 from support.bodies import refusal
 from support.recorder_state import FRIDAY, hk_ms
 
+from hk_tick_collector.errors import UnansweredError
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.numbers import ProtoId
 from hk_tick_collector.session import trade_dates as trade_dates_module
-from hk_tick_collector.session.link import UnansweredError
 from hk_tick_collector.session.state import ClientState
 from hk_tick_collector.session.trade_dates import RETRY_SEC, TradeDates
 
