@@ -93,22 +93,24 @@ class Settings(BaseModel):
     futu_connect_timeout_sec: float = _number(10, 0.1, 300, "Seconds to connect and be accepted by OpenD")
     futu_request_timeout_sec: float = _number(15, 0.1, 300, "Seconds to wait for OpenD's reply to a call")
     # Not below 11: OpenD's KeepAlive comes every 10 s.
-    futu_dead_link_sec: float = _number(25, 11, 600, "Seconds without a frame until the link is dead")
+    futu_dead_link_sec: float = _number(25, 11, 600, "Seconds without a frame before the link is considered dead")
     futu_poll_enabled: bool = _other(default=True, description="Audit each symbol by GetTicker while running")
     futu_poll_interval_sec: float = _number(30, 0.1, 86400, "Seconds between audits of a symbol")
-    futu_poll_num: int = _number(20, 1, 1000, "Least depth of one audit, in ticks")
+    futu_poll_num: int = _number(20, 1, 1000, "Ticks fetched per symbol and audit, at least")
     futu_poll_stale_sec: float = _number(120, 0.1, 86400, "Seconds between audits while no push comes at all")
     futu_totals_interval_sec: float = _number(60, 0, 3600, "Seconds between snapshots of the exchange's totals; 0: off")
     data_root: _Path = _other(Path("data"), "Directory of the day databases and the journal")
     data_root_allow_shared: bool = _other(default=False, description="Record to a network file system all the same")
-    batch_size: int = _number(20000, 1, 200000, "Ticks in one transaction, about")
+    batch_size: int = _number(20000, 1, 200000, "Approximate ticks per transaction")
     max_wait_ms: int = _number(100, 10, 5000, "Milliseconds a tick waits at most for its commit to begin")
     backfill_n: int = _number(1000, 0, 1000, "Ticks asked for each symbol after a (re)connect; 0: off")
     reconnect_min_delay: float = _number(1.0, 0.1, 3600, "Seconds before the first reconnect")
     reconnect_max_delay: float = _number(60.0, 0.1, 3600, "Seconds between reconnects at most")
-    check_interval_sec: float = _number(10, 0.1, 3600, "Seconds between looks of the watchdog")
+    check_interval_sec: float = _number(10, 0.1, 3600, "Seconds between watchdog checks")
     watchdog_stall_sec: float = _number(180, 1, 86400, "Seconds without a commit until it is a stall")
-    watchdog_upstream_window_sec: float = _number(60, 1, 86400, "Seconds for which a frame shows an active OpenD")
+    watchdog_upstream_window_sec: float = _number(
+        60, 1, 86400, "How recent a tick must be for OpenD to count as active, in seconds"
+    )
     watchdog_queue_threshold_rows: int = _number(1000, 1, 10_000_000, "Rows of backlog from which a stall is possible")
     watchdog_recovery_max_failures: int = _number(3, 1, 100, "Failed recoveries in a row until exit code 1")
     watchdog_recovery_join_timeout_sec: float = _number(3, 0.1, 300, "Seconds for a killed writer to be gone")
@@ -124,7 +126,7 @@ class Settings(BaseModel):
         "FULL", "SQLite's synchronous; in a power cut NORMAL may lose the last commits, and OFF is refused"
     )
     sqlite_wal_autocheckpoint: int = _number(4000, 100, 100_000, "Pages of WAL that start a checkpoint")
-    journal_buffer_mb: int = _number(64, 1, 1024, "MB held in memory while the disk takes nothing")
+    journal_buffer_mb: int = _number(64, 1, 1024, "MB buffered in memory while the disk accepts no writes")
     journal_segment_mb: int = _number(64, 1, 1024, "MB of one journal segment")
     journal_sync_ms: int = _number(200, 10, 5000, "Milliseconds between syncs of the journal to disk")
     journal_keep_days: int = _number(7, 1, 3650, "Days the journal is kept once it is stored")
@@ -134,7 +136,7 @@ class Settings(BaseModel):
     metrics_host: _Host = _other("127.0.0.1", "Address on which the metrics are served")
     instance_id: _Instance = Field(default_factory=_host_name, description="This recorder's name in logs and metrics")
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = _other(
-        "INFO", "Least level that is logged"
+        "INFO", "Lowest level that is logged"
     )
 
     _origins: Mapping[str, str] = {}
@@ -313,11 +315,11 @@ def _read_toml(path: Path, *, required: bool) -> Mapping[str, str]:
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{str(path)!r} is not valid TOML: {error}; expected such as batch_size = 20000") from None
+        raise ConfigError(f"{str(path)!r} is not valid TOML: {error}; expected e.g. batch_size = 20000") from None
     values: dict[str, str] = {}
     for key, value in table.items():
         if key.upper() in values:
-            raise ConfigError(f"{key.upper()} (TOML ({path})) is there in upper and in lower case, expected it once")
+            raise ConfigError(f"{key.upper()} (TOML ({path})) is set twice, in upper and lower case")
         values[key.upper()] = _plain(key, value, path)
     return values
 

@@ -145,7 +145,7 @@ class _Outlet:
                 continue
             dropped, self._dropped = self._dropped, 0
             if dropped:
-                line += f"{dropped} log lines were dropped: nobody has read them\n"
+                line += f"{dropped} log lines were dropped: the reader is too slow\n"
             try:
                 self._print(line)
             except (OSError, ValueError):  # the reader is gone

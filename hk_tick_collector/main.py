@@ -95,7 +95,9 @@ def _tell_slow_protobuf() -> None:
 
 
 def _end_now(code: int) -> None:
-    log.error("shutdown_threads_stuck", waited_sec=FINAL_SAVE_SEC, expected="threads that end; is a disk hanging?")
+    log.error(
+        "shutdown_threads_stuck", waited_sec=FINAL_SAVE_SEC, expected="all threads to finish; a disk may be stuck"
+    )
     logs.flush()
     os._exit(code)
 
@@ -168,7 +170,7 @@ class Recorder:
             torn_tail_bytes=cut_bytes,
         )
         if not settings.backfill_n:
-            log.warning("backfill_off", expected="BACKFILL_N of 1000, without which an outage is a hole")
+            log.warning("backfill_off", expected="BACKFILL_N=1000; otherwise every outage leaves a gap")
         await self._tell_seeds()
         telling = asyncio.create_task(asyncio.to_thread(tell_unusable_days, self._data_root), name="unusable days")
         tasks = [

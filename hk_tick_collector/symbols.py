@@ -195,7 +195,7 @@ def _plate(text: str) -> str:
         return plate
     if match := _PLATE_LIKE.fullmatch(plate.upper()):
         raise ValueError(f"{_shown(_PLATE_PREFIX + text)} lacks the market, did you mean {_PLATE_PREFIX}HK.{match[1]}?")
-    raise ValueError(f"{_shown(_PLATE_PREFIX + text)} is not a Hong Kong plate, expected such as plate:HK.BK1910")
+    raise ValueError(f"{_shown(_PLATE_PREFIX + text)} is not a Hong Kong plate, expected e.g. plate:HK.BK1910")
 
 
 def _shown(entry: str) -> str:
@@ -211,4 +211,5 @@ def _too_many(codes: Iterable[str]) -> str | None:
     count = sum(not code.startswith(_PLATE_PREFIX) for code in codes)
     if count <= SYMBOLS_MAX:
         return None
-    return f"{count} symbols, expected at most {SYMBOLS_MAX}, OpenD's largest quota; split them over several OpenD"
+    largest = f"expected at most {SYMBOLS_MAX}, OpenD's largest quota"
+    return f"{count} symbols, {largest}; split them across several OpenD instances"

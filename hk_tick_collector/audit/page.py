@@ -327,7 +327,10 @@ def _sample(drawing: str, words: str) -> str:
 # `@WIDTH@` is replaced with the minutes per bar.
 _LEGEND: Final = (
     '<div class="legend">'
-    + _sample('<path class="r" d="M2 9V5h4V2h4V6h4V4h4V9z"/>', "ticks @WIDTH@, by the root; full: the symbol's most")
+    + _sample(
+        '<path class="r" d="M2 9V5h4V2h4V6h4V4h4V9z"/>',
+        "ticks @WIDTH@ (square-root scale; full height = the symbol's busiest)",
+    )
     + _sample('<rect class="s" width="20" height="9"/>', "a session")
     + _sample('<rect class="o" width="20" height="9"/>', "an interruption of the stream")
     + _sample('<rect class="g" width="20" height="9"/>', "a gap: ticks are missing, somewhere in it")

@@ -103,7 +103,8 @@ def _database(root: Path, day: str | None) -> Path:
     """
     if not root.is_dir():
         raise ConfigError(
-            f"DATA_ROOT {root.absolute()} is no directory: nothing was recorded there; set DATA_ROOT or say --data-root"
+            f"DATA_ROOT {root.absolute()} is not a directory: nothing was recorded there; set DATA_ROOT or "
+            "pass --data-root"
         )
     if day is None:
         return find_day(root, None)

@@ -43,12 +43,12 @@ def data_root_of(
         is_of_recorder: the command asks how a recorder does, so no directory means that none was ever there.
 
     Raises:
-        ConfigError: it is no directory, or see `load_settings`.
+        ConfigError: it is not a directory, or see `load_settings`.
     """
     root = settings_of(data_root, config, env_file).data_root
     if not root.is_dir():
         why = "nothing was recorded there; " if is_of_recorder else ""
-        raise ConfigError(f"DATA_ROOT {root.absolute()} is no directory: {why}set DATA_ROOT or say --data-root")
+        raise ConfigError(f"DATA_ROOT {root.absolute()} is not a directory: {why}set DATA_ROOT or pass --data-root")
     return root
 
 

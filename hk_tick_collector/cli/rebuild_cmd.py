@@ -190,7 +190,8 @@ def _show(console: Console, outcome: Outcome) -> None:
         console.print(f"not the whole day: {why}", style="red", highlight=False)
     if derived.rest_bytes and not outcome.is_recorder_running:
         console.print(
-            f"{counted(derived.rest_bytes, 'byte')} at its end, no whole record: what a crash leaves", highlight=False
+            f"{counted(derived.rest_bytes, 'byte')} after the last complete record (normal after a crash)",
+            highlight=False,
         )
     if outcome.is_recorder_running:
         console.print("a recorder is at work: compared with what it had stored when this began", highlight=False)

@@ -54,7 +54,7 @@ def repair_command(  # noqa: PLR0913 - each is an option
     paths = files or _days(data_root_of(data_root, config, env_file), day or [])
     for path in paths:
         if not path.is_file():
-            raise ConfigError(f"{path} is no file")
+            raise ConfigError(f"{path} does not exist")
     now_ms = time.time_ns() // 1_000_000
     rule = Rule(round(correction_hours * HOUR_MS), None if by_seq else now_ms + round(threshold_hours * HOUR_MS))
     progress = Progress()
@@ -164,7 +164,7 @@ def _show_ends(console: Console, reports: list[FileReport], rule: Rule, *, is_dr
     left = sum(map(_left, reports))
     if left and rule.future_from_ms is not None:
         console.print(
-            f"{counted(left, 'row')} in the future, and not by this fault: is the host's clock right?", style="red"
+            f"{counted(left, 'row')} in the future for another reason: is the host's clock right?", style="red"
         )
     total = sum(report.repaired for report in reports)
     verb = "would be repaired" if is_dry_run else "repaired"

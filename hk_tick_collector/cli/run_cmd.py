@@ -16,7 +16,7 @@ def run_command(
     config: ConfigFile = None,
     env_file: EnvFile = None,
     symbols: Annotated[str | None, typer.Option(help="What to record; overrides FUTU_SYMBOLS.")] = None,
-    data_root: Annotated[str | None, typer.Option(help="Where to; overrides DATA_ROOT.")] = None,
+    data_root: Annotated[str | None, typer.Option(help="Output directory; overrides DATA_ROOT.")] = None,
 ) -> None:
     """Record every tick of FUTU_SYMBOLS into DATA_ROOT, until SIGTERM or Ctrl-C."""
     given = {"FUTU_SYMBOLS": symbols, "DATA_ROOT": data_root}

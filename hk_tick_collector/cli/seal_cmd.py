@@ -50,7 +50,7 @@ def seal_command(
         return
     for one in days:
         if now_ms(root) < next_day_ms(one):
-            raise ConfigError(f"{one} is not over: it can be sealed from {hk_text(next_day_ms(one))[:16]} on")
+            raise ConfigError(f"{one} is not over yet; it can be sealed after {hk_text(next_day_ms(one))[:16]}")
     progress = Progress()
     told = seal_days(root, days, progress.tell)
     failed = _as_json(told) if as_json else _show(told)
@@ -92,5 +92,5 @@ def _show(days: Iterable[dict[str, Any]]) -> bool:
     if is_any:
         listing.show()
     elif not failed:
-        typer.echo("nothing is to be sealed")
+        typer.echo("nothing to seal")
     return failed

@@ -141,7 +141,7 @@ def simulate_command(  # noqa: PLR0913 - each is an option
     update_time_of_untraded: _UpdateTimeOfUntraded = "before",
     rsa_key: _RsaKey = None,
 ) -> None:
-    """Run an OpenD that is none: the real protocol, a Hong Kong day from a seed, faults on command.
+    """Run a simulated OpenD: the real protocol, a Hong Kong day from a seed, faults on command.
 
     Prints one line of JSON with its ports, then serves until it is stopped. What it made is in the ledger;
     `verdict` compares it with what a recorder stored.

@@ -38,10 +38,13 @@ _Market = Annotated[
     Literal["auto", "open", "closed"],
     typer.Option(help="Whether ticks have to come now; auto: what OpenD says, else the clock in Hong Kong."),
 ]
-_WaitSec = Annotated[float, typer.Option(min=0, max=3600, help="Look again for so long until all targets are met.")]
+_WaitSec = Annotated[
+    float,
+    typer.Option(min=0, max=3600, help="Keep checking for up to this long, in seconds, until all targets are met."),
+]
 _SkewSec = Annotated[float, typer.Option(min=0, help="How far the newest tick may be from now, either way.")]
 _Since = Annotated[
-    str, typer.Option(help="Count WATCHDOG lines since then: a time with its zone, @seconds, or so long ago: 30m.")
+    str, typer.Option(help="Count WATCHDOG lines since then: a time with its zone, @seconds, or an age such as 30m.")
 ]
 _Log = Annotated[str | None, typer.Option(metavar="FILE|-", help="The recorder's log, instead of the unit's journal.")]
 _Unit = Annotated[str, typer.Option(help="The systemd unit whose journal is read, if there is such a unit.")]

@@ -158,7 +158,7 @@ def _check_places(a: Path, b: Path, out: Path) -> None:
     if os.path.lexists(out):
         raise ConfigError(f"{out} is there already: nothing is overwritten, choose another place")
     if not out.name or not out.parent.is_dir():
-        raise ConfigError(f"{out} can't be made: {out.parent} is no directory")
+        raise ConfigError(f"{out} can't be made: {out.parent} is not a directory")
     for side in (a, b):
         if not side.exists():
             raise ConfigError(f"{side} is not there: expected a day database, or a directory of them")

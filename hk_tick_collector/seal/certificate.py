@@ -124,7 +124,7 @@ def make(
     audited = {symbol.symbol: symbol.rows for symbol in audit.symbols if symbol.rows}
     counted = {symbol: count for symbol, (count, _) in hashes.items()}
     if not audited == counted == {symbol: one.rows for symbol, one in stats.items()}:
-        raise DatabaseError(f"{database}: its symbol_stats do not tell what its ticks are; rebuild it from the journal")
+        raise DatabaseError(f"{database}: symbol_stats does not match ticks; rebuild it from the journal")
     for symbol in audit.symbols:
         if not isfinite(symbol.turnover):
             what = f"the turnover of {symbol.symbol} is no number that can be written down: {symbol.turnover}"

@@ -84,7 +84,7 @@ def _compare(database: Path, certificate: Certificate, progress: Progress) -> tu
     differences = [f"{path.name} lies beside it: what it holds was not sealed" for path in beside if path.exists()]
     size, digest = certificates.hash_file(database, progress)
     if size != sealed["bytes"]:
-        differences.append(f"the file has {size:,} bytes, sealed were {sealed['bytes']:,}")
+        differences.append(f"file is {size:,} bytes, was {sealed['bytes']:,} when sealed")
     elif digest != sealed["sha256"]:
         differences.append(f"bytes of the file were changed: its SHA-256 is {digest}, sealed was {sealed['sha256']}")
     if not differences:
@@ -99,11 +99,11 @@ def _compare_rows(database: Path, certificate: Certificate, progress: Progress) 
         with closing(open_readonly(database)) as con:
             found = certificates.hash_symbols(con, certificate["day"], certificate["rows"], progress)
     except (DatabaseError, apsw.Error, UnicodeError) as exc:
-        return f"which ticks that concerns can't be told: {exc}", []
+        return f"cannot tell which ticks are affected: {exc}", []
     expected = {one["symbol"]: (one["rows"], one["hash"]) for one in certificate["symbols"] if one["rows"]}
     symbols = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
     if not symbols:
-        return "all ticks that can be read are the sealed ones", []
+        return "every readable tick matches the certificate", []
     named = ", ".join(_told(name, found.get(name), expected.get(name)) for name in symbols[:_SYMBOLS_NAMED])
     more = f" and {len(symbols) - _SYMBOLS_NAMED:,} more" if len(symbols) > _SYMBOLS_NAMED else ""
     return f"ticks differ of {named}{more}", symbols

@@ -151,7 +151,7 @@ class Fetcher:
                 expected="pushes, since there are trades",
             )
             if self._missing >= PUSHES_MISSING_MAX:
-                raise SessionError(f"no pushes, though {len(traded)} symbols trade, also after subscribing anew")
+                raise SessionError(f"no pushes, though {len(traded)} symbols are trading, also after resubscribing")
             interrupt.set()
         return True
 

@@ -114,7 +114,7 @@ class OpendState:
         if not told.qot_logined and was_logined is not False:
             proven_ms = (self.looked_ms, last_push_ms or 0) if was_logined else (asked_ms,)
             self._outages.went_away(Cause.EXCHANGE_LOST, max(proven_ms))
-            log.warning("opend_not_logged_in", expected="qotLogined, without which no tick comes")
+            log.warning("opend_not_logged_in", expected="OpenD logged in to the quote server; no ticks until then")
         self.looked_ms = asked_ms
         has_come_back = self._outages.has_come_back(last_push_ms, is_new_session=is_new_session)
         is_login_back = was_logined is False and not self._outages.is_without_right

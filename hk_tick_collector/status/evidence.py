@@ -223,7 +223,7 @@ def since_ms_of(text: str, now_ms: int) -> int:
     Raises:
         ConfigError: none of these. A time without a zone is one: the host's zone is not Hong Kong's, and is not UTC.
     """
-    expected = "expected a time with its zone, such as 2026-11-20T09:30:00+08:00 or @1795138200, or so long ago: 30m"
+    expected = "expected a time with its zone, such as 2026-11-20T09:30:00+08:00 or @1795138200, or an age such as 30m"
     if match := _AGO.fullmatch(text.strip()):
         return now_ms - int(match[1]) * _AGO_SEC[match[2]] * 1000
     try:

@@ -124,7 +124,7 @@ def _space(state: RecorderState) -> Iterator[Finding]:
 def _settings(state: RecorderState) -> Iterator[Finding]:
     """Does a setting make holes?"""
     if state.session.backfill_n == 0:
-        yield Finding(Verdict.DEGRADED, "BACKFILL_N=0: each outage is a hole; set it to 1000")
+        yield Finding(Verdict.DEGRADED, "BACKFILL_N=0: every outage leaves a gap; set it to 1000")
     kind = state.disk.file_system
     if kind is not None and is_shared(kind):
         yield Finding(

@@ -55,7 +55,7 @@ def read(path: Path) -> Certificate:
     except ValueError:  # NaN or Infinity, which JSON does not have
         is_whole = False
     if not is_whole:
-        raise DatabaseError(f"{path} was changed: it is not what its own hash says")
+        raise DatabaseError(f"{path} was modified: its contents do not match its hash")
     if found.get("version") not in READABLE:
         raise DatabaseError(f"{path} has version {found.get('version')}, this program knows up to {VERSION}")
     certificate: Certificate = found

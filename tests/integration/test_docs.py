@@ -536,6 +536,19 @@ def links(text: str) -> Iterator[str]:
             yield target
 
 
+def test_the_chinese_readme_has_the_same_commands() -> None:
+    """In the same order, and the same fences; its links lead somewhere, too."""
+    chinese = (ROOT / "README.zh-Hant.md").read_text(encoding="utf-8")
+    fenced = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+    assert fenced.findall(chinese) == fenced.findall(DOCS["README.md"])
+    for target in links(chinese):
+        path, _, anchor = target.partition("#")
+        linked = ROOT / path
+        assert linked.exists(), target
+        if anchor and path in DOCS:
+            assert anchor in anchors(DOCS[path]), target
+
+
 def test_no_figure_is_given_that_was_not_measured() -> None:
     """The README's table of figures is either empty or filled in whole."""
     cells = [row[1] for row in table("README.md", "what")]

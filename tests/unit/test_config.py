@@ -239,7 +239,7 @@ def test_toml_and_command_line_are_ours_alone(tmp_path: Path, key: str) -> None:
     ("text", "expected"),
     [
         ("batch_size = ", "'a.toml' is not valid TOML: Invalid value"),
-        ("batch_size = 1\nBATCH_SIZE = 2", "BATCH_SIZE (TOML (a.toml)) is there in upper and in lower case"),
+        ("batch_size = 1\nBATCH_SIZE = 2", "BATCH_SIZE (TOML (a.toml)) is set twice, in upper and lower case"),
         ("batch_size = true", "BATCH_SIZE='true' (TOML (a.toml)): expected a whole number"),
         ("batch_size = 1.5", "BATCH_SIZE='1.5' (TOML (a.toml)): expected a whole number"),
         ("batch_size = [1]", "BATCH_SIZE (TOML (a.toml)) is a list: expected a string, a number, true or false"),

@@ -237,7 +237,7 @@ def test_the_days_that_there_are_are_named(root: Path, run: Run) -> None:
         (("--day", "../etc/passwd"), "--day '../etc/passwd' is no day, expected YYYYMMDD"),
         (("--symbol", "plate:HK.BK1910"), "--symbol HK.BK1910 is a plate, expected a code such as HK.00700"),
         (("--symbol", "700"), "--symbol: '700' is not a stock code, did you mean HK.00700?"),
-        (("--data-root", "nowhere"), "is no directory: nothing was recorded there"),
+        (("--data-root", "nowhere"), "is not a directory: nothing was recorded there"),
         (("--html", "nowhere/page.html"), "--html nowhere/page.html can't be written: No such file or directory"),
         (("--html", "data"), "--html data can't be written: Is a directory"),
         (("--fly",), "No such option: --fly"),

@@ -35,7 +35,7 @@ def test_the_table_has_a_line_for_each_setting(monkeypatch: pytest.MonkeyPatch) 
     lines = {line.split()[0]: line for line in result.stdout.splitlines() if line.split()}
     assert set(NAMES) <= set(lines)
     assert lines["BATCH_SIZE"].split()[:3] == ["BATCH_SIZE", "5", "environment"]
-    assert "Ticks in one transaction, about" in lines["BATCH_SIZE"]
+    assert "Approximate ticks per transaction" in lines["BATCH_SIZE"]
     assert lines["FUTU_POLL_ENABLED"].split()[:3] == ["FUTU_POLL_ENABLED", "true", "default"]
     assert "\x1b" not in result.stdout
 

@@ -252,10 +252,10 @@ def test_a_torn_tail_is_told_and_no_fault(bench: Bench, run: Run) -> None:
         file.write(b"HKJ1torn")
     code, out, _ = run("--day", DAY)
     assert code == 0
-    assert "8 bytes at its end, no whole record" in out
+    assert "8 bytes after the last complete record" in out
     code, out, _ = run("--day", DAY, "--replace")
     assert code == 0
-    assert "8 bytes at its end, no whole record" in out
+    assert "8 bytes after the last complete record" in out
 
 
 def test_a_day_that_the_journal_does_not_know_ends_with_1(root: Path, run: Run) -> None:
@@ -490,7 +490,7 @@ def test_a_foreign_database_is_not_compared(bench: Bench, run: Run) -> None:
         (["--day", "yesterday"], "expected YYYYMMDD"),
         (["--day", DAY, "--allow-loss"], "means nothing without --replace"),
         ([], "Missing option '--day'"),
-        (["--day", DAY, "--data-root", "nowhere"], "is no directory: set DATA_ROOT or say --data-root"),
+        (["--day", DAY, "--data-root", "nowhere"], "is not a directory: set DATA_ROOT or pass --data-root"),
     ],
 )
 def test_wrong_usage_ends_with_2(args: list[str], error: str, run: Run) -> None:

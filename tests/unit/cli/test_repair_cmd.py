@@ -108,7 +108,7 @@ def test_rows_that_are_no_such_fault_end_with_1(root: Path, repair: Run) -> None
     make_current(root / f"{hk_day(at)}.db", [tick(TENCENT, 1, at)])
     code, out, _ = repair("--data-root", root)
     assert code == 1
-    assert "1 row in the future, and not by this fault: is the host's clock right?" in out
+    assert "1 row in the future for another reason: is the host's clock right?" in out
     assert repair("--data-root", root, "--by-seq")[0] == 0
 
 
@@ -130,8 +130,8 @@ def test_nothing_to_do_is_well(root: Path, repair: Run) -> None:
 @pytest.mark.parametrize(
     ("args", "error"),
     [
-        (["--data-root", "nowhere"], "is no directory: set DATA_ROOT or say --data-root"),
-        (["nowhere.db"], "nowhere.db is no file"),
+        (["--data-root", "nowhere"], "is not a directory: set DATA_ROOT or pass --data-root"),
+        (["nowhere.db"], "nowhere.db does not exist"),
         (["--data-root", "data", "--day", DAY], "no day database in"),
         (["a.db", "--data-root", "data"], "either files, or a DATA_ROOT"),
         (["--correction-hours", "0"], "Invalid value for '--correction-hours'"),

@@ -76,11 +76,11 @@ def test_seal_due_seals_what_is_over(root: Path, run: Run) -> None:
         (NEXT_DAY, "UNPROVABLE", True),
     ]
     assert not is_sealed(root / f"{today}.db")
-    assert run("seal", "--due")[:2] == (0, "nothing is to be sealed\n")
+    assert run("seal", "--due")[:2] == (0, "nothing to seal\n")
     code, _, err = run("seal", "--day", today)
     assert code == 2
     assert f"{today} is not over" in err
-    assert "it can be sealed from" in err
+    assert "it can be sealed after" in err
 
 
 def test_seal_says_what_can_not_be_sealed(root: Path, run: Run) -> None:
@@ -156,7 +156,7 @@ def test_verify_sealed_tells_each_day(root: Path, run: Run) -> None:
     assert code == 1
     assert words(out.partition("\n\n")[0].replace(f"\n{DAY}:", "\n:"), DAY)[1] == "DIFFERS"
     assert words(out, NEXT_DAY)[1] == "ok"
-    assert f"{DAY}: the file has" in out
+    assert f"{DAY}: file is" in out
     assert "1 NOT as sealed" in out
     assert run("verify", "--sealed", "--day", NEXT_DAY)[0] == 0
     code, out, _ = run("verify", "--sealed", "--json")
@@ -320,4 +320,4 @@ def test_settings_are_checked(root: Path, run: Run) -> None:
     for command in ("days", "gaps", "seal"):
         args = ["--due"] if command == "seal" else []
         code, _, err = run(command, *args)
-        assert (code, "is no directory" in err) == (2, True)
+        assert (code, "is not a directory" in err) == (2, True)

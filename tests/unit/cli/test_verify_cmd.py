@@ -210,7 +210,10 @@ def test_without_a_unit_no_log_is_read(recorded: Recorded) -> None:
     [
         (("--since", "2026-11-20 09:30:00"), "has no zone"),
         (("--log", "missing.log"), "No such file"),
-        (("--data-root", "nowhere"), "is no directory: nothing was recorded there; set DATA_ROOT or say --data-root"),
+        (
+            ("--data-root", "nowhere"),
+            "is not a directory: nothing was recorded there; set DATA_ROOT or pass --data-root",
+        ),
     ],
 )
 def test_a_wrong_argument_is_an_error_of_one_line(recorded: Recorded, arguments: tuple[str, ...], words: str) -> None:

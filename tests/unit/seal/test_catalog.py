@@ -168,7 +168,7 @@ def test_a_certificate_that_was_changed_is_a_fault(root: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"INCOMPLETE", b"COMPLETE"))
     found = listed(root)[0][0]
     assert found.verdict is None
-    assert "was changed" in (found.fault or "")
+    assert "was modified" in (found.fault or "")
     assert newest_sealed(root) is None
 
 

@@ -110,7 +110,7 @@ def test_statistics_that_are_wrong_are_not_certified(tmp_path: Path) -> None:
     database = make_day(tmp_path)
     with closing(apsw.Connection(str(database))) as con:
         con.execute("DELETE FROM ticks WHERE symbol = ? AND seq = ?", (HSBC, seq_at(2)))
-    with pytest.raises(DatabaseError, match="symbol_stats do not tell"):
+    with pytest.raises(DatabaseError, match="symbol_stats does not match"):
         seal_day(database)
     assert not is_sealed(database)
 

@@ -66,11 +66,11 @@ def test_a_file_of_another_length_is_found(database: Path) -> None:
     """Cut off, appended to, emptied, gone."""
     raw = database.read_bytes()
     database.write_bytes(raw[:-4096])
-    assert f"the file has {len(raw) - 4096:,} bytes, sealed were {len(raw):,}" in differences(database)
+    assert f"file is {len(raw) - 4096:,} bytes, was {len(raw):,} when sealed" in differences(database)
     database.write_bytes(raw + b"\0")
-    assert f"the file has {len(raw) + 1:,} bytes" in differences(database)
+    assert f"file is {len(raw) + 1:,} bytes" in differences(database)
     database.write_bytes(b"")
-    assert "the file has 0 bytes" in differences(database)
+    assert "file is 0 bytes" in differences(database)
     database.unlink()
     assert "No such file" in differences(database)
 
@@ -102,14 +102,14 @@ def test_a_change_beside_the_ticks_says_so(database: Path) -> None:
         con.pragma("user_version", con.pragma("user_version"))
     found = recheck(database.parent, DAY, SILENT)
     assert found.symbols == ()
-    assert found.differences[-1] == "all ticks that can be read are the sealed ones"
+    assert found.differences[-1] == "every readable tick matches the certificate"
 
 
 def test_a_file_that_is_no_database_any_more_says_so(database: Path) -> None:
     """Which ticks are concerned can't be told, and that is told."""
     size = database.stat().st_size
     database.write_bytes(random.Random(1).randbytes(size))
-    assert "which ticks that concerns can't be told" in differences(database)
+    assert "cannot tell which ticks are affected" in differences(database)
 
 
 def test_a_certificate_that_is_gone_is_missed(database: Path) -> None:

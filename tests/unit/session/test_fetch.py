@@ -111,7 +111,7 @@ def test_trades_without_a_push_are_noticed_once_and_then_end_the_session(logged:
         await session.audit()
         assert not session.interrupt.is_set(), "no trade since is no evidence"
         session.opend.trade(pushed=False)
-        with pytest.raises(SessionError, match="no pushes, though 1 symbols trade"):
+        with pytest.raises(SessionError, match="no pushes, though 1 symbols are trading"):
             await session.audit()
         assert session.state.resubscribes == 2
 

@@ -428,7 +428,7 @@ JUDGED: Final = {
     "no backfill": (
         healthy_state(session={"backfill_n": 0}),
         DEGRADED,
-        "BACKFILL_N=0: each outage is a hole; set it to 1000",
+        "BACKFILL_N=0: every outage leaves a gap; set it to 1000",
     ),
     "a past day waits": (
         healthy_state(writer={"days_waiting": 1, "waits": [{"day": "20261119", "reason": "CorruptError: malformed"}]}),
