@@ -39,7 +39,6 @@ TOP_FOLDERS_MAX: Final = 15
 # Modules without a test file of their name, and where they are tested: by the module that uses them, or as a process.
 TESTED_BY: Final = {
     "audit/figures": "unit/audit/test_day.py",
-    "audit/measured": "integration/test_doctor.py",
     "audit/reading": "unit/audit/test_day.py",
     "audit/verdict": "unit/audit/test_day.py",
     "cli/audit_table": "unit/cli/test_audit_cmd.py",

@@ -10,6 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hk_tick_collector.audit.day import audit_day
+from hk_tick_collector.ledger.continuity import PAIRS_MIN
 from hk_tick_collector.opend.numbers import TICK_TYPES
 from hk_tick_collector.store.opening import read_untouched
 from hk_tick_collector.store.schema import day_files
@@ -98,7 +99,7 @@ def measure(data_root: Path) -> Measured:
         for one in audit.symbols:
             if one.rows:
                 with_ticks.add(one.symbol)
-                few = "too few" if not one.ordinals.pairs else "do not count"
+                few = "too few" if one.ordinals.pairs < PAIRS_MIN else "do not count"
                 ordinals["count" if one.ordinals.counts else few] += 1
             for name, (times, failures) in one.premises.items():
                 held[name] += times
