@@ -1,7 +1,7 @@
-"""The recorder's end of the persist loop: starts the writer process, listens to it, builds it again.
+"""The recorder's end of the persist loop: starts the writer process, reads its reports, restarts it.
 
 Owns the process and what is known of its progress. Never touches a database. Invariant: there is one writer at a time,
-and nothing in its memory is needed by the next one.
+and the next one needs nothing from its memory.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ log = logs.get_logger()
 
 RESTART_SEC_MIN = 0.5
 RESTART_SEC_MAX = 10.0
-RESTART_SEC_REQUESTED = 0.1  # after a recovery that was asked for: what waits has waited long enough
+RESTART_SEC_REQUESTED = 0.1  # after a requested recovery: the backlog has waited long enough
 STABLE_SEC = 30.0
 LINE_MAX = 64 * 1024
 KILL_WAIT_SEC = 5.0
 
 
 class RuntimeState:
-    """How the writer is doing. Monotonic times in seconds; totals over all writers of this recorder's life."""
+    """How the writer is doing. Monotonic times in seconds; totals over all writers since the recorder started."""
 
     def __init__(self) -> None:
         self.writer_pid: int | None = None
@@ -49,17 +49,17 @@ class RuntimeState:
         self.lag_ms: int | None = None
         self.max_ts_ms: int | None = None
         self.wal_bytes = 0
-        self.wal_held_sec = 0.0  # for how long a reader has blocked its truncation
-        self.days_waiting = 0  # whose databases can't be written
+        self.wal_held_sec = 0.0  # how long a reader has blocked its truncation
+        self.days_waiting = 0  # days whose databases can't be written
         self.waits: tuple[WaitingDay, ...] = ()  # the newest of them
         self.dead_since: float | None = None  # since when there is no writer
         self.recoveries = 0
-        self.deaths = 0  # writers in a row that have ended by themselves soon after they had begun
+        self.deaths = 0  # writers in a row that ended by themselves soon after their start
         self.started_monotonic: float | None = None
         self.totals = Counters()
 
     def deaths_in_a_row(self, now: float) -> int:
-        """How many writers have died in a row; 0 once one has lived for a while."""
+        """How many writers died in a row; 0 once one has lived longer than STABLE_SEC."""
         lives = self.dead_since is None and self.started_monotonic is not None
         return 0 if lives and now - (self.started_monotonic or now) > STABLE_SEC else self.deaths
 
@@ -74,26 +74,26 @@ class Collector:
         join_timeout_sec: float = 3.0,
         on_commit: Callable[[float, int], None] | None = None,
     ) -> None:
-        """Nothing is started yet.
+        """Does not start a writer yet.
 
         Args:
-            settings: the writer's.
-            join_timeout_sec: how long a writer that was killed may take to be gone.
-            on_commit: is told of each commit: how many ms it took, and its rows.
+            settings: the writer's settings.
+            join_timeout_sec: how long a killed writer may take to end.
+            on_commit: called for each commit of a batch with ticks: its duration in ms, and its rows.
         """
         self._settings = settings
         self._join_timeout_sec = join_timeout_sec
         self._on_commit = on_commit
         self._process: asyncio.subprocess.Process | None = None
-        self._before = Counters()  # of the writers before this one
+        self._before = Counters()  # totals of the writers before this one
         self._stopping = False
-        self._starting = asyncio.Lock()  # a writer that is just being started is the one to stop
-        self._hurry = asyncio.Event()  # a recovery was asked for: start the next writer at once
-        self._over = asyncio.Event()  # the last writer has ended, and all that it had told is heard
+        self._starting = asyncio.Lock()  # `stop` must wait for a writer that is just being started
+        self._hurry = asyncio.Event()  # a recovery was requested: start the next writer immediately
+        self._over = asyncio.Event()  # the last writer has ended, and all its lines are read
         self.state = RuntimeState()
 
     async def run(self) -> None:
-        """Keep the writer running until `stop`; one that ends by itself is built again, later each time."""
+        """Keep the writer running until `stop`; restart one that ends by itself, with a growing delay."""
         state = self.state
         while True:
             started = time.monotonic()
@@ -122,13 +122,13 @@ class Collector:
                 self._hurry.clear()
 
     async def _run_once(self) -> int | None:
-        """One writer, from start to end. Returns its exit code; None if it did not even start."""
+        """Run one writer to its end. Returns its exit code; None: it did not start."""
         async with self._starting:
             if self._is_stopping():
                 return None
             try:
                 process = await self._start()
-            except OSError as exc:  # no memory or no process to be had now
+            except OSError as exc:  # no memory or no process available now
                 log.error("writer_not_started", error=exc)
                 self.state.dead_since = self.state.dead_since or time.monotonic()
                 return None
@@ -146,19 +146,19 @@ class Collector:
 
     @property
     def living_pid(self) -> int | None:
-        """The writer's pid while there is one; the number of one that has ended may be somebody else's by now."""
+        """The pid of the running writer; None: none runs (another process may have the pid of an ended one)."""
         process = self._process
         return process.pid if process is not None and process.returncode is None else None
 
     async def request_writer_recovery(self, reason: str) -> bool:
-        """Kill the writer, and have `run` build the next one at once, which goes on from the cursor.
+        """Kill the writer, and have `run` start the next one immediately, which continues from the cursor.
 
         Args:
-            reason: for the log, where it is asked to be thorough: whoever asks has said it in a line of its own.
+            reason: for the debug log; the caller logs it in a line of its own.
 
         Returns:
-            False: it was killed and is still there, which a process can be that waits for a disk. There is no second
-            writer before the first is gone.
+            False: the writer was killed but still exists: it may be waiting for a disk. No second writer starts before
+            it is gone.
         """
         process = self._process
         log.debug("writer_recovery", reason=reason, pid=process.pid if process else None)
@@ -174,30 +174,30 @@ class Collector:
         return True
 
     async def stop(self, timeout_sec: float) -> bool:
-        """Have the writer store what the journal holds, and end. False: it could not in that time, and was killed."""
+        """Have the writer store what the journal holds, and end. False: it failed, or was killed at the timeout."""
         self._stopping = True
         deadline = time.monotonic() + timeout_sec
         while True:
             code = await self._stop_writer(max(0.0, deadline - time.monotonic()))
             if code is None or code >= 0 or time.monotonic() >= deadline:
                 return code == 0
-            log.warning("writer_ended", by="itself", exit_code=code, restart_in_sec=0)  # somebody has killed it
+            log.warning("writer_ended", by="itself", exit_code=code, restart_in_sec=0)  # killed by a signal
 
     async def _stop_writer(self, timeout_sec: float) -> int | None:
-        """Have one writer end; if there is none, another one. Its exit code; None: it did not end in time."""
+        """Have the writer end; if none runs, start one for it. Its exit code; None: no start, or no end in time."""
         listener = None
         async with self._starting:
             process = self._process
             if process is None or process.returncode is not None:
                 try:
-                    process = await self._start()  # it had ended; what is in the journal is stored all the same
+                    process = await self._start()  # none runs, but what is in the journal must be stored
                 except OSError as exc:
                     log.error("writer_not_started", error=exc)
                     return None
                 listener = asyncio.create_task(self._listen(process))
         with contextlib.suppress(ProcessLookupError):
-            # Somebody may have stopped it. `process.send_signal` would reap one that has just been killed, and so
-            # take its exit code away from the one that waits for it.
+            # Someone may have suspended it (SIGSTOP). `process.send_signal` would reap a writer that was just killed,
+            # and the task that waits for it would not get its exit code.
             os.kill(process.pid, signal.SIGCONT)
         assert process.stdin is not None
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
@@ -209,7 +209,7 @@ class Collector:
         except TimeoutError:
             process.kill()
             code = None
-        # Neither may be waited for without end: a process that waits for a disk can't be killed.
+        # Wait for both with a timeout: a process that waits for a disk can't be killed.
         ends = [asyncio.create_task(process.wait()), *([listener] if listener is not None else [])]
         await asyncio.wait(ends, timeout=KILL_WAIT_SEC)
         return code
@@ -234,20 +234,20 @@ class Collector:
         return process
 
     async def _listen(self, process: asyncio.subprocess.Process) -> None:
-        """Read what the writer tells, until it ends."""
+        """Read the writer's lines until it ends."""
         assert process.stdout is not None
         while line := await process.stdout.readline():
             self._hear(Message.from_line(line))
 
     def _hear(self, message: Message) -> None:
-        """Take in what the writer reports; a line without an event was cut when the pipe was full."""
+        """Handle a line of the writer; one without an event was cut when the pipe was full."""
         if not message.event:
             return
         state, now = self.state, time.monotonic()
         state.last_alive_monotonic = now
         if message.totals is not None:
             state.totals = self._before.plus(message.totals)
-        # Reported with each commit and each sign of life: a WAL that is held can grow no more, and is still reported.
+        # In every commit and alive line: a held WAL is still reported when it no longer grows.
         if message.wal_bytes is not None:
             state.wal_bytes, state.wal_held_sec = message.wal_bytes, message.wal_held_sec or 0.0
             state.days_waiting, state.waits = message.days_waiting or 0, message.waits or ()

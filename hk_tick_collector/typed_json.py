@@ -1,10 +1,9 @@
-"""Dataclasses as JSON objects and back: what one process tells another, with types on both ends.
+"""Dataclasses to JSON objects and back: messages between processes, with types on both ends.
 
-Owns how tolerant the reader is. A field that is missing, or has a value of another type, gets its default; a field that
-is not known is ignored. So a file or a line of an older or newer version can be read, and nothing in it can raise.
-Every field of such a dataclass therefore has a default. A field made by `flat` is a dataclass whose own fields stand
-in the object around it; one made by `sparse` is left out while
-it has its default.
+Owns how tolerant the reader is. A field that is missing, or has a value of another type, gets its default; an unknown
+field is ignored. So a file or a line of an older or newer version can be read, and nothing in it can raise. Every field
+of such a dataclass must therefore have a default. A field made by `flat` is a dataclass whose own fields are put into
+the enclosing object; a field made by `sparse` is left out while it has its default.
 
 Types: bool, int, float, str, each with or without None; dict[str, str]; tuple[str, ...]; dataclasses, with or without
 None; tuples of dataclasses. Numbers that are not finite count as missing.
@@ -20,12 +19,12 @@ from math import isfinite
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
-_Read = Callable[[Any], Any]  # a value of JSON → a value of the field's type, or `_UNFIT` where it has another one
+_Read = Callable[[Any], Any]  # a JSON value → a value of the field's type, or `_UNFIT` if it has another type
 _UNFIT = object()
 
 
 def flat(made: type[T]) -> T:
-    """A field whose own fields stand in the object around it."""
+    """A field whose own fields are put into the enclosing object."""
     made_field: T = field(default_factory=made, metadata={"is_flat": True})
     return made_field
 
@@ -37,7 +36,7 @@ def sparse(default: T) -> T:
 
 
 def encode(value: Any) -> dict[str, Any]:  # noqa: ANN401 - any dataclass
-    """The JSON object of a dataclass, with all of its fields."""
+    """The JSON object of a dataclass, with all fields except `sparse` ones at their default."""
     told: dict[str, Any] = {}
     for each in fields(value):
         found = getattr(value, each.name)
@@ -51,7 +50,7 @@ def encode(value: Any) -> dict[str, Any]:  # noqa: ANN401 - any dataclass
 
 
 def decode(made: type[T], told: object) -> T:
-    """The dataclass that an object tells; one with its defaults for anything that is no object."""
+    """The dataclass from a JSON object; anything else gives one with its defaults."""
     values = told if isinstance(told, dict) else {}
     kind: Any = made
     found: dict[str, Any] = {}

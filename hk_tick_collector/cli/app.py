@@ -1,6 +1,6 @@
 """The command line's entry: finds the command, and turns errors into one line and an exit code.
 
-Only the command that is called is imported: the recorder must not carry the simulator's and the tables' memory.
+Only the called command is imported: the recorder must not use memory for the simulator and the tables.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ COMMANDS = {
 
 
 def build(only: str | None = None) -> typer.Typer:
-    """The application, with one command or (None, or an unknown name) with all."""
+    """The application, with one command; with all if the name is None or unknown."""
     app = typer.Typer(
         name="hk-tick-collector",
         help="Records every Hong Kong stock trade from Futu OpenD into SQLite: once, exactly, with the right time.",
@@ -75,9 +75,9 @@ def _version(*, value: bool) -> None:
 
 
 def entry() -> None:
-    """Run the command of `sys.argv`; ends with the exit code: 0 well, 1 a fault, 2 wrong usage or settings."""
+    """Run the command of `sys.argv`; exits with 0 for success, 1 for a fault, 2 for wrong usage or settings."""
     _open_standard_files()
-    # A usual workaround for the vendor's SDK, which somebody may have set for all programs: 25 times slower.
+    # A common workaround for the vendor's SDK, often set for all programs. It makes decoding 25 times slower.
     os.environ.pop("PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION", None)
     name = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
     try:
@@ -96,7 +96,7 @@ def entry() -> None:
 
 
 def _open_standard_files() -> None:
-    """Open what our parent has closed; else the next file that we open takes that number, and gets what we print."""
+    """Open standard files that the parent closed; else the next file opened gets that number, and our output."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)

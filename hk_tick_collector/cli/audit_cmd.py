@@ -54,10 +54,10 @@ def audit_command(  # noqa: PLR0913 - each is an option
     else:
         from rich.console import Console  # noqa: PLC0415 - not for --json
 
-        from hk_tick_collector.cli.audit_table import show  # noqa: PLC0415 - likewise
+        from hk_tick_collector.cli.audit_table import show  # noqa: PLC0415 - as above
 
         console = Console()
-        if not console.is_terminal:  # a log, which is not cut at the 80 columns of a terminal that is none
+        if not console.is_terminal:  # a log: do not cut it at the default 80 columns
             console.width = max(console.width, LOG_WIDTH)
         show(console, audit, of_day, all_symbols=all_symbols)
         if html is not None:
@@ -66,12 +66,12 @@ def audit_command(  # noqa: PLR0913 - each is an option
 
 
 def as_dict(audit: DayAudit) -> dict[str, Any]:
-    """All that the audit says, as plain values: a tuple with names in it is an object."""
+    """The whole audit as plain values: a named tuple becomes an object."""
     told: dict[str, Any] = _plain(audit)
     return told
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever an audit holds
+def _plain(value: Any) -> Any:  # noqa: ANN401 - any value in an audit
     if hasattr(value, "_asdict"):
         return {name: _plain(part) for name, part in value._asdict().items()}
     if isinstance(value, tuple):
@@ -80,7 +80,7 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever an audit holds
 
 
 def _symbols(entries: list[str]) -> tuple[str, ...]:
-    """The codes that were asked for; a list or a file as in FUTU_SYMBOLS will do."""
+    """The requested codes; a list or a file, as in FUTU_SYMBOLS, is allowed."""
     if not entries:
         return ()
     text = ",".join(entries)
@@ -98,7 +98,7 @@ def _database(root: Path, day: str | None) -> Path:
     """The day's database.
 
     Raises:
-        ConfigError: no DATA_ROOT, no database at all, or `day` is no day: to be mended by whoever has typed it.
+        ConfigError: no DATA_ROOT, no database at all, or `day` is not a day: the operator must correct the input.
         CollectorError: that day was not recorded.
     """
     if not root.is_dir():
@@ -137,10 +137,10 @@ def _those(files: list[Path]) -> str:
 
 
 def _only(audit: DayAudit, wanted: tuple[str, ...]) -> DayAudit:
-    """The audit of these symbols alone, with a verdict of their own.
+    """The audit restricted to these symbols, with their own verdict.
 
     Raises:
-        CollectorError: of one of them nothing is known that day.
+        CollectorError: nothing is known of one of them on that day.
     """
     known = {symbol.symbol for symbol in audit.symbols}
     absent = [symbol for symbol in wanted if symbol not in known]
@@ -151,9 +151,9 @@ def _only(audit: DayAudit, wanted: tuple[str, ...]) -> DayAudit:
 
 
 def _write_page(audit: DayAudit, of_day: int, path: Path, html: Path) -> None:
-    """Make the page, whole or not at all."""
+    """Write the page, whole or not at all."""
     from hk_tick_collector.audit.activity import read_activity  # noqa: PLC0415 - only for a page
-    from hk_tick_collector.audit.page import page  # noqa: PLC0415 - likewise
+    from hk_tick_collector.audit.page import page  # noqa: PLC0415 - as above
 
     activity = read_activity(path, {symbol.symbol for symbol in audit.symbols})
     temporary = html.with_name(f".{html.name}.{os.getpid()}.tmp")

@@ -1,6 +1,6 @@
 """An audit as a table for people: worst first, with what is missing and why.
 
-Colour is only ever beside a word, and green only for what is proven.
+Colour only ever accompanies a word, and green marks only what is proven.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
     from hk_tick_collector.audit.day import DayAudit, SymbolAudit
 
 COLOURS: Final = {Verdict.COMPLETE: "green", Verdict.INCOMPLETE: "red", Verdict.UNPROVABLE: "yellow"}
-SYMBOLS_SHOWN: Final = 20  # so few are shown with those that are COMPLETE
+SYMBOLS_SHOWN: Final = 20  # up to this many symbols, the COMPLETE ones are shown too
 LINE_MAX: Final = 10_000  # characters of a line that names symbols
-WIDE: Final = 180  # characters from which on there is room for all figures
+WIDE: Final = 180  # from this many characters on there is room for all figures
 
 _FIGURES: Final = ("rows", "Σ volume", "exchange", "Δ volume", "Δ turnover")
 _LEFT: Final = ("ordinals", "sessions", "gaps")
 
 
 def show(console: Console, audit: DayAudit, of_day: int, *, all_symbols: bool) -> None:
-    """Print the table, then the day in some lines, which are what a terminal shows last.
+    """Print the table, then a summary of the day, so that the summary stays visible on a terminal.
 
     Args:
-        console: where to.
+        console: the console to print to.
         audit: of all symbols, or of some.
         of_day: how many symbols the day has.
-        all_symbols: show those that are COMPLETE too, however many they are.
+        all_symbols: also show the COMPLETE symbols, however many there are.
     """
     shown = [symbol for symbol in audit.symbols if symbol.verdict is not Verdict.COMPLETE]
     if all_symbols or len(audit.symbols) <= SYMBOLS_SHOWN:
@@ -72,7 +72,7 @@ def _table(audit: DayAudit, symbols: list[SymbolAudit], *, is_wide: bool) -> Tab
 
 
 def _cells(symbol: SymbolAudit, audit: DayAudit, *, is_wide: bool) -> list[Text]:
-    """A row; texts of their own, so that a bracket in OpenD's words is no colour."""
+    """A row; as `Text`, so that a bracket in OpenD's text is not read as markup."""
     exchange = symbol.exchange_volume
     delta = wording.signed_text(wording.volume_delta(symbol))
     figures = [

@@ -1,7 +1,7 @@
 """Where a command's tables go.
 
-Owns how wide they may be, and that what a database holds is shown as it is: no control character, no markup. rich is
-imported when one is shown: not for `--json`.
+Owns how wide they may be, and that text from a database is shown literally: no control characters, no markup. rich is
+imported only when a table is shown: not for `--json`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LOG_WIDTH = 160
 
 
 def wide_console() -> Console:
-    """Standard output: a terminal's own width, and a log's, which is not cut at the 80 columns of no terminal."""
+    """Standard output, as wide as its terminal; without a terminal, at least LOG_WIDTH instead of 80 columns."""
     from rich.console import Console  # noqa: PLC0415 - not for --json
 
     console = Console()
@@ -28,7 +28,7 @@ def wide_console() -> Console:
 
 
 def cell(value: object) -> Text:
-    """A table's cell with a text from outside, such as a symbol: a bracket in it is no colour."""
+    """A table cell for text from outside, such as a symbol: a bracket in it is not read as markup."""
     from rich.text import Text  # noqa: PLC0415 - not for --json
 
     return Text(plain(value))

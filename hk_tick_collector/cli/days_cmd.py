@@ -58,10 +58,10 @@ def days_command(
 
 
 def _states(root: Path) -> Callable[[DayRow], str]:
-    """What becomes of a day now.
+    """The current state of each day.
 
     It is `live` (today's), `waiting` (its database can't be written), `over`, `sealed`, `away` (sealed, and its
-    database is kept elsewhere), or `future` (it has not come yet: ticks with a wrong date made it).
+    database is kept elsewhere), or `future` (its date is still to come: ticks with a wrong date created it).
     """
     waits, today, future = load_waits(root / DIRECTORY), hk_day(now_ms(root)), set(future_days(root))
 

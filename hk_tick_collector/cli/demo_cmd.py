@@ -1,4 +1,4 @@
-"""`demo`: a minute of a simulated session, recorded through three accidents. Reads its options, prints the end."""
+"""`demo`: a minute of a simulated session, recorded through three accidents. Reads options, prints the result."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from hk_tick_collector.demo.play import Outcome
 
 _PIPE_COLUMNS = 100
-_INTERRUPTED = 130  # as shells say it
+_INTERRUPTED = 130  # as shells report it
 
 
 def demo_command(
@@ -50,7 +50,7 @@ def demo_command(
     sent is compared with what is stored: exit 0 if every tick is there once, exactly. Needs no OpenD and no account.
     """
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr] # a terminal that knows no blocks gets "?"
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr] # a terminal without block characters gets "?"
     for number in ENDING_SIGNALS:
         signal.signal(number, _interrupt)
     console = Console(stderr=as_json, highlight=False)

@@ -1,4 +1,4 @@
-"""`doctor --premises`: what conclusions rest on, measured on a live OpenD."""
+"""`doctor --premises`: the premises, measured on a live OpenD."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ STOP_SEC: Final = 90.0
 LOOK_SEC: Final = 0.5
 MINUTES_MAX: Final = 600.0
 
-# Often enough that a short time tells something; far below OpenD's limits.
+# Often enough for a short measurement; far below OpenD's limits.
 POLL_SEC_MAX: Final = 15.0
 TOTALS_SEC_MAX: Final = 20.0
 _ROUNDS_MIN: Final = 12
@@ -83,12 +83,12 @@ def doctor_command(
     raise typer.Exit(int(bool(failed)))
 
 
-# Where one of these fails, some conclusions are switched off for a symbol; the others only tell what a feed is like.
+# If one of these fails, some conclusions are switched off for a symbol; the others only describe the feed.
 _GRAVE: Final = frozenset({"same_sequence", "whole_window", "made_good_joins"})
 
 
 def _record(settings: Settings, root: Path, minutes: float, *, is_quiet: bool) -> tuple[Measured, int | None]:
-    """Run a recorder of its own for that long. Returns what it measured, and OpenD's version."""
+    """Run a separate recorder for that long. Returns the measurements, and OpenD's version."""
     from hk_tick_collector.audit.measured import measure  # noqa: PLC0415 - only where it is needed
 
     environ = {**os.environ, **_environ_of(settings, minutes), "DATA_ROOT": str(root)}
@@ -109,7 +109,7 @@ def _record(settings: Settings, root: Path, minutes: float, *, is_quiet: bool) -
 
 
 def _environ_of(settings: Settings, minutes: float) -> dict[str, str]:
-    """Which OpenD and which symbols, as they are in force, wherever they were set; and how often it is asked."""
+    """The environment of that recorder: the OpenD and symbols in force, wherever set, and the request intervals."""
     every_sec = max(1.0, minutes * 60 / _ROUNDS_MIN)
     own = {
         "FUTU_POLL_INTERVAL_SEC": f"{min(POLL_SEC_MAX, every_sec):g}",
@@ -125,7 +125,7 @@ def _environ_of(settings: Settings, minutes: float) -> dict[str, str]:
 
 
 def _watch(recorder: subprocess.Popen[bytes], root: Path, minutes: float, *, is_quiet: bool) -> int | None:
-    """Wait, showing how far it is; OpenD's version, or None."""
+    """Wait, showing progress. Returns OpenD's version, or None."""
     began = time.monotonic()
     version = None
     while (passed := time.monotonic() - began) < minutes * 60:
@@ -161,7 +161,7 @@ def _as_dict(measured: Measured, opend: int | None, minutes: float) -> dict[str,
 
 def _show(measured: Measured, opend: int | None, minutes: float) -> None:
     from rich.console import Console  # noqa: PLC0415 - not for --json
-    from rich.table import Table  # noqa: PLC0415 - likewise
+    from rich.table import Table  # noqa: PLC0415 - as above
 
     console = Console()
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))

@@ -1,4 +1,4 @@
-"""`gaps`: what is missing, or was until it came late, over all days."""
+"""`gaps`: what is missing, or was missing until it came late, over all days."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _show(found: list[DayGap]) -> None:
 
 
 def _clock(ts_ms: int | None, or_ms: int | None) -> str:
-    """The tick at that end; else when the stream broke off, or went on; else nothing is known."""
+    """The time of the tick at that end; else when the stream broke off or resumed; `?`: not known."""
     known = or_ms if ts_ms is None else ts_ms
     return "?" if known is None else hk_text(known)[_CLOCK]
 

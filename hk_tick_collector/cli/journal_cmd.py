@@ -1,4 +1,4 @@
-"""`journal`: what OpenD really said, segment by segment and record by record."""
+"""`journal`: what OpenD really sent, segment by segment and record by record."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _FIELDS_SHOWN: Final = 200  # characters
 
 
 class What(StrEnum):
-    """What is to be done."""
+    """What the command does."""
 
     LIST = "list"
     SHOW = "show"
@@ -104,7 +104,7 @@ def _list(directory: Path, segments: list[Segment], *, as_json: bool) -> None:
 
 
 def _first_ms(directory: Path, segment: Segment) -> int | None:
-    """When its first record was received; None: it has none yet, or none that can be read."""
+    """When its first record was received; None: it has no record yet, or no readable one."""
     reader = JournalReader(directory, Position(segment.number, 0, -1))
     try:
         records = reader.read(max_bytes=4096)
@@ -114,7 +114,7 @@ def _first_ms(directory: Path, segment: Segment) -> int | None:
 
 
 def _state(segment: Segment, cursor: Position | None) -> str:
-    """Whether the writer has stored what stands in it."""
+    """Whether the writer has stored its contents."""
     if cursor is None or segment.number > cursor.segment:
         return "not stored" if segment.size_bytes else "empty"
     if segment.number < cursor.segment or cursor.offset >= segment.size_bytes:
@@ -188,7 +188,7 @@ def _clock(ms: int | None) -> str:
 
 
 def _check(directory: Path, segments: list[Segment], *, as_json: bool) -> bool:
-    """Read all of it. Whether anything is damaged."""
+    """Read all of it. Returns whether anything is damaged."""
     progress = Progress()
     total = sum(one.size_bytes for one in segments)
     last = segments[-1].number

@@ -1,7 +1,7 @@
 """Long tables for people and for grep: columns side by side, colours only on a terminal.
 
-Owns how a cell is aligned and coloured. A library for tables measures and wraps each cell, which for thousands of rows
-takes longer than everything else.
+Owns how a cell is aligned and coloured. A table library measures and wraps each cell, which for thousands of rows takes
+longer than everything else.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Listing:
     """A table that grows row by row and is shown at the end.
 
     Args:
-        columns: the headings; one that begins with ">" is of numbers, on the right.
+        columns: the headings; ">" at the start marks a column of numbers, aligned right.
     """
 
     def __init__(self, *columns: str) -> None:
@@ -29,13 +29,13 @@ class Listing:
         self._rows: list[tuple[list[str], list[str]]] = []
 
     def add(self, *cells: object, **colours: str) -> None:
-        """A row; `colours` are by the name of a column (`_` for a blank in it). None is shown as nothing."""
+        """Add a row; `colours` are keyed by column name (`_` for a blank in it). None is shown as an empty cell."""
         texts = ["" if cell is None else f"{cell:,}" if isinstance(cell, int) else plain(cell) for cell in cells]
         assert len(texts) == len(self._headings)
         self._rows.append((texts, [colours.get(heading.replace(" ", "_"), "") for heading in self._headings]))
 
     def text(self, *, is_coloured: bool) -> str:
-        """All of it, a line a row."""
+        """The whole table, one line per row."""
         head = (self._headings, ["bold"] * len(self._headings))
         rows = [head, *self._rows]
         widths = [max(map(len, cells)) for cells in zip(*(texts for texts, _ in rows), strict=True)]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 SYMBOLS_SHOWN = 20
 
-# Of ticks, in the order in which they are shown.
+# Numbers of ticks, in display order.
 NUMBERS = ("a", "b", "only_a", "only_b", "both", "differing", "merged")
 _HEADINGS = ("of A", "of B", "only in A", "only in B", "in both", "differing", "merged")
 
@@ -58,7 +58,7 @@ def merge_command(
 
 
 def _numbers(common: Common) -> Counter[str]:
-    """A symbol's numbers, to be added up; `merged` is what the union has to have, and was checked to have."""
+    """A symbol's numbers, which can be summed; `merged` is the number of ticks that the union must have (checked)."""
     return Counter(
         a=common.here,
         b=common.there,
@@ -75,7 +75,7 @@ def _of_day(day: MergedDay) -> Counter[str]:
 
 
 def _worst_first(days: list[MergedDay]) -> list[tuple[str, Counter[str]]]:
-    """The symbols that are not the same in both, over all days: with most disagreements, then most holes, first."""
+    """The symbols that differ between both, over all days: most disagreements first, then most holes."""
     found: dict[str, Counter[str]] = {}
     for day in days:
         for symbol, common in day.union.symbols.items():
@@ -93,7 +93,7 @@ def _is_uneven(numbers: Counter[str]) -> bool:
 
 
 def _verdicts(day: MergedDay) -> dict[str, int]:
-    """How many symbols have which verdict, the worst first."""
+    """The number of symbols per verdict, the worst first."""
     counts = Counter(symbol.verdict for symbol in day.audit.symbols)
     return {str(verdict): counts[verdict] for verdict in WORST_FIRST}
 
@@ -161,7 +161,7 @@ def _show(console: Console, days: list[MergedDay], sealed: Mapping[str, str | No
 
 
 def _show_others(console: Console, days: list[MergedDay]) -> None:
-    """The other tables' rows, where there are any."""
+    """Show the other tables' rows, if there are any."""
     for day in days:
         for name, rows in day.union.tables.items():
             if rows.merged:

@@ -1,4 +1,4 @@
-"""The options that several commands have, spelled once."""
+"""The options that several commands have, defined once."""
 
 from __future__ import annotations
 

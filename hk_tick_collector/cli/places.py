@@ -1,7 +1,7 @@
 """Which DATA_ROOT a command works on, and which day.
 
-Owns how `--data-root`, `--config` and `--env-file` make one place, what is said where that place is not there, and how
-a day is written.
+Owns how `--data-root`, `--config` and `--env-file` give one directory, the error if it does not exist, and how a day is
+written.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _DAY: Final = re.compile(r"\d{8}|\d{4}-\d{2}-\d{2}")
 
 
 def settings_of(data_root: str | None, config: Path | None, env_file: Path | None) -> Settings:
-    """The settings, with the command's own DATA_ROOT, if it was given one, before all others.
+    """The settings; the command's own DATA_ROOT, if given, overrides all others.
 
     Raises:
         ConfigError: see `load_settings`.
@@ -34,13 +34,13 @@ def settings_of(data_root: str | None, config: Path | None, env_file: Path | Non
 def data_root_of(
     data_root: str | None, config: Path | None, env_file: Path | None, *, is_of_recorder: bool = False
 ) -> Path:
-    """The DATA_ROOT, as it was written, which is a directory.
+    """The DATA_ROOT as written; checked to be a directory.
 
     Args:
-        data_root: the command's own.
+        data_root: the command's own DATA_ROOT; None: not given.
         config: see `load_settings`.
-        env_file: likewise.
-        is_of_recorder: the command asks how a recorder does, so no directory means that none was ever there.
+        env_file: see `load_settings`.
+        is_of_recorder: the command is about a recorder; without a directory, the error adds that nothing was recorded.
 
     Raises:
         ConfigError: it is not a directory, or see `load_settings`.
@@ -56,7 +56,7 @@ def day_of(written: str) -> str:
     """A day as an operator writes it, as YYYYMMDD.
 
     Raises:
-        ConfigError: it is none.
+        ConfigError: it is not a day.
     """
     day = written.replace("-", "")
     try:

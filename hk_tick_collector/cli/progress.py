@@ -1,6 +1,6 @@
-"""Lines on standard error for who waits for something long.
+"""Progress lines on standard error for long operations.
 
-Owns how often one comes.
+Owns how often a line is written.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ TELL_EVERY_SEC = 2.0
 
 
 class Progress:
-    """A line on standard error now and then, for who waits for a large file."""
+    """Writes a progress line to standard error now and then."""
 
     def __init__(self) -> None:
         self._told_at = time.monotonic()
 
     def tell(self, what: str, done: int, total: int) -> None:
-        """Say how far it is."""
+        """Write a line, unless the last one is less than TELL_EVERY_SEC old."""
         now = time.monotonic()
         if now - self._told_at >= TELL_EVERY_SEC:
             self._told_at = now

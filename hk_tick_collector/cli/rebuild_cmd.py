@@ -58,7 +58,7 @@ class Outcome:
 
     @property
     def exit_code(self) -> int:
-        """0: the same, or replaced; 1: they differ, or it was not replaced as was asked for."""
+        """0: the same, or replaced; 1: they differ, or the requested replacement was refused."""
         if self.is_replaced:
             return 0
         newer = self.difference.only_rebuilt_since
@@ -97,7 +97,7 @@ def rebuild_command(  # noqa: PLR0913 - each is an option
             held.enter_context(no_recorder(root, "leave out --replace"))
             refuse_sealed(outcome.existing)
         scratch = held.enter_context(workplace(root, name))
-        # With --replace the locks are ours: nobody is at work.
+        # With --replace this process holds the locks, so no recorder or writer runs.
         outcome.is_recorder_running = not replace_it and any(
             is_locked(root / name) for name in (RECORDER_LOCK, WRITER_LOCK)
         )
@@ -117,7 +117,7 @@ def rebuild_command(  # noqa: PLR0913 - each is an option
 
 
 def _compare(outcome: Outcome, root: Path, scratch: Path) -> None:
-    """Derive, and compare with what is there: all of it received before the journal is read, so the journal has it."""
+    """Derive, and compare with the existing rows: they were received before the journal is read, so it has them."""
     progress = Progress()
     existing = outcome.existing
     since_ms = None

@@ -1,4 +1,4 @@
-"""`repair`: put times right that are eight hours late."""
+"""`repair`: correct times that are eight hours late."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def repair_command(  # noqa: PLR0913 - each is an option
 
 
 def exit_code(reports: list[FileReport], rule: Rule) -> int:
-    """1 where something is late, or in the future, and could not be put right."""
+    """1 if times in the future were left uncorrected, or a file failed."""
     is_left = rule.future_from_ms is not None and any(_left(report) for report in reports)
     return int(is_left or any(report.error for report in reports))
 
@@ -78,7 +78,7 @@ def _days(root: Path, days: list[str]) -> list[Path]:
 
 
 def _left(report: FileReport) -> int:
-    """Rows in the future that are not the fault, or can't be."""
+    """Rows in the future that this fault does not explain, so they are left alone."""
     return report.findings[Finding.CONTRADICTED] + report.findings[Finding.BEYOND]
 
 
@@ -123,7 +123,7 @@ def _show(console: Console, reports: list[FileReport], rule: Rule, now_ms: int, 
 
 
 def _show_samples(console: Console, report: FileReport, *, is_dry_run: bool) -> None:
-    """The same rows before and after, as they were and are read from the files."""
+    """Show the same rows before and after, as read from the files."""
     for title, samples in (("before", report.before), ("would be" if is_dry_run else "after", report.after)):
         if samples and not report.error:
             console.print(_sample_table(f"{report.path.name}: {title}", samples))

@@ -1,4 +1,4 @@
-"""`seal`: sign a day off that is over, or open one again."""
+"""`seal`: seal a day that is over, or open a sealed one again."""
 
 from __future__ import annotations
 

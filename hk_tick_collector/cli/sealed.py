@@ -1,4 +1,4 @@
-"""`verify --sealed`: whether sealed days are what they were when they were sealed."""
+"""`verify --sealed`: whether sealed days are unchanged since they were sealed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ALL = "all"
 
 
 def verify_sealed(root: Path, day: str, *, as_json: bool) -> None:
-    """Check a day, or "all" of them; typer.Exit with 1 where something differs.
+    """Check a day, or "all" sealed days; typer.Exit with 1 if anything differs.
 
     Raises:
         ConfigError: there is nothing to check.

@@ -1,4 +1,4 @@
-"""`simulate`: run a scriptable OpenD. Reads its options, says on one line where it listens; the rest is `simulator`."""
+"""`simulate`: run a scriptable OpenD. Reads options, prints its ports on one line; the rest is `simulator`."""
 
 import datetime as dt
 import json

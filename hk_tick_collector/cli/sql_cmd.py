@@ -31,8 +31,8 @@ def sql_command(
     import apsw.shell  # noqa: PLC0415 - only this command needs it
 
     is_person = not sql and sys.stdin.isatty()
-    # apsw's shell has no types. It tells a person of an error and goes on; a script it tells nothing: we do, once.
-    # What is in a database is shown on a terminal without what could steer it; a file or a pipe gets it as it is.
+    # apsw's shell has no types. It reports an error to a person and goes on, but not to a script: we report it, once.
+    # A terminal gets a database's text without control characters; a file or a pipe gets it unchanged.
     is_terminal = sys.stdout.isatty()
     shell: Any = apsw.shell.Shell(
         stdout=cast("TextIO", PlainTerminal(sys.stdout)) if is_terminal else None,

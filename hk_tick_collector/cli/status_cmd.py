@@ -61,7 +61,7 @@ def status_command(
 
 
 def read_status(root: Path, day: str | None = None) -> dict[str, Any]:
-    """All that `status` tells, as plain values. Times in UTC epoch ms, ages in seconds.
+    """Everything that `status` reports, as plain values. Times in UTC epoch ms, ages in seconds.
 
     Raises:
         ConfigError: there is no database of that day.
@@ -105,7 +105,7 @@ def read_status(root: Path, day: str | None = None) -> dict[str, Any]:
 
 
 def _recorder(root: Path, now_ms: int) -> dict[str, Any]:
-    """Whether one is running (its lock tells, not its file), and what it last said of itself."""
+    """Whether a recorder is running (by its lock, not its file), and its last report."""
     pid, state = read_recorder(root)
     state["running"] = pid is not None
     state["state_age_sec"] = round((now_ms - state["at_ms"]) / 1000, 1) if "at_ms" in state else None
@@ -113,7 +113,7 @@ def _recorder(root: Path, now_ms: int) -> dict[str, Any]:
 
 
 def _lost(path: Path | None) -> Lost | None:
-    """What was lost on that day, by its own gaps; None: nothing is known to be, or it can't be read now."""
+    """What was lost on that day, by its gaps; None: nothing is known to be lost, or it can't be read now."""
     try:
         return read_lost(path) if path else None
     except DatabaseError:
@@ -121,13 +121,13 @@ def _lost(path: Path | None) -> Lost | None:
 
 
 def _wal_bytes(path: Path) -> int:
-    """A database's write-ahead log, which holds the newest rows until they are moved."""
+    """Size of a database's write-ahead log, which holds the newest rows until a checkpoint."""
     wal = path.with_name(path.name + "-wal")
     return wal.stat().st_size if wal.exists() else 0
 
 
 def _journal(root: Path, now_ms: int) -> dict[str, Any]:
-    """How much was received and is not stored yet, and how old the oldest of it is."""
+    """The backlog in bytes, and how old its oldest record is."""
     directory = root / DIRECTORY
     reader = JournalReader(directory, load_cursor(directory))
     try:
@@ -200,7 +200,7 @@ def _summary(status: dict[str, Any]) -> Table:
 
 
 def _add_stored(summary: Table, status: dict[str, Any]) -> None:
-    """What is stored of the day, and what is to be known of others."""
+    """Add what is stored of the day, and what to know about other days."""
     wal = f" (and {status['wal_bytes'] / 1e6:,.1f} MB of log)" if status["wal_bytes"] else ""
     summary.add_row(
         "stored",
@@ -218,7 +218,7 @@ def _add_stored(summary: Table, status: dict[str, Any]) -> None:
 
 
 def _plain(words: object) -> str:
-    """OpenD's words are shown as they are: a bracket in them is no colour."""
+    """OpenD's text, shown literally: a bracket in it is not read as markup."""
     from rich.markup import escape  # noqa: PLC0415
 
     return escape(plain(words))
@@ -233,7 +233,7 @@ def _recorder_text(recorder: dict[str, Any]) -> str:
 
 
 def _is_silent(recorder: dict[str, Any]) -> bool:
-    """Whether what it said last is too old to be true still."""
+    """Whether the recorder's last report is stale."""
     state_age_sec = recorder["state_age_sec"]
     return state_age_sec is None or state_age_sec > SILENT_SEC_MAX
 
@@ -250,7 +250,7 @@ def _session_text(recorder: dict[str, Any]) -> str:
 
 
 def _disk_text(recorder: dict[str, Any]) -> str:
-    """How much is free, and how long that lasts; empty where the recorder does not report it."""
+    """The free space, and how long it will last; empty if the recorder does not report it."""
     disk = decode(RecorderState, recorder).disk
     if disk.free_bytes is None or not recorder["running"]:
         return ""
@@ -262,7 +262,7 @@ def _disk_text(recorder: dict[str, Any]) -> str:
 
 
 def _outage_text(recorder: dict[str, Any]) -> str:
-    """What can still be recovered, by the recorder's last report; empty where nothing is at risk."""
+    """What can still be recovered, by the recorder's last report; empty if nothing is at risk."""
     if not recorder["running"] or _is_silent(recorder):
         return ""
     return outlook_text(decode(RecorderState, recorder).outage, time.time_ns() // 1_000_000)

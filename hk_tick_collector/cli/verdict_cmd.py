@@ -29,7 +29,7 @@ _FAULTS = ("missing", "duplicated", "wrong", "unknown", "revisions_unknown")
 
 
 def verdict_table(verdict: Verdict) -> Table:
-    """All counts with their meaning; faults in red where there are any."""
+    """All counts with their meaning; nonzero faults in red."""
     counts = verdict.as_dict()
     table = Table(title="ok" if verdict.ok else "NOT OK", title_style="bold green" if verdict.ok else "bold red")
     table.add_column("count")

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 UNIT = "hk-tick-collector.service"
 SINCE = "1h"
 CHECK_EVERY_SEC = 2.0
-# These do not mend themselves while one waits.
+# Waiting does not fix these.
 FINAL = frozenset({"watchdog"})
 
 _Market = Annotated[
@@ -94,17 +94,17 @@ def verify_command(  # noqa: PLR0913 - each is an option
 
 
 class Log:
-    """Where the recorder's log is to be had: a file, standard input, a unit's journal, or nowhere."""
+    """The source of the recorder's log: a file, standard input, a unit's journal, or none."""
 
     def __init__(self, path: str | None, unit: str) -> None:
         self._path = path
         self._unit = unit if path is None and evidence.has_unit(unit) else None
-        # Standard input can be read once; what comes later is not looked for.
+        # Standard input can be read only once; later lines are not read.
         self._given = list(evidence.log_lines(sys.stdin)) if path == "-" else None
         self.source = {None: f"journal of {unit}", "-": "standard input"}.get(path, str(path))
 
     def lines(self, since_ms: int) -> list[LogLine] | None:
-        """Its lines since then, perhaps some before; None if there is no log."""
+        """Its lines since then, perhaps some earlier ones too; None: there is no log."""
         if self._given is not None:
             return self._given
         if self._path is not None:
@@ -112,12 +112,12 @@ class Log:
         return None if self._unit is None else evidence.unit_log(self._unit, since_ms)
 
     def restarts(self) -> int | None:
-        """Of the unit whose log it is; None if there is none."""
+        """Restarts of the log's unit; None: there is no unit."""
         return None if self._unit is None else evidence.restarts_of(self._unit)
 
 
 class Verification:
-    """Looks at a recorder until it meets its targets, or the time is over."""
+    """Looks at a recorder until it meets its targets, or time runs out."""
 
     def __init__(self, root: Path, log: Log, since_ms: int, *, told: bool | None, skew_sec: float) -> None:
         self._root = root
@@ -127,7 +127,7 @@ class Verification:
         self._skew_sec = skew_sec
 
     def run(self, wait_sec: float, sleep: Callable[[float], None] = time.sleep) -> Report:
-        """Look until nothing is missed, for `wait_sec`; where rows should grow, twice at least."""
+        """Look until nothing is missed, for up to `wait_sec`; at least twice if rows should grow."""
         until = time.monotonic() + wait_sec
         first = last = self._look()
         while True:
@@ -148,7 +148,7 @@ class Verification:
             day = evidence.read_day(self._root)
         except DatabaseError as exc:
             fault = str(exc)
-        now_ms = wall_ms()  # after the newest tick was looked for: a tick that came meanwhile is not of the future
+        now_ms = wall_ms()  # after the database was read, so that a tick stored meanwhile is not in the future
         health = assess_health(state, now_ms)
         return Evidence(
             now_ms=now_ms,
@@ -182,7 +182,7 @@ def _as_json(report: Report) -> dict[str, Any]:
 
 
 def _as_text(report: Report) -> str:
-    """`name=value` lines for grep, a line a target, and the verdict last."""
+    """`name=value` lines for grep, one line per target, and the verdict last."""
     lines = [f"{name}={_value(value)}" for name, value in report.figures().items()]
     lines.append("")
     lines += [f"{f.outcome.value:<11}{f.target:<18} {f.seen}" for f in report.findings]

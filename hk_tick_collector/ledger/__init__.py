@@ -50,6 +50,8 @@ this: `test_the_worked_example_has_its_numbers`.
                          ├─────► a snapshot: more is missing than gaps report        ──► gap (missing_volume ≥ v)
                          └─────► otherwise it stays: a doubt is never resolved by waiting
 
+    no interruption ──► ordinals count: a hole, or a snapshot: more is missing than gaps tell  ──► gap (cause unknown)
+
     gap: open ──► filled     by ordinals: none is missing in it any more
                              by totals: as much came into it as was missing, and two snapshots show no more
 

@@ -1,4 +1,4 @@
-"""Which days are to be sealed. Owns the rule when a day is over."""
+"""Which of the days that are over are to be sealed; the caller says which are over."""
 
 from __future__ import annotations
 

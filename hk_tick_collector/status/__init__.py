@@ -1,1 +1,1 @@
-"""What is said of a recorder: `recorder.json`, health, metrics, log lines, and the acceptance targets."""
+"""How a recorder's state is reported: `recorder.json`, health, metrics, log lines, and the acceptance targets."""

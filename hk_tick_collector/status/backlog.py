@@ -1,7 +1,7 @@
-"""What is received and not stored yet: the journal behind the writer's cursor, in bytes and in ticks.
+"""What is received and not stored yet: the journal after the writer's cursor, in bytes and in ticks.
 
-Owns how ticks are counted without being stored. Never moves the cursor. A count reads the disk, so it belongs in a
-thread, never on the event loop.
+Owns how ticks are counted without being stored. Never moves the cursor. A count reads the disk, so run it in a thread,
+never on the event loop.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
     from hk_tick_collector.journal.segments import Record
 
-# So much is read and counted tick by tick, which takes some 10 ms; it is 7,000 pushes, far beyond the rows from which a
-# stall is possible. What lies behind it is taken to be like it.
+# This much is counted tick by tick, in about 10 ms. It holds about 7,000 pushes, far more rows than a stall requires.
+# The rest is extrapolated from it.
 EXACT_BYTES: Final = 1024 * 1024
 
-EMPTY_TIMES_MAX: Final = 64  # so many times more is read where there is no tick in it;
-PUSH_BYTES: Final = 150  # behind that there is taken to be one in so many bytes
+EMPTY_TIMES_MAX: Final = 64  # read up to this many times more while no tick is found;
+PUSH_BYTES: Final = 150  # after that, assume one tick per this many bytes
 
 _FETCHED: Final = frozenset({Purpose.BACKFILL, Purpose.AUDIT})
 
@@ -36,8 +36,8 @@ class Backlog(NamedTuple):
     """What waits to be stored.
 
     Attributes:
-        size_bytes: of journal.
-        rows: ticks in it, exactly or about.
+        size_bytes: of the journal.
+        rows: ticks in it, exact or estimated.
     """
 
     size_bytes: int
@@ -45,19 +45,19 @@ class Backlog(NamedTuple):
 
 
 def measure_backlog(journal: Path, exact_bytes: int = EXACT_BYTES) -> Backlog:
-    """What the journal in this directory holds behind the writer's cursor.
+    """Measure the journal in this directory after the writer's cursor.
 
     Raises:
-        OSError: the disk does not tell.
+        OSError: the journal can't be read.
     """
     reader = JournalReader(journal, load_cursor(journal))
     try:
         size_bytes = reader.backlog_bytes()
         counted_bytes = rows = 0
-        # A night's signs of life hold no tick; what comes behind them must not be taken to be like them.
+        # A night's keep-alives hold no tick, so what comes after them must not be extrapolated from them.
         while counted_bytes < exact_bytes or (not rows and counted_bytes < EMPTY_TIMES_MAX * exact_bytes):
             records = reader.read(exact_bytes)
-            if not records:  # that was all; what is left is the record that is being written
+            if not records:  # the end; any bytes left are the record being written
                 return Backlog(size_bytes, rows)
             counted_bytes += sum(record.end.offset - record.start.offset for record in records)
             rows += count_ticks(records)
@@ -69,7 +69,7 @@ def measure_backlog(journal: Path, exact_bytes: int = EXACT_BYTES) -> Backlog:
 
 
 def count_ticks(records: list[Record]) -> int:
-    """The ticks in these records that the writer would store: of pushes, and of what was fetched."""
+    """The number of ticks in these records that the writer would store: pushed and fetched ones."""
     bodies: list[bytes] = []
     for record in records:
         if record.kind != Kind.FRAMES:
@@ -77,7 +77,7 @@ def count_ticks(records: list[Record]) -> int:
         try:
             run = split_run(record.payload)
         except RemoteProtocolError:
-            continue  # the writer keeps it aside whole: no tick
+            continue  # the writer puts it aside whole: no tick
         bodies += run.pushes
         bodies += [
             frame.body

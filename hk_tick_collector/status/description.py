@@ -1,7 +1,7 @@
-"""The one description of a running recorder, which `status`, `verify`, health and metrics read.
+"""The description of a running recorder, which `status`, `verify`, health and metrics read.
 
-Owns its fields and where each comes from. Never decides or changes anything. What takes a disk to answer is looked at
-in threads, and described as it was seen last.
+Owns where each value comes from; `state` has the fields. Never decides or changes anything. Values that need the disk are read in
+threads, and described as last seen.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from hk_tick_collector.status.outlook import Outlook
     from hk_tick_collector.watch.watchdog import Watchdog
 
-PUSH_FRESH_SEC = 300.0  # where something was pushed, it trades; and after the close not for long
-MARKET_FRESH_SEC = 150.0  # OpenD is asked each 60 s; what it said is old after two questions without an answer
+PUSH_FRESH_SEC = 300.0  # a push proves that the market is open; after the close it does so only for this long
+MARKET_FRESH_SEC = 150.0  # OpenD is asked every 60 s; its answer is stale after two unanswered requests
 
 
 class Parts(NamedTuple):
@@ -61,13 +61,13 @@ class Describer:
     """Describes a recorder.
 
     Attributes:
-        backlog: what is received and not stored, as it was seen last; None: the disk does not tell.
+        backlog: what is received and not stored, as last seen; None: the disk could not be read.
         today: what is stored of today.
-        unsaved: why the description could not be put down; None: it could.
+        unsaved: why the description could not be saved; None: it was.
     """
 
     def __init__(self, settings: Settings, data_root: Path, parts: Parts) -> None:
-        """Nothing is looked at yet."""
+        """Reads only the identity and file system of DATA_ROOT; the rest is read later."""
         self._settings = settings
         self._data_root = data_root
         self._journal, self._collector, self._client, self._watchdog = parts
@@ -82,11 +82,11 @@ class Describer:
         self._space: Space | None = None
 
     def look_at_disk(self) -> str | None:
-        """See what is not stored yet, and whether DATA_ROOT is the directory that it was; None: it is. It may hang."""
+        """Measure the backlog, and check that DATA_ROOT is still the same directory; None: it is. It may hang."""
         try:
             self.backlog = measure_backlog(self._data_root / DIRECTORY)
         except OSError:
-            self.backlog = None  # the disk does not tell
+            self.backlog = None
         try:
             now = identity(self._data_root)
         except OSError:
@@ -96,18 +96,19 @@ class Describer:
         return self._root_fault
 
     def look_at_today(self) -> None:
-        """Read what is stored of today, and how much more the disk takes. It may hang, too."""
+        """Read what is stored of today, and how much space the disk has left. It may hang, too."""
         day = hk_day(self._client.state.opend_ms())
         self.today.look(day)
         try:
             self._space = measure_space(self._data_root, day, self._settings.journal_keep_days)
         except OSError:
-            self._space = None  # the disk does not tell
+            self._space = None
 
     def market(self) -> Market:
-        """The market's state by OpenD's word; where it has not told lately, whether it is open by what is evident.
+        """The market's state as OpenD reports it; if that is stale, whether the market is open by other evidence.
 
-        The calendar comes last: where nothing is pushed, and OpenD was not at odds with it when it spoke last.
+        The calendar comes last. It counts only without recent pushes, and if OpenD's last report did not show
+        continuous trading outside market hours, as a simulated or replayed day does.
         """
         session, now = self._client.state, time.monotonic()
         market, told_sec = session.market, age(now, session.market_at) or 0.0
@@ -191,7 +192,7 @@ class Describer:
         )
 
     def outage(self) -> Outlook | None:
-        """How long the outage can be recovered in full; None: there is none, or nothing is at risk, or none knows."""
+        """How long the outage can be recovered in full; None: no outage, nothing at risk, or its begin is unknown."""
         outage, state, market = self._client.outage, self._client.state, self.market()
         now_ms = state.clock.now_ms()
         if outage is None or outage.since_ms is None:
@@ -228,5 +229,5 @@ class Describer:
 
 
 def age(now: float, then: float | None) -> float | None:
-    """Seconds since a moment of the monotonic clock; None: it never came."""
+    """Seconds since a monotonic time; None: it never happened."""
     return None if then is None else round(now - then, 1)

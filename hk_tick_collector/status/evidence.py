@@ -1,9 +1,9 @@
-"""What can be seen of a recorder from outside, for `verify`: its files, its processes, its log.
+"""What `verify` can see of a recorder from outside: its files, its processes, its log.
 
-Owns where each fact is read, so that no check is answered by the checker itself. In particular `journal_mode` is read
-from the file's own header, and `busy_timeout`, which belongs to a connection, from what the writer read back when it
-opened the day (its line `sqlite_pragmas`) or, where there is no log, from the arguments of the writer that runs. Never
-writes, and never asks a recorder.
+Owns where each fact is read, so that no check reads a value that the checker itself has set. `journal_mode` is read
+from the file's header. `busy_timeout` belongs to a connection: it comes from what the writer read back when it opened
+the day (its log line `sqlite_pragmas`) or, without a log, from the arguments of the running writer. Never writes, and
+never asks a recorder.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 JOURNALCTL_TIMEOUT_SEC = 60.0
-PRAGMAS_REACH_MS = 24 * 3600 * 1000  # the newest day was opened today, or it does not matter
+PRAGMAS_REACH_MS = 24 * 3600 * 1000  # the newest day was opened within this time, or it does not matter
 _BLANKS = re.compile(r"\s+")
 
-# Anywhere in the line: a log that came by way of syslog has a prefix of its own.
+# Anywhere in the line: syslog adds a prefix.
 _LINE = re.compile(r"(?P<when>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z) (?P<level>[A-Z]+) +(?P<text>.*)")
 _WATCHDOG = re.compile(r"WATCHDOG (\w+)")
 _SYSTEMD_TIMEOUT = re.compile(r"\S+\.service: Watchdog timeout \(limit ")
@@ -50,13 +50,13 @@ class LogLine(NamedTuple):
 
 
 def read_day(root: Path) -> Day | None:
-    """The newest day with a row, or the newest, if none has. The rows are those of the ticks themselves.
+    """The newest day with a tick; if none has any, the newest day. Rows are counted in `ticks` itself.
 
-    Tomorrow is among them: times that are 8 h ahead in the evening make one. Later ones are not; see `days_so_far`.
+    Tomorrow counts as a day: in the evening, times that are 8 h ahead fall on it. Later days don't; see `days_so_far`.
 
-    A day without a row is what a repair leaves of one whose ticks belong to another. One that can't be read is not
-    passed over: it may be today's. Counting the rows and looking for the newest time reads the day once through, some
-    0.1 s a million ticks: statistics kept beside the ticks would not show what is wrong with them.
+    A repair leaves a day without rows when its ticks belong to another day. A day that can't be read is not skipped:
+    it may be today's. Counting the rows and finding the newest time reads the whole day, about 0.1 s per million ticks:
+    statistics kept beside the ticks would not show what is wrong with them.
 
     Raises:
         DatabaseError: it can't be read now.
@@ -73,7 +73,7 @@ def read_day(root: Path) -> Day | None:
 def _read_day(path: Path) -> Day:
     require_answer(path)
     try:
-        mode = journal_mode_of(path)  # before SQLite opens it here
+        mode = journal_mode_of(path)  # before this process opens it with SQLite
     except OSError as exc:
         raise DatabaseError(f"{path} can't be read: {exc.strerror}") from exc
     con = open_readonly(path)
@@ -88,7 +88,7 @@ def _read_day(path: Path) -> Day:
 
 
 def pragmas_in_log(lines: Iterable[LogLine], since_ms: int) -> Pragmas | None:
-    """What the writer's newest line `sqlite_pragmas` says, which SQLite had answered on the writer's own connection."""
+    """The writer's newest `sqlite_pragmas` line: what SQLite answered on the writer's own connection."""
     found = None
     for line in lines:
         if line.at_ms >= since_ms and line.text.startswith("sqlite_pragmas "):
@@ -104,7 +104,7 @@ def pragmas_in_log(lines: Iterable[LogLine], since_ms: int) -> Pragmas | None:
 
 
 def pragmas_of_writer(pid: int | None, proc: Path = Path("/proc")) -> Pragmas | None:
-    """What the writer that runs was started with; None if it can't be seen."""
+    """The arguments of the running writer; None: they can't be read."""
     if not pid:
         return None
     try:
@@ -112,7 +112,7 @@ def pragmas_of_writer(pid: int | None, proc: Path = Path("/proc")) -> Pragmas | 
     except OSError:
         return None
     if "hk_tick_collector.writer" not in arguments:
-        return None  # gone, and its number is somebody else's
+        return None  # the writer is gone, and another process has its pid
     for argument in arguments:
         try:
             settings = json.loads(argument)
@@ -124,7 +124,7 @@ def pragmas_of_writer(pid: int | None, proc: Path = Path("/proc")) -> Pragmas | 
 
 
 def log_lines(text: Iterable[str]) -> Iterator[LogLine]:
-    """The lines that are a recorder's; tracebacks and others' are left out."""
+    """The recorder's own lines; tracebacks and other programs' lines are left out."""
     for line in text:
         match = _LINE.search(line)
         if match is not None:
@@ -132,7 +132,7 @@ def log_lines(text: Iterable[str]) -> Iterator[LogLine]:
 
 
 def watchdog_since(lines: Iterable[LogLine], since_ms: int, source: str) -> LogSeen:
-    """How often the watchdog said what since then."""
+    """Count the watchdog's events since then, by event."""
     counts: Counter[str] = Counter()
     for line in lines:
         match = _WATCHDOG.match(line.text)
@@ -142,12 +142,12 @@ def watchdog_since(lines: Iterable[LogLine], since_ms: int, source: str) -> LogS
 
 
 def has_unit(unit: str) -> bool:
-    """Whether systemd knows the unit, here."""
+    """Whether systemd on this host knows the unit."""
     return shutil.which("journalctl") is not None and _show(unit, "LoadState") == "loaded"
 
 
 def restarts_of(unit: str) -> int | None:
-    """How often systemd has started the unit again by itself since somebody started it; None: it does not say."""
+    """How often systemd restarted the unit by itself since its last manual start; None: not known."""
     told = _show(unit, "NRestarts")
     return int(told) if told.isdigit() else None
 
@@ -172,11 +172,11 @@ def _show(unit: str, name: str) -> str:
 def unit_log(unit: str, since_ms: int) -> list[LogLine]:
     """The unit's log since then, from systemd's journal.
 
-    That systemd has ended it for want of a sign of life is systemd's own line, without a time. It is put among the
-    recorder's as `WATCHDOG systemd_timeout`, at the beginning of what was asked for.
+    When systemd ends the unit for a missed keep-alive, it logs a line of its own, without a time. That line is returned
+    as `WATCHDOG systemd_timeout`, at `since_ms`.
 
     Raises:
-        ConfigError: journalctl is not there, or refuses, or hides what this user may not see.
+        ConfigError: journalctl is missing, fails, or hides what this user may not see.
     """
     journalctl = shutil.which("journalctl")
     if journalctl is None:
@@ -184,13 +184,13 @@ def unit_log(unit: str, since_ms: int) -> list[LogLine]:
     # Seconds since the epoch: a time without a zone would be read as the host's local time.
     command = [journalctl, f"--unit={unit}", f"--since=@{since_ms // 1000}", "--output=cat", "--no-pager"]
     try:
-        told = subprocess.run(  # noqa: S603 - likewise
+        told = subprocess.run(  # noqa: S603 - as above
             command, capture_output=True, timeout=JOURNALCTL_TIMEOUT_SEC, check=False
         )
     except subprocess.TimeoutExpired as exc:
         raise ConfigError(f"journalctl of {unit} did not end in {JOURNALCTL_TIMEOUT_SEC:g} s") from exc
     reason = _BLANKS.sub(" ", told.stderr.decode(errors="replace")).strip()
-    if _HIDDEN.search(reason):  # one with a journal of his own is shown that alone, with exit code 0
+    if _HIDDEN.search(reason):  # a user with a journal of their own is shown only that, with exit code 0
         raise ConfigError(
             f"the journal of {unit} is not for this user: run it with sudo, or as a member of systemd-journal"
         )
@@ -202,7 +202,7 @@ def unit_log(unit: str, since_ms: int) -> list[LogLine]:
 
 
 def file_log(path: Path) -> list[LogLine]:
-    """A log that is kept in a file.
+    """The recorder's lines from a log file.
 
     Raises:
         ConfigError: it can't be read.
@@ -218,10 +218,10 @@ _AGO_SEC = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
 
 
 def since_ms_of(text: str, now_ms: int) -> int:
-    """`--since` as epoch ms: `2026-11-20T09:30:00+08:00`, `…Z`, `@1795138200`, or so long ago: `90s`, `30m`, `2h`.
+    """`--since` as epoch ms: `2026-11-20T09:30:00+08:00`, `…Z`, `@1795138200`, or an age: `90s`, `30m`, `2h`.
 
     Raises:
-        ConfigError: none of these. A time without a zone is one: the host's zone is not Hong Kong's, and is not UTC.
+        ConfigError: it is none of these, or a time without a zone: the host's zone may be neither Hong Kong's nor UTC.
     """
     expected = "expected a time with its zone, such as 2026-11-20T09:30:00+08:00 or @1795138200, or an age such as 30m"
     if match := _AGO.fullmatch(text.strip()):

@@ -1,4 +1,4 @@
-"""What a rule of health finds, and the words that rules share."""
+"""What a health rule finds, and the wording that rules share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NAMES_SHOWN: Final = 3
 
 
 class Verdict(StrEnum):
-    """How it is; the later ones outweigh the ones before."""
+    """How the recorder is doing; later members outweigh earlier ones."""
 
     OK = "ok"
     DEGRADED = "degraded"
@@ -32,18 +32,18 @@ class Finding(NamedTuple):
 
 
 def waiting(state: RecorderState) -> str:
-    """What is received and not stored, as the end of a sentence; empty if there is nothing."""
+    """The backlog, as the end of a sentence; empty if there is no backlog."""
     if state.journal.backlog_rows:
         return f", {state.journal.backlog_rows:,} rows waiting"
     return f", {size(state.journal.backlog_bytes)} waiting" if state.journal.backlog_bytes else ""
 
 
 def count(what: Collection[object] | float, name: str) -> str:
-    """`3 rows`, of a number or of a collection's length."""
+    """`3 rows`, from a number or a collection's length."""
     return counted(int(what) if isinstance(what, int | float) else len(what), name)
 
 
 def named(names: Collection[str]) -> str:
-    """The first of them, and how many more there are."""
+    """The first names, and how many more there are."""
     shown = ", ".join(excerpt(name) for name in list(names)[:NAMES_SHOWN])
     return shown + (f" and {len(names) - NAMES_SHOWN:,} more" if len(names) > NAMES_SHOWN else "")

@@ -1,16 +1,15 @@
-"""How a recorder is doing, in one word and in reasons that say what to mend.
+"""How a recorder is doing: one verdict, and reasons that say what to fix.
 
-Owns the judgement alone: it reads what the recorder says of itself (`recorder.json`), and never a file, a socket or a
-clock. `status`, the metrics and whoever asks `/healthz` get the same answer from it. Invariants: no evidence is never
-ok, and a market that is quiet for its own reasons (night, lunch, holiday, half day, auction, a symbol that nobody
-trades) is never a fault.
+Owns the judgement alone: it reads the recorder's report (`recorder.json`), and never a file, a socket or a clock.
+`status`, the metrics and `/healthz` all get their answer from it. Invariants: a recorder without evidence is never ok,
+and a quiet market (night, lunch, holiday, half day, auction, a symbol without trades) is never a fault.
 
-    failing    ticks are being lost or not stored, or will be as soon as some come
+    failing    ticks are being lost or not stored, or will be as soon as any come
     unproven   nothing has shown yet that it works
-    degraded   it works, and something wants a look
-    ok         it works, and that has been seen
+    degraded   it works, and something needs attention
+    ok         it works, and there is evidence
 
-The worst finding is the verdict. A value that is missing is no finding: an older recorder may not have reported it.
+The worst finding is the verdict. A missing value is not a finding: an older recorder may not have reported it.
 """
 
 from __future__ import annotations
@@ -30,32 +29,33 @@ from hk_tick_collector.typed_json import decode
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-# The recorder describes itself each 2 s, also while the disk is slow; what is older is no description any more.
+# The recorder describes itself every 2 s, even while the disk is slow; an older description is stale.
 SILENT_SEC_MAX = 30.0
 FUTURE_SEC_MAX = 30.0
 
-# A reconnect takes a second, and OpenD's own restart some ten.
+# A reconnect takes a second, and an OpenD restart about ten.
 DOWN_SEC_MAX = 30.0
-# OpenD answers a sign of life each 10 s, and the session ends a link without an answer after FUTU_DEAD_LINK_SEC (25).
+# OpenD answers a keep-alive every 10 s, and the session drops a silent link after FUTU_DEAD_LINK_SEC (25).
 UNHEARD_SEC_MAX = 60.0
 SUBSCRIBE_SEC_MAX = 60.0
 
-# No push for so long is a fault, if pushes came much more often before: with a few quiet symbols they did not.
+# No push for this long is a fault only if pushes came much more often before; those of a few quiet symbols don't.
 QUIET_SEC_MAX = 90.0
 QUIET_GAPS = 20.0
-# So many symbols are never all quiet for QUIET_SEC_MAX in trading hours.
+# This many symbols are never all quiet for QUIET_SEC_MAX in trading hours.
 MANY_SYMBOLS = 50
 
 AUDITS_FAILED_MAX = 10  # calls in a row
-TOTALS_FAILED_MAX = 3  # rounds in a row, of which there is one a minute
+TOTALS_FAILED_MAX = 3  # rounds in a row, one per minute
 
-WORD_LATE_MS = 600_000  # OpenD's word is asked for once a minute, and believed for some minutes
+WORD_LATE_MS = 600_000  # OpenD's market state is requested once a minute, and may be this old
 
 
 class Health(NamedTuple):
-    """A verdict, and what led to it, the worst first; without a reason only where it is ok.
+    """A verdict and its reasons, the worst first. Only `ok` has no reason.
 
-    What was lost today is no part of it: it is over, and nothing can be mended. It is told until the day is over.
+    What was lost today does not affect the verdict: nothing can be fixed any more. It is
+    reported for the rest of the day.
     """
 
     verdict: Verdict
@@ -67,11 +67,11 @@ _WEIGHTS = {verdict: weight for weight, verdict in enumerate(Verdict)}
 
 
 def assess_health(told: Mapping[str, Any], now_ms: int | None = None) -> Health:
-    """Assess a recorder by what it reports.
+    """Assess a recorder by its report.
 
     Args:
-        told: the object of `recorder.json`; {} where there is none.
-        now_ms: UTC epoch ms, for telling how old that is; None: it is of now.
+        told: the object in `recorder.json`; {} if there is no such file.
+        now_ms: UTC epoch ms, to find the report's age; None: the report is current.
     """
     state = decode(RecorderState, told)
     found = list(_presence(state, now_ms)) or [finding for rule in _RULES for finding in rule(state)]
@@ -81,10 +81,10 @@ def assess_health(told: Mapping[str, Any], now_ms: int | None = None) -> Health:
 
 
 def end_text(told: Mapping[str, Any]) -> str:
-    """How a recorder that is not running any more has ended, and when, in words.
+    """How and when a recorder that no longer runs ended, in words.
 
-    A recorder that ends in order reports that last. A reader that sees that it is gone (its lock is free) without such
-    a report adds `died`.
+    A recorder that stops cleanly reports so at the end. If its lock is free but that report is missing, the reader adds
+    `died`.
     """
     return _end_text(decode(RecorderState, told))
 
@@ -102,7 +102,7 @@ def _end_text(state: RecorderState) -> str:
 
 
 def _presence(state: RecorderState, now_ms: int | None) -> Iterator[Finding]:
-    """Is there a recorder that reports? If not, its last report is no news."""
+    """Does a recorder report? If not, its last report is stale."""
     at_ms = state.at_ms
     if at_ms is None or not EPOCH_MS_MIN <= at_ms < EPOCH_MS_MAX:
         yield Finding(Verdict.UNPROVEN, "no recorder state yet")
@@ -119,7 +119,7 @@ def _presence(state: RecorderState, now_ms: int | None) -> Iterator[Finding]:
 
 
 def _link(state: RecorderState) -> Iterator[Finding]:
-    """Is OpenD there, logged in, and are the symbols subscribed?"""
+    """Is OpenD connected and logged in, and are the symbols subscribed?"""
     session = state.session
     serious = Verdict.FAILING if _is_open(state) else Verdict.DEGRADED
     if not session.connected:
@@ -151,7 +151,7 @@ def _down(state: RecorderState, serious: Verdict) -> Iterator[Finding]:
 
 
 def _away(state: RecorderState) -> Iterator[Finding]:
-    """Is OpenD itself without something, though it is connected? Whose phone has the quote right can be mended."""
+    """Is OpenD connected, but without the exchange or the quote right?"""
     away = state.session.away
     if away is None:
         return
@@ -166,7 +166,7 @@ def _away(state: RecorderState) -> Iterator[Finding]:
 
 
 def _outage(state: RecorderState) -> Iterator[Finding]:
-    """Will what is missed now be recovered when it is over? An estimate; what is missing is measured then."""
+    """Can what is missed now be recovered after the outage? An estimate; the loss is measured afterwards."""
     told = state.outage
     if told is None:
         return
@@ -182,7 +182,7 @@ def _outage(state: RecorderState) -> Iterator[Finding]:
 
 
 def _symbols(state: RecorderState) -> Iterator[Finding]:
-    """Is anything that was asked for not recorded?"""
+    """Is any requested symbol not recorded?"""
     refused, left_out = state.session.refused, state.session.left_out
     if refused:
         why = named([f"{excerpt(name)} ({excerpt(reason)})" for name, reason in refused.items()])
@@ -192,7 +192,7 @@ def _symbols(state: RecorderState) -> Iterator[Finding]:
 
 
 def _pushes(state: RecorderState) -> Iterator[Finding]:
-    """Do ticks come, where some must? Fetched ticks are no sign of it: they may be old, and the pushes fail."""
+    """Do pushes come when they must? Fetched ticks don't count: they may be old, and come even if pushes fail."""
     session, since_sec = state.session, _trading_sec(state)
     if since_sec is None:
         return
@@ -221,7 +221,7 @@ def _pushes(state: RecorderState) -> Iterator[Finding]:
 
 
 def _evidence(state: RecorderState) -> Iterator[Finding]:
-    """Has any tick gone all the way since the start? A fetched one will do: it took the same way."""
+    """Has any tick been stored since the start? A fetched one counts: it takes the same path."""
     session = state.session
     if not session.connected or state.writer.counters.rows:
         return
@@ -233,7 +233,7 @@ def _evidence(state: RecorderState) -> Iterator[Finding]:
 
 
 def _clock(state: RecorderState) -> Iterator[Finding]:
-    """Does the host know what time it is?"""
+    """Is the host's clock right?"""
     offset_ms = state.session.clock_offset_ms
     if offset_ms is not None and abs(offset_ms) > OFFSET_MS_MAX:
         seen = f"clock {abs(offset_ms) / 1000:,.1f} s {'behind' if offset_ms > 0 else 'ahead of'} OpenD's"
@@ -241,7 +241,7 @@ def _clock(state: RecorderState) -> Iterator[Finding]:
 
 
 def _answers(state: RecorderState) -> Iterator[Finding]:
-    """Is what is asked for besides the pushes answered? Without it a loss is not found, and no day is proven."""
+    """Does OpenD answer the other requests? Without the answers, no loss is found and no day is proven."""
     session = state.session
     if not session.connected:
         return
@@ -257,7 +257,7 @@ def _answers(state: RecorderState) -> Iterator[Finding]:
             yield Finding(Verdict.DEGRADED, f"OpenD does not say {cost} ({excerpt(session.unanswered[asked])})")
 
 
-_UNANSWERED = {  # what it is asked for besides; each is asked for again within a minute
+_UNANSWERED = {  # the other requests; each is repeated within a minute
     "state": "whether the market is open: the clock has to do",
     "quota": "how much quota is left: what it refuses is named",
     "trade_dates": "which days are trade dates: a half day is not known",
@@ -265,7 +265,7 @@ _UNANSWERED = {  # what it is asked for besides; each is asked for again within 
 
 
 def _premises(state: RecorderState) -> Iterator[Finding]:
-    """Does OpenD do what conclusions rest on? What depends on a premise that failed is switched off for its symbol."""
+    """Do the premises hold? What depends on a failed premise is switched off for its symbol."""
     failed = state.writer.counters.premises_failed
     if failed:
         reason = f"{count(failed, 'premise')} failed since the start: see premise_failed in the log, and audit"
@@ -279,15 +279,15 @@ _RULES = (_link, _away, _outage, _pushes, _evidence, *STORING_RULES, _symbols, _
 
 
 def _is_open(state: RecorderState) -> bool:
-    """Whether trades may come; where the recorder does not report it, by the clock."""
+    """Whether trades may come; by the clock if the recorder does not report it."""
     is_open = state.market.is_open
     return is_open if is_open is not None else _since_continuous_ms(state) is not None
 
 
 def _trading_sec(state: RecorderState) -> float | None:
-    """Seconds since trades have been coming all the time; None: they need not come (auction, lunch, night, holiday).
+    """Seconds of continuous trading so far; None: no trades are expected (auction, lunch, night, holiday).
 
-    OpenD's word may be late: what counts is the later beginning and the earlier end, by word and by clock.
+    OpenD's state may be late: of its state and the clock, the later beginning and the earlier end count.
     """
     market = state.market
     if market.is_open is False or (market.source == "opend" and market.state not in CONTINUOUS):
@@ -297,11 +297,11 @@ def _trading_sec(state: RecorderState) -> float | None:
         return since_ms / 1000
     if market.source != "opend" or _since_continuous_ms(state, WORD_LATE_MS) is not None:
         return None
-    return float("inf")  # simulated or replayed: it trades at another hour than ours
+    return float("inf")  # simulated or replayed: its trading hours are not those of our clock
 
 
 def _since_continuous_ms(state: RecorderState, late_ms: int = 0) -> int | None:
-    """As `since_continuous_ms`, at the time of the report."""
+    """`since_continuous_ms` at the time of the report."""
     return since_continuous_ms(state.at_ms or 0, late_ms)
 
 

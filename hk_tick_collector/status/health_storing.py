@@ -1,4 +1,4 @@
-"""How storing is doing: the rules of health from the socket's end to the databases."""
+"""Health rules for storing: from the received bytes to the databases."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 
     from hk_tick_collector.status.state import RecorderState
 
-WRITER_SILENT_SEC_MAX = 30.0  # it says something each second, and while it waits for a lock each few seconds
-EXCEPTION_SEC_MAX = 60.0  # a fault that goes on comes back each PERSIST_RETRY_BACKOFF_MAX_SEC and busy timeout
-MENDED_SEC_MAX = 30.0  # so long is one told that is mended
+WRITER_SILENT_SEC_MAX = 30.0  # it reports every second, or every few seconds while it waits for a lock
+EXCEPTION_SEC_MAX = 60.0  # a lasting fault recurs at least every PERSIST_RETRY_BACKOFF_MAX_SEC + busy timeout
+MENDED_SEC_MAX = 30.0  # a fault that is over is reported for this long
 LAG_MS_MAX = 5_000
 WAL_HELD_SEC_MAX = 60.0
 DEATHS_MAX = 2
-FREE_BYTES_MIN = 20_000_000  # some minutes of a busy market
-DAYS_LEFT_MIN = 7  # a week, to get a bigger one
+FREE_BYTES_MIN = 20_000_000  # a few minutes of a busy market
+DAYS_LEFT_MIN = 7  # time to get a bigger disk
 
 
 def _journal(state: RecorderState) -> Iterator[Finding]:
-    """Does the disk take what comes?"""
+    """Can the journal be written?"""
     journal = state.journal
     held = journal.buffered_bytes or 0
     fault = f": {excerpt(journal.fault)}" if journal.fault else ""
@@ -37,7 +37,7 @@ def _journal(state: RecorderState) -> Iterator[Finding]:
 
 
 def _writer(state: RecorderState) -> Iterator[Finding]:
-    """Are rows being stored? A commit that is long past says nothing by itself: maybe there was nothing to commit."""
+    """Are rows being stored? An old last commit proves nothing by itself: there may be nothing to commit."""
     writer, watchdog = state.writer, state.watchdog
     if watchdog.is_stalled:
         failed = watchdog.recoveries_failed or 0
@@ -60,14 +60,14 @@ def _writer(state: RecorderState) -> Iterator[Finding]:
         elif waiting(state):
             yield Finding(Verdict.FAILING, f"{reason}{waiting(state)}")
     lag_ms = writer.lag_ms
-    # The lag is that of the last commit: at night it is as old as the last tick.
+    # The lag is measured at the last commit: at night that is long past.
     is_fresh = commit_sec is None or commit_sec <= WRITER_SILENT_SEC_MAX
     if lag_ms is not None and lag_ms > LAG_MS_MAX and is_fresh and waiting(state):
         yield Finding(Verdict.DEGRADED, f"writer: {span(lag_ms / 1000)} behind{waiting(state)}")
 
 
 def _deaths(state: RecorderState) -> Iterator[Finding]:
-    """Do writers live? One that ends soon after each start stores nothing, and gives a sign of life each time."""
+    """Do writers stay alive? One that dies soon after each start reports that it is alive, but stores nothing."""
     deaths = state.writer.deaths
     if deaths >= DEATHS_MAX:
         reason = f"{count(deaths, 'writer')} in a row ended by themselves{waiting(state)}: see writer_ended in the log"
@@ -75,7 +75,7 @@ def _deaths(state: RecorderState) -> Iterator[Finding]:
 
 
 def _readable(state: RecorderState) -> Iterator[Finding]:
-    """Is what comes stored as ticks? What can't be read is kept aside, and is no tick for anybody."""
+    """Are received ticks readable? What can't be read is put aside, and no reader sees it as a tick."""
     bad, rows = state.writer.bad_recent, state.writer.rows_recent
     if bad:
         verdict = Verdict.FAILING if bad * 2 >= rows else Verdict.DEGRADED
@@ -84,21 +84,21 @@ def _readable(state: RecorderState) -> Iterator[Finding]:
 
 
 def _drift(state: RecorderState) -> Iterator[Finding]:
-    """Are they ticks of now? What bears another time is stored there, and today does not grow."""
+    """Do live ticks have the current time? Ticks with another date are stored under that day, not today."""
     if state.writer.drifted_recent:
         reason = "live ticks bear a time far from now: see ts_drift_warn in the log, and look at all clocks"
         yield Finding(Verdict.DEGRADED, reason)
 
 
 def _others(state: RecorderState) -> Iterator[Finding]:
-    """Is this recorder the only one that writes? What another one does is known to nobody here."""
+    """Is this recorder the only program that writes? It can't know what another one changes."""
     if state.writer.written_by_others_recent:
         reason = "another program writes to a day's database: stop it; fuser -v DATA_ROOT/*.db shows who has one open"
         yield Finding(Verdict.DEGRADED, reason)
 
 
 def _disk(state: RecorderState) -> Iterator[Finding]:
-    """Is DATA_ROOT the directory that it was, and can be written?"""
+    """Is DATA_ROOT still the same directory, and writable?"""
     disk = state.disk
     if disk.fault:
         reason = f"DATA_ROOT {excerpt(disk.fault)}: put it back and restart, before more is lost"
@@ -108,7 +108,7 @@ def _disk(state: RecorderState) -> Iterator[Finding]:
 
 
 def _space(state: RecorderState) -> Iterator[Finding]:
-    """Does the disk last? What a trading day takes is known once one is over."""
+    """How long will the disk last? A trading day's size is known once one is over."""
     free_bytes, days_left = state.disk.free_bytes, state.disk.days_left
     if free_bytes is None:
         return
@@ -122,7 +122,7 @@ def _space(state: RecorderState) -> Iterator[Finding]:
 
 
 def _settings(state: RecorderState) -> Iterator[Finding]:
-    """Does a setting make holes?"""
+    """Does a setting or the file system put data at risk?"""
     if state.session.backfill_n == 0:
         yield Finding(Verdict.DEGRADED, "BACKFILL_N=0: every outage leaves a gap; set it to 1000")
     kind = state.disk.file_system
@@ -133,7 +133,7 @@ def _settings(state: RecorderState) -> Iterator[Finding]:
 
 
 def _waits(state: RecorderState) -> Iterator[Finding]:
-    """Is there a day whose database can't be written? It has a place of its own in the journal; all others go on."""
+    """Is there a day whose database can't be written? It has its own place in the journal; all others go on."""
     waits = state.writer.waits
     for wait in waits[:NAMES_SHOWN]:
         day = "today" if wait.is_today else excerpt(wait.day.replace("before-", "all before "))
@@ -148,7 +148,7 @@ def _waits(state: RecorderState) -> Iterator[Finding]:
 
 
 def _wal(state: RecorderState) -> Iterator[Finding]:
-    """Does a long query make the log of the database grow?"""
+    """Does a long query make the write-ahead log grow?"""
     held_sec = state.writer.wal_held_sec
     if held_sec is not None and held_sec >= WAL_HELD_SEC_MAX:
         held = size(state.writer.wal_bytes or 0)

@@ -1,7 +1,7 @@
-"""What was lost on a day: its open gaps as a few figures, and these in one line of words. Pure.
+"""What was lost on a day: its open gaps as a few figures, and as one line of text. Pure.
 
-`status`, `/healthz`, the supervisor's line and the metrics share it. It is of losses that are proven: what is only
-feared is told by the outage that goes on, and by `audit`.
+`status`, `/healthz`, the supervisor's line and the metrics share it. It covers proven losses only: the current outage
+and `audit` report possible ones.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ _WORDS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """Open gaps of a day.
+    """The open gaps of a day.
 
     Attributes:
         day: YYYYMMDD in Hong Kong.
         gaps: how many.
-        symbols: of how many symbols.
-        ticks: that are missing, of gaps in which sequence numbers tell.
-        shares: that are missing at least, of gaps in which only the exchange's totals tell.
-        unknown: gaps of which neither tells how much.
+        symbols: in how many symbols.
+        ticks: missing ticks, in gaps where sequence numbers give their number.
+        shares: missing shares at least, in gaps where only the exchange's totals give an amount.
+        unknown: gaps where neither gives an amount.
         from_ms: the last tick before the first of them, UTC epoch ms; None: not known.
         until_ms: the first tick after the last of them; None: not known.
-        causes: why, that of most gaps first; see `resumption.Cause`.
+        causes: why, the most frequent first; see `resumption.Cause`.
     """
 
     day: str = ""
@@ -53,7 +53,7 @@ class Lost:
 
 
 def lost_text(lost: Lost | None) -> str:
-    """Such a summary in words; empty where nothing is lost.
+    """The summary in words; empty if nothing is lost.
 
     `4,253 ticks of 7 symbols, 13:00:48 to 13:01:33 HK (OpenD down)`
     """

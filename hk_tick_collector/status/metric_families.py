@@ -1,8 +1,8 @@
-"""What `/metrics` serves: a recorder's description of itself, as Prometheus names such things.
+"""What `/metrics` serves: a recorder's description as Prometheus metrics.
 
-Owns every metric's name, kind and meaning, and the buckets of the commits' duration. Never keeps a value of its own but
-those buckets: counters are the recorder's totals, which begin at 0 when it starts, as Prometheus expects. A value that
-the recorder does not tell is left out, never made up.
+Owns every metric's name, kind and meaning, and the buckets of the commit durations. Never keeps any other value:
+counters are the recorder's totals, which begin at 0 when it starts, as Prometheus expects. A value that the recorder
+does not report is left out, never made up.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
     from hk_tick_collector.store.stored import SymbolStats
 
-# A commit takes some ms for a few ticks, 100 ms for a full batch, and seconds when the disk is in trouble.
+# A commit takes a few ms for a few ticks, 100 ms for a full batch, and seconds when the disk is in trouble.
 COMMIT_BUCKETS_SEC: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 class _Spec(NamedTuple):
-    """A metric that is one value of the recorder's state; None: it is not known, and the metric is left out."""
+    """A metric with one value from the recorder's state; None: not known, so the metric is left out."""
 
     name: str
     value_of: Callable[[RecorderState], float | None]
@@ -123,7 +123,7 @@ GAUGES: Final = (
         "hktick_disk_days_left", lambda s: s.disk.days_left, "Trading days until that disk is full, by the last ones."
     ),
     _Spec(
-        "hktick_journal_full", lambda s: s.journal.is_full, "1 while nothing more is read from OpenD, for want of disk."
+        "hktick_journal_full", lambda s: s.journal.is_full, "1 while nothing is read from OpenD because the disk is full."
     ),
     _Spec("hktick_days_waiting", lambda s: s.writer.days_waiting, "Days whose databases can't be written for now."),
     _Spec("hktick_wal_bytes", lambda s: s.writer.wal_bytes, "Size of the databases' write-ahead logs."),
@@ -135,7 +135,7 @@ GAUGES: Final = (
     _Spec("hktick_watchdog_stalled", lambda s: s.watchdog.is_stalled, "1 while the watchdog sees a stall."),
 )
 
-# Nothing lost is 0, and not absent: an alert on it is then over.
+# If nothing is lost, report 0 rather than leave the metric out, so that an alert on it clears.
 LOST_TODAY: Final = (
     _Spec("hktick_lost_today_ticks", _lost("ticks"), "Ticks of today that are missing, where sequences tell."),
     _Spec("hktick_lost_today_shares", _lost("shares"), "Shares that are missing at least, where only totals tell."),
@@ -150,7 +150,7 @@ LENGTHS: Final = (
 
 
 class CommitDurations:
-    """How long commits take, in buckets; told by the event loop, read by the server's threads."""
+    """How long commits take, in buckets; written by the event loop, read by the server's threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -164,7 +164,7 @@ class CommitDurations:
             self._sum_sec += commit_ms / 1000
 
     def family(self) -> Metric:
-        """The histogram as it stands."""
+        """The current histogram."""
         with self._lock:
             counts, sum_sec = list(self._counts), self._sum_sec
         total = 0
@@ -177,7 +177,7 @@ class CommitDurations:
 
 
 class RecorderMetrics(Collector):
-    """All metrics of one description, made anew at each scrape."""
+    """All metrics of one description, made for one scrape."""
 
     def __init__(
         self,
@@ -186,14 +186,14 @@ class RecorderMetrics(Collector):
         commits: CommitDurations,
         symbols: Mapping[str, SymbolStats] | None = None,
     ) -> None:
-        """Args: `symbols` is None where they were not asked for; they are two series each."""
+        """Args: `symbols` is None unless requested; each symbol adds two series."""
         self._told, self._state = state, decode(RecorderState, state)
         self._now_ms = now_ms
         self._commits = commits
         self._symbols = symbols
 
     def collect(self) -> Iterator[Metric]:
-        """One family after the other."""
+        """Yield all metric families."""
         state = self._state
         yield self._build()
         for kind, specs, part in (
@@ -206,7 +206,7 @@ class RecorderMetrics(Collector):
             if not part or part in self._told:
                 yield from _families(kind, specs, state)
         connects = state.session.connects
-        if connects is not None:  # the first one is no reconnect
+        if connects is not None:  # the first one is not a reconnect
             meaning = "Sessions with OpenD after the first one."
             yield CounterMetricFamily("hktick_reconnects", meaning, value=max(0.0, connects - 1))
         if state.at_ms is not None:
@@ -237,7 +237,7 @@ class RecorderMetrics(Collector):
 
 
 def registry(metrics: RecorderMetrics) -> CollectorRegistry:
-    """A registry of its own: the global one is everybody's, and full of what nobody asked for."""
+    """A registry for these metrics alone: the global one also holds the library's own metrics."""
     own = CollectorRegistry(auto_describe=False)
     own.register(metrics)
     return own

@@ -1,9 +1,9 @@
 """`/metrics` and `/healthz` over HTTP, from threads of their own.
 
-Owns the port and its bounds: at most so many requests at once, each within seconds, whatever a client does or does not.
-Never runs on the event loop and never asks it anything: it serves the newest description that the recorder has put
-down, so it also answers, with `failing`, while the recorder hangs. Import this only where METRICS_PORT is set: it
-brings an HTTP server and prometheus-client along, some 3 MB.
+Owns the port and its limits: the number of concurrent requests, and a time limit for each, whatever a client does.
+Never runs on the event loop and never asks it anything: it serves the recorder's newest description, so it still
+answers, with `failing`, while the recorder hangs. Import this only if METRICS_PORT is set: it imports an HTTP server
+and prometheus-client, about 3 MB.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ REQUESTS_MAX = 8
 REQUEST_SEC_MAX = 5.0
 REQUEST_BYTES_MAX = 16 * 1024
 LOG_EVERY_SEC = 30.0
-CHECK_EVERY_SEC = 0.25  # how soon `close` is seen
+CHECK_EVERY_SEC = 0.25  # how soon the server notices `close`
 
-# What works is answered with 200, and what is not known to work is not: a monitor must never be green without evidence.
+# 200 only for what is known to work: a monitor must never be green without evidence.
 STATUS_OF: Final = {
     Verdict.OK: HTTPStatus.OK,
     Verdict.DEGRADED: HTTPStatus.OK,
@@ -64,12 +64,12 @@ class MetricsServer:
     """Serves one recorder's metrics and health, from `start` to `close`."""
 
     def __init__(self, host: str, port: int, describe: Callable[[], Mapping[str, Any]], data_root: Path) -> None:
-        """Nothing is opened yet.
+        """Does not open the port yet.
 
         Args:
             host: the address to listen on; METRICS_HOST.
-            port: METRICS_PORT; 0: any that is free, for tests.
-            describe: gives the recorder's newest description. It is called from other threads, and what it gives must
+            port: METRICS_PORT; 0: any free port, for tests.
+            describe: returns the recorder's newest description. It is called from other threads, and its result must
                 not be changed afterwards.
             data_root: where the day databases are, for `?symbols=1`.
         """
@@ -82,7 +82,7 @@ class MetricsServer:
 
     @property
     def port(self) -> int:
-        """The port that it listens on."""
+        """The port that the server listens on."""
         assert self._server is not None, "it is not started"
         return int(self._server.server_address[1])
 
@@ -90,7 +90,7 @@ class MetricsServer:
         """Listen, and serve from a thread.
 
         Raises:
-            ConfigError: the address or the port can't be had.
+            ConfigError: it can't listen on the address or the port.
         """
         assert self._server is None, "it runs already"
         try:
@@ -107,14 +107,14 @@ class MetricsServer:
         log.info("metrics_served", host=self._host, port=self.port)
 
     def close(self) -> None:
-        """Stop listening; takes a quarter of a second. What is under way ends by itself, within seconds."""
+        """Stop listening; takes a quarter of a second. Open requests end by themselves within seconds."""
         server, self._server = self._server, None
         if server is not None:
             server.shutdown()
             server.server_close()
 
     def on_commit(self, commit_ms: float, rows: int) -> None:
-        """The writer has committed a batch; without a row it is none that tells of the disk."""
+        """Count a commit; one without ticks is ignored, since it says nothing about the disk."""
         if rows:
             self._commits.add(commit_ms)
 
@@ -140,7 +140,7 @@ class MetricsServer:
             except (DatabaseError, OSError) as exc:
                 return _Answer(HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, f"{exc}\n".encode(errors="replace"))
         metrics = RecorderMetrics(self._describe(), wall_ms(), self._commits, symbols)
-        # Always the plain text form, which each Prometheus reads: what a client says that it accepts is its own text.
+        # Always the plain text format, which every Prometheus reads; the client's Accept header is ignored.
         return _Answer(HTTPStatus.OK, CONTENT_TYPE_PLAIN_0_0_4, generate_latest(registry(metrics)))
 
 
@@ -151,7 +151,7 @@ class _Answer(NamedTuple):
 
 
 class _Server(ThreadingMixIn, TCPServer):
-    """A thread a request, and no more than REQUESTS_MAX; whoever comes then is told to come again."""
+    """One thread per request, at most REQUESTS_MAX; further requests get 503 and Retry-After."""
 
     allow_reuse_address = True
     daemon_threads = True
@@ -168,7 +168,7 @@ class _Server(ThreadingMixIn, TCPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as socketserver has it
         if not self._slots.acquire(blocking=False):
-            request.settimeout(0)  # a new socket takes so few bytes at once, or the client does without
+            request.settimeout(0)  # a new socket's buffer takes these few bytes; else the client gets no answer
             try:
                 request.sendall(_BUSY)
             finally:
@@ -176,7 +176,7 @@ class _Server(ThreadingMixIn, TCPServer):
             return
         try:
             super().process_request(request, client_address)
-        except BaseException:  # no thread to be had
+        except BaseException:  # no thread could be started
             self._slots.release()
             raise
 
@@ -187,7 +187,7 @@ class _Server(ThreadingMixIn, TCPServer):
             self._slots.release()
 
     def handle_error(self, _request: object, _client_address: object) -> None:
-        """Called where an exception is caught; one of the connection is the client's business."""
+        """Log an exception of a request, except an OSError: that is a fault of the connection."""
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
             held = self._limiter.allow("metrics_request_failed")
@@ -205,12 +205,12 @@ class _Handler(BaseHTTPRequestHandler):
     sys_version = ""
 
     def setup(self) -> None:
-        """Read through a deadline: the one of a socket begins anew with each byte."""
+        """Read with a deadline for the whole request: a socket's timeout restarts with each byte."""
         super().setup()
         self.rfile = io.BufferedReader(_Patience(self.connection), REQUEST_BYTES_MAX)
 
     def do_GET(self) -> None:
-        """Answer; the reading is over, so its deadline is."""
+        """Answer; the deadline for reading no longer applies."""
         path, _, query = self.path.partition("?")
         answer = self.server.answer(path, query)
         self.connection.settimeout(REQUEST_SEC_MAX)
@@ -225,11 +225,11 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET  # noqa: N815 - the library finds it by this name
 
     def log_message(self, *_args: object) -> None:
-        """A scrape each few seconds is no news."""
+        """Log nothing: a scrape every few seconds is routine."""
 
 
 class _Patience(io.RawIOBase):
-    """Reads a request, which must come whole within REQUEST_SEC_MAX and is cut off behind REQUEST_BYTES_MAX."""
+    """Reads a request, which must be complete within REQUEST_SEC_MAX and is cut off after REQUEST_BYTES_MAX."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock

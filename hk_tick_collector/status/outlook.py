@@ -1,4 +1,4 @@
-"""How long the outage that goes on can be recovered in full: as `recorder.json` has it, and in words. Pure."""
+"""How long the current outage can be recovered in full: as an object of `recorder.json`, and in words. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _WORDS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class SymbolAtRisk:
-    """A symbol that can still be recovered in full: ticks per second before the outage, and until when."""
+    """A symbol that can still be recovered in full: its ticks per second before the outage, and its deadline."""
 
     symbol: str = ""
     rate: float = 0.0
@@ -39,8 +39,8 @@ class Outlook:
         cause: one of `events.Cause`.
         since_ms: the last moment at which the stream was whole, UTC epoch ms.
         first_deadline_ms: the nearest deadline, which may have passed; None: no rate is known.
-        past: symbols whose deadline has passed; `past_symbols` names the first of them.
-        symbols: the nearest deadlines to come.
+        past: the number of symbols whose deadline has passed; `past_symbols` names the first of them.
+        symbols: those with the nearest deadlines to come.
     """
 
     cause: str = ""
@@ -52,14 +52,14 @@ class Outlook:
 
 
 def outlook(cause: str, since_ms: int, found: list[Risk], now_ms: int, *, is_open: bool) -> Outlook | None:
-    """What is at risk; None: the market is closed, and nothing can be lost now.
+    """What is at risk; None: the market is closed, and no deadline has passed.
 
     Args:
         cause: one of `events.Cause`.
         since_ms: the last moment at which the stream was whole.
         found: the risks, the nearest deadline first.
         now_ms: UTC epoch ms.
-        is_open: whether the market is.
+        is_open: whether the market is open.
     """
     past = [risk for risk in found if risk.deadline_ms <= now_ms]
     to_come = found[len(past) :] if is_open else []
@@ -76,7 +76,7 @@ def outlook(cause: str, since_ms: int, found: list[Risk], now_ms: int, *, is_ope
 
 
 def outlook_text(told: Outlook | None, now_ms: float) -> str:
-    """An outage in words, for people; empty where there is none."""
+    """An outage in words, for people; empty if there is none."""
     if told is None or told.since_ms is None:
         return ""
     words = _WORDS.get(told.cause, "stream interrupted for {}")

@@ -1,4 +1,4 @@
-"""What has become of the ticks of the last half minute: totals since the start hide what is happening now."""
+"""What became of the ticks of the last half minute: totals since the start hide what is happening now."""
 
 from __future__ import annotations
 
@@ -54,5 +54,5 @@ class Recent:
 
     @property
     def bad(self) -> int:
-        """Of these, how many could not be read."""
+        """How many of these ticks could not be read."""
         return self._samples[-1].bad - self._samples[0].bad

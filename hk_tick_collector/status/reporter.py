@@ -1,7 +1,7 @@
-"""What the recorder says of itself: the operator's lines, the supervisor's status, and `recorder.json`.
+"""What the recorder reports about itself: log lines for the operator, the supervisor's status, and `recorder.json`.
 
-Owns when each is said, and how the description reaches other processes. Never decides or changes anything.
-`description` is replaced as a whole and never changed, so that other threads may read it.
+Owns when each is reported, and how the description reaches other processes. Never decides or changes anything.
+`description` is replaced as a whole and never modified, so other threads may read it.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ _TOLD: Final = ("rows", "inserted", "duplicates", "revisions", "bad", "commits")
 
 
 class Reporter:
-    """Tells how the parts of a recorder are.
+    """Reports how the parts of a recorder are doing.
 
     Attributes:
         description: the newest one; its keys are in docs/operations.md.
     """
 
     def __init__(self, settings: Settings, data_root: Path, parts: Parts) -> None:
-        """Nothing is said yet."""
+        """Makes the first description; reports nothing yet."""
         self._settings = settings
         self._data_root = data_root
         self._journal, self._collector, self._client, self._watchdog = parts
@@ -63,7 +63,7 @@ class Reporter:
         self.description: dict[str, Any] = encode(self._describer.describe())
 
     async def run(self) -> None:
-        """Report for ever.
+        """Report forever.
 
         Raises:
             JournalError: the journal's thread has ended, and with it the recording.
@@ -83,7 +83,7 @@ class Reporter:
             if persist.due():
                 self._tell_persisted()
             if heartbeat.due():
-                self._tell_heartbeat()  # what waits is as `save` has found it, STATE_EVERY_SEC ago at most
+                self._tell_heartbeat()  # its backlog is from the last `save`, at most STATE_EVERY_SEC ago
             if held.due():
                 logs.tell_held()
             if health.due():
@@ -91,13 +91,13 @@ class Reporter:
             await asyncio.sleep(STEP_SEC)
 
     async def save(self, **more: object) -> None:
-        """Describe, with more fields or other values, and put it down for other processes."""
+        """Describe, with added or replaced fields, and save the description for other processes."""
         await self.look_at_disk()
         self.description = {**encode(self._describer.describe()), **more}
         await asyncio.to_thread(self._write, self.description)
 
     async def look_at_disk(self) -> str | None:
-        """See what is not stored yet, and whether DATA_ROOT is the directory that it was; None: it is."""
+        """Measure the backlog, and check that DATA_ROOT is still the same directory; None: it is."""
         return await asyncio.to_thread(self._describer.look_at_disk)
 
     @property
@@ -106,7 +106,7 @@ class Reporter:
         return self._client.state.connected and bool(self._client.state.subscribed)
 
     def status(self) -> str:
-        """How it is, in one line for people."""
+        """How the recorder is doing, in one line for people."""
         session, settings = self._client.state, self._settings
         opend = f"OpenD at {settings.futu_host}:{settings.futu_port}"
         if self._watchdog.is_stalled:
@@ -142,7 +142,7 @@ class Reporter:
         self._told = state.totals
 
     def _tell_outage(self, told: Outlook | None) -> None:
-        """Log what can be lost: when that is first known, and then when a deadline passes, but not too often."""
+        """Log what can be lost: when first known, and again when it changes, but not too often."""
         if told is None or told.first_deadline_ms is None:
             self._told_outage = None
             return
@@ -200,12 +200,12 @@ class Reporter:
             disconnects=session.disconnects,
         )
 
-    # ---- the description, put down
+    # ---- saving the description
 
     def _write(self, description: dict[str, Any]) -> None:
-        """A disk that takes no more must not end the recorder."""
+        """Save the description; a full disk must not end the recorder."""
         path = self._data_root / STATE_NAME
-        with self._writing:  # one that was overtaken while the disk hung, at the end above all, is out of date
+        with self._writing:  # while the disk hung, a newer one may have replaced it, above all the last one
             if description is not self.description:
                 return
             try:
@@ -219,7 +219,7 @@ class Reporter:
 
 
 class _Every:
-    """True once in so many seconds."""
+    """Due once every `every_sec` seconds."""
 
     def __init__(self, every_sec: float, *, at_once: bool = False) -> None:
         self._every_sec = every_sec

@@ -1,6 +1,6 @@
-"""How long the disk of DATA_ROOT lasts, from what the last days took.
+"""How long the disk of DATA_ROOT will last, from the size of the last days.
 
-Owns the estimate alone: each trading day adds its database for good, and its journal for as long as that is kept. Never
+Owns the estimate alone: each trading day adds its database for good, and its journal for the retention time. Never
 deletes anything.
 """
 
@@ -16,15 +16,15 @@ from hk_tick_collector.store.schema import day_files
 if TYPE_CHECKING:
     from pathlib import Path
 
-DAYS_MEASURED: Final = 5  # the newest ones that are over; one alone may have been a half day
+DAYS_MEASURED: Final = 5  # the newest days that are over; a single one may be a half day
 
 
 class Space(NamedTuple):
-    """What is free, and how long that lasts.
+    """The free space, and how long it will last.
 
     Attributes:
         free_bytes: for this user; None: not known.
-        bytes_a_day: what a trading day adds; None: none is over yet.
+        bytes_a_day: what a trading day adds; None: no day is over yet.
         days_left: trading days until the disk is full; None: not known.
     """
 
@@ -34,19 +34,19 @@ class Space(NamedTuple):
 
 
 def measure_space(data_root: Path, today: str, keep_days: int) -> Space:
-    """Look at the disk, and at what the last days took.
+    """Measure the free space, and the size of the last days.
 
     Args:
-        data_root: whose disk.
+        data_root: its disk is measured.
         today: YYYYMMDD; days before it are over.
         keep_days: for how many days the journal is kept.
 
     Raises:
-        OSError: the disk does not tell.
+        OSError: the disk can't be read.
     """
     stat = os.statvfs(data_root)
     free_bytes = stat.f_bavail * stat.f_frsize
-    # A link is to another disk, which may not even answer.
+    # A link points to another disk, which may not even answer.
     over = [path for path in day_files(data_root) if path.stem < today and not path.is_symlink()]
     databases = [path.lstat().st_size for path in over[-DAYS_MEASURED:]]
     journal: Counter[str] = Counter()
@@ -54,7 +54,7 @@ def measure_space(data_root: Path, today: str, keep_days: int) -> Space:
         if segment.day < today:
             journal[segment.day] += segment.size_bytes
     a_day = _average(databases)
-    if len(journal) < keep_days:  # it does not lose a day yet for each that it gains
+    if len(journal) < keep_days:  # not yet at its retention: no old day is deleted for each new one
         a_day += _average([journal[day] for day in sorted(journal)[-DAYS_MEASURED:]])
     if not a_day:
         return Space(free_bytes, None, None)

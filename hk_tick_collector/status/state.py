@@ -1,8 +1,8 @@
-"""`recorder.json`: what a running recorder says of itself, as types.
+"""The types of `recorder.json`: what a running recorder reports about itself.
 
 Owns its fields; docs/operations.md explains each. `description` fills it in, `typed_json` writes and reads it, and
-health, metrics, verify and status read nothing else. Every field may be missing in a file of another version, and has
-its default then. All times are UTC epoch ms, ages in seconds.
+health, metrics, verify and status read nothing else. A file of another version may lack any field, which then has its
+default. All times are UTC epoch ms, ages in seconds.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hk_tick_collector.writer.progress import Counters, WaitingDay
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """Whether Hong Kong trades: OpenD's word for it, and by whom that is known (`opend`, `pushes`, `clock`)."""
+    """Whether Hong Kong trades: the state as OpenD names it, and the source (`opend`, `pushes`, `clock`)."""
 
     state: str | None = None
     is_open: bool | None = None
@@ -26,7 +26,7 @@ class Market:
 
 @dataclass(frozen=True, slots=True)
 class Away:
-    """What OpenD itself is without, and since when."""
+    """What OpenD itself has lost (the exchange or the quote right), and since when."""
 
     cause: str = ""
     since_ms: int | None = None
@@ -58,7 +58,7 @@ class Session:
     audit_fault: str | None = None
     totals_failed: int = 0
     totals_fault: str | None = None
-    unanswered: dict[str, str] = field(default_factory=dict)  # what OpenD was asked for: why it does not say
+    unanswered: dict[str, str] = field(default_factory=dict)  # request: why OpenD does not answer it
     resubscribes: int | None = None
     last_heard_age_sec: float | None = None
     last_push_age_sec: float | None = None
@@ -66,7 +66,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class JournalState:
-    """The recorder's end of the journal, and what of it is not stored yet."""
+    """The recorder's end of the journal, and the backlog."""
 
     buffered_bytes: int | None = None
     is_full: bool | None = None
@@ -79,7 +79,7 @@ class JournalState:
 class Disk:
     """DATA_ROOT and its disk."""
 
-    fault: str | None = None  # DATA_ROOT is not the directory that it was
+    fault: str | None = None  # DATA_ROOT is not the same directory any more
     unsaved: str | None = None  # why this file could not be written
     file_system: str | None = None
     free_bytes: int | None = None
@@ -107,7 +107,7 @@ class WriterState:
     max_ts_ms: int | None = None
     recoveries: int | None = None
     deaths: int = 0  # writers in a row that ended by themselves
-    rows_recent: int = 0  # in the last half minute, as the others of this name
+    rows_recent: int = 0  # in the last half minute, as all `*_recent`
     bad_recent: int = 0
     drifted_recent: int = 0
     written_by_others_recent: int = 0
@@ -126,7 +126,7 @@ class WatchdogState:
 
 @dataclass(frozen=True, slots=True)
 class RecorderState:
-    """The whole of it. The last four fields are of a recorder that has ended."""
+    """The whole of `recorder.json`. The last four fields are only set once the recorder has ended."""
 
     running: bool | None = None
     pid: int | None = None
@@ -148,4 +148,4 @@ class RecorderState:
     stopped_ms: int | None = sparse(None)
     stop_reason: str | None = sparse(None)
     stored: bool | None = sparse(None)
-    died: bool = sparse(default=False)  # it is gone, and has not said that it ends
+    died: bool = sparse(default=False)  # it is gone without having reported its end

@@ -1,9 +1,9 @@
-"""The acceptance targets (docs/contract.md): whether a recorder is doing what a deploy promises.
+"""The acceptance targets (docs/contract.md): whether a recorder does what a deploy promises.
 
 Owns the targets and their limits, and what is not judged while the market is closed. Never reads a file or a clock:
-what was seen comes from `evidence`. Invariant: what nobody has seen is never accepted; where there is nothing to see
-because nothing is traded, the finding says so in words, and blocks nothing. That no recorder speaks is one complaint:
-what only a recorder could show is then not judged.
+what was seen comes from `evidence`. Invariant: nothing is accepted without evidence. If there is none because nothing
+is traded, the finding reports that and fails nothing. If no recorder reports, the target `recorder` is missed, and what
+only a recorder could show is not judged.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 SKEW_SEC = 60.0
 BUSY_TIMEOUT_MS_MIN = 1000
-STATE_AGE_SEC_MAX = 30.0  # recorder.json is written each 2 s; a recorder that says nothing for longer hangs
+STATE_AGE_SEC_MAX = 30.0  # recorder.json is written every 2 s; a recorder that is silent for longer hangs
 WRITER_AGE_SEC_MAX = 30.0
 
 _NO_WORD = "no recorder that speaks"
-WORD_AGE_MS_MAX = 90_000  # the recorder asks OpenD for the market's state each 60 s
+WORD_AGE_MS_MAX = 90_000  # the recorder asks OpenD for the market's state every 60 s
 
 
 class Outcome(StrEnum):
@@ -37,7 +37,7 @@ class Outcome(StrEnum):
 
 
 class Day(NamedTuple):
-    """What stands in the newest day database, as its file and its rows say."""
+    """The newest day database: from its file and its rows."""
 
     name: str
     rows: int
@@ -46,7 +46,7 @@ class Day(NamedTuple):
 
 
 class Pragmas(NamedTuple):
-    """What the writer's own connection has, and who says so."""
+    """The pragmas of the writer's own connection, and where they were read."""
 
     busy_timeout_ms: int
     source: str
@@ -54,7 +54,7 @@ class Pragmas(NamedTuple):
 
 
 class LogSeen(NamedTuple):
-    """What a log says: how often each `WATCHDOG` event came since then."""
+    """What a log says: how often each `WATCHDOG` event came since `since_ms`."""
 
     source: str
     since_ms: int
@@ -66,14 +66,14 @@ class Evidence(NamedTuple):
 
     Attributes:
         now_ms: the host's clock.
-        lock_pid: who holds the recorder's lock; None: nobody.
-        state: what the recorder says of itself in recorder.json; None if there is none.
-        health: the verdict on it, in a word, and its reasons.
+        lock_pid: the process that holds the recorder's lock; None: no process does.
+        state: the recorder's report in recorder.json; None if there is none.
+        health: the health verdict, in a word, and its reasons.
         day: the newest database; None if there is none.
         day_fault: why that could not be read.
-        pragmas: None if nobody says what the writer's connection has.
+        pragmas: None if they are not known.
         log: None if no log was read.
-        restarts: how often systemd has started the unit again by itself; None: there is no unit.
+        restarts: how often systemd restarted the unit by itself; None: there is no unit.
     """
 
     now_ms: int
@@ -88,14 +88,14 @@ class Evidence(NamedTuple):
 
 
 class Market(NamedTuple):
-    """Whether ticks have to come now, and how that is known."""
+    """Whether ticks must come now, and how that is known."""
 
     flows: bool
     why: str
 
 
 class Finding(NamedTuple):
-    """A target: what was seen, what was expected."""
+    """One target: its outcome, what was seen, what was expected."""
 
     target: str
     outcome: Outcome
@@ -118,16 +118,16 @@ class Report(NamedTuple):
 
     @property
     def missed(self) -> list[Finding]:
-        """The targets that were."""
+        """The targets that were missed."""
         return [finding for finding in self.findings if finding.outcome is Outcome.MISSED]
 
     @property
     def unjudged(self) -> list[Finding]:
-        """The targets that could not be judged, and needn't."""
+        """The targets that could not be judged, and need not be."""
         return [finding for finding in self.findings if finding.outcome is Outcome.UNJUDGED]
 
     def figures(self) -> dict[str, Any]:
-        """The figures, by the contract's names first. None where there is nothing to tell."""
+        """The figures, by the contract's names first. None: not known."""
         last = self.last
         day, pragmas, log = last.day, last.pragmas, last.log
         return {
@@ -158,11 +158,11 @@ class Report(NamedTuple):
 def market_of(evidence: Evidence, *, told: bool | None = None) -> Market:
     """Whether the market is in continuous trading.
 
-    The recorder's word, which is OpenD's, knows holidays and half days; without it the clock decides.
+    The recorder reports OpenD's state, which knows holidays and half days; without it the clock decides.
 
     Args:
         evidence: the look to judge by.
-        told: what the operator says, who knows best.
+        told: the operator's answer, which overrides all else; None: not given.
     """
     if told is not None:
         return Market(told, f"{'open' if told else 'closed'} (--market)")
@@ -179,7 +179,7 @@ def market_of(evidence: Evidence, *, told: bool | None = None) -> Market:
 
 
 def check_targets(first: Evidence, last: Evidence, market: Market, skew_sec: float = SKEW_SEC) -> Report:
-    """Hold two looks, of which the second may be the first, against the targets."""
+    """Check two looks, which may be the same one, against the targets."""
     findings = (
         _recorder(last),
         _opend(last),
@@ -200,7 +200,7 @@ def is_running(evidence: Evidence) -> bool:
 
 
 def _speaks(evidence: Evidence) -> bool:
-    """Whether recorder.json is of the recorder that runs now, and not of one before a crash or a deploy."""
+    """Whether recorder.json is from the running recorder, and not from one before a crash or a deploy."""
     age_sec = _state_age_sec(evidence)
     is_its_own = is_running(evidence) and evidence.state is not None and evidence.state.pid == evidence.lock_pid
     return is_its_own and age_sec is not None and age_sec <= STATE_AGE_SEC_MAX
@@ -229,7 +229,7 @@ def _recorder(last: Evidence) -> Finding:
 
 
 def _opend(last: Evidence) -> Finding:
-    """Also at night: a version that can't talk to OpenD must not be found out at 09:30."""
+    """Judged at night, too: a version that can't talk to OpenD must not be discovered at 09:30."""
     expected = "connected, with at least one symbol"
     if not _speaks(last):
         return Finding("opend", Outcome.UNJUDGED, _NO_WORD, expected)
@@ -242,7 +242,7 @@ def _opend(last: Evidence) -> Finding:
 
 
 def _writer(last: Evidence) -> Finding:
-    """Also at night: one that can't begin to store must not be found out at 09:30 either."""
+    """Judged at night, too: a writer that can't begin to store must not be discovered at 09:30."""
     age_sec = last.state.writer.last_alive_age_sec if last.state else None
     expected = f"a writer that gave a sign of life in the last {WRITER_AGE_SEC_MAX:g} s"
     if not _speaks(last):
@@ -261,7 +261,7 @@ def _health(last: Evidence, market: Market) -> Finding:
     if verdict in {"ok", "degraded"}:
         outcome = Outcome.OK
     elif verdict == "unproven" and not market.flows:
-        outcome = Outcome.UNJUDGED  # where nothing is traded, there is nothing that could prove it
+        outcome = Outcome.UNJUDGED  # without trades nothing could prove it
     else:
         outcome = Outcome.MISSED
     return Finding("health", outcome, seen, "ok or degraded")
@@ -293,7 +293,7 @@ def _rows(first: Evidence, last: Evidence, market: Market) -> Finding:
         return _nothing_stored("rows", last, market, expected)
     before = first.day or Day("", 0, None, "")
     seen = f"{before.rows} → {last.day.rows} in {(last.now_ms - first.now_ms) / 1000:.1f} s"
-    # By day first: after midnight the newest database begins anew, with fewer rows.
+    # By day first: after midnight the newest database is a new one, with fewer rows.
     if (last.day.name, last.day.rows) > (before.name, before.rows) and first is not last:
         return Finding("rows", Outcome.OK, seen, expected)
     return Finding("rows", _unless_quiet(last, market), seen + _closed(last, market), expected)
@@ -341,7 +341,7 @@ def _nothing_stored(name: str, last: Evidence, market: Market, expected: str) ->
 
 
 def _unless_quiet(last: Evidence, market: Market) -> Outcome:
-    """A miss, where there is a recorder and it has something to record."""
+    """A miss if a recorder reports and the market is open; otherwise not judged."""
     return Outcome.MISSED if market.flows and _speaks(last) else Outcome.UNJUDGED
 
 

@@ -1,4 +1,4 @@
-"""What is stored of today, and what of it is lost. Owns how often and from where that is read. Never writes."""
+"""What is stored of today, and what was lost. Owns where both are read. Never writes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CAUSES: Final = "SELECT cause FROM gaps WHERE state = 'open' GROUP BY cause ORD
 
 
 def read_lost(path: Path) -> Lost | None:
-    """What a day's database says was lost; None: nothing is known to be.
+    """What was lost on a day, by its database; None: nothing is known to be lost.
 
     Raises:
         DatabaseError: it can't be read now.
@@ -47,10 +47,10 @@ def read_lost(path: Path) -> Lost | None:
 
 
 class Today:
-    """What is stored of today, as it was when somebody looked last.
+    """What is stored of today, as of the last `look`.
 
     Attributes:
-        rows: ticks.
+        rows: ticks stored.
     """
 
     def __init__(self, data_root: Path) -> None:
@@ -61,7 +61,7 @@ class Today:
         self._lost: Lost | None = None
 
     def look(self, day: str) -> None:
-        """Read the day's database, which may take a while where its disk is slow; what can't be read stays as it was.
+        """Read the day's database, which may be slow on a slow disk; what can't be read keeps its last value.
 
         Args:
             day: YYYYMMDD in Hong Kong.
@@ -74,8 +74,8 @@ class Today:
                 self.rows = sum(stats.rows for stats in read_stats(path).values())
                 self._lost = read_lost(path)
         except (DatabaseError, OSError):
-            return  # it is locked or damaged, which is told where it is written to
+            return  # it is locked or damaged, which the writer reports
 
     def lost(self) -> Lost | None:
-        """What was lost; None: nothing is known to be."""
+        """What was lost; None: nothing is known to be lost."""
         return self._lost

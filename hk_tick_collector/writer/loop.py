@@ -1,10 +1,11 @@
 """The writer's loop: journal → ticks → day databases.
 
 Owns the write side of all day databases and the journal's cursor. Never talks to OpenD. Invariant: the cursor never
-passes a row that is not committed; so whatever kills this process, the next one goes on and nothing is missing,
-and what it does again changes nothing.
+passes a row that is not committed. So whatever kills this process, the next one continues without a loss, and what it
+replays changes nothing.
 
-It ends when its standard input does (`stop`, or the recorder is gone), after it has stored all that the journal holds.
+It ends on `stop` or the end of its standard input (the recorder is gone), after it has stored all that the journal
+holds.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ log = logs.get_logger()
 
 LOG_EVERY_SEC = 30.0
 ALIVE_EVERY_SEC = 1.0
-ERROR_MAX = 500  # characters; a line to the recorder must fit into the pipe at once
-LAST_TRIES_SEC = 60.0  # how long it goes on trying once the recorder is gone; the journal keeps what is left
+ERROR_MAX = 500  # characters; a line to the recorder must fit into the pipe in one write
+LAST_TRIES_SEC = 60.0  # how long it keeps trying after a stop; the journal keeps the rest
 
 
 class Writer:
@@ -65,7 +66,7 @@ class Writer:
         self.counters = Counters()
 
     def _go_back_a_day(self) -> None:
-        """What NORMAL had committed before a power cut may be gone: the days of all places are stored again."""
+        """Move all places back to the start of their day: a power cut may have undone commits made with NORMAL."""
         waits = self._waiting.waits
         for day, wait in waits.items():
             waits[day] = wait._replace(place=first_of_day(self._journal, wait.place))
@@ -75,13 +76,13 @@ class Writer:
             log.warning("journal_replayed", reason=reason, since=self._place)
 
     def step(self, *, is_stopping: bool = False) -> bool:
-        """Store one batch. True: it was a full one, there is more; False: that was all for now.
+        """Store one batch. True: call again immediately; False: that was all for now.
 
         Args:
-            is_stopping: only what is not stored yet counts.
+            is_stopping: leave days of a lost cursor, mostly stored already, to the next writer.
 
         Raises:
-            apsw.Error, OSError, DatabaseError: nothing of the batch counts; call `reset` and try again.
+            apsw.Error, OSError, DatabaseError: the batch is not stored; call `reset` and retry.
         """
         try:
             stored = self._lane.step()
@@ -96,14 +97,14 @@ class Writer:
             self._count(stored.outcome)
             self._report(stored.batch, stored.outcome, stored.commit_ms)
             if stored.batch.is_full and self.is_today_stored:
-                return True  # a day that is over can wait until the others are done
+                return True  # catching up a past day can wait until the backlog is stored
         return self._catch_up(is_stopping=is_stopping) or (stored is not None and stored.batch.is_full)
 
     def _save(self) -> None:
         save_cursor(self._journal, self._place or BEGINNING, self._waiting.waits)
 
     def reset(self) -> None:
-        """Forget what is not committed: close the databases, go back to the cursor."""
+        """Drop what is not committed: close the databases, go back to the cursor."""
         self._lane.reset()
 
     def close(self) -> None:
@@ -116,14 +117,14 @@ class Writer:
 
     @property
     def is_today_stored(self) -> bool:
-        """Whether today's ticks are where all others are."""
+        """Whether today is not a waiting day."""
         return not self._waiting.waits or not self._waiting.takes(self._today())
 
     def _today(self) -> str:
         return hk_day(self._lane.exchange_ms(wall_ms()))
 
     def _catch_up(self, *, is_stopping: bool) -> bool:
-        """Store one batch for a day that waits. Whether that changed anything."""
+        """Store one batch for a waiting day. Returns whether that changed any waiting day."""
         before = dict(self._waiting.waits)
         if not before:
             return False
@@ -131,15 +132,15 @@ class Writer:
         if self._waiting.waits == before:
             return False
         if self._waiting.waits.keys() - before.keys():
-            self._lane.reset()  # what it has open may be of a day that has begun to wait
+            self._lane.reset()  # it may have a database open of a day that now waits
         self._save()
         if stored is not None:
-            stored.outcome.rows = 0  # they were counted when the others went past them
+            stored.outcome.rows = 0  # counted already, when the cursor passed them
             self._count(stored.outcome)
         return True
 
     def _can_go_on_without(self, error: DayError) -> bool:
-        """Have a day wait whose database failed, or be made again. False: it is today's, and may work in a moment."""
+        """Let the day of a failed database wait, or make today's again. False: retry; today's may soon work."""
         if not self._settings.days_wait:
             return False
         day, cause = error.day, error.cause
@@ -157,7 +158,7 @@ class Writer:
         self._save()
         return True
 
-    # ---- telling
+    # ---- reporting
 
     def _count(self, outcome: Outcome) -> None:
         counters = self.counters
@@ -167,7 +168,7 @@ class Writer:
         for bad in outcome.bad[:1]:
             self._warn("bad_tick_kept_aside", symbol=bad.symbol, error=bad.error, bad=counters.bad)
         if outcome.drifted is not None:
-            # A clock is wrong, or OpenD is late. Nothing is changed.
+            # A clock is wrong, or OpenD is late. The tick stays as it is.
             symbol, seq, ts_ms, *_, recv_ts_ms, _ = outcome.drifted
             drift_sec = (recv_ts_ms - ts_ms) / 1000
             self._warn("ts_drift_warn", symbol=symbol, seq=seq, drift_sec=drift_sec, ts_ms=ts_ms)
@@ -200,7 +201,7 @@ class Writer:
             log.warning(event, **fields, repeated=held)
 
     def _report(self, batch: Batch, outcome: Outcome, commit_ms: float) -> None:
-        """Tell the recorder. Everything in it is a total or the newest value: a line that is dropped is no loss."""
+        """Report to the recorder. A line has only totals and newest values, so a dropped line is not a loss."""
         assert batch.end is not None
         now_ms = wall_ms()
         send(
@@ -220,7 +221,7 @@ class Writer:
         )
 
     def _with_state(self, message: Message) -> Message:
-        """A message that also says how the databases are."""
+        """The message with the state of the databases added."""
         wal = self._lane.databases.wal_state()
         waiting = self._waiting
         return replace(
@@ -232,7 +233,7 @@ class Writer:
         )
 
     def rest(self, parent: RecorderPipe, began: float) -> None:
-        """Wait until the next batch is due, with a sign of life each second; `began` is when the last one was."""
+        """Wait until the next batch is due, sending `alive` every second; `began` is when the last batch began."""
         due = began + max(self._settings.max_wait_ms / 1000, self._lane.databases.wal_state().pace_sec)
         while True:
             now = time.monotonic()
@@ -244,19 +245,19 @@ class Writer:
             if parent.stopped_at is not None or time.monotonic() >= due:
                 return
             self._lane.databases.keep_wal_short()
-            if not self._lane.databases.wal_state().pace_sec:  # the reader is gone: no need to wait any longer
+            if not self._lane.databases.wal_state().pace_sec:  # the reader is gone: no need to slow down any more
                 return
 
 
 def run(settings: WriterSettings, parent: RecorderPipe) -> int:
-    """Store until told to stop and all is stored. Returns the exit code."""
+    """Store until the recorder asks to stop and all is stored. Returns the exit code."""
     unfinished = Unfinished(Path(settings.data_root) / DIRECTORY)
     writer = Writer(settings._replace(is_careful=settings.is_careful or unfinished.is_too_many))
     failures = 0
     send(Message("ready", pid=os.getpid()))
     while True:
         began = time.monotonic()
-        stopping = parent.stopped_at is not None  # asked before the last look, so that nothing can come in between
+        stopping = parent.stopped_at is not None  # read before the step: no data can come after the last step
         try:
             more = writer.step(is_stopping=stopping)
             failures = 0
@@ -284,7 +285,7 @@ def run(settings: WriterSettings, parent: RecorderPipe) -> int:
 
 
 def _recover(writer: Writer, exc: Exception, failures: int, parent: RecorderPipe, settings: WriterSettings) -> bool:
-    """After an error: tell, reset, wait longer each time. False: give up; the journal keeps what is not stored."""
+    """After an error: report, reset, back off. False: give up; the journal keeps what is not stored."""
     writer.counters.errors += 1
     error = f"{type(exc).__name__}: {exc}"[:ERROR_MAX]
     send(Message("error", totals=writer.counters, error=error, failures=failures))

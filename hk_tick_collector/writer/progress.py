@@ -1,7 +1,7 @@
-"""What the writer tells the recorder, line by line: one encoder, and one tolerant decoder.
+"""What the writer reports to the recorder, line by line: one encoder, and one tolerant decoder.
 
-Owns the counters, each with the metric that shows it, and the form of a line. Everything in a line is a total or the
-newest value, so a line that is dropped is no loss.
+Owns the counters, each with its metric, and the format of a line. Everything in a line is a total or the newest value,
+so a dropped line is not a loss.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from hk_tick_collector.typed_json import decode, encode
 
 
 def _count(metric: str = "", meaning: str = "") -> int:
-    """A counter; `metric` is the name of the metric that shows it, if one does."""
+    """A counter; `metric` is the name of its metric, if it has one."""
     made: int = field(default=0, metadata={"metric": metric, "meaning": meaning})
     return made
 
 
 @dataclass(slots=True)
 class Counters:
-    """What writers have done so far. A counter is added here, and where it is counted; all else follows."""
+    """What writers have done so far. To add a counter, define it here and count it. The code follows; docs/operations.md has a row in two tables."""
 
     rows: int = _count("hktick_ticks", "Ticks taken from the journal, pushed and fetched, whatever became of them.")
     inserted: int = _count("hktick_ticks_stored", "Ticks stored as new rows.")
@@ -41,10 +41,10 @@ class Counters:
     drifted: int = _count()  # batches with a live tick whose time is far from when it was received
 
     METRICS: ClassVar[tuple[tuple[str, str, str], ...]]
-    """(field, metric, meaning) of those that are shown as a metric."""
+    """(field, metric, meaning) of the counters that have a metric."""
 
     def add(self, other: Counters) -> None:
-        """Add the counts of another one."""
+        """Add the other counts to these."""
         for name in _NAMES:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
@@ -56,7 +56,7 @@ class Counters:
         return found
 
     def less(self, other: Counters) -> Counters:
-        """What has been counted since it was `other`, as a new one."""
+        """What was counted since `other`, an earlier state, as a new one."""
         return Counters(**{name: getattr(self, name) - getattr(other, name) for name in _NAMES})
 
 
@@ -77,8 +77,8 @@ class WaitingDay:
         is_today: whether it is today.
         reason: why it waits.
         since_ms: since when, UTC epoch ms.
-        is_catching_up: whether it is being stored again.
-        left_bytes: of the journal, what is still to be read for it; None: not known.
+        is_catching_up: whether it is being caught up from the journal.
+        left_bytes: bytes of the journal still to be read for it; None: not known.
     """
 
     day: str = ""
@@ -91,20 +91,20 @@ class WaitingDay:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A line of the writer. What does not belong to its event is None.
+    """A line of the writer. Fields that its event does not have are None.
 
     Attributes:
         event: ready, commit, alive, error or stopped.
-        totals: counted so far by this writer.
-        segment: up to where the journal is stored, with `offset`.
-        rows: ticks taken in the batch that was committed, of which `commit_rows` were new.
+        totals: what this writer has counted so far.
+        segment: with `offset`, the position up to which the journal is stored.
+        rows: ticks in the committed batch, of which `commit_rows` were new.
         commit_ms: how long the batch took.
         lag_ms: from the reception of its newest tick to its commit.
         max_ts_ms: the greatest time of a pushed tick in it, UTC epoch ms.
         wal_bytes: size of the write-ahead logs.
-        wal_held_sec: since when a reader has blocked their truncation.
+        wal_held_sec: how long a reader has blocked their truncation.
         days_waiting: how many days wait; `waits` has the newest of them.
-        error: of the attempt that failed, in words; `failures` in a row.
+        error: of the failed attempt, in words; `failures` is the number in a row.
     """
 
     event: str = ""
@@ -125,13 +125,13 @@ class Message:
     failures: int | None = None
 
     def to_line(self) -> bytes:
-        """As it goes over the pipe, with what is not None."""
+        """The line as sent over the pipe, without fields that are None."""
         told = {name: value for name, value in encode(self).items() if value is not None}
         return json.dumps(told, separators=(",", ":")).encode() + b"\n"
 
     @classmethod
     def from_line(cls, line: bytes) -> Message:
-        """A line as it came; one that was cut when the pipe was full is a message without an event."""
+        """Decode a received line; one that was cut when the pipe was full gives a message without an event."""
         try:
             told: Any = json.loads(line)
         except ValueError:

@@ -1,4 +1,4 @@
-"""What the writer needs to know. It crosses from the recorder to the writer as JSON, on the command line."""
+"""The writer's settings. The recorder passes them to the writer as JSON, on the command line."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hk_tick_collector.store.wal import PACE_SEC_MAX
 
 
 class WriterSettings(NamedTuple):
-    """What the writer needs to know; it crosses to the process as JSON."""
+    """The writer's settings; passed to its process as JSON."""
 
     data_root: str
     batch_size: int = 20_000
@@ -21,7 +21,7 @@ class WriterSettings(NamedTuple):
     retry_backoff_max_sec: float = 10.0
     drift_warn_sec: float = 120.0
     log_level: str = "INFO"
-    past_root: str = ""  # where databases of days before lie, to be read only; "": in data_root
-    pace_sec_max: float = PACE_SEC_MAX  # a commit that comes later would be taken for a stall
-    days_wait: bool = True  # a day that can't be written keeps no other from it
-    is_careful: bool = False  # writers have died, and stored nothing: find the record of which they do
+    past_root: str = ""  # where earlier days' databases are, for reading only; "": in data_root
+    pace_sec_max: float = PACE_SEC_MAX  # the watchdog would take a later commit for a stall
+    days_wait: bool = True  # a day that can't be written does not block other days
+    is_careful: bool = False  # writers died without storing anything: find the record that kills them
