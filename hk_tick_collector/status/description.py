@@ -1,7 +1,7 @@
 """The description of a running recorder, which `status`, `verify`, health and metrics read.
 
-Owns where each value comes from; `state` has the fields. Never decides or changes anything. Values that need the disk are read in
-threads, and described as last seen.
+Owns where each value comes from; `state` has the fields. Never decides or changes anything. Values that need the disk
+are read in threads, and described as last seen.
 """
 
 from __future__ import annotations

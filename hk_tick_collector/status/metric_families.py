@@ -123,14 +123,16 @@ GAUGES: Final = (
         "hktick_disk_days_left", lambda s: s.disk.days_left, "Trading days until that disk is full, by the last ones."
     ),
     _Spec(
-        "hktick_journal_full", lambda s: s.journal.is_full, "1 while nothing is read from OpenD because the disk is full."
+        "hktick_journal_full",
+        lambda s: s.journal.is_full,
+        "1 while nothing is read from OpenD because the disk is full.",
     ),
     _Spec("hktick_days_waiting", lambda s: s.writer.days_waiting, "Days whose databases can't be written for now."),
     _Spec("hktick_wal_bytes", lambda s: s.writer.wal_bytes, "Size of the databases' write-ahead logs."),
     _Spec(
         "hktick_wal_held_seconds",
         lambda s: s.writer.wal_held_sec,
-        "Since a reader keeps the write-ahead log from being emptied.",
+        "For how long a reader has blocked truncation of the write-ahead log.",
     ),
     _Spec("hktick_watchdog_stalled", lambda s: s.watchdog.is_stalled, "1 while the watchdog sees a stall."),
 )

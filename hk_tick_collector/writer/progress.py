@@ -21,7 +21,10 @@ def _count(metric: str = "", meaning: str = "") -> int:
 
 @dataclass(slots=True)
 class Counters:
-    """What writers have done so far. To add a counter, define it here and count it. The code follows; docs/operations.md has a row in two tables."""
+    """What writers have done so far.
+
+    To add a counter, define it here and count it. The code follows; docs/operations.md needs a row in two tables.
+    """
 
     rows: int = _count("hktick_ticks", "Ticks taken from the journal, pushed and fetched, whatever became of them.")
     inserted: int = _count("hktick_ticks_stored", "Ticks stored as new rows.")
