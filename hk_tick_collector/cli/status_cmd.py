@@ -18,7 +18,7 @@ from hk_tick_collector.journal.cursor import load_cursor
 from hk_tick_collector.journal.segments import DIRECTORY, JournalReader
 from hk_tick_collector.seal.catalog import newest_sealed
 from hk_tick_collector.status.findings import Verdict
-from hk_tick_collector.status.health import SILENT_SEC_MAX, assess_health, end_text
+from hk_tick_collector.status.health import SILENT_SEC_MAX, assess, end_text
 from hk_tick_collector.status.health_storing import LAG_MS_MAX
 from hk_tick_collector.status.lost import Lost, lost_text
 from hk_tick_collector.status.outlook import outlook_text
@@ -33,6 +33,9 @@ from hk_tick_collector.typed_json import decode, encode
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+
+    from hk_tick_collector.status.outlook import Outlook
+    from hk_tick_collector.status.state import Disk, Session
 
 SYMBOLS_SHOWN = 20
 FUTURE_SHOWN = 3
@@ -85,7 +88,7 @@ def read_status(root: Path, day: str | None = None) -> dict[str, Any]:
         )
     symbols.sort(key=lambda entry: -entry["rows"])
     last = max(symbols, key=lambda entry: entry["last_ts_ms"], default=None)
-    health, lost = assess_health(recorder, now_ms), _lost(path)
+    health, lost = assess(decode(RecorderState, recorder), now_ms), _lost(path)
     return {
         "data_root": str(root.absolute()),
         "day": path.stem if path else None,
@@ -171,18 +174,19 @@ def _summary(status: dict[str, Any]) -> Table:
     from rich.table import Table  # noqa: PLC0415
 
     recorder, journal = status["recorder"], status["journal"]
+    state = decode(RecorderState, recorder)
     summary = Table.grid(padding=(0, 2))
-    summary.add_row("recorder", _recorder_text(recorder))
+    summary.add_row("recorder", _recorder_text(recorder, state))
     verdict, reasons = Verdict(status["health"]["verdict"]), status["health"]["reasons"]
     summary.add_row("health", f"[{COLOURS[verdict]}]{verdict}[/]")
     for reason in reasons:
         summary.add_row("", _plain(reason))
-    summary.add_row("OpenD", _session_text(recorder))
-    if disk := _disk_text(recorder):
+    summary.add_row("OpenD", _session_text(recorder, state.session))
+    if disk := _disk_text(recorder, state.disk):
         summary.add_row("disk", disk)
-    if outage := _outage_text(recorder):
+    if outage := _outage_text(recorder, state.outage):
         summary.add_row("outage", f"[red]{_plain(outage)}[/]")
-    session = decode(RecorderState, recorder).session
+    session = state.session
     for name, why in list((session.refused or {}).items())[:SYMBOLS_SHOWN]:
         summary.add_row("", f"[red]refused[/] {_plain(name)}: {_plain(why)}")
     for name, why in list(session.totals_refused.items())[:SYMBOLS_SHOWN]:
@@ -224,9 +228,9 @@ def _plain(words: object) -> str:
     return escape(plain(words))
 
 
-def _recorder_text(recorder: dict[str, Any]) -> str:
+def _recorder_text(recorder: dict[str, Any], state: RecorderState) -> str:
     if not recorder["running"]:
-        return f"[yellow]not running[/]{', ' + _plain(end_text(recorder)) if 'at_ms' in recorder else ''}"
+        return f"[yellow]not running[/]{', ' + _plain(end_text(state)) if 'at_ms' in recorder else ''}"
     if _is_silent(recorder):
         return f"[red]running, pid {recorder.get('pid')}, but silent for {recorder['state_age_sec']} s[/]"
     return f"[green]running[/], pid {recorder['pid']}, version {recorder['version']}"
@@ -238,8 +242,7 @@ def _is_silent(recorder: dict[str, Any]) -> bool:
     return state_age_sec is None or state_age_sec > SILENT_SEC_MAX
 
 
-def _session_text(recorder: dict[str, Any]) -> str:
-    session = decode(RecorderState, recorder).session
+def _session_text(recorder: dict[str, Any], session: Session) -> str:
     if "session" not in recorder or not recorder["running"] or _is_silent(recorder):
         return "[dim]unknown[/]"
     if not session.connected:
@@ -249,9 +252,8 @@ def _session_text(recorder: dict[str, Any]) -> str:
     return f"[green]connected[/] since {hk_text(session.since_ms or 0)}, {symbols}{left_out}"
 
 
-def _disk_text(recorder: dict[str, Any]) -> str:
+def _disk_text(recorder: dict[str, Any], disk: Disk) -> str:
     """The free space, and how long it will last; empty if the recorder does not report it."""
-    disk = decode(RecorderState, recorder).disk
     if disk.free_bytes is None or not recorder["running"]:
         return ""
     if disk.days_left is None:
@@ -261,8 +263,8 @@ def _disk_text(recorder: dict[str, Any]) -> str:
     return f"{size(disk.free_bytes)} free, {lasts} at {size(disk.bytes_a_day or 0)} a day"
 
 
-def _outage_text(recorder: dict[str, Any]) -> str:
+def _outage_text(recorder: dict[str, Any], outage: Outlook | None) -> str:
     """What can still be recovered, by the recorder's last report; empty if nothing is at risk."""
     if not recorder["running"] or _is_silent(recorder):
         return ""
-    return outlook_text(decode(RecorderState, recorder).outage, time.time_ns() // 1_000_000)
+    return outlook_text(outage, time.time_ns() // 1_000_000)

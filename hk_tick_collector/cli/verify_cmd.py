@@ -16,7 +16,7 @@ from hk_tick_collector.cli.places import data_root_of
 from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.errors import ConfigError, DatabaseError
 from hk_tick_collector.status import evidence
-from hk_tick_collector.status.health import assess_health
+from hk_tick_collector.status.health import assess
 from hk_tick_collector.status.state import RecorderState
 from hk_tick_collector.status.targets import SKEW_SEC, Evidence, LogSeen, Pragmas, Report, check_targets, market_of
 from hk_tick_collector.store.data_root import read_recorder
@@ -141,7 +141,8 @@ class Verification:
             last = self._look()
 
     def _look(self) -> Evidence:
-        lock_pid, state = read_recorder(self._root)
+        lock_pid, told = read_recorder(self._root)
+        state = decode(RecorderState, told)
         day: Day | None = None
         fault = None
         try:
@@ -149,11 +150,11 @@ class Verification:
         except DatabaseError as exc:
             fault = str(exc)
         now_ms = wall_ms()  # after the database was read, so that a tick stored meanwhile is not in the future
-        health = assess_health(state, now_ms)
+        health = assess(state, now_ms)
         return Evidence(
             now_ms=now_ms,
             lock_pid=lock_pid,
-            state=decode(RecorderState, state) if state else None,
+            state=state if told else None,
             health=(str(health.verdict.value), tuple(health.reasons)),
             day=day,
             day_fault=fault,
@@ -162,11 +163,11 @@ class Verification:
             restarts=self._log.restarts(),
         )
 
-    def _pragmas(self, state: dict[str, Any], now_ms: int) -> Pragmas | None:
-        since_ms = max(state.get("started_ms") or 0, now_ms - evidence.PRAGMAS_REACH_MS)
+    def _pragmas(self, state: RecorderState, now_ms: int) -> Pragmas | None:
+        since_ms = max(state.started_ms or 0, now_ms - evidence.PRAGMAS_REACH_MS)
         lines = self._log.lines(since_ms)
         told = evidence.pragmas_in_log(lines, since_ms) if lines is not None else None
-        return told or evidence.pragmas_of_writer((state.get("writer") or {}).get("pid"))
+        return told or evidence.pragmas_of_writer(state.writer.pid)
 
     def _watchdog(self) -> LogSeen | None:
         lines = self._log.lines(self._since_ms)

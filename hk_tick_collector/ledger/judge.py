@@ -9,6 +9,7 @@ before the cursor passes the marks that they came from.
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -296,7 +297,7 @@ class Judge:
             if database is not None:
                 self._resume_in(earlier, database, waiting)
             path = self._path.parent.parent / f"{earlier}.db"
-            if path.is_symlink() or path.exists():
+            if os.path.lexists(path):
                 break  # also if it is sealed: older days are not touched
 
     def _resume_in(self, day: str, database: DayDatabase, waiting: _Waiting) -> None:

@@ -169,7 +169,8 @@ class Catalog:
 
     def unreadable(self, since: str = "", until: str = "") -> list[str]:
         """The days in that range that can't be read, so that nothing is known of them."""
-        return [row.day for row in self.days(since, until) if row.fault]
+        select = "SELECT day FROM days WHERE fault IS NOT NULL AND day BETWEEN ? AND ? ORDER BY day"
+        return [day for (day,) in self._select(select, (since, until or "~"))]
 
     def gaps(
         self, since: str = "", until: str = "", *, symbol: str | None = None, is_open: bool = False

@@ -7,6 +7,7 @@ is old, since the host's may be set to any time; an unsealed day keeps the segme
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hk_tick_collector import logs
@@ -135,7 +136,7 @@ class Pruner:
     def _holds(self, day: str) -> bool:
         """Whether a day has a database that is not sealed. A link counts even if its target is missing for now."""
         database = self._root / f"{day}.db"
-        return self._seals and (database.is_symlink() or database.exists()) and not is_sealed(database)
+        return self._seals and os.path.lexists(database) and not is_sealed(database)
 
     def _tell_kept(self, reason: str) -> None:
         held = self._limiter.allow("kept")

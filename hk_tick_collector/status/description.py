@@ -139,7 +139,7 @@ class Describer:
             bytes_received=self._client.bytes_received,
             market=self.market(),
             session=self._describe_session(now),
-            outage=self.outage(),
+            outage=self._describe_outage(),
             lost_today=self.today.lost(),
             journal=JournalState(
                 journal.buffered_bytes,
@@ -191,7 +191,7 @@ class Describer:
             last_push_age_sec=age(now, self._client.last_push_at),
         )
 
-    def outage(self) -> Outlook | None:
+    def _describe_outage(self) -> Outlook | None:
         """How long the outage can be recovered in full; None: no outage, nothing at risk, or its begin is unknown."""
         outage, state, market = self._client.outage, self._client.state, self.market()
         now_ms = state.clock.now_ms()

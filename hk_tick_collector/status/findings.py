@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hk_tick_collector.text import counted, excerpt, size
@@ -43,7 +44,12 @@ def count(what: Collection[object] | float, name: str) -> str:
     return counted(int(what) if isinstance(what, int | float) else len(what), name)
 
 
-def named(names: Collection[str]) -> str:
-    """The first names, and how many more there are."""
-    shown = ", ".join(excerpt(name) for name in list(names)[:NAMES_SHOWN])
-    return shown + (f" and {len(names) - NAMES_SHOWN:,} more" if len(names) > NAMES_SHOWN else "")
+def named(names: Collection[str], total: int | None = None) -> str:
+    """The first names, and how many more there are; `total`: of how many `names` are the first."""
+    shown = ", ".join(excerpt(name) for name in islice(names, NAMES_SHOWN))
+    return shown + and_more(len(names) if total is None else total)
+
+
+def and_more(total: int) -> str:
+    """How many more there are than are shown, as the end of a list."""
+    return f" and {total - NAMES_SHOWN:,} more" if total > NAMES_SHOWN else ""

@@ -14,12 +14,13 @@ The worst finding is the verdict. A missing value is not a finding: an older rec
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hk_tick_collector.clock import OFFSET_MS_MAX
 from hk_tick_collector.hktime import EPOCH_MS_MAX, EPOCH_MS_MIN, plausible_text, since_continuous_ms
 from hk_tick_collector.opend.market import CONTINUOUS
-from hk_tick_collector.status.findings import NAMES_SHOWN, Finding, Verdict, count, named
+from hk_tick_collector.status.findings import NAMES_SHOWN, Finding, Verdict, and_more, count, named
 from hk_tick_collector.status.health_storing import STORING_RULES
 from hk_tick_collector.status.lost import lost_text
 from hk_tick_collector.status.state import RecorderState
@@ -73,23 +74,23 @@ def assess_health(told: Mapping[str, Any], now_ms: int | None = None) -> Health:
         told: the object in `recorder.json`; {} if there is no such file.
         now_ms: UTC epoch ms, to find the report's age; None: the report is current.
     """
-    state = decode(RecorderState, told)
+    return assess(decode(RecorderState, told), now_ms)
+
+
+def assess(state: RecorderState, now_ms: int | None = None) -> Health:
+    """As `assess_health`, for a report that was decoded already."""
     found = list(_presence(state, now_ms)) or [finding for rule in _RULES for finding in rule(state)]
     found.sort(key=lambda finding: -_WEIGHTS[finding.verdict])
     verdict = found[0].verdict if found else Verdict.OK
     return Health(verdict, tuple(finding.reason for finding in found), lost_text(state.lost_today))
 
 
-def end_text(told: Mapping[str, Any]) -> str:
+def end_text(state: RecorderState) -> str:
     """How and when a recorder that no longer runs ended, in words.
 
     A recorder that stops cleanly reports so at the end. If its lock is free but that report is missing, the reader adds
     `died`.
     """
-    return _end_text(decode(RecorderState, told))
-
-
-def _end_text(state: RecorderState) -> str:
     text = plausible_text(state.stopped_ms or state.at_ms)
     at = f"{text[:19]} HK" if text else "an unknown time"
     if state.died:
@@ -108,7 +109,7 @@ def _presence(state: RecorderState, now_ms: int | None) -> Iterator[Finding]:
         yield Finding(Verdict.UNPROVEN, "no recorder state yet")
         return
     if state.running is False:
-        yield Finding(Verdict.FAILING, f"no recorder is running: {_end_text(state)}")
+        yield Finding(Verdict.FAILING, f"no recorder is running: {end_text(state)}")
         return
     age_sec = (now_ms - at_ms) / 1000 if now_ms is not None else 0.0
     if age_sec > SILENT_SEC_MAX:
@@ -172,9 +173,8 @@ def _outage(state: RecorderState) -> Iterator[Finding]:
         return
     first_text = plausible_text(told.first_deadline_ms)
     if told.past:
-        shown = ", ".join(excerpt(name) for name in told.past_symbols[:NAMES_SHOWN])
-        rest = f" and {told.past - NAMES_SHOWN:,} more" if told.past > NAMES_SHOWN else ""
-        reason = f"estimated: {count(told.past, 'symbol')} can no longer be fully recovered: {shown}{rest}"
+        lost = count(told.past, "symbol")
+        reason = f"estimated: {lost} can no longer be fully recovered: {named(told.past_symbols, told.past)}"
         yield Finding(Verdict.FAILING if _is_open(state) else Verdict.DEGRADED, reason)
     elif first_text:
         until = first_text[11:19]
@@ -185,8 +185,9 @@ def _symbols(state: RecorderState) -> Iterator[Finding]:
     """Is any requested symbol not recorded?"""
     refused, left_out = state.session.refused, state.session.left_out
     if refused:
-        why = named([f"{excerpt(name)} ({excerpt(reason)})" for name, reason in refused.items()])
-        yield Finding(Verdict.DEGRADED, f"{count(refused, 'symbol')} refused: {why}")
+        first = islice(refused.items(), NAMES_SHOWN)
+        shown = ", ".join(f"{excerpt(name)} ({excerpt(reason)})" for name, reason in first)
+        yield Finding(Verdict.DEGRADED, f"{count(refused, 'symbol')} refused: {shown}{and_more(len(refused))}")
     if left_out:
         yield Finding(Verdict.DEGRADED, f"{count(left_out, 'symbol')} without quota: {named(left_out)}")
 

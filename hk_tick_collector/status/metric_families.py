@@ -15,7 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from hk_tick_collector.status.findings import Verdict
-from hk_tick_collector.status.health import assess_health
+from hk_tick_collector.status.health import assess
 from hk_tick_collector.status.state import RecorderState
 from hk_tick_collector.typed_json import decode
 from hk_tick_collector.writer.progress import Counters
@@ -78,11 +78,7 @@ GAUGES: Final = (
     _Spec(
         "hktick_start_time_seconds", lambda s: s.started_ms, "When the recorder started, in seconds since 1970.", 1e-3
     ),
-    _Spec(
-        "hktick_connected",
-        _connected,
-        "1 while OpenD has accepted the session.",
-    ),
+    _Spec("hktick_connected", _connected, "1 while OpenD has accepted the session."),
     _Spec("hktick_opend_logged_in", lambda s: s.session.qot_logined, "1 while OpenD is logged in to the quote server."),
     _Spec("hktick_market_open", lambda s: s.market.is_open, "1 while the Hong Kong market is open, auctions included."),
     _Spec("hktick_symbols_subscribed", lambda s: s.session.subscribed, "Symbols that OpenD pushes."),
@@ -215,7 +211,7 @@ class RecorderMetrics(Collector):
             age_sec = max(0.0, self._now_ms - state.at_ms) / 1000
             meaning = "Age of the description from which all of these are read; it is renewed every 2 s."
             yield GaugeMetricFamily("hktick_state_age_seconds", meaning, value=age_sec)
-        verdict = assess_health(self._told, self._now_ms).verdict
+        verdict = assess(state, self._now_ms).verdict
         health = GaugeMetricFamily(
             "hktick_health", "1 for the verdict that holds; /healthz has why.", labels=["verdict"]
         )

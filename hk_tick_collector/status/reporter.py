@@ -60,7 +60,8 @@ class Reporter:
         self._told_outage: tuple[object, ...] | None = None
         self._outage_limiter = logs.Limiter(OUTAGE_LINE_EVERY_SEC)
         self._beaten = (time.monotonic(), Counters())  # at the last heartbeat
-        self.description: dict[str, Any] = encode(self._describer.describe())
+        self._state = self._describer.describe()  # the newest, before it is added to
+        self.description: dict[str, Any] = encode(self._state)
 
     async def run(self) -> None:
         """Report forever.
@@ -79,7 +80,7 @@ class Reporter:
                 await asyncio.to_thread(self._describer.look_at_today)
             if state.due():
                 await self.save()
-                self._tell_outage(self._describer.outage())
+                self._tell_outage(self._state.outage)
             if persist.due():
                 self._tell_persisted()
             if heartbeat.due():
@@ -93,7 +94,8 @@ class Reporter:
     async def save(self, **more: object) -> None:
         """Describe, with added or replaced fields, and save the description for other processes."""
         await self.look_at_disk()
-        self.description = {**encode(self._describer.describe()), **more}
+        self._state = self._describer.describe()
+        self.description = {**encode(self._state), **more}
         await asyncio.to_thread(self._write, self.description)
 
     async def look_at_disk(self) -> str | None:

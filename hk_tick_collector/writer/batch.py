@@ -65,9 +65,9 @@ class Batch:
             mark = mark_of(frame, number, record)
             is_reply = frame.proto_id == ProtoId.QOT_GET_TICKER and push_type is not None
             if mark is not None or is_reply:
-                behind = number - place
-                self._push(run, slice(taken, behind), first, record)
-                taken, first = behind, number + 1
+                before = number - place
+                self._push(run, slice(taken, before), first, record)
+                taken, first = before, number + 1
             if is_reply and push_type is not None:
                 self.parts[-1].bodies[push_type].add([frame.body], record, range(number))
             if mark is not None or is_reply:

@@ -5,6 +5,7 @@ Owns which are open, and when one is closed or turned into one plain file; `seal
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -57,7 +58,7 @@ class DayDatabases:
         now = time.monotonic()
         held = self._open.pop(day, None)
         path = self._data_root / f"{day}.db"
-        if held is None and not path.exists() and not path.is_symlink() and self._known.has(day):
+        if held is None and not os.path.lexists(path) and self._known.has(day):
             raise FileGoneError(f"{path} is gone: put it back; or delete journal/cursor.json, to have it made again")
         database = held[0] if held else open_day(path, self._pragmas)
         self._open[day] = (database, now)

@@ -43,6 +43,29 @@ def killed(log: Path) -> int:
     return len(log.read_text().splitlines()) if log.exists() else 0
 
 
+def record_with(bench: Bench, gateway: OddGateway, log: Path, code: str, failures_max: int) -> RecorderProcess:
+    """Start a recorder whose writers die of such a code, and send one when all else is fetched.
+
+    Args:
+        bench: starts it.
+        gateway: OpenD, for it.
+        log: where deaths are counted.
+        code: KILLS or HANGS.
+        failures_max: failed recoveries until the recorder ends.
+    """
+    recorder = bench.record(
+        gateway.port,
+        PYTHONPATH=KILLER,
+        KILLER_LOG=log,
+        WATCHDOG_STALL_SEC=3,
+        CHECK_INTERVAL_SEC=0.5,
+        WATCHDOG_RECOVERY_MAX_FAILURES=failures_max,
+    )
+    recorder.wait_for("backfill_done")
+    gateway.send(encode(ProtoId.QOT_UPDATE_TICKER, 0, odd_push(code)))
+    return recorder
+
+
 def is_put_aside(recorder: RecorderProcess) -> bool:
     """Whether the record is kept aside."""
     return bool(recorder.log_lines("record_killed_writers"))
@@ -54,16 +77,7 @@ def test_the_recorder_finds_it_and_goes_on(bench: Bench, tmp_path: Path, code: s
     log = tmp_path / "killed"
     sim = bench.simulate(rate=100)
     with OddGateway(sim.port) as gateway:
-        recorder = bench.record(
-            gateway.port,
-            PYTHONPATH=KILLER,
-            KILLER_LOG=log,
-            WATCHDOG_STALL_SEC=3,
-            CHECK_INTERVAL_SEC=0.5,
-            WATCHDOG_RECOVERY_MAX_FAILURES=20,
-        )
-        recorder.wait_for("backfill_done")
-        gateway.send(encode(ProtoId.QOT_UPDATE_TICKER, 0, odd_push(code)))
+        recorder = record_with(bench, gateway, log, code, failures_max=20)
         until(lambda: killed(log) >= 1, lambda: "a writer dies of it")
         until(lambda: is_put_aside(recorder), lambda: f"it is found: {killed(log)}", 90)
         deaths = killed(log)
@@ -89,16 +103,7 @@ def test_a_recorder_that_ends_after_one_recovery_finds_it_over_several_starts(be
     log = tmp_path / "killed"
     sim = bench.simulate(rate=100)
     with OddGateway(sim.port) as gateway:
-        recorder = bench.record(
-            gateway.port,
-            PYTHONPATH=KILLER,
-            KILLER_LOG=log,
-            WATCHDOG_STALL_SEC=3,
-            CHECK_INTERVAL_SEC=0.5,
-            WATCHDOG_RECOVERY_MAX_FAILURES=1,
-        )
-        recorder.wait_for("backfill_done")
-        gateway.send(encode(ProtoId.QOT_UPDATE_TICKER, 0, odd_push(HANGS)))
+        recorder = record_with(bench, gateway, log, HANGS, failures_max=1)
         ends = 0
         while not is_put_aside(recorder):
             if not recorder.is_running:

@@ -325,6 +325,11 @@ JUDGED: Final = {
         DEGRADED,
         "a long-running reader has blocked WAL truncation for 600 s, 300 MB: find the query, end it",
     ),
+    "a long name with a long reason is shown whole": (
+        healthy_state(session={"refused": {"n" * 100: "r" * 150}}),
+        DEGRADED,
+        f"1 symbol refused: {'n' * 100} ({'r' * 150})",
+    ),
     # ---- what is asked for besides the pushes
     "audits are not answered": (
         healthy_state(session={"audits_failed": 40, "audit_fault": "no answer within 15 s"}),
