@@ -9,6 +9,13 @@ SEED ?= 0
 # How many at a time, and in which order, is said in tests/conftest.py. Dealt out one by one they keep that order.
 SPREAD := -n auto --maxschedchunk 1
 
+define LINT
+@$(PY) -m ruff check .
+@$(PY) -m ruff format --check .
+@$(PY) -m mypy
+@.venv/bin/lint-imports
+endef
+
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
 
@@ -19,17 +26,11 @@ test: .venv/.stamp-test ## Run the tests (PYTEST="-k journal")
 	@$(PY) -m pytest $(SPREAD) $(PYTEST)
 
 quick: .venv/.stamp-dev ## Lint, check types and imports, run the unit tests: the first answer to a change
-	@$(PY) -m ruff check .
-	@$(PY) -m ruff format --check .
-	@$(PY) -m mypy
-	@.venv/bin/lint-imports
+	$(LINT)
 	@$(PY) -m pytest -n auto -q tests/unit tests/test_style.py $(PYTEST)
 
 check: .venv/.stamp-dev ## Lint, check types and imports, then run the tests
-	@$(PY) -m ruff check .
-	@$(PY) -m ruff format --check .
-	@$(PY) -m mypy
-	@.venv/bin/lint-imports
+	$(LINT)
 	@$(PY) -m pytest $(SPREAD) $(PYTEST)
 
 bench: .venv/.stamp-test ## Measure it on this machine

@@ -243,7 +243,7 @@ def _is_silent(recorder: dict[str, Any]) -> bool:
 
 
 def _session_text(recorder: dict[str, Any], session: Session) -> str:
-    if "session" not in recorder or not recorder["running"] or _is_silent(recorder):
+    if not recorder.get("session") or not recorder["running"] or _is_silent(recorder):
         return "[dim]unknown[/]"
     if not session.connected:
         return f"[red]not connected[/]: {_plain(session.last_disconnect)}"
