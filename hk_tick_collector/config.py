@@ -23,6 +23,7 @@ from pydantic import field_validator as check_field
 
 from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.store.data_root import prepare
+from hk_tick_collector.store.pragmas import BUSY_MS, SYNCHRONOUS, WAL_PAGES
 from hk_tick_collector.symbols import SymbolSpec, check_symbols, read_symbols, read_text
 
 TOML_DEFAULT, ENV_FILE_DEFAULT = "hk-tick-collector.toml", ".env"
@@ -121,11 +122,11 @@ class Settings(BaseModel):
     persist_retry_backoff_sec: float = _number(0.5, 0.01, 3600, "Seconds before the first retry to store")
     persist_retry_backoff_max_sec: float = _number(10, 0.01, 3600, "Seconds between such retries at most")
     persist_heartbeat_interval_sec: float = _number(30, 1, 3600, "Seconds between persist_loop_heartbeat")
-    sqlite_busy_timeout_ms: int = _number(5000, 1000, 600_000, "Milliseconds SQLite waits for a lock")
+    sqlite_busy_timeout_ms: int = _number(BUSY_MS, 1000, 600_000, "Milliseconds SQLite waits for a lock")
     sqlite_synchronous: Annotated[Literal["NORMAL", "FULL", "EXTRA"], BeforeValidator(str.upper)] = _other(
-        "FULL", "SQLite's synchronous; in a power cut NORMAL may lose the last commits, and OFF is refused"
+        SYNCHRONOUS, "SQLite's synchronous; in a power cut NORMAL may lose the last commits, and OFF is refused"
     )
-    sqlite_wal_autocheckpoint: int = _number(4000, 100, 100_000, "Pages of WAL that start a checkpoint")
+    sqlite_wal_autocheckpoint: int = _number(WAL_PAGES, 100, 100_000, "Pages of WAL that start a checkpoint")
     journal_buffer_mb: int = _number(64, 1, 1024, "MB buffered in memory while the disk accepts no writes")
     journal_segment_mb: int = _number(64, 1, 1024, "MB of one journal segment")
     journal_sync_ms: int = _number(200, 10, 5000, "Milliseconds between syncs of the journal to disk")

@@ -16,6 +16,7 @@ import apsw
 
 from hk_tick_collector.hktime import EPOCH_MS_MIN
 from hk_tick_collector.mapping import RECV_TS_MS, TURNOVER, VOLUME
+from hk_tick_collector.store.pragmas import BUSY_MS, SYNCHRONOUS, WAL_PAGES
 from hk_tick_collector.store.schema import (
     APPLICATION_ID,
     DAY_OF_TS,
@@ -91,9 +92,9 @@ _INSERT_BAD = "INSERT INTO bad_ticks VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT DO N
 class Pragmas(NamedTuple):
     """How a day database is opened for writing."""
 
-    busy_timeout_ms: int = 5000
-    synchronous: str = "FULL"
-    wal_autocheckpoint_pages: int = 4000
+    busy_timeout_ms: int = BUSY_MS
+    synchronous: str = SYNCHRONOUS
+    wal_autocheckpoint_pages: int = WAL_PAGES
     pace_sec_max: float = PACE_SEC_MAX
 
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import apsw
 
+from hk_tick_collector.config import Settings
 from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.errors import DatabaseError, JournalError
 from hk_tick_collector.hktime import HK, hk_text
@@ -30,8 +31,8 @@ from hk_tick_collector.repair.backup import backup_path
 from hk_tick_collector.repair.scratch import scratch_place
 from hk_tick_collector.store.data_root import copy_ownership, sync
 from hk_tick_collector.store.opening import open_readonly
+from hk_tick_collector.wiring import writer_settings
 from hk_tick_collector.writer.progress import Counters, Message
-from hk_tick_collector.writer.settings import WriterSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hk_tick_collector.journal.segments import Segment
+    from hk_tick_collector.writer.settings import WriterSettings
 
     # Called with the bytes of the journal that are done, and their total.
     Progress = Callable[[int, int], None]
@@ -120,8 +122,7 @@ def derive(data_root: Path, day: str, scratch: Path, progress: Progress) -> Deri
 
 def _write(scratch: Path, data_root: Path, segments: list[Segment], progress: Progress) -> tuple[Message, Counters]:
     """Run a writer until all is stored. Returns its last commit message, and its totals."""
-    settings = WriterSettings(
-        str(scratch.absolute()),
+    settings = writer_settings(Settings(), scratch.absolute())._replace(
         synchronous="NORMAL",
         retry_max_attempts=WRITER_TRIES,
         days_wait=False,

@@ -5,33 +5,35 @@ Owns the values that the parts of the session share. Never acts on them.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from hk_tick_collector.clock import HostClock
-from hk_tick_collector.opend.crypto import PacketEncAlgo, RsaKey
 from hk_tick_collector.session.deadlines import Interruption, Rates, Risk, keeps_hours, risks
+
+if TYPE_CHECKING:
+    from hk_tick_collector.opend.crypto import PacketEncAlgo, RsaKey
 
 
 class ClientSettings(NamedTuple):
-    """The settings that the session needs."""
+    """The settings that the session needs. Their defaults are in `config`; `wiring` passes them on."""
 
     host: str
     port: int
     symbols: tuple[str, ...]
-    plates: tuple[str, ...] = ()
-    rsa_key: RsaKey | None = None
-    encryption: PacketEncAlgo = PacketEncAlgo.NONE
-    connect_timeout_sec: float = 10.0
-    request_timeout_sec: float = 15.0
-    dead_link_sec: float = 25.0
-    reconnect_min_delay_sec: float = 1.0
-    reconnect_max_delay_sec: float = 60.0
-    backfill_n: int = 1000
-    poll_enabled: bool = True
-    poll_interval_sec: float = 30.0
-    poll_num: int = 20
-    poll_stale_sec: float = 120.0
-    totals_interval_sec: float = 60.0
+    plates: tuple[str, ...]
+    rsa_key: RsaKey | None
+    encryption: PacketEncAlgo
+    connect_timeout_sec: float
+    request_timeout_sec: float
+    dead_link_sec: float
+    reconnect_min_delay_sec: float
+    reconnect_max_delay_sec: float
+    backfill_n: int
+    poll_enabled: bool
+    poll_interval_sec: float
+    poll_num: int
+    poll_stale_sec: float
+    totals_interval_sec: float
 
 
 Asked = Literal["state", "quota", "trade_dates"]  # a session continues without an answer to these

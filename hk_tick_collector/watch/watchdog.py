@@ -31,13 +31,13 @@ WRITER_DEAD_SEC: Final = 15.0
 
 
 class WatchdogSettings(NamedTuple):
-    """The operator's settings; defaults as documented."""
+    """The operator's settings. Their defaults are in `config`; `wiring` passes them on."""
 
-    check_interval_sec: float = 10.0
-    stall_sec: float = 180.0
-    upstream_window_sec: float = 60.0
-    queue_threshold_rows: int = 1000
-    recovery_max_failures: int = 3
+    check_interval_sec: float
+    stall_sec: float
+    upstream_window_sec: float
+    queue_threshold_rows: int
+    recovery_max_failures: int
 
 
 class Observation(NamedTuple):

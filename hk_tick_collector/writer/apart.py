@@ -76,7 +76,7 @@ class Apart(Storing):
 
     def _insert_share(self, day: str, share: DayShare) -> None:
         """Insert what can be inserted of a share; the rest is put aside."""
-        con = self._begin(day).connection
+        con = self._days.get(day).connection
         con.execute("SAVEPOINT apart")
         try:
             with storing_content():

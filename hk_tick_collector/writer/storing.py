@@ -1,6 +1,6 @@
 """Storing one batch: one transaction in each day's database that it touches, all committed at the end.
 
-Owns the begun transactions and the outcome of the batch while it is being stored. Opens no database by itself.
+Owns the outcome of the batch while it is being stored. `OpenDays` holds the transactions.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
-from hk_tick_collector import logs
 from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.ledger.filling import MADE_GOOD, fill
 from hk_tick_collector.ledger.identity import sift
@@ -16,9 +15,9 @@ from hk_tick_collector.ledger.premises import Premise
 from hk_tick_collector.mapping import PUSH_DATA_REALTIME, PUSH_DATA_TYPE, RECV_TS_MS, TS_MS, PushType
 from hk_tick_collector.seal.open_day import is_away
 from hk_tick_collector.store.content_errors import of_day
-from hk_tick_collector.store.other_disks import require_answer
 from hk_tick_collector.writer.batch import Chunk, Outcome, bad_row, share_by_day
 from hk_tick_collector.writer.late import look_up_in_sealed
+from hk_tick_collector.writer.open_days import Hooks, OpenDays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,13 +30,9 @@ if TYPE_CHECKING:
     from hk_tick_collector.writer.batch import Batch, DayShare, Part
     from hk_tick_collector.writer.day_databases import DayDatabases
 
-log = logs.get_logger()
-
 # Bodies that are mapped to rows together. A GetTicker reply holds up to a thousand ticks.
 CHUNK_PUSHES = 20_000
 CHUNK_REPLIES = 4
-
-DAYS_MAX = 16  # days with an open transaction; only a feed with wrong dates has more, and each needs three files
 
 
 class Tools(NamedTuple):
@@ -71,15 +66,13 @@ class Storing:
         """Nothing is begun yet."""
         self._tools = tools
         self._judge = tools.judge
-        self._begun: dict[str, DayDatabase] = {}
+        hooks = Hooks(tools.takes, tools.elsewhere, tools.judge.begin, tools.judge.committed)
+        self._days = OpenDays(tools.root, tools.databases, hooks)
         self._outcome = Outcome()
         self._now_ms = wall_ms()
 
     def run(self, batch: Batch) -> Outcome:
-        """Store it.
-
-        If the second commit fails, the first one stays: storing its rows again finds only duplicates.
-        """
+        """Store it."""
         for number, part in enumerate(batch.parts):
             fetched = self._insert_part(part)
             if part.mark is not None:
@@ -88,8 +81,9 @@ class Storing:
             chunk = Chunk()
             chunk.bad = batch.bad
             self._insert(chunk, self._tools.aside_day if batch.is_aside else "")
-        self._commit()
+        self._days.commit()
         outcome = self._outcome
+        outcome.written_by_others |= self._days.written_by_others
         outcome.news += self._judge.news
         outcome.failures += self._judge.failures
         self._judge.news.clear()
@@ -106,7 +100,7 @@ class Storing:
 
     def _take_mark(self, _number: int, part: Part, fetched: dict[str, list[Row]]) -> None:
         assert part.mark is not None
-        self._judge.judge(part.mark, fetched, self._of_judge)
+        self._judge.judge(part.mark, fetched, self._days.existing)
 
     def _chunks(self, part: Part) -> Iterator[Chunk]:
         """The rows of a part of a batch, a chunk at a time; those of backfills come last."""
@@ -131,16 +125,10 @@ class Storing:
             day = aside_day or its_day
             if self._tools.takes(day):
                 with of_day(day):
-                    self._look_at_disk(day)
-                    if day in self._begun or not self._leave_sealed(day, share):
+                    self._days.require_disk(day)
+                    if day in self._days or not self._leave_sealed(day, share):
                         self._insert_share(day, share)
         self._note(chunk)
-
-    def _look_at_disk(self, day: str) -> None:
-        """Before a day's file is touched: make sure that its disk answers, if it is another one, which may hang."""
-        if day not in self._begun:
-            with self._tools.elsewhere():
-                require_answer(self._tools.root / f"{day}.db")
 
     def _leave_sealed(self, day: str, share: DayShare) -> bool:
         """Whether a sealed day stays as it is: there is nothing new for it, or it is away."""
@@ -155,7 +143,7 @@ class Storing:
         return True
 
     def _insert_share(self, day: str, share: DayShare) -> None:
-        database = self._begin(day)
+        database = self._days.get(day)
         self._sift(day, database, share)
         done = database.insert(share.pushed, share.fetched, share.corrections, share.bad)
         self._add(done)
@@ -177,40 +165,6 @@ class Storing:
                 database.renumbered.add(symbol)
                 ledger, at_ms = self._judge.ledger(day, database), rows[-1][RECV_TS_MS]
                 ledger.note_failure(symbol, Premise.SAME_SEQUENCE, at_ms, failed)
-
-    def _commit(self) -> None:
-        for day, database in self._begun.items():
-            with of_day(day), self._tools.elsewhere():
-                database.commit()
-        self._judge.committed(self._begun)
-        self._begun.clear()
-
-    def _of_judge(self, day: str) -> DayDatabase | None:
-        """A day's database for the judge; None: there is none to use, and none is made."""
-        if not self._tools.takes(day):
-            return None
-        with of_day(day):
-            self._look_at_disk(day)
-            return self._begin(day) if self._tools.databases.has(day) else None
-
-    def _begin(self, day: str) -> DayDatabase:
-        """A day's database, in a transaction."""
-        begun, databases = self._begun, self._tools.databases
-        if day in begun:
-            return begun[day]
-        if len(begun) >= DAYS_MAX:
-            self._commit()
-            databases.trim()
-        with self._tools.elsewhere():
-            database, is_new = databases.get(day)
-            if is_new:
-                log.info("sqlite_pragmas", day=day, path=database.path, **database.pragmas_in_force())
-            is_by_others = database.begin()
-        if is_by_others:
-            self._outcome.written_by_others.add(day)
-        begun[day] = database
-        self._judge.begin(day, database)
-        return database
 
     def _note(self, chunk: Chunk) -> None:
         """Add a chunk's counts and findings to the outcome; its rows are not kept."""

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.odd_messages import READ, odd_body
+from support.settings import writer_settings
 from support.ticks import DAY, HSBC, OPEN_MS, TENCENT, push, ticker
 
 from hk_tick_collector.journal.append import Journal
@@ -31,7 +32,6 @@ from hk_tick_collector.opend import frames
 from hk_tick_collector.opend.numbers import ProtoId
 from hk_tick_collector.writer import loop as writer_module
 from hk_tick_collector.writer.loop import Writer
-from hk_tick_collector.writer.settings import WriterSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,7 +80,7 @@ def stored(root: Path) -> list[Any]:
 
 def write_all(root: Path, batch_size: int) -> None:
     """Have a new writer store what there is; it must not fail once."""
-    writer = Writer(WriterSettings(str(root), synchronous="OFF", batch_size=batch_size, log_level="CRITICAL"))
+    writer = Writer(writer_settings(root, synchronous="OFF", batch_size=batch_size, log_level="CRITICAL"))
     steps = 0
     while writer.step():
         steps += 1

@@ -33,7 +33,7 @@ from hk_tick_collector.opend.numbers import ProtoId
 from hk_tick_collector.opend.purpose import PURPOSES, Purpose
 from hk_tick_collector.store.opening import open_readonly
 from hk_tick_collector.writer.loop import Writer
-from hk_tick_collector.writer.settings import WriterSettings
+from support.settings import writer_settings
 from support.snapshot import Row, frame_of
 from support.ticks import HSBC, TENCENT, body, push, ticker
 
@@ -354,7 +354,7 @@ class DayStory:
     def write(self) -> Writer:
         """Have a new writer store what there is; it is closed."""
         assert self._journal.flush(60)
-        writer = Writer(WriterSettings(str(self.root), synchronous="OFF"))
+        writer = Writer(writer_settings(self.root, synchronous="OFF"))
         while writer.step():
             pass
         writer.close()

@@ -26,7 +26,7 @@ from hk_tick_collector.opend.numbers import ProtoId
 from hk_tick_collector.opend.purpose import PURPOSES, Purpose
 from hk_tick_collector.store.opening import open_readonly
 from hk_tick_collector.writer.loop import Writer
-from hk_tick_collector.writer.settings import WriterSettings
+from support.settings import writer_settings
 from support.snapshot import Row, frame_of
 from support.ticks import DAY, HSBC, OPEN_MS, TENCENT, push, ticker
 
@@ -201,20 +201,20 @@ class Tale:
 
     def write(self, **settings: Any) -> None:  # noqa: ANN401
         """Have a new writer store what there is."""
-        writer = Writer(WriterSettings(str(self.root), **settings))
+        writer = Writer(writer_settings(self.root, **settings))
         while writer.step():
             pass
         writer.close()
 
     def write_in_steps(self, batch_size: int, restart_every: int = 0) -> None:
         """Have writers store what there is, a new one after so many batches (0: one does all)."""
-        writer = Writer(WriterSettings(str(self.root), batch_size=batch_size))
+        writer = Writer(writer_settings(self.root, batch_size=batch_size))
         steps = 0
         while writer.step():
             steps += 1
             if restart_every and steps % restart_every == 0:
                 writer.close()
-                writer = Writer(WriterSettings(str(self.root), batch_size=batch_size))
+                writer = Writer(writer_settings(self.root, batch_size=batch_size))
         writer.close()
 
     def begin_again(self) -> None:

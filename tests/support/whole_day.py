@@ -34,7 +34,7 @@ from hk_tick_collector.simulator.opend import OpenDOptions, SimulatedOpenD, Upst
 from hk_tick_collector.simulator.shaping import Armed
 from hk_tick_collector.simulator.universe import universe
 from hk_tick_collector.writer.loop import Writer
-from hk_tick_collector.writer.settings import WriterSettings
+from support.settings import writer_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -118,7 +118,7 @@ class WholeDay:
         finally:
             ledger.close()
             self._journal.close(10)
-        writer = Writer(WriterSettings(str(root), synchronous="NORMAL"))
+        writer = Writer(writer_settings(root, synchronous="NORMAL"))
         while writer.step():
             pass
         writer.close()

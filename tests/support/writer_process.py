@@ -25,7 +25,7 @@ from hk_tick_collector.journal.append import Journal
 from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.store.opening import open_readonly
 from hk_tick_collector.store.schema import day_files
-from hk_tick_collector.writer.settings import WriterSettings
+from support.settings import writer_settings
 from support.ticks import OPEN_MS
 
 if TYPE_CHECKING:
@@ -49,8 +49,9 @@ class WriterProcess:
 
     def __init__(self, data_root: Path, log_directory: Path, *, is_heard: bool = True, **settings: Any) -> None:  # noqa: ANN401
         """Start it. If it is not heard, nobody reads what it says, and its pipe is as small as can be."""
-        given = WriterSettings(
-            **{"data_root": str(data_root), "max_wait_ms": 10, "busy_timeout_ms": 1000, "retry_backoff_sec": 0.05,
+        given = writer_settings(
+            data_root,
+            **{"max_wait_ms": 10, "busy_timeout_ms": 1000, "retry_backoff_sec": 0.05,
                "retry_backoff_max_sec": 0.2, "days_wait": False, **settings}
         )  # fmt: skip
         self._log_path = log_directory / f"writer-{time.monotonic_ns()}.log"

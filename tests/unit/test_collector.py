@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 import pytest
+from support.settings import writer_settings
 from support.ticks import DAY, OPEN_MS, TENCENT, pushes, seq_at
 from support.writer_process import WriterBench
 
 from hk_tick_collector import collector as collector_module
 from hk_tick_collector.collector import Collector
 from hk_tick_collector.writer.progress import Counters, Message
-from hk_tick_collector.writer.settings import WriterSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -41,8 +41,9 @@ def bench(tmp_path: Path) -> Iterator[WriterBench]:
 def collector_of(bench: WriterBench, **settings: Any) -> Collector:  # noqa: ANN401
     """A collector that is quick."""
     return Collector(
-        WriterSettings(
-            **{"data_root": str(bench.root), "max_wait_ms": 10, "busy_timeout_ms": 1000, "retry_backoff_sec": 0.05,
+        writer_settings(
+            bench.root,
+            **{"max_wait_ms": 10, "busy_timeout_ms": 1000, "retry_backoff_sec": 0.05,
                "days_wait": False, **settings}
         )
     )  # fmt: skip
@@ -152,7 +153,7 @@ def test_a_writer_that_can_not_be_killed_is_a_failed_recovery(
 ) -> None:
     """One that waits for a disk outlives SIGKILL: that is told in time, and no second writer is started beside it."""
     monkeypatch.setattr(collector_module, "KILL_WAIT_SEC", 0.2)
-    collector = Collector(WriterSettings(data_root=str(bench.root), max_wait_ms=10), join_timeout_sec=0.2)
+    collector = Collector(writer_settings(bench.root, max_wait_ms=10), join_timeout_sec=0.2)
 
     async def work() -> None:
         task = asyncio.create_task(collector.run())
@@ -180,7 +181,7 @@ def test_each_commit_is_told_on(bench: WriterBench) -> None:
     """Whoever counts commits gets the time that each took, and its rows."""
     told: list[tuple[float, int]] = []
     collector = Collector(
-        WriterSettings(data_root=str(bench.root), max_wait_ms=10), on_commit=lambda ms, rows: told.append((ms, rows))
+        writer_settings(bench.root, max_wait_ms=10), on_commit=lambda ms, rows: told.append((ms, rows))
     )
 
     async def work() -> None:

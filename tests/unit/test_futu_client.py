@@ -12,6 +12,7 @@ import pytest
 from support.bodies import refusal
 from support.events import read_clock_offset_ms, read_clock_stepped
 from support.kept_log import KeptLog, keep_log
+from support.settings import client_settings
 from support.ticks import OPEN_MS
 
 from hk_tick_collector import futu_client
@@ -26,7 +27,6 @@ from hk_tick_collector.opend.numbers import GtwEvent, NotifyType, ProtoId, QotRi
 from hk_tick_collector.session import opend_state as opend_state_module
 from hk_tick_collector.session.outages import Outage
 from hk_tick_collector.session.rates import read_rates
-from hk_tick_collector.session.state import ClientSettings
 from hk_tick_collector.session.subscribe import Subscriber
 from hk_tick_collector.session.trade_dates import TradeDates
 
@@ -94,7 +94,7 @@ def client_of(*symbols: str, stored: object = None, **settings: Any) -> tuple[Fu
     """A client that is not connected, and its journal."""
     journal: Any = Journal()
     known: Any = stored
-    return FutuClient(ClientSettings("127.0.0.1", 1, symbols or ("HK.00700",), **settings), journal, known), journal
+    return FutuClient(client_settings(*(symbols or ("HK.00700",)), **settings), journal, known), journal
 
 
 def watch(monkeypatch: pytest.MonkeyPatch, client: FutuClient, link: Link, times: int) -> None:
@@ -420,7 +420,7 @@ class SetClock:
         self.clock = HostClock(lambda: wall_ms() + self.shift_ms)
         self.journal = Journal()
         known: Any = self.journal
-        self.client = FutuClient(ClientSettings("127.0.0.1", 1, ("HK.00700",)), known, known, self.clock)
+        self.client = FutuClient(client_settings("HK.00700"), known, known, self.clock)
 
 
 @pytest.mark.parametrize("step_ms", [6 * 3_600_000, -6 * 3_600_000])

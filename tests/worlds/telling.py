@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from support.settings import writer_settings
 from support.snapshot import Row, frame_of
 
 from hk_tick_collector.audit.day import audit_day
@@ -18,7 +19,6 @@ from hk_tick_collector.opend.numbers import ProtoId
 from hk_tick_collector.store.opening import open_readonly
 from hk_tick_collector.writer import loop as writer_module
 from hk_tick_collector.writer.loop import Writer
-from hk_tick_collector.writer.settings import WriterSettings
 from worlds.feed import Ticks, Way
 from worlds.market import DAY, MIDNIGHT_MS
 from worlds.snapshots import Snapshot
@@ -157,7 +157,7 @@ def _write(root: Path) -> None:
     """Have a new writer store what there is; nobody hears it."""
     heard, writer_module.send = writer_module.send, lambda _message: None
     try:
-        writer = Writer(WriterSettings(str(root), synchronous="OFF"))
+        writer = Writer(writer_settings(root, synchronous="OFF"))
         while writer.step():
             pass
         writer.close()

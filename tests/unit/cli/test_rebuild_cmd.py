@@ -15,6 +15,7 @@ from support.last_word import tell_last_word
 from support.late_ticks import assert_stats_true, bytes_of, query, stored
 from support.merging import record
 from support.needs import need_root
+from support.settings import writer_settings
 from support.tale import ALIBABA, Counted, clock, snapshot_of
 from support.ticks import DAY, DAY_MS, HSBC, NEXT_DAY, OPEN_MS, TENCENT, pushes, reply, row, seq_at, ticker
 
@@ -27,7 +28,6 @@ from hk_tick_collector.journal.segments import DIRECTORY, list_segments, segment
 from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.repair import rebuild
 from hk_tick_collector.store.data_root import RECORDER_LOCK, hold_lock
-from hk_tick_collector.writer.settings import WriterSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,7 +67,7 @@ class Bench:
 
     def write(self) -> None:
         """Store all that the journal holds, as the recorder's writer does."""
-        settings = WriterSettings(str(self.root), log_level="ERROR")
+        settings = writer_settings(self.root, log_level="ERROR")
         subprocess.run(
             [sys.executable, "-m", "hk_tick_collector.writer", json.dumps(settings._asdict())],
             stdin=subprocess.DEVNULL,

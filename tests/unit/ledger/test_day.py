@@ -6,6 +6,7 @@ import json
 
 import apsw
 import pytest
+from support.settings import writer_settings
 from support.tale import SEC, Tale, snapshot, volume_of
 from support.ticks import DAY, DAY_MS, HSBC, NEXT_DAY, OPEN_MS, TENCENT, push, pushes, reply, seq_at, ticker
 
@@ -17,7 +18,6 @@ from hk_tick_collector.ledger.told import VOLUME_MAX
 from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.writer.day_databases import DayDatabases
 from hk_tick_collector.writer.loop import Writer
-from hk_tick_collector.writer.settings import WriterSettings
 
 
 def outage(tale: Tale, cause: Cause = Cause.CONNECTION_LOST) -> None:
@@ -391,7 +391,7 @@ def test_an_error_at_the_commit_loses_no_conclusion(tale: Tale, monkeypatch: pyt
     outage(tale)
     tale.hear(reply(TENCENT, *(ticker(n) for n in range(141, 200))))
     tale.totals(tencent=volume_of(range(1, 200)))
-    writer = Writer(WriterSettings(str(tale.root), days_wait=False))
+    writer = Writer(writer_settings(tale.root, days_wait=False))
 
     def full(*_args: object) -> None:
         raise apsw.FullError("database or disk is full")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.bodies import refusal
 from support.kept_log import KeptLog, keep_log
+from support.settings import client_settings
 from support.ticks import OPEN_MS, TENCENT, body, ticker
 
 from hk_tick_collector.clock import HostClock
@@ -25,9 +26,7 @@ from hk_tick_collector.session.state import ClientSettings, ClientState
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SETTINGS = ClientSettings(
-    "127.0.0.1", 1, (TENCENT,), poll_interval_sec=0.01, poll_stale_sec=0.02, poll_num=20, request_timeout_sec=1
-)
+SETTINGS = client_settings(TENCENT, poll_interval_sec=0.01, poll_stale_sec=0.02, poll_num=20, request_timeout_sec=1)
 
 
 class OpenD:

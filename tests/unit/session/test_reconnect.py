@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from support.kept_log import KeptLog, keep_log
 from support.recorder_state import FRIDAY, hk_ms
+from support.settings import client_settings
 
 from hk_tick_collector.journal.events import Cause
 from hk_tick_collector.session import reconnect
 from hk_tick_collector.session.outages import Outage
 from hk_tick_collector.session.reconnect import Reconnects
-from hk_tick_collector.session.state import ClientSettings, ClientState
+from hk_tick_collector.session.state import ClientState
 
 NIGHT_MS = hk_ms(FRIDAY, "22:00:00")
 REFUSED = "127.0.0.1:1: Connection refused"
@@ -36,7 +37,7 @@ class Trial:
     def __init__(self, clock: Clock, **settings: Any) -> None:  # noqa: ANN401 - settings
         self.clock = clock
         self.state = ClientState()
-        self.reconnects = Reconnects(ClientSettings("127.0.0.1", 1, ("HK.00700",), **settings), self.state)
+        self.reconnects = Reconnects(client_settings("HK.00700", **settings), self.state)
         self.last_push_at: float | None = None
 
     def fail(self, now_ms: int, reason: str = REFUSED, *, outage: Outage = AWAY, session_sec: float = 0.0) -> float:

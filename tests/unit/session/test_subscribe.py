@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.bodies import refusal
 from support.kept_log import KeptLog, keep_log
+from support.settings import client_settings
 
 from hk_tick_collector.errors import ConfigError, SessionError, UnansweredError
 from hk_tick_collector.futu_client import FutuClient
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.numbers import ProtoId
 from hk_tick_collector.session import subscribe as subscribe_module
-from hk_tick_collector.session.state import ClientSettings, ClientState
+from hk_tick_collector.session.state import ClientState
 from hk_tick_collector.session.subscribe import NO_SYMBOL_SEC_MAX, Subscriber
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def client_of(*plates: str, symbols: tuple[str, ...] = (), logined: bool = True) -> FutuClient:
     """A client that is not connected."""
     nothing: Any = None
-    client = FutuClient(ClientSettings("127.0.0.1", 1, symbols, plates), nothing, nothing)
+    client = FutuClient(client_settings(*symbols, plates=plates), nothing, nothing)
     client.state.qot_logined = logined
     return client
 

@@ -9,6 +9,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 from support.kept_log import keep_log
+from support.settings import writer_settings
 from support.ticks import DAY, row, seq_at
 
 from hk_tick_collector.db import DayDatabase, Pragmas
@@ -16,7 +17,6 @@ from hk_tick_collector.store import wal as wal_module
 from hk_tick_collector.store.opening import open_readonly
 from hk_tick_collector.store.wal import HELD_TELL_SEC, PACE_SEC_MAX, PAGE_BYTES, Wal
 from hk_tick_collector.writer.loop import Writer
-from hk_tick_collector.writer.settings import WriterSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -154,7 +154,7 @@ def test_it_is_told_once_a_minute_and_at_the_end(
 
 def test_the_line_tells_the_pace_that_is_kept(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the watchdog would take such a pace for a stall, the writer's own limit is what commits wait for."""
-    writer = Writer(WriterSettings(str(tmp_path), wal_autocheckpoint_pages=100, pace_sec_max=0.1))
+    writer = Writer(writer_settings(tmp_path, wal_autocheckpoint_pages=100, pace_sec_max=0.1))
     database, _ = writer._lane.databases.get(DAY)
     database.wal._clock = clock
     first = commit(database, 5)

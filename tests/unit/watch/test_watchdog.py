@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.kept_log import KeptLog, keep_log
+from support.settings import watchdog_settings
 
 from hk_tick_collector.watch import watchdog as watchdog_module
-from hk_tick_collector.watch.watchdog import WRITER_DEAD_SEC, Observation, StallDetector, Watchdog, WatchdogSettings
+from hk_tick_collector.watch.watchdog import WRITER_DEAD_SEC, Observation, StallDetector, Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SETTINGS = WatchdogSettings()
+SETTINGS = watchdog_settings()
 STALL = SETTINGS.stall_sec
 EVERY = SETTINGS.check_interval_sec
 MUCH = SETTINGS.queue_threshold_rows

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import apsw
 import pytest
+from support.settings import writer_settings
 from support.ticks import DAY, DAY_MS, HSBC, NEXT_DAY, OPEN_MS, TENCENT, push, reply, ticker
 
 from hk_tick_collector.journal.cursor import load_waits
 from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.writer.loop import Writer
-from hk_tick_collector.writer.settings import WriterSettings
 
 if TYPE_CHECKING:
     from support.tale import Tale
@@ -126,7 +126,7 @@ def test_odd_ones_cost_no_more_than_their_own_records(tale: Tale, monkeypatch: p
             return run(self, batch)  # type: ignore[operator]
 
         monkeypatch.setattr(original, "run", counted)
-    writer = Writer(WriterSettings(str(tale.root)))
+    writer = Writer(writer_settings(tale.root))
     while writer.step():
         pass
     writer.close()

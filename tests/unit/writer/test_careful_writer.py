@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from support.settings import writer_settings
 from support.ticks import TENCENT, pushes
 
 from hk_tick_collector.errors import ContentError
@@ -11,7 +12,6 @@ from hk_tick_collector.journal.cursor import save_cursor
 from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.writer.apart import Apart
 from hk_tick_collector.writer.loop import Writer
-from hk_tick_collector.writer.settings import WriterSettings
 from hk_tick_collector.writer.storing import Storing
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class DiedError(BaseException):
 def lives(tale: Tale, number: int) -> int:
     """Have careful writers store what there is, each after the one before has died; how many have."""
     for deaths in range(number):
-        writer = Writer(WriterSettings(str(tale.root), is_careful=True))
+        writer = Writer(writer_settings(tale.root, is_careful=True))
         try:
             while writer.step():
                 pass

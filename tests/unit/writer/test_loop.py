@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 import pytest
+from support.settings import writer_settings
 from support.ticks import DAY, DAY_MS, HSBC, NEXT_DAY, OPEN_MS, TENCENT, push, pushes, reply, row, seq_at, ticker
 
 from hk_tick_collector.db import DayDatabase, Pragmas
@@ -24,7 +25,6 @@ from hk_tick_collector.writer import loop as writer_module
 from hk_tick_collector.writer.batch import BadRow, Chunk, share_by_day
 from hk_tick_collector.writer.day_databases import DayDatabases
 from hk_tick_collector.writer.loop import Writer
-from hk_tick_collector.writer.settings import WriterSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,7 +98,7 @@ def test_batches_end_where_they_are_full(tmp_path: Path, journal: Journal, said:
     """A batch takes whole records until it has ticks enough, and tells that there is more."""
     for start in range(0, 100, 10):
         feed(journal, pushes(TENCENT, range(start, start + 10)))
-    writer = Writer(WriterSettings(str(tmp_path), batch_size=35))
+    writer = Writer(writer_settings(tmp_path, batch_size=35))
     assert writer.step()
     assert len(stored(tmp_path)) == 40
     cursor = load_cursor(tmp_path / DIRECTORY)
@@ -116,7 +116,7 @@ def test_fetched_ticks_also_fill_a_batch(tmp_path: Path, journal: Journal, said:
     """Replies, whose ticks can't be counted before they are read, are bounded by their bytes."""
     for symbol in range(30):
         feed(journal, reply(f"HK.{symbol:05}", *(ticker(n) for n in range(100))))
-    writer = Writer(WriterSettings(str(tmp_path), batch_size=200))
+    writer = Writer(writer_settings(tmp_path, batch_size=200))
     while writer.step():
         pass
     writer.close()
@@ -129,7 +129,7 @@ def test_events_alone_move_the_cursor(tmp_path: Path, journal: Journal, said: li
     """Records without ticks are passed over for good, and no database is made for them."""
     journal.append_event(1, OPEN_MS, {"event": "session_up"})
     assert journal.flush(60)
-    writer = Writer(WriterSettings(str(tmp_path)))
+    writer = Writer(writer_settings(tmp_path))
     assert not writer.step()
     cursor = load_cursor(tmp_path / DIRECTORY)
     assert cursor is not None
@@ -148,7 +148,7 @@ def test_a_record_that_is_no_run_of_frames_stops_nothing(
     feed(journal, pushes(TENCENT, range(3)))
     feed(journal, raw)
     feed(journal, pushes(TENCENT, range(3, 6)))
-    writer = Writer(WriterSettings(str(tmp_path)))
+    writer = Writer(writer_settings(tmp_path))
     assert not writer.step()
     writer.close()
     assert said[-1]["totals"]["bad"] == 1
@@ -163,7 +163,7 @@ def test_sums_that_do_not_fit_stop_nothing(tmp_path: Path, journal: Journal, sai
     absurd = [ticker(n, volume=2**63 - 1, turnover=1.7e308) for n in range(3)]
     feed(journal, push(TENCENT, *absurd) + pushes(HSBC, range(3)))
     feed(journal, reply(TENCENT, *absurd, ticker(3, volume=-(2**63), turnover=-1.7e308)))
-    writer = Writer(WriterSettings(str(tmp_path)))
+    writer = Writer(writer_settings(tmp_path))
     assert not writer.step()
     writer.close()
     assert said[-1]["rows"] == 10
@@ -180,7 +180,7 @@ def test_damage_in_the_journal_is_told_and_counted(
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
-    writer = Writer(WriterSettings(str(tmp_path)))
+    writer = Writer(writer_settings(tmp_path))
     assert not writer.step()
     writer.close()
     assert stored(tmp_path) == keys(TENCENT, range(10)) + keys(TENCENT, range(20, 30))
@@ -197,7 +197,7 @@ def test_an_error_in_the_second_day_is_mended_by_doing_all_again(
     """Nothing of it counts, and the whole batch is stored again."""
     feed(journal, pushes(TENCENT, range(5)) + pushes(TENCENT, range(5), OPEN_MS + DAY_MS))
     (tmp_path / f"{NEXT_DAY}.db").mkdir()
-    writer = Writer(WriterSettings(str(tmp_path), days_wait=False))
+    writer = Writer(writer_settings(tmp_path, days_wait=False))
     with pytest.raises(apsw.CantOpenError):
         writer.step()
     assert load_cursor(tmp_path / DIRECTORY) is None
@@ -216,7 +216,7 @@ def test_a_database_that_can_not_be_closed_hides_no_record(
 ) -> None:
     """Whatever fails while it recovers, a record that was read and not stored is read again."""
     feed(journal, pushes(TENCENT, range(5)))
-    writer = Writer(WriterSettings(str(tmp_path), days_wait=False))
+    writer = Writer(writer_settings(tmp_path, days_wait=False))
     with monkeypatch.context() as broken:
         broken.setattr(DayDatabases, "get", _raise)
         with pytest.raises(apsw.FullError):
@@ -240,7 +240,7 @@ def test_after_a_power_cut_normal_replays_the_day(
 ) -> None:
     """What NORMAL had committed may be gone with the power: the day is stored again, also if that fails at first."""
     feed(journal, pushes(TENCENT, range(5)))
-    settings = WriterSettings(str(tmp_path), synchronous=synchronous, days_wait=False)
+    settings = writer_settings(tmp_path, synchronous=synchronous, days_wait=False)
     writer = Writer(settings)
     assert not writer.step()
     writer.close()

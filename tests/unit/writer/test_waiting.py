@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import apsw
 import pytest
 from support.odd_days import directory, foreign, link, mend, newer, noise
+from support.settings import writer_settings
 from support.ticks import DAY, DAY_MS, HSBC, NEXT_DAY, OPEN_MS, TENCENT, push, reply, ticker
 
 from hk_tick_collector.db import DayDatabase, Pragmas
@@ -26,7 +27,6 @@ from hk_tick_collector.seal.open_day import open_day
 from hk_tick_collector.store.opening import open_readonly
 from hk_tick_collector.writer import loop as writer_module
 from hk_tick_collector.writer.loop import Writer
-from hk_tick_collector.writer.settings import WriterSettings
 from hk_tick_collector.writer.waiting import RETRY_SEC_MAX
 
 if TYPE_CHECKING:
@@ -50,9 +50,7 @@ def said(tale: Tale, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 def made(tale: Tale, **settings: Any) -> Writer:  # noqa: ANN401
     """A writer that tries again at once."""
     return Writer(
-        WriterSettings(
-            str(tale.root), **{"retry_backoff_sec": 0.0, "busy_timeout_ms": 50, "batch_size": 10, **settings}
-        )
+        writer_settings(tale.root, **{"retry_backoff_sec": 0.0, "busy_timeout_ms": 50, "batch_size": 10, **settings})
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from support.kept_log import keep_log
 from support.odd_days import mend, noise
+from support.settings import writer_settings
 from support.ticks import DAY, DAY_MS, OPEN_MS, TENCENT, push, ticker
 
 from hk_tick_collector.hktime import hk_day
@@ -20,7 +21,6 @@ from hk_tick_collector.writer import loop as writer_module
 from hk_tick_collector.writer import waiting as waiting_module
 from hk_tick_collector.writer.loop import Writer
 from hk_tick_collector.writer.progress import WaitingDay
-from hk_tick_collector.writer.settings import WriterSettings
 
 if TYPE_CHECKING:
     from support.tale import Tale
@@ -45,7 +45,7 @@ def _clock(tale: Tale, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def made(tale: Tale) -> Writer:
     """A writer of small batches that tries again at once."""
-    return Writer(WriterSettings(str(tale.root), retry_backoff_sec=0.0, batch_size=5))
+    return Writer(writer_settings(tale.root, retry_backoff_sec=0.0, batch_size=5))
 
 
 def store_all(writer: Writer) -> None:
