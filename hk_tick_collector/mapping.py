@@ -10,9 +10,13 @@ a time. The known fault of such feeds is a Hong Kong time that was read as UTC s
 1. A witness that agrees with the time proves it, whatever the host's clock says.
 2. Two witnesses that agree with each other, 8 h off the time, overrule it.
 3. One witness alone that is 8 h off: the earlier of the two is believed, since the fault only makes a time later.
-4. No witness: the time stands alone, and only then the host's clock decides: 2 to 8 h in its future is the fault.
+4. No witness: only then the host's clock decides. 2 h to 8 h 10 min in its future is the fault; more than a day in its
+   future is no time, and the tick is put aside.
+5. Any other disagreement: the time stands as written. A witness more than a day away is another market's number: it
+   neither proves the time nor keeps rule 4 from correcting it.
 
-The original of a corrected time is kept (`Correction`), and the writer logs a warning.
+"Agrees" means to within 10 minutes, and so does "8 h". The original of a corrected time is kept (`Correction`), and the
+writer logs a warning.
 
 **Sequence.** A tick without a usable one (≤ 0) gets a negative one, made from its content and its place among the equal
 ticks of its message: the same in every replay and every delivery, and never the same as a real one.
@@ -208,15 +212,10 @@ class Mapper:
             symbols = [symbols[body] for body in body_of]
             recv_ts_ms = [recv_ts_ms[body] for body in body_of]
         times = list(map(self._times.get, columns.times))
-        odd = (
-            set()
-            if _all_agree(times, columns.sequences)
-            else {
-                body
-                for body, ts_ms, seq in zip(body_of, times, columns.sequences, strict=True)
-                if not _agrees(ts_ms, seq)
-            }
-        )
+        odd: set[int] = set()
+        if not _all_agree(times, columns.sequences):
+            ticks = zip(body_of, times, columns.sequences, strict=True)
+            odd = {body for body, ts_ms, seq in ticks if not _agrees(ts_ms, seq)}
         rows = zip(
             symbols, columns.sequences, times, columns.prices, columns.volumes, columns.turnovers, columns.directions,
             columns.types, repeat(int(push_type)), columns.push_data_types, recv_ts_ms, repeat(inserted_at_ms),
@@ -301,7 +300,7 @@ def _check(t: TickerLike) -> None:
 
 
 def decide_time(written: WrittenTime, timestamp_sec: float, seq: int, recv_ts_ms: int) -> Decision:
-    """Which time is believed: the four rules at the top of this module.
+    """Which time is believed: the rules at the top of this module.
 
     Args:
         written: the tick's `time`.

@@ -106,12 +106,12 @@ def test_what_is_not_whole_gives_none(odd: bytes, place: int) -> None:
     assert decode_columns([odd]) is None
 
 
-@pytest.mark.parametrize("swallowed", range(1, 40))
-def test_a_body_that_swallows_the_end_mark_gives_none(swallowed: int) -> None:
-    """An unknown field at its end that claims more bytes than the body has must not eat the mark behind it."""
-    thief = ticker_body([TICK]) + b"\x7a" + bytes((swallowed,))
-    for bodies in ([thief], [thief, ticker_body([OTHER])], [ticker_body([OTHER]), thief, ticker_body([TICK])]):
-        assert decode_columns(bodies) is None
+def test_a_body_that_swallows_the_end_mark_gives_none() -> None:
+    """An unknown field at its end that claims more bytes than the body has must not eat the mark after it."""
+    for swallowed in range(1, 40):
+        thief = ticker_body([TICK]) + b"\x7a" + bytes((swallowed,))
+        for bodies in ([thief], [thief, ticker_body([OTHER])], [ticker_body([OTHER]), thief, ticker_body([TICK])]):
+            assert decode_columns(bodies) is None, swallowed
 
 
 def test_text_that_is_no_utf8_is_never_a_text() -> None:
