@@ -3,6 +3,9 @@
 .DELETE_ON_ERROR:
 .PHONY: help demo quick test check bench stories proto fmt clean
 
+# The tests start hundreds of processes, and each would compile the package again.
+unexport PYTHONDONTWRITEBYTECODE
+
 PY := .venv/bin/python
 WORLDS ?= 1000
 SEED ?= 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -139,9 +140,15 @@ def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-TREES: Final = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sources(PACKAGE) + sources(TESTS)}
-MODULES: Final = [path for path in TREES if PACKAGE in path.parents]
-TEST_MODULES: Final = [path for path in TREES if path.name.startswith("test_")]
+PATHS: Final = sources(PACKAGE) + sources(TESTS)
+MODULES: Final = [path for path in PATHS if PACKAGE in path.parents]
+TEST_MODULES: Final = [path for path in PATHS if path.name.startswith("test_")]
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    """A module's syntax tree: parsed when a rule asks for it, and not by each worker that collects the tests."""
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def functions(tree: ast.AST) -> Iterator[Function]:
@@ -161,7 +168,7 @@ def public(body: list[ast.stmt], prefix: str = "") -> Iterator[tuple[str, Functi
 
 def test_there_is_something_to_check() -> None:
     """A wrong path would make every rule hold."""
-    assert {"hk_tick_collector/opend/frames.py", "tests/test_style.py"} <= {name_of(path) for path in TREES}
+    assert {"hk_tick_collector/opend/frames.py", "tests/test_style.py"} <= {name_of(path) for path in PATHS}
     assert len(MODULES) > 40
 
 
@@ -181,18 +188,18 @@ def test_a_function_is_short() -> None:
     def too_long(path: Path) -> dict[str, int]:
         return {
             node.name: lines
-            for node in functions(TREES[path])
+            for node in functions(tree_of(path))
             if (lines := (node.end_lineno or 0) - node.lineno + 1) > FUNCTION_LINES_MAX
         }
 
-    assert not offenders(TREES, too_long), f"at most {FUNCTION_LINES_MAX} lines expected"
+    assert not offenders(PATHS, too_long), f"at most {FUNCTION_LINES_MAX} lines expected"
 
 
 def test_all_that_is_public_says_what_it_is() -> None:
     """Module, classes, functions and methods have a docstring."""
 
     def silent(path: Path) -> list[str]:
-        tree = TREES[path]
+        tree = tree_of(path)
         names = [name for name, node in public(tree.body) if not ast.get_docstring(node)]
         return names if ast.get_docstring(tree) else ["the module", *names]
 
@@ -203,7 +210,7 @@ def test_a_test_says_in_a_sentence_what_holds() -> None:
     """Each has a docstring that ends as sentences do."""
 
     def silent(path: Path) -> list[str]:
-        tree = TREES[path]
+        tree = tree_of(path)
         names = [
             node.name
             for node in functions(tree)
@@ -227,7 +234,7 @@ def test_only_supervisors_catch_everything() -> None:
     """A broad except hides bugs; cleaning up and raising again is none. Who is listed needs the place."""
 
     def lines(path: Path) -> list[int]:
-        nodes = (node for node in ast.walk(TREES[path]) if isinstance(node, ast.ExceptHandler))
+        nodes = (node for node in ast.walk(tree_of(path)) if isinstance(node, ast.ExceptHandler))
         return [node.lineno for node in nodes if catches_everything(node)]
 
     assert offenders(MODULES, lines).keys() == {name_of(PACKAGE / name) for name in MAY_CATCH_EVERYTHING}
@@ -238,7 +245,7 @@ def test_what_never_comes_along_is_not_imported() -> None:
 
     def imported(path: Path) -> set[str]:
         found = set()
-        for node in ast.walk(TREES[path]):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.Import):
                 found |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and not node.level:
@@ -255,7 +262,7 @@ def test_a_module_is_called_after_what_it_owns() -> None:
         parts = path.relative_to(ROOT).with_suffix("").parts
         return {word for part in parts for word in part.split("_")} & NAMES_OF_NOTHING
 
-    assert not offenders(TREES, words)
+    assert not offenders(PATHS, words)
 
 
 # ---- where things are
@@ -274,7 +281,7 @@ def test_a_folder_says_what_it_is() -> None:
     """Its `__init__` is its page: what stands in it, and nothing that runs."""
 
     def runs(path: Path) -> list[str]:
-        return [type(node).__name__ for node in TREES[path].body[1:]] if path.parent != PACKAGE else []
+        return [type(node).__name__ for node in tree_of(path).body[1:]] if path.parent != PACKAGE else []
 
     assert not offenders((path for path in MODULES if path.name == "__init__.py"), runs)
 
