@@ -28,9 +28,9 @@ demo: .venv/.stamp-run ## A minute of a Hong Kong session, recorded through thre
 test: .venv/.stamp-test ## Run the tests (PYTEST="-k journal")
 	@$(PY) -m pytest $(SPREAD) $(PYTEST)
 
-quick: .venv/.stamp-dev ## Lint, check types and imports, run the unit tests: the first answer to a change
+quick: .venv/.stamp-dev ## Lint, check types and imports, run the tests without processes: the first answer to a change
 	$(LINT)
-	@$(PY) -m pytest -n auto -q tests/unit tests/test_style.py $(PYTEST)
+	@$(PY) -m pytest -n auto -q -m "not faults and not processes" tests/unit tests/property tests/test_style.py $(PYTEST)
 
 check: .venv/.stamp-dev ## Lint, check types and imports, then run the tests
 	$(LINT)

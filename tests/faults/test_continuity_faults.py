@@ -10,6 +10,7 @@ import pytest
 from support.bench import faults_of
 from support.calm import show_types
 from support.recorder_process import until
+from support.sizes import drawn
 from support.stage import SYMBOLS, Stage
 
 from hk_tick_collector.journal.events import Cause, gravest
@@ -242,7 +243,7 @@ def mixture(stage: Stage, random: Random) -> Cause:
     return CAUSES[kind]
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(drawn(6)))
 def test_whatever_happens_nothing_is_lost_in_silence(stage: Stage, seed: int) -> None:
     """Faults by a seed, one after the other: each lost tick is inside a gap, each open gap has a loss in it.
 

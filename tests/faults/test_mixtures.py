@@ -1,20 +1,20 @@
-"""No silent loss, whatever comes together: mixtures of faults, each by its seed; 60 of them in `.ci/run`, else 36."""
+"""No silent loss, whatever comes together: mixtures of faults, each by its seed; 60 of them in `.ci/run`, else 20."""
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import pytest
 from support.mixtures import Lane
 from support.needs import need_root, need_tools
+from support.sizes import drawn
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.faults
 
-SEEDS = 60 if os.environ.get("TESTS") == "complete" else 36
+SEEDS = drawn(60)
 LANES = 6  # each with its own recorder
 
 

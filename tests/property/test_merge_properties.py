@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.late_ticks import assert_stats_true, query
 from support.merging import all_rows, record, versions
+from support.sizes import drawn
 from support.ticks import DAY, HSBC, OPEN_MS, TENCENT, row
 
 from hk_tick_collector.mapping import Correction
@@ -98,7 +99,7 @@ def corrections_of(left: Path, right: Path, ticks: dict[tuple[str, int], tuple[A
     return found
 
 
-@settings(max_examples=60)
+@settings(max_examples=drawn(60))
 @given(a=recorded, b=recorded)
 def test_the_union_is_exact_and_nothing_is_lost(a: Recorded, b: Recorded) -> None:
     """Each key once, by the first reception; each other content is a revision, once; the counts say so."""
@@ -138,7 +139,7 @@ def assert_stats_true_or_huge(path: Path) -> None:
         assert_stats_true(path)
 
 
-@settings(max_examples=60)
+@settings(max_examples=drawn(60))
 @given(a=recorded, b=recorded)
 def test_which_side_comes_first_makes_no_difference(a: Recorded, b: Recorded) -> None:
     """Also in a tie."""
@@ -151,7 +152,7 @@ def test_which_side_comes_first_makes_no_difference(a: Recorded, b: Recorded) ->
     in_a_directory(check, a, b)
 
 
-@settings(max_examples=60)
+@settings(max_examples=drawn(60))
 @given(a=recorded, b=recorded)
 def test_what_is_merged_already_changes_nothing(a: Recorded, b: Recorded) -> None:
     """A database with itself is itself, and so is a union with one of its sides."""

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.odd_messages import READ, odd_body
 from support.settings import writer_settings
+from support.sizes import drawn
 from support.ticks import DAY, HSBC, OPEN_MS, TENCENT, push, ticker
 
 from hk_tick_collector.journal.append import Journal
@@ -113,7 +114,7 @@ def tell(journal: Journal, record: Any, at_ms: int) -> None:  # noqa: ANN401 - f
     assert journal.flush(60)
 
 
-@settings(max_examples=150)
+@settings(max_examples=drawn(150))
 @given(records=st.lists(RECORDS, min_size=1, max_size=12), batch_size=st.sampled_from([1, 7, 1000]))
 def test_no_record_stops_the_writer_and_all_good_ticks_are_stored(records: list[Any], batch_size: int) -> None:
     """Live, as a replay in other batches, and once more: exactly the good ones, and no day waits for what is odd."""
@@ -141,7 +142,7 @@ JUDGED = (
 )  # fmt: skip
 
 
-@settings(max_examples=60)
+@settings(max_examples=drawn(60))
 @given(
     cursor=st.one_of(
         st.binary(max_size=60),

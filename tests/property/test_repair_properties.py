@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.late_ticks import HOUR_MS, LATE_MS, Tick, assert_stats_true, make_current, make_older, query
+from support.sizes import drawn
 from support.ticks import HSBC, OPEN_MS, TENCENT, seq_at
 
 from hk_tick_collector.hktime import hk_day
@@ -90,7 +91,7 @@ def corrected(content: Content) -> Content:
 
 
 @pytest.mark.parametrize("fill", [fill_current, fill_older])
-@settings(max_examples=40)
+@settings(max_examples=drawn(40))
 @given(made=st.lists(ticks, max_size=12))
 def test_all_that_can_be_proven_is_right_and_nothing_is_lost(
     fill: Callable[[Path, list[Tick]], None], made: list[Tick]
@@ -115,7 +116,7 @@ def test_all_that_can_be_proven_is_right_and_nothing_is_lost(
 
 
 @pytest.mark.parametrize("fill", [fill_current, fill_older])
-@settings(max_examples=20)
+@settings(max_examples=drawn(20))
 @given(made=st.lists(ticks, max_size=8), now_hours=st.integers(-10, 30), later_hours=st.integers(0, 12))
 def test_by_the_clock_no_time_is_ever_put_right_twice(
     fill: Callable[[Path, list[Tick]], None], made: list[Tick], now_hours: int, later_hours: int

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.processes
+
 WAIT_SEC = 60.0
 
 

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 HOUR_MS = 3_600_000
 Run = Any
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture
 def run(root: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
