@@ -12,6 +12,7 @@ an env file means the default. In `.env`, `${…}` is not expanded.
 import difflib
 import io
 import os
+import platform
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -62,7 +63,7 @@ def _instance(value: str) -> str:
 
 
 def _host_name() -> str:
-    return re.sub(r"[^A-Za-z0-9._-]", "-", os.uname().nodename)[:64] or "hk-tick-collector"
+    return re.sub(r"[^A-Za-z0-9._-]", "-", platform.node())[:64] or "hk-tick-collector"
 
 
 def _number(default: float, least: float, most: float, description: str) -> Any:  # noqa: ANN401 - as pydantic's Field

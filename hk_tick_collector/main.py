@@ -14,7 +14,6 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-import uvloop
 from google.protobuf.internal import api_implementation
 
 from hk_tick_collector import __version__, logs
@@ -31,6 +30,7 @@ from hk_tick_collector.status.backlog import measure_backlog
 from hk_tick_collector.status.description import Parts
 from hk_tick_collector.status.reporter import Reporter
 from hk_tick_collector.store.data_root import RECORDER_LOCK, hold_lock
+from hk_tick_collector.store.portable import event_loop_factory
 from hk_tick_collector.store.schema import require_sqlite
 from hk_tick_collector.store.stored import StoredTicks, check_today, seed_last_seq, tell_unusable_days
 from hk_tick_collector.watch import stacks
@@ -76,7 +76,7 @@ def run(settings: Settings) -> int:
         check_today(data_root, hk_day(wall_ms()))
         recorder = Recorder(settings, data_root, client_settings(settings, spec, rsa_key, encryption))
         stacks.enable(lambda: stacks.ask_for_stacks(recorder.writer_pid))
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
             code = runner.run(recorder.run())
             # Python waits without limit for threads that wait for a disk. By now all that can be stored is stored.
             end = threading.Timer(FINAL_SAVE_SEC, _end_now, [code])

@@ -255,6 +255,31 @@ def test_what_never_comes_along_is_not_imported() -> None:
     assert not offenders(MODULES, imported)
 
 
+def test_text_files_have_an_encoding() -> None:
+    """Else Windows takes that of its language, in which `…` is another byte or is missing."""
+
+    def lines(path: Path) -> list[int]:
+        calls = (node for node in ast.walk(TREES[path]) if isinstance(node, ast.Call))
+        return [node.lineno for node in calls if opens_text(node) and not names_encoding(node)]
+
+    assert not offenders(MODULES, lines), 'encoding="utf-8" expected'
+
+
+def opens_text(call: ast.Call) -> bool:
+    """`path.read_text()`, `path.write_text(…)`, `path.open("w")`, and not `path.open("rb")`."""
+    if not isinstance(call.func, ast.Attribute):
+        return False
+    if call.func.attr in {"read_text", "write_text"}:
+        return True
+    modes = [str(arg.value) for arg in call.args[:1] if isinstance(arg, ast.Constant)]
+    return call.func.attr == "open" and bool(modes) and re.fullmatch("[rwax+t]+", modes[0]) is not None
+
+
+def names_encoding(call: ast.Call) -> bool:
+    """Whether a keyword says it."""
+    return any(keyword.arg == "encoding" for keyword in call.keywords)
+
+
 def test_a_module_is_called_after_what_it_owns() -> None:
     """Neither it nor its directory nor a part of its name says nothing."""
 
@@ -348,3 +373,21 @@ def test_the_rule_about_docstrings_finds_what_has_none() -> None:
         "class A:\n  def b(self):\n    def c(): pass\n  def _d(self): pass\nclass _E:\n  def f(self): pass"
     )
     assert [name for name, _ in public(tree.body)] == ["A", "A.b"]
+
+
+@pytest.mark.parametrize(
+    ("source", "is_fault"),
+    [
+        ("path.read_text()", True),
+        ("path.write_text('x')", True),
+        ("path.open('w')", True),
+        ("path.read_text(encoding='utf-8')", False),
+        ("path.open('rb')", False),
+        ("os.open('/dev/null', 0)", False),
+        ("connection.open()", False),
+    ],
+)
+def test_the_rule_about_encodings_finds_what_has_none(source: str, *, is_fault: bool) -> None:
+    """Reading, writing and opening; bytes have no encoding."""
+    (call,) = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call))
+    assert (opens_text(call) and not names_encoding(call)) is is_fault

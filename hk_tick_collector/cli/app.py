@@ -9,14 +9,17 @@ import os
 import sys
 import traceback
 from importlib import import_module
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from hk_tick_collector import __version__
+from hk_tick_collector.cli.console import print_in_any_encoding
 from hk_tick_collector.errors import CollectorError, ConfigError
+from hk_tick_collector.store.portable import is_linux, system_name
 
 DEBUG = "--debug"
+HELP: Final = frozenset({"-h", "--help"})
 
 # name → (module, function), in the order of the help.
 COMMANDS = {
@@ -40,6 +43,10 @@ COMMANDS = {
 }
 
 
+# They run a recorder, or change what one has stored, and rely on Linux's locks, signals and /proc.
+NEED_LINUX: Final = frozenset({"run", "seal", "repair", "rebuild", "merge", "doctor", "demo"})
+
+
 def build(only: str | None = None) -> typer.Typer:
     """The application, with one command; with all if the name is None or unknown."""
     app = typer.Typer(
@@ -49,7 +56,7 @@ def build(only: str | None = None) -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
-        context_settings={"help_option_names": ["-h", "--help"]},
+        context_settings={"help_option_names": sorted(HELP)},
     )
 
     @app.callback()
@@ -77,10 +84,12 @@ def _version(*, value: bool) -> None:
 def entry() -> None:
     """Run the command of `sys.argv`; exits with 0 for success, 1 for a fault, 2 for wrong usage or settings."""
     _open_standard_files()
+    print_in_any_encoding()
     # A common workaround for the vendor's SDK, often set for all programs. It makes decoding 25 times slower.
     os.environ.pop("PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION", None)
     name = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
     try:
+        _require_system(name)
         build(name)()
     except ConfigError as exc:
         _fail(exc, 2)
@@ -93,6 +102,17 @@ def entry() -> None:
         sys.exit(0)
     except Exception as exc:  # noqa: BLE001 - the last supervisor: no traceback reaches an operator who did not ask
         _fail(exc, 1, f"internal error: {type(exc).__name__}: {exc}; run it again as `hk-tick-collector --debug …`")
+
+
+def _require_system(name: str | None) -> None:
+    """Refuse a command that can't run on this system; its help can be shown."""
+    if is_linux() or name not in NEED_LINUX or HELP & set(sys.argv):
+        return
+    what = "recording" if name == "run" else f"`{name}`"
+    raise ConfigError(
+        f"{what} needs Linux, and this is {system_name()}: use Linux, WSL2 or Docker; "
+        "what was recorded can be read here"
+    )
 
 
 def _open_standard_files() -> None:

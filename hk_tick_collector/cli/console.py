@@ -1,14 +1,21 @@
 """Where a command's tables go.
 
-Owns how wide they may be, and that text from a database is shown literally: no control characters, no markup. rich is
-imported only when a table is shown: not for `--json`.
+Owns how wide they may be, what is printed for a character that a stream's encoding lacks, and that text from a
+database is shown literally: no control characters, no markup. rich is imported only when a table is shown: not for
+`--json`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import codecs
+import io
+import sys
+from typing import TYPE_CHECKING, Final
 
 from hk_tick_collector.text import plain
+
+_PLAINER: Final = {"…": "...", "→": "->", "≤": "<=", "≥": ">="}
+_FALLBACK: Final = "hk_tick_collector.plainer"
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,6 +32,28 @@ def wide_console() -> Console:
     if not console.is_terminal:
         console.width = max(console.width, LOG_WIDTH)
     return console
+
+
+def print_in_any_encoding() -> None:
+    """Let standard output and error print characters that their encoding lacks as similar ones, or as `?`.
+
+    A pipe on Western Windows has cp1252, which lacks `→`; printing must not fail for it.
+    """
+    codecs.register_error(_FALLBACK, _plainer)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict" and not _is_unicode(stream.encoding):
+            stream.reconfigure(errors=_FALLBACK)
+
+
+def _is_unicode(encoding: str) -> bool:
+    return encoding.lower().startswith("utf")
+
+
+def _plainer(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    return "".join(_PLAINER.get(character, "?") for character in lacking), error.end
 
 
 def cell(value: object) -> Text:

@@ -147,7 +147,7 @@ def _watch(recorder: subprocess.Popen[bytes], root: Path, minutes: float, *, is_
 
 
 def _last_line(path: Path) -> str:
-    lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
     return lines[-1][:300] if lines else "its log is empty"
 
 

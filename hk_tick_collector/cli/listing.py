@@ -10,6 +10,8 @@ import os
 import sys
 from typing import Final
 
+import typer
+
 from hk_tick_collector.text import plain
 
 COLOURS: Final = {"green": "32", "yellow": "33", "red": "31", "dim": "2", "bold": "1"}
@@ -50,7 +52,8 @@ class Listing:
 
     def show(self) -> None:
         """Print it."""
-        sys.stdout.write(self.text(is_coloured=sys.stdout.isatty() and not os.environ.get("NO_COLOR")) + "\n")
+        is_coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        typer.echo(self.text(is_coloured=is_coloured))  # it translates colours for a Windows console
 
 
 def _coloured(text: str, colour: str) -> str:

@@ -9,7 +9,6 @@ import typer
 from hk_tick_collector import logs
 from hk_tick_collector.cli.options import ConfigFile, EnvFile  # noqa: TC001 - typer reads them
 from hk_tick_collector.config import load_settings
-from hk_tick_collector.watch import stacks
 
 
 def run_command(
@@ -22,6 +21,8 @@ def run_command(
     given = {"FUTU_SYMBOLS": symbols, "DATA_ROOT": data_root}
     overrides = {name: value for name, value in given.items() if value is not None}
     loaded = load_settings(config_path=config, env_file=env_file, overrides=overrides)
+    from hk_tick_collector.watch import stacks  # noqa: PLC0415 - the help is shown on every system
+
     stacks.hold_signal()
     logs.configure(loaded.settings.log_level, is_threaded=True)
     from hk_tick_collector import main  # noqa: PLC0415 - after the settings are known to be good

@@ -1,5 +1,6 @@
 """`simulate`: run a scriptable OpenD. Reads options, prints its ports on one line; the rest is `simulator`."""
 
+import asyncio
 import datetime as dt
 import json
 import logging
@@ -16,6 +17,7 @@ from hk_tick_collector.simulator.opend import OpenDOptions
 from hk_tick_collector.simulator.service import SimulatorSettings, serve
 from hk_tick_collector.simulator.tape import TYPES
 from hk_tick_collector.simulator.universe import universe
+from hk_tick_collector.store.portable import event_loop_factory
 
 _MIB = 1024 * 1024
 _DAY = "A simulated day"
@@ -182,10 +184,9 @@ def simulate_command(  # noqa: PLR0913 - each is an option
 
 
 def _run(settings: SimulatorSettings) -> None:
-    import uvloop  # noqa: PLC0415 - the other commands don't need it
-
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    uvloop.run(serve(settings, _announce))
+    with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
+        runner.run(serve(settings, _announce))
 
 
 def _expect_one(*kinds_of_market: bool) -> None:

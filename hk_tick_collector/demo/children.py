@@ -70,7 +70,7 @@ def last_lines(path: Path) -> list[str]:
 def is_alive(pid: int) -> bool:
     """Whether a process is running; a zombie does not count."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
     except (FileNotFoundError, ProcessLookupError):
         return False
     return stat.rpartition(")")[2].split()[0] != "Z"

@@ -68,7 +68,7 @@ class Place(NamedTuple):
     def write_settings(self, settings: Mapping[str, str]) -> None:
         """Write the recorder's settings as an operator would."""
         lines = [f"{name}={value}\n" for name, value in settings.items()]
-        self.recorder_env.write_text("# What the demo's recorder ran with.\n" + "".join(lines))
+        self.recorder_env.write_text("# What the demo's recorder ran with.\n" + "".join(lines), encoding="utf-8")
 
 
 def prepare(directory: Path) -> Place:

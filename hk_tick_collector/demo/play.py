@@ -39,7 +39,8 @@ SPAN_SEC = 7200.0  # of the session, whatever the demo's length: until 11:20, th
 TICKS_PER_DAY_OF_A_SECOND = 1800  # per second of the demo; gives 500 to 2,000 ticks per second
 SYMBOLS_OF_FULL_RATE = 10  # fewer symbols make fewer ticks: the busiest must not outrun OpenD's cache
 
-ENDING_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+# Windows, where only the demo's help is shown, has no SIGHUP.
+ENDING_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)})
 
 # When accidents happen, as shares of the demo's length.
 CUT_AT, KILL_AT, LOCK_AT = 0.25, 0.45, 0.68

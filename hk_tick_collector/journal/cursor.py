@@ -53,7 +53,7 @@ def save_cursor(root: Path, position: Position, waits: Mapping[str, Wait] | None
         for day, wait in (waits or {}).items()
     }
     told = {**position._asdict(), "boot_id": _boot_id(), "waits": told_waits}
-    temporary.write_text(json.dumps(told))
+    temporary.write_text(json.dumps(told), encoding="utf-8")
     temporary.replace(root / CURSOR)
 
 
@@ -92,7 +92,7 @@ def needed_from(root: Path) -> Position | None:
 def cursor_is_of_this_boot(root: Path) -> bool:
     """Whether the machine has run without a restart since the cursor was saved."""
     try:
-        return bool(json.loads((root / CURSOR).read_text())["boot_id"] == _boot_id())
+        return bool(json.loads((root / CURSOR).read_text(encoding="utf-8"))["boot_id"] == _boot_id())
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
@@ -132,7 +132,7 @@ def bytes_between(root: Path, begin: Position, end: Position) -> int:
 def _read(root: Path) -> tuple[Position, dict[str, Wait]] | None:
     """None if any part of it can't be read: storing everything again is harmless, skipping something is not."""
     try:
-        fields: dict[str, Any] = json.loads((root / CURSOR).read_text())
+        fields: dict[str, Any] = json.loads((root / CURSOR).read_text(encoding="utf-8"))
         position = Position(int(fields["segment"]), int(fields["offset"]), int(fields["record_no"]))
         waits = {
             str(day): Wait(Position(*map(int, place)), int(since_ms), str(reason), how == ["anew"])
@@ -146,4 +146,4 @@ def _read(root: Path) -> tuple[Position, dict[str, Wait]] | None:
 
 def _boot_id() -> str:
     """The id of the machine's current boot."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()

@@ -39,6 +39,8 @@ PAYLOAD_MAX = 16 * 1024 * 1024
 
 DIRECTORY = "journal"
 
+_READ = os.O_RDONLY | getattr(os, "O_BINARY", 0)  # Windows would read text, and end at a byte 26
+
 _SEGMENT_NAME = re.compile(r"(\d{8})-(\d{8})\.hkj")
 
 
@@ -222,7 +224,7 @@ class JournalReader:
             if segment.number < wanted:
                 continue
             self.close()
-            self._file = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
+            self._file = os.open(segment.path, _READ)
             self._file_segment = segment.number
             if self._position is None:
                 self._position = Position(segment.number, 0, -1)
@@ -249,7 +251,7 @@ class JournalReader:
         """Whole records of the open segment from the position on; `is_finished`: it is not being written any more."""
         assert self._position is not None
         segment, offset, expected = self._position
-        data = os.pread(self._file, max_bytes, offset)
+        data = _read_at(self._file, max_bytes, offset)
         records: list[Record] = []
         pos = 0
         while len(data) - pos >= HEADER_SIZE:
@@ -258,7 +260,7 @@ class JournalReader:
             if header is not None and whole > len(data):
                 if records:
                     break
-                data = os.pread(self._file, HEADER_SIZE + header.size, offset)  # one record larger than max_bytes
+                data = _read_at(self._file, HEADER_SIZE + header.size, offset)  # one record larger than max_bytes
                 if len(data) >= HEADER_SIZE + header.size:
                     continue
                 if not is_finished or not self._skip(offset):
@@ -295,7 +297,7 @@ class JournalReader:
 def find_record(fd: int, offset: int) -> int | None:
     """The offset of the first whole record at or after `offset`, or None."""
     size = os.fstat(fd).st_size
-    data = os.pread(fd, size - offset, offset) if size > offset else b""
+    data = _read_at(fd, size - offset, offset) if size > offset else b""
     at = data.find(MAGIC)
     while at >= 0:
         header = _decode_header(data, at) if len(data) - at >= HEADER_SIZE else None
@@ -305,6 +307,12 @@ def find_record(fd: int, offset: int) -> int | None:
                 return offset + at
         at = data.find(MAGIC, at + 1)
     return None
+
+
+def _read_at(fd: int, size: int, offset: int) -> bytes:
+    """Up to `size` bytes from `offset` on. Windows has no `pread`."""
+    os.lseek(fd, offset, os.SEEK_SET)
+    return os.read(fd, size)
 
 
 def iter_records(root: Path, start: Position | None = None) -> Iterator[Record]:

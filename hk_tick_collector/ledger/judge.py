@@ -190,13 +190,13 @@ class Judge:
             "past": self._past,
         }
         temporary = self._path.with_name(self._path.name + ".tmp")
-        temporary.write_text(json.dumps(told))
+        temporary.write_text(json.dumps(told), encoding="utf-8")
         temporary.replace(self._path)
         self._is_saved = True
 
     def _load(self) -> None:
         try:
-            told: dict[str, Any] = json.loads(self._path.read_text())
+            told: dict[str, Any] = json.loads(self._path.read_text(encoding="utf-8"))
             waiting = [
                 _Waiting(day, Resumption.of(fields), Place(*place), int(at), int(exchange_ms), bool(is_open))
                 for day, fields, place, at, exchange_ms, is_open in told["waiting"]

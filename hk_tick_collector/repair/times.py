@@ -235,7 +235,7 @@ def no_recorder(data_root: Path, otherwise: str) -> Iterator[None]:
                 held.callback(os.close, hold_lock(data_root, name, 0))
                 copy_ownership(data_root / name, data_root)
             except AlreadyRunningError as exc:
-                pid = "".join((data_root / name).read_text().split()[:1])  # empty if the disk was full
+                pid = "".join((data_root / name).read_text(encoding="utf-8").split()[:1])  # empty if the disk was full
                 raise AlreadyRunningError(
                     f"{holder}{f' pid {pid}' if pid else ''} writes to {data_root}: stop it first "
                     f"(systemctl stop hk-tick-collector), or {otherwise}"

@@ -7,6 +7,7 @@ whatever happens.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import os
 import signal
@@ -104,7 +105,7 @@ async def _run(settings: SimulatorSettings, server: Server, announce: Callable[[
     lasting = Lasting(server)
     control = Control(server, lasting, stopping.set)
     for number in _STOP_SIGNALS:
-        loop.add_signal_handler(number, stopping.set)
+        _on_signal(loop, number, stopping.set)
     try:
         await server.listen(settings.port)
         control_port = await control.listen(settings.control_port)
@@ -137,8 +138,17 @@ async def _run(settings: SimulatorSettings, server: Server, announce: Callable[[
         await _close(server)
         for number in _STOP_SIGNALS:
             # Shutdown is running: a second signal must not turn a clean exit into a kill.
-            loop.remove_signal_handler(number)
+            with contextlib.suppress(NotImplementedError):
+                loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_IGN)
+
+
+def _on_signal(loop: asyncio.AbstractEventLoop, number: int, then: Callable[[], None]) -> None:
+    """Call `then` in the loop when the signal comes."""
+    try:
+        loop.add_signal_handler(number, then)
+    except NotImplementedError:  # Windows
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(then))
 
 
 async def _pump(server: Server, step_sec: float) -> None:

@@ -15,13 +15,13 @@ import re
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import quote
 
 import apsw
 
 from hk_tick_collector.errors import ConfigError, DatabaseError
 from hk_tick_collector.simulator.ledger import iter_ledger, revision_of, tick_row
 from hk_tick_collector.simulator.sessions import DAY_SEC, midnight_sec
+from hk_tick_collector.store.opening import readonly_uri
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -267,7 +267,7 @@ class _Court:
 def _attached(db: apsw.Connection, path: Path) -> Iterator[None]:
     """Attach a day database as `day`, read-only."""
     try:
-        db.execute("ATTACH ? AS day", (f"file:{quote(str(path.absolute()))}?mode=ro",))
+        db.execute("ATTACH ? AS day", (readonly_uri(path),))
         yield
         db.execute("DETACH day")
     except apsw.Error as exc:

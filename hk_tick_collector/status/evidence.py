@@ -208,7 +208,7 @@ def file_log(path: Path) -> list[LogLine]:
         ConfigError: it can't be read.
     """
     try:
-        return list(log_lines(path.read_text(errors="replace").splitlines()))
+        return list(log_lines(path.read_text(encoding="utf-8", errors="replace").splitlines()))
     except OSError as exc:
         raise ConfigError(f"--log {path}: {exc.strerror}") from exc
 

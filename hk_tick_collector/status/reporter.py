@@ -212,7 +212,7 @@ class Reporter:
                 return
             try:
                 temporary = path.with_suffix(".tmp")
-                temporary.write_text(json.dumps(description))
+                temporary.write_text(json.dumps(description), encoding="utf-8")
                 temporary.replace(path)
                 self._describer.unsaved = None
             except OSError as exc:

@@ -6,7 +6,7 @@ deletes anything.
 
 from __future__ import annotations
 
-import os
+import shutil
 from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -44,8 +44,7 @@ def measure_space(data_root: Path, today: str, keep_days: int) -> Space:
     Raises:
         OSError: the disk can't be read.
     """
-    stat = os.statvfs(data_root)
-    free_bytes = stat.f_bavail * stat.f_frsize
+    free_bytes = shutil.disk_usage(data_root).free
     # A link points to another disk, which may not even answer.
     over = [path for path in day_files(data_root) if path.stem < today and not path.is_symlink()]
     databases = [path.lstat().st_size for path in over[-DAYS_MEASURED:]]

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 import time
 from typing import TYPE_CHECKING, Any
 
 from hk_tick_collector.errors import AlreadyRunningError, ConfigError, JournalError
+from hk_tick_collector.store import portable
 from hk_tick_collector.store.file_system import file_system_of, is_shared
 
 if TYPE_CHECKING:
@@ -98,35 +98,34 @@ def wait_for_lock(file: int, timeout_sec: float, look_every_sec: float) -> bool:
     """Take an exclusive lock on an open file, waiting up to `timeout_sec`. False: another process still holds it."""
     deadline = time.monotonic() + timeout_sec
     while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(look_every_sec)
-        else:
+        if portable.try_lock(file):
             return True
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(look_every_sec)
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a process holds a lock. Takes the lock itself for a moment, so others may have to wait."""
+    """Whether a process holds a lock; False where there are no locks.
+
+    Takes the lock itself for a moment, so others may have to wait.
+    """
+    if not portable.HAS_LOCKS:
+        return False
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return False
     try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return not portable.try_lock(file, is_shared=True)
     finally:
         os.close(file)
-    return False
 
 
 def read_state(root: Path) -> dict[str, Any]:
     """The state that the current or last recorder wrote (recorder.json); {}: none that can be read."""
     try:
-        said = json.loads((root / STATE_NAME).read_text())
+        said = json.loads((root / STATE_NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return said if isinstance(said, dict) else {}
@@ -136,13 +135,16 @@ def read_recorder(root: Path) -> tuple[int | None, dict[str, Any]]:
     """The pid that holds the recorder's lock (None: no process; 0: unknown), and the state as in `read_state`.
 
     If the state says `running` but the lock is free, it becomes not `running` and `died`: the recorder had no time to
-    write that it ended.
+    write that it ended. Where a lock shows nothing, what the state says is returned: its age shows whether it is true.
     """
     state = read_state(root)
     pid = None
-    if is_locked(root / RECORDER_LOCK):
+    if not portable.HAS_LOCKS:
+        told = state.get("pid")
+        pid = (told if isinstance(told, int) else 0) if state.get("running") else None
+    elif is_locked(root / RECORDER_LOCK):
         try:
-            pid = int((root / RECORDER_LOCK).read_text().strip() or 0)
+            pid = int((root / RECORDER_LOCK).read_text(encoding="utf-8").strip() or 0)
         except (OSError, ValueError):
             pid = 0
     elif state.get("running"):
@@ -155,7 +157,7 @@ def copy_ownership(path: Path, like: Path) -> None:
 
     Only as root: an operator's `sudo` must not leave files that the recorder's user can't write to.
     """
-    if os.geteuid() == 0:
+    if portable.is_root():
         stat = like.stat()
         os.chown(path, stat.st_uid, stat.st_gid)
         if like.is_file():

@@ -27,7 +27,7 @@ def file_system_of(path: Path, mounts: Path = _MOUNTS) -> str:
         mounts: the kernel's list of mounts.
     """
     try:
-        lines = mounts.read_text(errors="surrogateescape").splitlines()
+        lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
         place = path.resolve()
     except OSError:
         return ""

@@ -48,7 +48,7 @@ class KnownDays:
     def _read(self) -> list[str]:
         """The known days; empty if the file is missing or invalid: then a missing database is made."""
         try:
-            told = json.loads(self._path.read_text())
+            told = json.loads(self._path.read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError, RecursionError):
             return []
         return [day for day in told if isinstance(day, str)] if isinstance(told, list) else []
@@ -57,5 +57,5 @@ class KnownDays:
         if not self._path.parent.is_dir():
             return  # not a recorder's DATA_ROOT
         temporary = self._path.with_name(FILE + ".tmp")
-        temporary.write_text(json.dumps(sorted(days)[-DAYS_MAX:]))
+        temporary.write_text(json.dumps(sorted(days)[-DAYS_MAX:]), encoding="utf-8")
         temporary.replace(self._path)

@@ -12,6 +12,7 @@ import apsw
 
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.store.other_disks import require_answer
+from hk_tick_collector.store.portable import sqlite_uri
 from hk_tick_collector.store.schema import check_version
 
 if TYPE_CHECKING:
@@ -40,8 +41,7 @@ def open_readonly(path: Path, busy_timeout_ms: int = 5000) -> apsw.Connection:
 
 def readonly_uri(path: Path) -> str:
     """The URI `file:…?mode=ro` for SQLite, with special characters of the path quoted."""
-    quoted = str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-    return f"file:{quoted}?mode=ro"
+    return f"{sqlite_uri(path.absolute())}?mode=ro"
 
 
 def read_untouched(path: Path, use: Callable[[apsw.Connection], T]) -> T:

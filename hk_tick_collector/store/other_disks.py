@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from hk_tick_collector.errors import DatabaseError
+from hk_tick_collector.store.portable import IS_WINDOWS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,13 +31,15 @@ def require_answer(path: Path) -> None:
         DatabaseError: its disk does not answer.
     """
     now = time.monotonic()
+    if IS_WINDOWS:  # there is no `head`
+        return
     if not path.is_symlink() or now - _answered.get(path, float("-inf")) < BELIEVED_SEC:
         return
     before = _asked.pop(path, None)
     disk = path.readlink().parent
     is_known_to_hang = before is not None or any(other.readlink().parent == disk for other in _hanging())
     asked = before or subprocess.Popen(  # noqa: S603 - no shell, and the path is one argument
-        ["head", "--bytes=1", "--", str(path)],  # noqa: S607 - found by PATH
+        ["head", "-c", "1", "--", str(path)],  # noqa: S607 - found by PATH; macOS knows no --bytes
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:

@@ -105,7 +105,7 @@ def wake(pid: int | None) -> None:
 def state_of(pid: int | None) -> str | None:
     """The kernel's letter for a process: R runs, S sleeps, D waits for a disk, T is stopped; None: it is gone."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
     except OSError:
         return None
 
@@ -113,7 +113,7 @@ def state_of(pid: int | None) -> str | None:
 def _blocks(pid: int, number: signal.Signals) -> bool:
     """Whether the kernel reports a signal as blocked by a process's main thread: then it stays pending until taken."""
     try:
-        status = Path(f"/proc/{pid}/status").read_text()
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
     except OSError:
         return False
     blocked = status.partition("\nSigBlk:")[2].split()[0]

@@ -110,7 +110,7 @@ class Attempts:
             self._last = None
 
     def _put_down(self, attempt: _Attempt) -> None:
-        self._path.write_text(json.dumps(attempt))
+        self._path.write_text(json.dumps(attempt), encoding="utf-8")
 
     def stored(self, record: Record, *, is_aside: bool) -> None:
         """The record is committed. A writer is careful only for a while."""
@@ -139,12 +139,12 @@ class Unfinished:
         """Count this writer too, until it has finished once."""
         self._path = directory / UNFINISHED
         try:
-            before = int(self._path.read_text()[:9])
+            before = int(self._path.read_text(encoding="utf-8")[:9])
         except (OSError, ValueError):
             before = 0
         self.is_too_many = before >= UNFINISHED_MAX
         with suppress(OSError):  # a full disk, which is reported when there is something to store
-            self._path.write_text(f"{before + 1}\n")
+            self._path.write_text(f"{before + 1}\n", encoding="utf-8")
         self._is_over = False
 
     def finished(self) -> None:
@@ -170,7 +170,7 @@ def _put_aside(record: Record) -> Batch:
 def _read(path: Path) -> _Attempt | None:
     """None if there is no such file, or it can't be read: then the record is tried once more."""
     try:
-        place, tries, aside = json.loads(path.read_text())
+        place, tries, aside = json.loads(path.read_text(encoding="utf-8"))
         return _Attempt(Position(*map(int, place)), int(tries), int(aside))
     except (OSError, ValueError, TypeError):
         return None

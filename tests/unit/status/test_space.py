@@ -22,7 +22,7 @@ FREE_BYTES = 1_000_000
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty DATA_ROOT on a disk with 1 MB to spare."""
     (tmp_path / DIRECTORY).mkdir()
-    monkeypatch.setattr(space, "os", SimpleNamespace(statvfs=lambda _: SimpleNamespace(f_bavail=1000, f_frsize=1000)))
+    monkeypatch.setattr(space, "shutil", SimpleNamespace(disk_usage=lambda _: SimpleNamespace(free=1_000_000)))
     return tmp_path
 
 
