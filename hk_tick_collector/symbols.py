@@ -1,10 +1,12 @@
-"""The list in FUTU_SYMBOLS: Hong Kong stock codes, plates, and files of both.
+"""Symbols as people write them: stock codes, plates, and files of both, in FUTU_SYMBOLS and on the command line.
 
-Owns the syntax of the list and the reading of the files named in it. It never asks OpenD: the client resolves a plate's
-members. Invariant: a `SymbolSpec` holds valid codes only, each once, in the order in which they were written.
+Owns every form in which a symbol may be written, the syntax of a list, and the reading of the files named in it. It
+never asks OpenD: the client resolves a plate's members. Invariant: a `SymbolSpec` holds valid codes only, each once, in
+the order in which they were written.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +22,14 @@ FILE_BYTES_MAX: Final = 1 << 20
 
 _PROBLEMS_SHOWN_MAX: Final = 3
 _PLATE_PREFIX: Final = "plate:"
-_STOCK: Final = re.compile(r"HK\.[0-9]{5}")
 _PLATE: Final = re.compile(r"HK\.[A-Za-z0-9_-][A-Za-z0-9._-]{0,23}")
 # OpenD's numbered plate codes are upper case; names such as HK.Motherboard keep their case.
 _PLATE_NUMBERED: Final = re.compile(r"HK\.(BK|LIST)[0-9]+", re.IGNORECASE)
-# 700, 00700.HK, HK.700, HK00700, HK:0700: how other programs, and people in a hurry, write HK.00700.
+# 700, 00700.HK, HK.700, HK00700, HK:0700: how other programs, and people in a hurry, write HK.00700. All are the same.
 _STOCK_LIKE: Final = re.compile(r"(?:HK[.:_-]?)?([0-9]{1,5})(?:\.HK)?")
 _PLATE_LIKE: Final = re.compile(r"(?:HK\.)?((?:BK|LIST)[0-9]+)")
+# Blanks and commas, also the full-width and the enumeration comma of a Chinese keyboard.
+_BETWEEN: Final = re.compile(r"[\s,\uff0c\u3001]+")
 _OTHER_MARKET: Final = re.compile(r"(?:[A-Z]{2}\.[A-Z0-9._-]{1,24}|[A-Z0-9]{1,24}\.(?:US|SH|SZ|SS|SG|JP|T))")
 
 
@@ -83,7 +86,7 @@ def read_symbols(text: str, *, where: str = "") -> SymbolSpec:
     """
     codes: dict[str, None] = {}
     problems: list[str] = []
-    for entry, place in _expanded(text, where):
+    for entry, place in _expanded(text, f"FUTU_SYMBOLS{where}"):
         try:
             codes[_code(entry)] = None
         except ValueError as error:
@@ -101,16 +104,30 @@ def read_symbols(text: str, *, where: str = "") -> SymbolSpec:
     )
 
 
-def stock_code(written: str) -> str:
-    """One stock code as a person types it to look something up: `700`, `hk.00700`, `0700.HK`.
+def symbols_of(entries: Iterable[str], option: str = "--symbol") -> tuple[str, ...]:
+    """The stock codes that an option of the command line names, each once, in the order written.
+
+    Args:
+        entries: each a code, a list of codes, or `@path/to/file`.
+        option: the option, for the message.
 
     Raises:
-        ConfigError: it is not a stock code.
+        ConfigError: in one line, for what is not a stock code, and for a file that can't be read.
     """
-    match = _STOCK_LIKE.fullmatch(written.strip().upper())
-    if match is None:
-        raise ConfigError(f"symbol {_shown(written)}, expected a stock code such as HK.00700")
-    return f"HK.{match[1].zfill(5)}"
+    codes: dict[str, None] = {}
+    problems: list[str] = []
+    for entry, place in _expanded(",".join(entries), option):
+        try:
+            code = _code(entry)
+        except ValueError as error:
+            problems.append(f"{error}{place}")
+            continue
+        if code.startswith(_PLATE_PREFIX):
+            problems.append(f"{_shown(entry)} is a plate, expected a stock code such as HK.00700{place}")
+        codes[code] = None
+    if problems:
+        raise ConfigError(f"{option}: {_joined(problems)}")
+    return tuple(codes)
 
 
 def read_text(path: Path) -> str:
@@ -131,36 +148,36 @@ def read_text(path: Path) -> str:
 
 
 def _entries(text: str) -> list[str]:
-    return [entry for entry in re.split(r"[\s,]+", text) if entry]
+    return [entry for entry in _BETWEEN.split(text) if entry]
 
 
-def _expanded(text: str, where: str) -> Iterator[tuple[str, str]]:
+def _expanded(text: str, source: str) -> Iterator[tuple[str, str]]:
     """Each entry with its place for error messages; `@path` is replaced by the entries of the file."""
     for entry in _entries(text):
         if entry.startswith("@"):
-            yield from _file_entries(entry[1:], where)
+            yield from _file_entries(entry[1:], source)
         else:
             yield entry, ""
 
 
-def _file_entries(path: str, where: str) -> Iterator[tuple[str, str]]:
+def _file_entries(path: str, source: str) -> Iterator[tuple[str, str]]:
     count = 0
-    for number, line in enumerate(_file_text(path, where).splitlines(), start=1):
+    for number, line in enumerate(_file_text(path, source).splitlines(), start=1):
         for entry in _entries(line.partition("#")[0]):
             count += 1
             yield entry, f" ({path} line {number})"
     if not count:
-        raise ConfigError(f"FUTU_SYMBOLS{where}: file {path!r} holds no code, expected one a line, such as HK.00700")
+        raise ConfigError(f"{source}: file {path!r} holds no code, expected one per line, such as HK.00700")
 
 
-def _file_text(path: str, where: str) -> str:
+def _file_text(path: str, source: str) -> str:
     try:
         return read_text(Path(path).expanduser())
     except OSError as error:
-        reason = f"{error.strerror}; check the path, relative to {str(Path.cwd())!r}, and its permissions"
+        reason = f"{error.strerror}; check the path, relative to the working directory, and its permissions"
     except (ValueError, RuntimeError) as error:  # RuntimeError: an unknown home directory
         reason = str(error)
-    raise ConfigError(f"FUTU_SYMBOLS{where}: cannot read file {path!r}: {reason}")
+    raise ConfigError(f"{source}: cannot read file {path!r}: {reason}")
 
 
 def _code(entry: str) -> str:
@@ -169,22 +186,21 @@ def _code(entry: str) -> str:
     Raises:
         ValueError: what is wrong and what was probably meant.
     """
-    if entry.lower().startswith(_PLATE_PREFIX):
-        return _PLATE_PREFIX + _plate(entry[len(_PLATE_PREFIX) :])
-    code = entry.upper()
-    if _STOCK.fullmatch(code):
-        return code
+    written = unicodedata.normalize("NFKC", entry)  # full-width letters, digits and dots become the usual ones
+    if written.lower().startswith(_PLATE_PREFIX):
+        return _PLATE_PREFIX + _plate(written[len(_PLATE_PREFIX) :])
+    code = written.upper()
+    if match := _STOCK_LIKE.fullmatch(code):
+        return f"HK.{match[1].zfill(5)}"
     if entry.startswith("@"):
         raise ValueError(f"{entry!r} inside a symbol file: a file can't name another")
-    if match := _STOCK_LIKE.fullmatch(code):
-        raise ValueError(f"{_shown(entry)} is not a stock code, did you mean HK.{match[1].zfill(5)}?")
     if match := _PLATE_LIKE.fullmatch(code):
         raise ValueError(f"{_shown(entry)} is a plate, did you mean {_PLATE_PREFIX}HK.{match[1]}?")
     if _OTHER_MARKET.fullmatch(code) and not code.startswith("HK."):
         raise ValueError(
             f"{_shown(entry)} is of another market: this recorder records Hong Kong only, such as HK.00700"
         )
-    raise ValueError(f"{_shown(entry)} is not a stock code, expected HK. and five digits, such as HK.00700")
+    raise ValueError(f"{_shown(entry)} is not a stock code, expected up to five digits, such as 700 or HK.00700")
 
 
 def _plate(text: str) -> str:

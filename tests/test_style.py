@@ -43,6 +43,7 @@ TESTED_BY: Final = {
     "audit/reading": "unit/audit/test_day.py",
     "audit/verdict": "unit/audit/test_day.py",
     "cli/audit_table": "unit/cli/test_audit_cmd.py",
+    "cli/completion": "unit/cli/test_app.py",
     "cli/console": "unit/cli/test_terminal.py",
     "cli/days_cmd": "unit/cli/test_seal_cmd.py",
     "cli/demo_cmd": "integration/test_demo.py",
@@ -50,11 +51,11 @@ TESTED_BY: Final = {
     "cli/gaps_cmd": "unit/cli/test_seal_cmd.py",
     "cli/listing": "unit/cli/test_terminal.py",
     "cli/options": "unit/cli/test_app.py",
-    "cli/places": "unit/cli/test_audit_cmd.py",
     "cli/progress": "unit/cli/test_terminal.py",
     "cli/run_cmd": "faults/test_process_faults.py",
     "cli/sealed": "unit/cli/test_seal_cmd.py",
     "cli/simulate_cmd": "integration/test_simulator.py",
+    "cli/sql_shell": "unit/cli/test_sql_cmd.py",
     "demo/children": "integration/test_demo.py",
     "demo/gauges": "integration/test_demo.py",
     "demo/place": "integration/test_demo.py",
@@ -259,7 +260,7 @@ def test_text_files_have_an_encoding() -> None:
     """Else Windows takes that of its language, in which `…` is another byte or is missing."""
 
     def lines(path: Path) -> list[int]:
-        calls = (node for node in ast.walk(TREES[path]) if isinstance(node, ast.Call))
+        calls = (node for node in ast.walk(tree_of(path)) if isinstance(node, ast.Call))
         return [node.lineno for node in calls if opens_text(node) and not names_encoding(node)]
 
     assert not offenders(MODULES, lines), 'encoding="utf-8" expected'

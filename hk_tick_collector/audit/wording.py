@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from hk_tick_collector.audit.schedule import after_close_ms
 from hk_tick_collector.audit.verdict import Verdict
 from hk_tick_collector.hktime import hk_day, hk_text
 from hk_tick_collector.text import counted
@@ -138,27 +139,38 @@ def of_symbols(symbols: Iterable[SymbolAudit]) -> Verdict:
     return Verdict.COMPLETE if verdicts == {Verdict.COMPLETE} else Verdict.UNPROVABLE
 
 
+def is_open(symbol: SymbolAudit) -> bool:
+    """Whether it is too early for a proof, and nothing is known to be missing: its verdict is still to come."""
+    return symbol.verdict is Verdict.UNPROVABLE and bool(symbol.so_far)
+
+
 def headline(audit: DayAudit) -> str:
     """The day in one line: how many symbols of each verdict, rows, and what is missing."""
-    verdicts = Counter(symbol.verdict for symbol in audit.symbols)
-    parts = [
-        _verdicts_text(audit, verdicts),
-        counted(sum(symbol.rows for symbol in audit.symbols), "row"),
-        _missing(audit),
-    ]
+    rows = counted(sum(symbol.rows for symbol in audit.symbols), "row")
+    parts = [_verdicts_text(audit), rows, _missing(audit)] if audit.is_over else [*_so_far(audit), rows]
     filled = sum(gap.state == "filled" for symbol in audit.symbols for gap in symbol.gaps)
     if filled:
         parts.append(f"{counted(filled, 'gap')} filled")
     return "; ".join(parts)
 
 
-def _verdicts_text(audit: DayAudit, verdicts: Counter[Verdict]) -> str:
-    """How many symbols have each verdict; before the close, for how many nothing is missing so far."""
-    if not audit.is_over and not verdicts[Verdict.INCOMPLETE]:
-        fine = sum(symbol.so_far.startswith("nothing") for symbol in audit.symbols)
-        later = next((symbol.so_far.rpartition("; ")[2] for symbol in audit.symbols if "; " in symbol.so_far), "")
-        return f"nothing missing so far for {fine:,} of {counted(len(audit.symbols), 'symbol')}; {later}".rstrip("; ")
+def _verdicts_text(audit: DayAudit) -> str:
+    """How many symbols have each verdict."""
+    verdicts = Counter(symbol.verdict for symbol in audit.symbols)
     return ", ".join(f"{verdicts[verdict]:,} {verdict}" for verdict in Verdict if verdicts[verdict]) or "no symbol"
+
+
+def _so_far(audit: DayAudit) -> list[str]:
+    """Before the close: what is missing so far, of how many symbols that can't be told, and when there is a proof."""
+    lacking = [symbol for symbol in audit.symbols if symbol.verdict is Verdict.INCOMPLETE]
+    unsure = sum(is_open(symbol) and not symbol.so_far.startswith("nothing") for symbol in audit.symbols)
+    parts = ["nothing missing so far"]
+    if lacking:
+        amounts, where = _lost(lacking, audit.day)
+        parts = [f"missing so far: {amounts} of {counted(len(lacking), 'symbol')}{where}"]
+    if unsure:
+        parts.append(f"can't tell for {unsure:,} of {counted(len(audit.symbols), 'symbol')}")
+    return [*parts, f"proof after {hk_text(after_close_ms(audit.sessions))[11:16]}"]
 
 
 def notes(audit: DayAudit) -> list[str]:
@@ -168,15 +180,13 @@ def notes(audit: DayAudit) -> list[str]:
     with_ordinals = sum(symbol.ordinals.counts for symbol in audit.symbols)
     of_all = f"{len(audit.symbols):,} symbols" if len(audit.symbols) != 1 else "1 symbol"
     lines = [
-        f"trade date: {_TRADE_DATES.get(audit.trade_date or '', 'not told by OpenD, so a half day is not known')}",
+        f"trade date: {_TRADE_DATES.get(audit.trade_date or '', 'not told by OpenD; taken for a whole trading day')}",
         f"exchange totals: received for {with_totals:,} of {of_all}; {_types_text(audit)}",
         f"sequence numbers: they count every tick for {with_ordinals:,} of {of_all}, so missing ones can be counted",
     ]
     extra = len(audit.symbols) - len(recorded)
     if extra:
-        lines.append(
-            f"extra: {counted(extra, 'symbol')} that was not to be recorded on this day; the verdict is without"
-        )
+        lines.append(f"extra: {counted(extra, 'symbol')} not to be recorded on this day; the verdict leaves them out")
     failed = Counter(
         name
         for symbol in audit.symbols
@@ -216,6 +226,12 @@ def _missing(audit: DayAudit) -> str:
     lacking = [symbol for symbol in audit.symbols if symbol.verdict is Verdict.INCOMPLETE]
     if not lacking:
         return "nothing proven missing" if of_symbols(audit.symbols) is Verdict.UNPROVABLE else "nothing missing"
+    amounts, where = _lost(lacking, audit.day)
+    return f"{amounts} missing{where}"
+
+
+def _lost(lacking: list[SymbolAudit], day: str) -> tuple[str, str]:
+    """What some symbols lack, and in which outages."""
     ticks = sum(symbol.missing or 0 for symbol in lacking)
     shares = sum(symbol.missing_volume or 0 for symbol in lacking if not symbol.missing)
     amounts = [counted(ticks, "tick")] if ticks else []
@@ -224,8 +240,8 @@ def _missing(audit: DayAudit) -> str:
     if any(not symbol.missing and not symbol.missing_volume for symbol in lacking):
         amounts.append("an unknown number of ticks")
     gaps = [gap for symbol in lacking for gap in symbol.gaps if gap.state == "open"]
-    where = f" in {counted(len(gaps), 'gap')} ({_by_outage(gaps, audit.day)})" if gaps else ""
-    return f"{' and '.join(amounts)} missing{where}"
+    where = f" in {counted(len(gaps), 'gap')} ({_by_outage(gaps, day)})" if gaps else ""
+    return " and ".join(amounts), where
 
 
 def _by_outage(gaps: list[Gap], day: str) -> str:

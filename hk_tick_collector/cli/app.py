@@ -5,15 +5,18 @@ Only the called command is imported: the recorder must not use memory for the si
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import traceback
 from importlib import import_module
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from hk_tick_collector import __version__
+from hk_tick_collector.cli.completion import completing
 from hk_tick_collector.cli.console import print_in_any_encoding
 from hk_tick_collector.errors import CollectorError, ConfigError
 from hk_tick_collector.store.portable import is_linux, system_name
@@ -24,36 +27,70 @@ HELP: Final = frozenset({"-h", "--help"})
 # name → (module, function), in the order of the help.
 COMMANDS = {
     "run": ("run_cmd", "run_command"),
+    "config": ("config_cmd", "config_command"),
+    "doctor": ("doctor_cmd", "doctor_command"),
     "status": ("status_cmd", "status_command"),
+    "sql": ("sql_cmd", "sql_command"),
+    "days": ("days_cmd", "days_command"),
+    "gaps": ("gaps_cmd", "gaps_command"),
+    "journal": ("journal_cmd", "journal_command"),
     "verify": ("verify_cmd", "verify_command"),
     "audit": ("audit_cmd", "audit_command"),
     "seal": ("seal_cmd", "seal_command"),
-    "days": ("days_cmd", "days_command"),
-    "gaps": ("gaps_cmd", "gaps_command"),
-    "sql": ("sql_cmd", "sql_command"),
     "repair": ("repair_cmd", "repair_command"),
     "rebuild": ("rebuild_cmd", "rebuild_command"),
-    "journal": ("journal_cmd", "journal_command"),
     "merge": ("merge_cmd", "merge_command"),
-    "doctor": ("doctor_cmd", "doctor_command"),
-    "config": ("config_cmd", "config_command"),
     "demo": ("demo_cmd", "demo_command"),
     "simulate": ("simulate_cmd", "simulate_command"),
     "verdict": ("verdict_cmd", "verdict_command"),
 }
+# The headings of the help, each before the first command under it.
+HEADINGS = {
+    "run": "Record",
+    "status": "Look",
+    "verify": "Prove",
+    "repair": "Repair",
+    "demo": "Rehearse, without an account",
+}
+_HELP = """Records every Hong Kong stock trade from Futu OpenD into SQLite: once, exactly, with the right time.
+
+A DAY is written today, yesterday, 20261120 or 2026-11-20. `hk-tick-collector COMMAND --help` says more.
+"""
 
 
 # They run a recorder, or change what one has stored, and rely on Linux's locks, signals and /proc.
 NEED_LINUX: Final = frozenset({"run", "seal", "repair", "rebuild", "merge", "doctor", "demo"})
 
 
-def build(only: str | None = None) -> typer.Typer:
-    """The application, with one command; with all if the name is None or unknown."""
+class Commands(TyperGroup):
+    """The commands in the help: under headings, each with its whole summary, however narrow the terminal is."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - of whichever click typer uses
+        """Write them."""
+        heading, rows = "Commands", dict[str, list[tuple[str, str]]]()
+        for name in self.list_commands(ctx):
+            heading = HEADINGS.get(name, heading)
+            command = self.get_command(ctx, name)
+            summary = ((command and command.help) or "").partition("\n\n")[0]
+            rows.setdefault(heading, []).append((name, " ".join(summary.split())))
+        column = max(len(name) for name in self.list_commands(ctx)) + 2
+        for heading, under in rows.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name.ljust(column - 2), summary) for name, summary in under])
+
+
+def build(only: str | None = None, beginning: str = "") -> typer.Typer:
+    """The application, with one command; if the name is None or unknown, with all that begin so.
+
+    Shell completion comes with all of them only, since nobody installs it while recording.
+    """
+    is_one = only in COMMANDS
     app = typer.Typer(
         name="hk-tick-collector",
-        help="Records every Hong Kong stock trade from Futu OpenD into SQLite: once, exactly, with the right time.",
+        cls=Commands,
+        help=_HELP,
         no_args_is_help=True,
-        add_completion=False,
+        add_completion=not is_one or completing() is not None,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
         context_settings={"help_option_names": sorted(HELP)},
@@ -63,13 +100,13 @@ def build(only: str | None = None) -> typer.Typer:
     def options(
         *,
         version: Annotated[
-            bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)
+            bool, typer.Option("--version", "-V", help="Show the version.", callback=_version, is_eager=True)
         ] = False,
-        debug: Annotated[bool, typer.Option(DEBUG, help="Show tracebacks.")] = False,
+        debug: Annotated[bool, typer.Option(DEBUG, help="Show the traceback of an error.")] = False,
     ) -> None:
         pass
 
-    for name in [only] if only in COMMANDS else COMMANDS:
+    for name in [only] if only in COMMANDS else [name for name in COMMANDS if name.startswith(beginning)]:
         module, function = COMMANDS[name]
         app.command(name)(getattr(import_module(f"hk_tick_collector.cli.{module}"), function))
     return app
@@ -87,19 +124,31 @@ def entry() -> None:
     print_in_any_encoding()
     # A common workaround for the vendor's SDK, often set for all programs. It makes decoding 25 times slower.
     os.environ.pop("PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION", None)
-    name = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
+    words = completing()
     try:
-        _require_system(name)
-        build(name)()
+        try:
+            if words is not None:
+                _complete(words)
+            else:
+                name = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
+                _require_system(name)
+                build(name)()
+        finally:
+            sys.stdout.flush()  # here, where a reader that has gone is no fault
     except ConfigError as exc:
         _fail(exc, 2)
     except CollectorError as exc:
         _fail(exc, 1)
     except KeyboardInterrupt:
         sys.exit(130)
+    except SystemExit as exc:
+        if isinstance(exc.__context__, BrokenPipeError):  # typer has seen it first
+            _leave_pipe()
+        raise
     except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
+        _leave_pipe()
+    except OSError as exc:
+        _fail(exc, *_of_system(exc))
     except Exception as exc:  # noqa: BLE001 - the last supervisor: no traceback reaches an operator who did not ask
         _fail(exc, 1, f"internal error: {type(exc).__name__}: {exc}; run it again as `hk-tick-collector --debug …`")
 
@@ -115,6 +164,29 @@ def _require_system(name: str | None) -> None:
     )
 
 
+def _complete(words: list[str]) -> None:
+    """Answer a shell. Only the command that is being typed is imported, or those whose names begin so."""
+    known = next((word for word in words[:-1] if word in COMMANDS), None)
+    last = words[-1]
+    build(known, "" if last.startswith("-") else last)()
+
+
+def _leave_pipe() -> NoReturn:
+    """Whoever read the output has enough of it, as `head` has: nothing is wrong, and nothing more is written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    sys.exit(0)
+
+
+def _of_system(exc: OSError) -> tuple[int, str]:
+    """The exit code and the line for what the system refused: a permission, a full disk, a file that went away."""
+    try:
+        os.getcwd()  # noqa: PTH109 - Path.cwd() is the same call
+    except OSError:
+        return 2, "the working directory is gone: change to one that exists, and try again"
+    what = f"{exc.filename}: " if exc.filename is not None else ""
+    return 1, f"{what}{exc.strerror or exc}"
+
+
 def _open_standard_files() -> None:
     """Open standard files that the parent closed; else the next file opened gets that number, and our output."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
@@ -123,9 +195,11 @@ def _open_standard_files() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # it gets the lowest number that is free
             setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115
+    with contextlib.suppress(AttributeError, ValueError):  # a terminal that lacks a character shows another one
+        sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
 
 
-def _fail(exc: BaseException, code: int, line: str = "") -> None:
+def _fail(exc: BaseException, code: int, line: str = "") -> NoReturn:
     if DEBUG in sys.argv:
         traceback.print_exception(exc)
     text = " ".join((line or str(exc)).split())

@@ -12,13 +12,21 @@ import typer
 
 from hk_tick_collector.audit.day import Verdict, audit_day
 from hk_tick_collector.audit.wording import of_symbols
-from hk_tick_collector.cli.options import AsJson, ConfigFile, DataRoot, EnvFile  # noqa: TC001 - typer reads them
-from hk_tick_collector.config import load_settings
-from hk_tick_collector.errors import CollectorError, ConfigError, TimeFormatError
-from hk_tick_collector.hktime import Form, parse_time
+from hk_tick_collector.cli.dates import one_day
+from hk_tick_collector.cli.options import (  # noqa: TC001 - typer reads them
+    AsJson,
+    ConfigFile,
+    DataRoot,
+    DayOption,
+    EnvFile,
+    NewestDay,
+    Symbols,
+)
+from hk_tick_collector.cli.places import data_root_of
+from hk_tick_collector.errors import CollectorError, ConfigError
 from hk_tick_collector.store.schema import day_files
 from hk_tick_collector.store.stored import find_day
-from hk_tick_collector.symbols import check_symbols, read_symbols
+from hk_tick_collector.symbols import symbols_of
 
 if TYPE_CHECKING:
     from hk_tick_collector.audit.day import DayAudit, SymbolAudit
@@ -28,20 +36,26 @@ DAYS_NAMED = 5
 
 
 def audit_command(  # noqa: PLR0913 - each is an option
+    written: NewestDay = None,
     *,
-    day: Annotated[str | None, typer.Option(help="YYYYMMDD; the newest day with a tick if not given.")] = None,
-    symbol: Annotated[list[str] | None, typer.Option(help="Only this symbol; can be repeated.")] = None,
-    html: Annotated[Path | None, typer.Option(help="Write a page with a timeline of the day to this file.")] = None,
-    all_symbols: Annotated[bool, typer.Option("--all", help="Show the symbols that are COMPLETE as well.")] = False,
+    day: DayOption = None,
+    symbol: Symbols = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a page with a timeline of the day to this file.")
+    ] = None,
+    all_symbols: Annotated[bool, typer.Option("--all", help="Show each symbol, also those that are COMPLETE.")] = False,
     as_json: AsJson = False,
     data_root: DataRoot = None,
     config: ConfigFile = None,
     env_file: EnvFile = None,
 ) -> None:
-    """Say of each symbol of a day whether its ticks are proven complete; exit 1 unless all are."""
-    wanted = _symbols(symbol or [])
-    overrides = {"DATA_ROOT": data_root} if data_root else {}
-    path = _database(load_settings(config_path=config, env_file=env_file, overrides=overrides).settings.data_root, day)
+    """Is a day complete? A verdict for each symbol, with what is missing (exit 0 or 1).
+
+    Exits with 0 only if all symbols are COMPLETE: proven by the exchange's own totals, which come after the close.
+    """
+    wanted = symbols_of(symbol or ())
+    chosen = one_day(written, day)
+    path = _database(data_root_of(data_root, config, env_file), chosen)
     audit = audit_day(path)
     of_day = len(audit.symbols)
     if wanted:
@@ -61,7 +75,7 @@ def audit_command(  # noqa: PLR0913 - each is an option
             console.width = max(console.width, LOG_WIDTH)
         show(console, audit, of_day, all_symbols=all_symbols)
         if html is not None:
-            console.print(f"made: {html}", highlight=False, markup=False, soft_wrap=True)
+            console.print(f"wrote {html}", highlight=False, markup=False, soft_wrap=True)
     raise typer.Exit(code)
 
 
@@ -79,53 +93,23 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - any value in an audit
     return value
 
 
-def _symbols(entries: list[str]) -> tuple[str, ...]:
-    """The requested codes; a list or a file, as in FUTU_SYMBOLS, is allowed."""
-    if not entries:
-        return ()
-    text = ",".join(entries)
-    try:
-        check_symbols(text)
-    except ValueError as exc:
-        raise ConfigError(f"--symbol: {exc}") from exc
-    spec = read_symbols(text, where=" (--symbol)")
-    if spec.plates:
-        raise ConfigError(f"--symbol {spec.plates[0]} is a plate, expected a code such as HK.00700")
-    return spec.symbols
-
-
 def _database(root: Path, day: str | None) -> Path:
-    """The day's database.
+    """The day's database; None: the newest day with ticks.
 
     Raises:
-        ConfigError: no DATA_ROOT, no database at all, or `day` is not a day: the operator must correct the input.
+        ConfigError: there is no database at all.
         CollectorError: that day was not recorded.
     """
-    if not root.is_dir():
-        raise ConfigError(
-            f"DATA_ROOT {root.absolute()} is not a directory: nothing was recorded there; set DATA_ROOT or "
-            "pass --data-root"
-        )
     if day is None:
         return find_day(root, None)
-    name = _day(day)
     files = day_files(root)
-    path = next((path for path in files if path.stem == name), None)
+    path = next((path for path in files if path.stem == day), None)
     if path is None:
         raise CollectorError(
-            f"no database of {name} in {root.absolute()}: nothing was recorded, so nothing is proven; "
+            f"no database of {day} in {root.absolute()}: nothing was recorded, so nothing is proven; "
             f"there {_those(files)}"
         )
     return path
-
-
-def _day(text: str) -> str:
-    """`20261120`, or `2026-11-20`, as `20261120`."""
-    digits = text.replace("-", "")
-    with contextlib.suppress(TimeFormatError):
-        if len(digits) == len("20261120") and digits.isdecimal() and parse_time(digits).form is Form.DATE:
-            return digits
-    raise ConfigError(f"--day {text!r} is no day, expected YYYYMMDD")
 
 
 def _those(files: list[Path]) -> str:
@@ -156,7 +140,7 @@ def _write_page(audit: DayAudit, of_day: int, path: Path, html: Path) -> None:
     from hk_tick_collector.audit.page import page  # noqa: PLC0415 - as above
 
     activity = read_activity(path, {symbol.symbol for symbol in audit.symbols})
-    temporary = html.with_name(f".{html.name}.{os.getpid()}.tmp")
+    temporary = html.parent / f".{html.name}.{os.getpid()}.tmp"
     try:
         temporary.write_text(page(audit, activity, of_day), encoding="utf-8")
         temporary.replace(html)

@@ -2,11 +2,9 @@
 
 import json
 import sys
-from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
-import typer
-
+from hk_tick_collector.cli.options import AsJson, ConfigFile, EnvFile
 from hk_tick_collector.config import LoadedSettings, Settings, display_value, load_settings
 
 _PIPE_COLUMNS: Final = 10_000
@@ -17,17 +15,12 @@ _VALUE_CHARS_MAX: Final = 60
 
 
 def config_command(
-    config: Annotated[
-        Path | None, typer.Option("--config", metavar="PATH", help="TOML file to read, instead of HK_TICK_CONFIG's.")
-    ] = None,
-    env_file: Annotated[
-        Path | None, typer.Option("--env-file", metavar="PATH", help="Env file to read, instead of .env.")
-    ] = None,
-    as_json: Annotated[  # noqa: FBT002 - typer makes a flag of it
-        bool, typer.Option("--json", help="Print an object: name to value, origin, default, description.")
-    ] = False,
+    *,
+    config: ConfigFile = None,
+    env_file: EnvFile = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Show every setting: its value, where it came from, and what it does.
+    """Show every setting: its value, where the value came from, and what it does.
 
     Values come from the command line, the environment, .env, a TOML file or the default, in this order.
     """

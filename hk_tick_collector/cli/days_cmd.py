@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import json
+import sys
 from contextlib import closing
 from pathlib import Path  # noqa: TC003 - typer reads it
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import typer
 
+from hk_tick_collector.cli.dates import day_range, one_day
 from hk_tick_collector.cli.listing import VERDICT_COLOURS, Listing
-from hk_tick_collector.cli.options import AsJson, ConfigFile, DataRoot, EnvFile  # noqa: TC001 - typer reads them
-from hk_tick_collector.cli.places import data_root_of, day_of
+from hk_tick_collector.cli.options import (  # noqa: TC001 - typer reads them
+    AnyDay,
+    AsJson,
+    ConfigFile,
+    DataRoot,
+    DayOption,
+    EnvFile,
+    FromDay,
+    ToDay,
+)
+from hk_tick_collector.cli.places import data_root_of
 from hk_tick_collector.cli.progress import Progress
 from hk_tick_collector.errors import ConfigError, DatabaseError
 from hk_tick_collector.hktime import hk_day, hk_text
@@ -19,65 +30,116 @@ from hk_tick_collector.journal.cursor import load_waits, waits_for
 from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.seal.catalog import Catalog
 from hk_tick_collector.seal.due import now_ms
+from hk_tick_collector.store.data_root import RECORDER_LOCK, is_locked
 from hk_tick_collector.store.other_disks import is_there
 from hk_tick_collector.store.sealed import is_sealed
 from hk_tick_collector.store.stored import future_days
+from hk_tick_collector.text import counted, plain, size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from hk_tick_collector.journal.cursor import Wait
     from hk_tick_collector.seal.catalog import DayRow
 
-_MINUTES: Final = 16  # `2026-11-20 16:30` of a time
+_DATE: Final = 10  # `2026-11-20` of a time
+_NOTES_SHOWN: Final = 10  # the newest days
 
 
-def days_command(
+def days_command(  # noqa: PLR0913 - each is an option
+    written: AnyDay = None,
     *,
-    since: Annotated[str | None, typer.Option(help="YYYYMMDD: from this day on.")] = None,
-    until: Annotated[str | None, typer.Option(help="YYYYMMDD: to this day.")] = None,
+    day: DayOption = None,
+    since: FromDay = None,
+    until: ToDay = None,
     as_json: AsJson = False,
     data_root: DataRoot = None,
     config: ConfigFile = None,
     env_file: EnvFile = None,
 ) -> None:
-    """List all days: verdict, symbols by verdict, ticks, gaps, what is missing, and when it was sealed."""
+    """List the recorded days: verdict or state, ticks, what was lost, and size."""
+    begin, end = day_range(one_day(written, day), since, until)
     root = data_root_of(data_root, config, env_file)
     with closing(Catalog(root, Progress().tell)) as catalog:
-        rows = catalog.days(day_of(since) if since else "", day_of(until) if until else "")
-    state_of = _states(root)
+        rows = catalog.days(begin, end)
+    states = States(root)
+    if states.fault:
+        sys.stderr.write(f"{states.fault}\n")
     if as_json:
         told = [
-            {"state": state_of(row), **{name: value for name, value in row._asdict().items() if name != "files"}}
+            {"state": states.of(row), **{name: value for name, value in row._asdict().items() if name != "files"}}
             for row in rows
         ]
         typer.echo(json.dumps({"data_root": str(root.absolute()), "days": told}, indent=2))
         return
     if not rows:
         raise ConfigError(f"no day in {root.absolute()} to list")
-    _show(rows, state_of)
+    _show(rows, states)
 
 
-def _states(root: Path) -> Callable[[DayRow], str]:
-    """The current state of each day.
+class Described(NamedTuple):
+    """A day's state in words, a note on it, and its colour."""
 
-    It is `live` (today's), `waiting` (its database can't be written), `over`, `sealed`, `away` (sealed, and its
-    database is kept elsewhere), or `future` (its date is still to come: ticks with a wrong date created it).
-    """
-    waits, today, future = load_waits(root / DIRECTORY), hk_day(now_ms(root)), set(future_days(root))
+    state: str
+    note: str
+    colour: str
 
-    def state(row: DayRow) -> str:
-        database = root / f"{row.day}.db"
-        if row.day in waits:
+
+# By whether a recorder is running.
+_TODAY: Final = {
+    True: Described("recording", "it can be sealed once the day is over", "green"),
+    False: Described("today", "no recorder is running", "yellow"),
+}
+_OVER: Final = {
+    True: Described("not sealed", "the recorder seals it while the market is closed, once OpenD has answered", "dim"),
+    False: Described("not sealed", "no recorder is running to seal it; `hk-tick-collector seal --due` does", "dim"),
+}
+
+
+class States:
+    """The current state of the days in a DATA_ROOT."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._waits: dict[str, Wait] = {}
+        self.fault = ""  # why it is not known which days wait
+        try:
+            self._waits = dict(load_waits(root / DIRECTORY))
+        except OSError as exc:
+            self.fault = f"it is not known which days wait: {exc.filename}: {exc.strerror}"
+        self._today = hk_day(now_ms(root))
+        self._future = set(future_days(root))
+        self._is_recording = is_locked(root / RECORDER_LOCK)
+
+    def of(self, row: DayRow) -> str:
+        """The state by its name in the JSON.
+
+        It is `live` (today's), `waiting` (its database can't be written), `over`, `sealed`, `away` (sealed, and its
+        database is kept elsewhere), or `future` (its date is still to come: ticks with a wrong date created it).
+        """
+        database = self._root / f"{row.day}.db"
+        if row.day in self._waits:
             return "waiting"
         if is_sealed(database):
             return "sealed" if _is_here(database) else "away"
-        if waits_for(waits, row.day):
+        if waits_for(self._waits, row.day):
             return "waiting"
-        if row.day in future:
+        if row.day in self._future:
             return "future"
-        return "live" if row.day >= today else "over"
+        return "live" if row.day >= self._today else "over"
 
-    return state
+    def described(self, row: DayRow) -> Described:
+        """What a day that has no verdict shows in the place of one, and a note on why."""
+        state = self.of(row)
+        if row.fault is not None:
+            return Described("FAULT", row.fault, "red")
+        if state == "waiting":
+            return Described("waiting", f"its database can't be written: {self._reason(row.day)}", "yellow")
+        if state == "future":
+            return Described("future", "this day has not come yet: ticks with a wrong date made it", "yellow")
+        return _TODAY[self._is_recording] if state == "live" else _OVER[self._is_recording]
+
+    def _reason(self, day: str) -> str:
+        wait: Wait | None = self._waits.get(day) or next(iter(self._waits.values()), None)
+        return "" if wait is None else plain(wait.reason)
 
 
 def _is_here(database: Path) -> bool:
@@ -87,20 +149,36 @@ def _is_here(database: Path) -> bool:
         return False
 
 
-def _show(rows: list[DayRow], state_of: Callable[[DayRow], str]) -> None:
-    listing = Listing(
-        "day", "verdict", ">complete", ">incomplete", ">unprovable", ">symbols", ">ticks", ">gaps open", ">filled",
-        ">missing", "sealed (HK)",
-    )  # fmt: skip
+def _show(rows: list[DayRow], states: States) -> None:
+    listing = Listing("day", "verdict", ">complete", ">ticks", ">lost", ">size", "sealed")
+    notes: dict[str, list[str]] = {}  # by note, the days
     for row in rows:
-        state = state_of(row)
-        sealed = hk_text(row.sealed_ms)[:_MINUTES] if row.sealed_ms is not None else row.fault or ""
-        sealed = f"{sealed} away" if state == "away" else sealed
-        verdict = row.verdict or ("FAULT" if row.fault else state)
+        described = None if row.verdict else states.described(row)
+        verdict = row.verdict or (described.state if described else "")
+        sealed = "" if row.sealed_ms is None else hk_text(row.sealed_ms)[:_DATE]
+        if row.verdict and states.of(row) == "away":
+            notes.setdefault("sealed, and kept elsewhere", []).append(row.day)
+            sealed = f"{sealed} away"
+        if described is not None:
+            notes.setdefault(described.note, []).append(row.day)
+        complete = f"{row.complete:,} of {row.symbols:,}" if row.complete is not None else None
         listing.add(
-            row.day, verdict, row.complete, row.incomplete, row.unprovable, row.symbols, row.rows, row.gaps_open,
-            row.gaps_filled, row.missing, sealed,
-            verdict=VERDICT_COLOURS.get(verdict, "red" if row.fault else "dim"),
-            gaps_open="red" if row.gaps_open else "",
+            row.day, verdict, complete, row.rows, _lost(row), None if row.bytes is None else size(row.bytes), sealed,
+            verdict=VERDICT_COLOURS.get(verdict) or (described.colour if described else "dim"),
+            lost="red" if row.gaps_open else "",
         )  # fmt: skip
-    listing.show()
+    listing.show("sealed", "size")
+    for note, days in list(notes.items())[-_NOTES_SHOWN:]:
+        which = days[0] if len(days) == 1 else f"{counted(len(days), 'day')} ({days[0]} to {days[-1]})"
+        typer.echo(f"{which}: {note}")
+
+
+def _lost(row: DayRow) -> str | None:
+    """What open gaps say is missing: ticks if they are counted, else shares."""
+    if row.gaps_open is None:
+        return None
+    if not row.gaps_open:
+        return "-"
+    if row.missing:
+        return counted(row.missing, "tick")
+    return f"≥ {counted(row.missing_volume, 'share')}" if row.missing_volume else "some ticks"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from hk_tick_collector import __version__
-from hk_tick_collector.cli.options import ConfigFile, EnvFile  # noqa: TC001 - typer reads them
+from hk_tick_collector.cli.options import AsJson, ConfigFile, EnvFile  # noqa: TC001 - typer reads them
 from hk_tick_collector.config import load_settings
 from hk_tick_collector.errors import CollectorError, ConfigError
 from hk_tick_collector.store.data_root import read_recorder
@@ -50,16 +50,21 @@ def doctor_command(
     premises: Annotated[
         bool, typer.Option("--premises", help="Measure what verdicts rest on, on a live OpenD.")
     ] = False,
-    minutes: Annotated[float, typer.Option(help="How long; in trading hours ten minutes will do.")] = 10.0,
+    minutes: Annotated[float, typer.Option(help="How long to measure; in trading hours ten minutes will do.")] = 10.0,
     config: ConfigFile = None,
     env_file: EnvFile = None,
-    symbols: Annotated[str | None, typer.Option(help="What to record; overrides FUTU_SYMBOLS.")] = None,
-    keep: Annotated[Path | None, typer.Option(help="Keep what was recorded in this new directory.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    symbols: Annotated[
+        str | None, typer.Option(metavar="CODES", help="What to record, such as 700,9988; overrides FUTU_SYMBOLS.")
+    ] = None,
+    keep: Annotated[
+        Path | None, typer.Option(metavar="DIRECTORY", help="Keep what was recorded in this new directory.")
+    ] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Measure on a live OpenD what verdicts rest on, with a recorder of its own; exit 1 if a premise fails.
+    """Measure on a live OpenD what the verdicts rest on (exit 0 or 1).
 
-    The report names no account, no host and no price, so that it can be sent to us.
+    It records for some minutes, apart from any other recorder, and exits with 1 if a premise fails. The report names no
+    account, no host and no price, so that it can be sent to us.
     """
     if not premises:
         raise ConfigError("doctor: expected --premises")

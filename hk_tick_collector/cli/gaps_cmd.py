@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hk_tick_collector.cli.dates import day_range, one_day
+from hk_tick_collector.cli.gap_outages import Loss, losses
 from hk_tick_collector.cli.listing import Listing
-from hk_tick_collector.cli.options import AsJson, ConfigFile, DataRoot, EnvFile  # noqa: TC001 - typer reads them
-from hk_tick_collector.cli.places import data_root_of, day_of
+from hk_tick_collector.cli.options import (  # noqa: TC001 - typer reads them
+    AnyDay,
+    AsJson,
+    ConfigFile,
+    DataRoot,
+    DayOption,
+    EnvFile,
+    FromDay,
+    Symbols,
+    ToDay,
+)
+from hk_tick_collector.cli.places import data_root_of
 from hk_tick_collector.cli.progress import Progress
-from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.hktime import hk_text
 from hk_tick_collector.seal.catalog import Catalog
-from hk_tick_collector.symbols import stock_code
-from hk_tick_collector.text import counted
+from hk_tick_collector.symbols import symbols_of
+from hk_tick_collector.text import counted, span
 
 if TYPE_CHECKING:
     from hk_tick_collector.audit.day import Gap
@@ -28,57 +39,96 @@ _CLOCK = slice(11, 19)  # of a written time
 
 
 def gaps_command(  # noqa: PLR0913 - each is an option
+    written: AnyDay = None,
     *,
-    day: Annotated[str | None, typer.Option(help="YYYYMMDD: only this day.")] = None,
-    since: Annotated[str | None, typer.Option(help="YYYYMMDD: from this day on.")] = None,
-    until: Annotated[str | None, typer.Option(help="YYYYMMDD: to this day.")] = None,
-    symbol: Annotated[str | None, typer.Option(help="Only this one, such as HK.00700.")] = None,
-    is_open: Annotated[bool, typer.Option("--open", help="Only those that are not filled.")] = False,
+    day: DayOption = None,
+    since: FromDay = None,
+    until: ToDay = None,
+    symbol: Symbols = None,
+    is_open: Annotated[bool, typer.Option("--open", help="Only what is still missing.")] = False,
+    each: Annotated[bool, typer.Option("--all", help="Show each gap; --symbol does, too.")] = False,
     as_json: AsJson = False,
     data_root: DataRoot = None,
     config: ConfigFile = None,
     env_file: EnvFile = None,
 ) -> None:
-    """List the gaps of all days: which symbol, from when to when, why, how much, how it was found, and its state."""
-    if day and (since or until):
-        raise ConfigError("either one day, or --since and --until: not both")
+    """List what was lost, outage by outage, and what of it came late.
+
+    Exits with 1 if a day can't be read: it may have gaps, too.
+    """
+    begin, end = day_range(one_day(written, day), since, until)
+    symbols = symbols_of(symbol or ())
     root = data_root_of(data_root, config, env_file)
-    begin, end = (day_of(written) if written else "" for written in (day or since, day or until))
     with closing(Catalog(root, Progress().tell)) as catalog:
-        found = catalog.gaps(begin, end, symbol=symbol and stock_code(symbol), is_open=is_open)
+        found = catalog.gaps(begin, end, symbol=symbols[0] if len(symbols) == 1 else None, is_open=is_open)
         unreadable = catalog.unreadable(begin, end)
+    if symbols:
+        found = [one for one in found if one.gap.symbol in symbols]
     if as_json:
-        told = [{"day": one.day, **one.gap._asdict()} for one in found]
-        typer.echo(
-            json.dumps({"data_root": str(root.absolute()), "gaps": told, "unreadable_days": unreadable}, indent=2)
-        )
-        return
-    _show(found)
+        typer.echo(json.dumps(_as_dict(str(root.absolute()), found, unreadable), indent=2))
+    else:
+        _show(found, is_each=each or bool(symbols))
+        if unreadable:
+            shown = ", ".join(unreadable[-DAYS_SHOWN:])
+            more = f", the newest {shown}" if len(unreadable) > DAYS_SHOWN else f": {shown}"
+            typer.secho(
+                f"{counted(len(unreadable), 'day')} can't be read, and may have gaps, too{more}; "
+                "`hk-tick-collector days` says why",
+                fg="red",
+                err=True,
+            )
     if unreadable:
-        shown = ", ".join(unreadable[-DAYS_SHOWN:])
-        typer.secho(
-            f"{counted(len(unreadable), 'day')} can't be read, and may have gaps, too: {shown}", fg="red", err=True
-        )
+        raise typer.Exit(1)
 
 
-def _show(found: list[DayGap]) -> None:
-    if found:
-        listing = Listing("day", "symbol", "session", "from (HK)", "to", "cause", ">missing", "evidence", "state")
-        for day, gap in found:
-            listing.add(
-                day, gap.symbol, gap.session, _clock(gap.before_ts_ms, gap.since_ms),
-                _clock(gap.after_ts_ms, gap.resumed_ms), gap.cause, _missing(gap), gap.evidence, _state(gap),
-                state="red" if gap.state == "open" else "green",
-            )  # fmt: skip
-        listing.show()
+def _as_dict(root: str, found: list[DayGap], unreadable: list[str]) -> dict[str, Any]:
+    return {
+        "data_root": root,
+        "gaps": [{"day": one.day, **one.gap._asdict()} for one in found],
+        "outages": [loss.as_dict() for loss in losses(found)],
+        "unreadable_days": unreadable,
+    }
+
+
+def _show(found: list[DayGap], *, is_each: bool) -> None:
     still_open = sum(one.gap.state == "open" for one in found)
-    typer.echo(f"{counted(len(found), 'gap')}, {still_open:,} open")
+    total = f"{counted(len(found), 'gap')}, {still_open:,} open"
+    if not found:
+        typer.echo(total)
+    elif is_each:
+        _show_gaps(found)
+        typer.echo(total)
+    else:
+        outages = losses(found)
+        _show_outages(outages)
+        typer.echo(f"{counted(len(outages), 'outage')} with {total}; --all shows each gap")
 
 
-def _clock(ts_ms: int | None, or_ms: int | None) -> str:
+def _show_outages(outages: list[Loss]) -> None:
+    listing = Listing("day", "from (HK)", ">long", "cause", ">symbols", ">still lost", ">recovered")
+    for loss in outages:
+        long_sec = loss.long_sec
+        listing.add(
+            loss.day, _clock(loss.begin_ms), "?" if long_sec is None else span(long_sec), loss.cause, loss.symbols,
+            loss.lost_text(), loss.recovered_text(), still_lost="red" if loss.open else "green",
+        )  # fmt: skip
+    listing.show("long")
+
+
+def _show_gaps(found: list[DayGap]) -> None:
+    listing = Listing("day", "symbol", "session", "from (HK)", "to", "cause", ">missing", "evidence", "state")
+    for day, gap in found:
+        listing.add(
+            day, gap.symbol, gap.session, _clock(gap.since_ms if gap.before_ts_ms is None else gap.before_ts_ms),
+            _clock(gap.resumed_ms if gap.after_ts_ms is None else gap.after_ts_ms), gap.cause, _missing(gap),
+            gap.evidence, _state(gap), state="red" if gap.state == "open" else "green",
+        )  # fmt: skip
+    listing.show("session", "evidence", "day")
+
+
+def _clock(ms: int | None) -> str:
     """The time of the tick at that end; else when the stream broke off or resumed; `?`: not known."""
-    known = or_ms if ts_ms is None else ts_ms
-    return "?" if known is None else hk_text(known)[_CLOCK]
+    return "?" if ms is None else hk_text(ms)[_CLOCK]
 
 
 def _missing(gap: Gap) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from hk_tick_collector.cli.listing import Listing
-from hk_tick_collector.cli.options import ConfigFile, DataRoot, EnvFile  # noqa: TC001 - typer reads them
+from hk_tick_collector.cli.options import ConfigFile, DataRoot, EnvFile, Symbols  # noqa: TC001 - typer reads them
 from hk_tick_collector.cli.places import data_root_of
 from hk_tick_collector.cli.progress import Progress
 from hk_tick_collector.errors import ConfigError
@@ -19,7 +19,7 @@ from hk_tick_collector.hktime import plausible_text
 from hk_tick_collector.journal.contents import content_of
 from hk_tick_collector.journal.cursor import load_cursor
 from hk_tick_collector.journal.segments import DIRECTORY, JournalReader, Kind, Position, list_segments
-from hk_tick_collector.symbols import stock_code
+from hk_tick_collector.symbols import symbols_of
 from hk_tick_collector.text import counted, plain, size
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def journal_command(  # noqa: PLR0913 - each is an option
     segment: Annotated[int | None, typer.Option(min=1, help="Only this one; show begins with the newest.")] = None,
     offset: Annotated[int, typer.Option(min=0, help="show: from this byte of it on.")] = 0,
     limit: Annotated[int, typer.Option(min=1, help="show: at most this many records.")] = 20,
-    symbol: Annotated[str | None, typer.Option(help="show: only records with a tick of this one.")] = None,
+    symbol: Symbols = None,
     events: Annotated[bool, typer.Option("--events", help="show: only events of the session.")] = False,
     ticks: Annotated[bool, typer.Option("--ticks", help="show: each tick, as OpenD sent it.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON: one object, of show one a line.")] = False,
@@ -53,9 +53,9 @@ def journal_command(  # noqa: PLR0913 - each is an option
     config: ConfigFile = None,
     env_file: EnvFile = None,
 ) -> None:
-    """Look into the journal: list its segments, show its records, or check every byte. It only reads.
+    """Show what OpenD sent, record by record, or check every byte of the journal.
 
-    `check` ends with 1 if anything in it is damaged or missing.
+    It only reads. `check` exits with 1 if anything is damaged or missing.
     """
     directory = data_root_of(data_root, config, env_file) / DIRECTORY
     segments = list_segments(directory)
@@ -68,7 +68,7 @@ def journal_command(  # noqa: PLR0913 - each is an option
         _list(directory, segments, as_json=as_json)
     elif what is What.SHOW:
         begin = Position(segments[-1].number, offset, -1)
-        wanted = stock_code(symbol) if symbol else None
+        wanted = frozenset(symbols_of(symbol or ()))
         found = _found(directory, begin, wanted, events=events, is_one_segment=segment is not None)
         _show(found, limit, with_ticks=ticks, as_json=as_json)
     elif _check(directory, segments, as_json=as_json):
@@ -123,7 +123,7 @@ def _state(segment: Segment, cursor: Position | None) -> str:
 
 
 def _found(
-    directory: Path, begin: Position, symbol: str | None, *, events: bool, is_one_segment: bool
+    directory: Path, begin: Position, symbols: frozenset[str], *, events: bool, is_one_segment: bool
 ) -> Iterator[tuple[Record, Content]]:
     reader = JournalReader(directory, begin, at_rest=True)
     try:
@@ -134,7 +134,7 @@ def _found(
                 if events and record.kind != Kind.EVENT:
                     continue
                 content = content_of(record)
-                if symbol is None or symbol in content.symbols:
+                if not symbols or symbols.intersection(content.symbols):
                     yield record, content
     finally:
         reader.close()

@@ -36,10 +36,15 @@ def merge_command(
     a: Annotated[Path, typer.Argument(metavar="A", help="A day database, or a directory of them (a DATA_ROOT).")],
     b: Annotated[Path, typer.Argument(metavar="B", help="Another one of the same kind.")],
     *,
-    out: Annotated[Path, typer.Option(help="The file or the directory to make; nothing may be there yet.")],
+    out: Annotated[
+        Path, typer.Option(metavar="PATH", help="The file or the directory to make; nothing may be there yet.")
+    ],
     as_json: AsJson = False,
 ) -> None:
-    """Merge what two recorders stored: each tick once; exit 1 if they disagree about some."""
+    """Combine what two recorders stored, each tick once.
+
+    Exits with 1 if they disagree about a tick.
+    """
     progress = Progress()
     is_watched = sys.stderr.isatty()
     tell = progress.tell if is_watched else lambda *_: None

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
-from datetime import datetime
 from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hk_tick_collector.cli.console import cell
-from hk_tick_collector.cli.options import AsJson, ConfigFile, DataRoot, EnvFile  # noqa: TC001 - typer reads them
+from hk_tick_collector.cli.dates import one_day
+from hk_tick_collector.cli.options import AsJson, ConfigFile, DataRoot, DayOption, EnvFile, OneDay  # noqa: TC001 - typer reads them
 from hk_tick_collector.cli.places import data_root_of
 from hk_tick_collector.cli.progress import Progress
 from hk_tick_collector.errors import ConfigError
-from hk_tick_collector.hktime import HK
 from hk_tick_collector.repair.compare import Difference, compare
 from hk_tick_collector.repair.rebuild import (
     Derived,
@@ -69,13 +68,14 @@ class Outcome:
 
 
 def rebuild_command(  # noqa: PLR0913 - each is an option
+    written: OneDay = None,
     *,
-    day: Annotated[str, typer.Option(help="YYYYMMDD: which day.")],
+    day: DayOption = None,
     replace_it: Annotated[
-        bool, typer.Option("--replace", help="Put it in the place of the existing one, which is kept as a backup.")
+        bool, typer.Option("--replace", help="Put it in the place of the existing database, which is kept as a backup.")
     ] = False,
     allow_loss: Annotated[
-        bool, typer.Option("--allow-loss", help="Replace even if rows are only in the existing one.")
+        bool, typer.Option("--allow-loss", help="Replace even if some rows are only in the existing database.")
     ] = False,
     keep_it: Annotated[bool, typer.Option("--keep", help="Keep it beside the existing one, as ….db.rebuilt.")] = False,
     data_root: DataRoot = None,
@@ -83,11 +83,10 @@ def rebuild_command(  # noqa: PLR0913 - each is an option
     config: ConfigFile = None,
     env_file: EnvFile = None,
 ) -> None:
-    """Derive a day's database again from the journal, and show what differs from the existing one."""
-    try:
-        name = datetime.strptime(day.replace("-", ""), "%Y%m%d").replace(tzinfo=HK).strftime("%Y%m%d")
-    except ValueError as exc:
-        raise ConfigError(f"day {day!r}, expected YYYYMMDD") from exc
+    """Derive a day from the journal again, and show what differs from its database."""
+    name = one_day(written, day)
+    if name is None:
+        raise ConfigError("expected a DAY, such as yesterday or 20261120")
     if allow_loss and not replace_it:
         raise ConfigError("--allow-loss means nothing without --replace")
     root = data_root_of(data_root, config, env_file)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path  # noqa: TC003 - typer reads it
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from hk_tick_collector.cli import completion
 from hk_tick_collector.cli.console import cell, wide_console
+from hk_tick_collector.cli.dates import day_of
 from hk_tick_collector.cli.options import AsJson, ConfigFile, DataRoot, EnvFile  # noqa: TC001 - typer reads them
 from hk_tick_collector.cli.places import data_root_of
 from hk_tick_collector.cli.progress import Progress
@@ -27,34 +29,51 @@ if TYPE_CHECKING:
     from hk_tick_collector.repair.layout import Sample
 
 
+HOURS_MAX: Final = 8784  # a leap year
+
+
 def repair_command(  # noqa: PLR0913 - each is an option
     files: Annotated[
-        list[Path] | None, typer.Argument(help="Databases; all days of DATA_ROOT if none is given.")
+        list[Path] | None,
+        typer.Argument(
+            metavar="[DAY|FILE]...",
+            help="Days or databases; all days of DATA_ROOT if none is given.",
+            autocompletion=completion.days,
+        ),
     ] = None,
     *,
     data_root: DataRoot = None,
-    day: Annotated[list[str] | None, typer.Option(help="Only this day (YYYYMMDD); can be repeated.")] = None,
+    day: Annotated[
+        list[str] | None,
+        typer.Option(metavar="DAY", help="Only this day; can be repeated.", autocompletion=completion.days),
+    ] = None,
     by_seq: Annotated[
         bool, typer.Option("--by-seq", help="Prove each correction from the sequence; works on old data too.")
     ] = False,
     threshold_hours: Annotated[
-        float, typer.Option(help="A time further than this in the future is late.", min=0)
+        float, typer.Option(metavar="HOURS", help="A time further than this in the future is late.", min=0)
     ] = 2.0,
     correction_hours: Annotated[
-        float, typer.Option(help="How much too late such times are.", min=CORRECTION_HOURS_MIN)
+        float, typer.Option(metavar="HOURS", help="How much too late such times are.", min=CORRECTION_HOURS_MIN)
     ] = 8.0,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Look only; changes nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be corrected, and change nothing.")
+    ] = False,
     as_json: AsJson = False,
     config: ConfigFile = None,
     env_file: EnvFile = None,
 ) -> None:
-    """Put times right that are eight hours late, in any day database. Stop the recorder first."""
-    if files and (data_root or day):
+    """Correct times that are eight hours late; stop the recorder first."""
+    days, paths = _sorted_out(files or [], day or [])
+    if paths and (data_root or days):
         raise ConfigError("either files, or a DATA_ROOT and its days: not both")
-    paths = files or _days(data_root_of(data_root, config, env_file), day or [])
+    paths = paths or _days(data_root_of(data_root, config, env_file), days)
     for path in paths:
         if not path.is_file():
             raise ConfigError(f"{path} does not exist")
+    for option, hours in (("--threshold-hours", threshold_hours), ("--correction-hours", correction_hours)):
+        if not hours <= HOURS_MAX:
+            raise ConfigError(f"{option} {hours:g}, expected at most {HOURS_MAX} hours")
     now_ms = time.time_ns() // 1_000_000
     rule = Rule(round(correction_hours * HOUR_MS), None if by_seq else now_ms + round(threshold_hours * HOUR_MS))
     progress = Progress()
@@ -71,6 +90,21 @@ def exit_code(reports: list[FileReport], rule: Rule) -> int:
     """1 if times in the future were left uncorrected, or a file failed."""
     is_left = rule.future_from_ms is not None and any(_left(report) for report in reports)
     return int(is_left or any(report.error for report in reports))
+
+
+def _sorted_out(written: list[Path], days: list[str]) -> tuple[list[str], list[Path]]:
+    """The days and the files among the arguments. What looks like a day is one, unless there is a file of that name."""
+    found, files = [day_of(day) for day in days], []
+    for path in written:
+        try:
+            day = None if path.exists() else day_of(str(path))
+        except (ConfigError, OSError):
+            day = None
+        if day is None:
+            files.append(path)
+        else:
+            found.append(day)
+    return found, files
 
 
 def _days(root: Path, days: list[str]) -> list[Path]:

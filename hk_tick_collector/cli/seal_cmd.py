@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hk_tick_collector.cli.dates import one_day
 from hk_tick_collector.cli.listing import VERDICT_COLOURS, Listing
-from hk_tick_collector.cli.options import AsJson, ConfigFile, DataRoot, EnvFile  # noqa: TC001 - typer reads them
-from hk_tick_collector.cli.places import data_root_of, day_of
+from hk_tick_collector.cli.options import AsJson, ConfigFile, DataRoot, DayOption, EnvFile, OneDay  # noqa: TC001 - typer reads them
+from hk_tick_collector.cli.places import data_root_of
 from hk_tick_collector.cli.progress import Progress
 from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.hktime import hk_day, hk_text
@@ -23,26 +24,30 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-def seal_command(
+def seal_command(  # noqa: PLR0913 - each is an option
+    written: OneDay = None,
     *,
-    day: Annotated[str | None, typer.Option(help="YYYYMMDD: which day.")] = None,
-    due: Annotated[bool, typer.Option("--due", help="All of the newest 30 days that are over and not sealed.")] = False,
+    day: DayOption = None,
+    due: Annotated[
+        bool, typer.Option("--due", help="Seal all of the newest 30 days that are over and not sealed.")
+    ] = False,
     take_off: Annotated[
-        bool, typer.Option("--reopen", help="Take the seal off that day; its certificate is kept, as superseded.")
+        bool, typer.Option("--reopen", help="Take the seal off DAY; its certificate is kept, as superseded.")
     ] = False,
     as_json: AsJson = False,
     data_root: DataRoot = None,
     config: ConfigFile = None,
     env_file: EnvFile = None,
 ) -> None:
-    """Audit a day that is over, certify what was found, and make its file read-only. Its verdict changes nothing."""
-    if (day is None) != due or (take_off and due):
-        raise ConfigError("expected either --day YYYYMMDD, or --due; --reopen goes with --day")
+    """Certify a day that is over, whatever its verdict, and make its file read-only."""
+    wanted = one_day(written, day)
+    if (wanted is None) != due or (take_off and due):
+        raise ConfigError("expected either a DAY, such as yesterday, or --due; --reopen goes with a DAY")
     root = data_root_of(data_root, config, env_file)
-    if day is None:
+    if wanted is None:
         days = due_days(root, hk_day(now_ms(root)), 0)
     else:
-        days = [day_of(day)]
+        days = [wanted]
         if not (root / f"{days[0]}.db").is_file():
             raise ConfigError(f"no database of {days[0]} in {root.absolute()}")
     if take_off:

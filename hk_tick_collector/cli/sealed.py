@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from hk_tick_collector.cli.dates import ALL
 from hk_tick_collector.cli.listing import VERDICT_COLOURS, Listing
-from hk_tick_collector.cli.places import day_of
 from hk_tick_collector.cli.progress import Progress
 from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.seal.recheck import recheck, sealed_days
@@ -20,19 +20,17 @@ if TYPE_CHECKING:
 
     from hk_tick_collector.seal.recheck import Checked
 
-ALL = "all"
 
-
-def verify_sealed(root: Path, day: str, *, as_json: bool) -> None:
-    """Check a day, or "all" sealed days; typer.Exit with 1 if anything differs.
+def verify_sealed(root: Path, day: str | None, *, as_json: bool) -> None:
+    """Check a day, or all that are sealed (None or "all"); typer.Exit with 1 if anything differs.
 
     Raises:
         ConfigError: there is nothing to check.
     """
-    days = sealed_days(root) if day == ALL else [day_of(day)]
+    days = sealed_days(root) if day in {None, ALL} else [str(day)]
     if not days:
         raise ConfigError(f"no day in {root.absolute()} is sealed")
-    if day != ALL and not any(root.glob(f"{days[0]}.*")):
+    if day not in {None, ALL} and not any(root.glob(f"{days[0]}.*")):
         raise ConfigError(f"nothing of {days[0]} in {root.absolute()}")
     progress = Progress()
     found = [recheck(root, one, progress.tell) for one in days]

@@ -10,14 +10,15 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from hk_tick_collector.cli.dates import day_of
 from hk_tick_collector.errors import ConfigError, LocalProtocolError
-from hk_tick_collector.opend.codes import security_of
 from hk_tick_collector.opend.crypto import RsaKey
 from hk_tick_collector.simulator.opend import OpenDOptions
 from hk_tick_collector.simulator.service import SimulatorSettings, serve
 from hk_tick_collector.simulator.tape import TYPES
 from hk_tick_collector.simulator.universe import universe
 from hk_tick_collector.store.portable import event_loop_factory
+from hk_tick_collector.symbols import symbols_of
 
 _MIB = 1024 * 1024
 _DAY = "A simulated day"
@@ -26,9 +27,7 @@ _MARKET = "Market"
 _OPEND = "OpenD"
 
 
-_Date = Annotated[
-    str | None, typer.Option(metavar="YYYYMMDD", help="The Hong Kong day to simulate.", rich_help_panel=_DAY)
-]
+_Date = Annotated[str | None, typer.Option(metavar="DAY", help="The Hong Kong day to simulate.", rich_help_panel=_DAY)]
 _Speed = Annotated[float, typer.Option(min=0.01, max=10_000, help="Simulated seconds a second.", rich_help_panel=_DAY)]
 _Start = Annotated[
     str | None, typer.Option(metavar="HH:MM", help="Where the day begins (09:00).", rich_help_panel=_DAY)
@@ -202,16 +201,9 @@ def _announce(where: dict[str, Any]) -> None:
 def _symbols(text: str, seed: int) -> tuple[str, ...]:
     if text.isascii() and text.isdigit():
         return tuple(universe(int(text), seed))
-    symbols = tuple(symbol.strip() for symbol in text.split(","))
-    for symbol in symbols:
-        try:
-            market, code = security_of(symbol)
-        except ValueError:
-            market, code = 0, ""
-        if market != 1 or not (code.isascii() and code.isdigit()):
-            raise ConfigError(
-                f"--symbols has {symbol!r}, expected a number of symbols or a list like HK.00700,HK.00005"
-            )
+    symbols = symbols_of([text], "--symbols")
+    if not symbols:
+        raise ConfigError(f"--symbols has {text!r}, expected a number of symbols or a list such as HK.00700,HK.00005")
     return symbols
 
 
@@ -226,10 +218,7 @@ def _types(text: str) -> frozenset[int]:
 def _date(text: str | None) -> dt.date | None:
     if text is None:
         return None
-    try:
-        return dt.datetime.strptime(text, "%Y%m%d").date()  # noqa: DTZ007 - a date has no zone
-    except ValueError:
-        raise ConfigError(f"--date is {text!r}, expected YYYYMMDD, as in 20261120") from None
+    return dt.date.fromisoformat(day_of(text, "--date"))
 
 
 def _start(text: str | None, *, dated: bool) -> dt.time | None:

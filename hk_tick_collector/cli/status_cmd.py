@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hk_tick_collector.cli.console import cell
-from hk_tick_collector.cli.options import AsJson, ConfigFile, DataRoot, EnvFile  # noqa: TC001 - typer reads them
+from hk_tick_collector.cli.dates import one_day
+from hk_tick_collector.cli.options import (  # noqa: TC001 - typer reads them
+    AsJson,
+    ConfigFile,
+    DataRoot,
+    DayOption,
+    EnvFile,
+    NewestDay,
+)
 from hk_tick_collector.cli.places import data_root_of
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.hktime import hk_text
@@ -44,17 +52,19 @@ COLOURS = {Verdict.OK: "green", Verdict.DEGRADED: "yellow", Verdict.UNPROVEN: "y
 
 
 def status_command(
+    written: NewestDay = None,
     *,
     data_root: DataRoot = None,
-    day: Annotated[str | None, typer.Option(help="YYYYMMDD; the newest day with a tick if not given.")] = None,
+    day: DayOption = None,
     all_symbols: Annotated[bool, typer.Option("--all", help="Show all symbols.")] = False,
     as_json: AsJson = False,
     config: ConfigFile = None,
     env_file: EnvFile = None,
 ) -> None:
     """Show what is recorded and how far behind it is, in all and for each symbol."""
-    root = data_root_of(data_root, config, env_file, is_of_recorder=True)
-    status = read_status(root, day)
+    wanted = one_day(written, day)
+    root = data_root_of(data_root, config, env_file)
+    status = read_status(root, wanted)
     if as_json:
         typer.echo(json.dumps(status, indent=2))
         return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from hk_tick_collector.cli.options import AsJson, ConfigFile, DataRoot, EnvFile  # noqa: TC001 - typer reads them
+from hk_tick_collector.cli.dates import one_day
+from hk_tick_collector.cli.options import AsJson, ConfigFile, DataRoot, DayOption, EnvFile, OneDay  # noqa: TC001 - typer reads them
 from hk_tick_collector.cli.places import data_root_of
 from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.errors import ConfigError, DatabaseError
@@ -51,6 +51,7 @@ _Unit = Annotated[str, typer.Option(help="The systemd unit whose journal is read
 
 
 def verify_command(  # noqa: PLR0913 - each is an option
+    written: OneDay = None,
     *,
     data_root: DataRoot = None,
     since: _Since = SINCE,
@@ -62,7 +63,7 @@ def verify_command(  # noqa: PLR0913 - each is an option
     is_sealed: Annotated[
         bool, typer.Option("--sealed", help="Hold sealed days against their certificates instead; needs no recorder.")
     ] = False,
-    day: Annotated[str | None, typer.Option(help="With --sealed: YYYYMMDD, or all.")] = None,
+    day: DayOption = None,
     as_json: AsJson = False,
     config: ConfigFile = None,
     env_file: EnvFile = None,
@@ -71,16 +72,15 @@ def verify_command(  # noqa: PLR0913 - each is an option
 
     While the market is closed, what only trades could show is not judged.
     """
-    root = data_root_of(data_root, config, env_file, is_of_recorder=True)
-    if not os.access(root, os.R_OK | os.X_OK):
-        raise ConfigError(f"DATA_ROOT {root.absolute()} is not for this user: run it with sudo, or join its group")
+    wanted = one_day(written, day, takes_all=True)
+    root = data_root_of(data_root, config, env_file)
     if is_sealed:
-        from hk_tick_collector.cli.sealed import ALL, verify_sealed  # noqa: PLC0415 - not for a recorder's targets
+        from hk_tick_collector.cli.sealed import verify_sealed  # noqa: PLC0415 - not for a recorder's targets
 
-        verify_sealed(root, day or ALL, as_json=as_json)
+        verify_sealed(root, wanted, as_json=as_json)
         return
-    if day is not None:
-        raise ConfigError("--day goes with --sealed")
+    if wanted is not None:
+        raise ConfigError("a day goes with --sealed")
     told = {"auto": None, "open": True, "closed": False}[market]
     since_ms = evidence.since_ms_of(since, wall_ms())
     verification = Verification(root, Log(log, unit), since_ms, told=told, skew_sec=skew_sec)

@@ -6,6 +6,7 @@ is for readers that must change nothing, not even the files beside the database.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, TypeVar
 
 import apsw
@@ -35,7 +36,10 @@ def open_readonly(path: Path, busy_timeout_ms: int = 5000) -> apsw.Connection:
         con.set_busy_timeout(busy_timeout_ms)
         check_version(con.pragma("user_version"), path)
     except apsw.Error as exc:
-        raise DatabaseError(f"{path} can't be read: {exc}; if it is none of ours, move it away") from exc
+        cure = "if it is none of ours, move it away"
+        if isinstance(exc, apsw.CantOpenError) and not os.access(path, os.R_OK):
+            cure = "this user may not read it"
+        raise DatabaseError(f"{path} can't be read: {exc}; {cure}") from exc
     return con
 
 

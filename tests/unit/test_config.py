@@ -324,7 +324,8 @@ def test_values_are_taken_in_any_usual_spelling() -> None:
 
 def test_symbols_are_checked_at_loading_and_files_only_when_required(tmp_path: Path) -> None:
     """A wrong code is told at once; a symbol file is no business of a command that records nothing."""
-    assert "did you mean HK.00700?" in fault(FUTU_SYMBOLS="HK.700")
+    assert "is not a stock code" in fault(FUTU_SYMBOLS="HK.7OO")
+    assert "did you mean plate:HK.BK1910?" in fault(FUTU_SYMBOLS="BK1910")
     settings = load_settings(environ={"FUTU_SYMBOLS": "@list.txt"}).settings
     message = fault_of(settings.require_symbols)
     assert message.startswith("FUTU_SYMBOLS (environment): cannot read file 'list.txt': No such file or directory")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hk_tick_collector.errors import ConfigError
-from hk_tick_collector.symbols import FILE_BYTES_MAX, SYMBOLS_MAX, SymbolSpec, check_symbols, read_symbols, stock_code
+from hk_tick_collector.symbols import FILE_BYTES_MAX, SYMBOLS_MAX, SymbolSpec, check_symbols, read_symbols, symbols_of
 
 
 @pytest.fixture(autouse=True)
@@ -34,18 +34,34 @@ def test_plates_are_kept_apart_for_the_client() -> None:
     assert spec == SymbolSpec(("HK.00700",), ("HK.BK1910", "HK.Motherboard"))
 
 
-@pytest.mark.parametrize(
-    ("entry", "meant"),
-    [
-        *((entry, "HK.00700") for entry in ("HK.700", "700", "00700", "00700.HK", "0700.hk", "HK00700", "HK:0700")),
-        *((entry, "plate:HK.BK1910") for entry in ("BK1910", "HK.BK1910", "plate:BK1910")),
-    ],
-)
-def test_other_programs_spellings_get_the_right_one(entry: str, meant: str) -> None:
-    """A code as other programs write it is refused with ours."""
+WRITTEN = (
+    "700", "0700", "00700", "00700.HK", "0700.hk", "HK.700", "hk.00700", "HK00700", "HK:0700", "HK-700",
+    "\uff17\uff10\uff10", "\uff28\uff2b\uff0e\uff10\uff10\uff17\uff10\uff10", "HK\uff1a00700",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("entry", WRITTEN)
+def test_a_code_may_be_written_in_any_usual_form(entry: str) -> None:
+    """As other programs and people in a hurry write it, also with the full-width characters of a Chinese keyboard."""
+    assert check_symbols(entry) == entry
+    assert read_symbols(entry) == SymbolSpec(("HK.00700",))
+    assert symbols_of([entry]) == ("HK.00700",)
+
+
+@pytest.mark.parametrize("between", ["\uff0c", "\u3001", "\u3000", " , ", "\n"])
+def test_commas_of_a_chinese_keyboard_separate_codes(between: str) -> None:
+    """As do its blanks, which look like ours."""
+    text = f"HK.00700{between}HK.09988"
+    assert check_symbols(text) == text
+    assert read_symbols(text) == SymbolSpec(("HK.00700", "HK.09988"))
+
+
+@pytest.mark.parametrize("entry", ["BK1910", "HK.BK1910", "plate:BK1910"])
+def test_a_plate_without_its_prefix_gets_the_right_spelling(entry: str) -> None:
+    """Whether a stock or a plate is meant has to be clear."""
     with pytest.raises(ValueError, match="did you mean") as caught:
         check_symbols(entry)
-    assert str(caught.value).endswith(f"did you mean {meant}?")
+    assert str(caught.value).endswith("did you mean plate:HK.BK1910?")
     assert str(caught.value).startswith(repr(entry))
 
 
@@ -86,9 +102,10 @@ def test_a_file_holds_one_code_a_line_with_comments(tmp_path: Path) -> None:
 
 def test_a_wrong_code_in_a_file_names_file_and_line(tmp_path: Path) -> None:
     """The operator is led to the line."""
-    (tmp_path / "list.txt").write_text("HK.00005\nHK.700\n@other\n")
+    (tmp_path / "list.txt").write_text("HK.00005\nHK.7OO\n@other\n")
     assert fault("@list.txt") == (
-        "FUTU_SYMBOLS (environment): 'HK.700' is not a stock code, did you mean HK.00700? (list.txt line 2), "
+        "FUTU_SYMBOLS (environment): 'HK.7OO' is not a stock code, expected up to five digits, such as 700 or HK.00700 "
+        "(list.txt line 2), "
         "'@other' inside a symbol file: a file can't name another (list.txt line 3)"
     )
 
@@ -96,8 +113,8 @@ def test_a_wrong_code_in_a_file_names_file_and_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (None, "cannot read file 'list.txt': No such file or directory; check the path, relative to "),
-        (b"", "file 'list.txt' holds no code, expected one a line, such as HK.00700"),
+        (None, "cannot read file 'list.txt': No such file or directory; check the path, relative to the "),
+        (b"", "file 'list.txt' holds no code, expected one per line, such as HK.00700"),
         (b"# nothing\n", "file 'list.txt' holds no code"),
         (b"\xff\xfe", "cannot read file 'list.txt': it is not UTF-8 text"),
         (b"#" * (FILE_BYTES_MAX + 1), f"cannot read file 'list.txt': it is larger than {FILE_BYTES_MAX} bytes"),
@@ -146,14 +163,24 @@ def test_a_spec_is_a_value() -> None:
     assert len({SymbolSpec(("HK.00700",)), SymbolSpec(("HK.00700",))}) == 1
 
 
-@pytest.mark.parametrize("written", ["700", "0700", "HK.00700", "hk.700", "00700.HK", " 0700.hk ", "HK700", "HK:0700"])
-def test_a_code_is_looked_up_as_people_type_it(written: str) -> None:
-    """What is recorded is written out; what is looked up need not be."""
-    assert stock_code(written) == "HK.00700"
+def test_an_option_names_codes_and_files_of_them(tmp_path: Path) -> None:
+    """Repeated, as a list, or as a file; each code once, in the order written."""
+    (tmp_path / "list.txt").write_text("5 # HSBC\n")
+    assert symbols_of(["9988, 700", "@list.txt", "HK.00700"]) == ("HK.09988", "HK.00700", "HK.00005")
+    assert symbols_of([]) == ()
 
 
-@pytest.mark.parametrize("written", ["", "xx", "AAPL", "US.AAPL", "123456", "HK.", "7 00"])
-def test_what_is_no_code_is_one_line(written: str) -> None:
-    """With what was seen and what was expected."""
-    with pytest.raises(ConfigError, match=r"^symbol '[^\n]*', expected a stock code such as HK\.00700$"):
-        stock_code(written)
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("xx", "--symbol: 'xx' is not a stock code, expected up to five digits, such as 700 or HK.00700"),
+        ("123456", "--symbol: '123456' is not a stock code, expected up to five digits, such as 700 or HK.00700"),
+        ("plate:HK.BK1910", "--symbol: 'plate:HK.BK1910' is a plate, expected a stock code such as HK.00700"),
+        ("US.AAPL", "--symbol: 'US.AAPL' is of another market: this recorder records Hong Kong only, such as HK.00700"),
+    ],
+)
+def test_an_option_without_a_code_is_one_line(written: str, said: str) -> None:
+    """It names the option, what was seen and what was expected."""
+    with pytest.raises(ConfigError) as caught:
+        symbols_of([written])
+    assert str(caught.value) == said

@@ -9,6 +9,7 @@ from support.audits import DAY, at, day_audit, filled, gap, incomplete, symbol_a
 
 from hk_tick_collector.audit import wording
 from hk_tick_collector.audit.day import Clock, Ordinals, Outage, Verdict
+from hk_tick_collector.audit.schedule import sessions_of
 
 if TYPE_CHECKING:
     from hk_tick_collector.audit.day import Gap, SymbolAudit
@@ -170,7 +171,7 @@ def test_the_notes_name_the_evidence() -> None:
         "sequence numbers: they count every tick for 1 of 2 symbols, so missing ones can be counted",
     ]
     told = wording.notes(day_audit(symbol_audit(), trade_date=None))
-    assert told[0] == "trade date: not told by OpenD, so a half day is not known"
+    assert told[0] == "trade date: not told by OpenD; taken for a whole trading day"
     assert told[1].endswith("; all types of ticks are in them")
     half = wording.notes(day._replace(trade_date="morning"))[0]
     assert half == "trade date: a half day, by OpenD: it traded in the morning only"
@@ -184,7 +185,7 @@ def test_the_notes_name_what_failed_and_what_is_extra() -> None:
         clocks={"host_step": Clock(2, -3_600_000, 5_000), "opend_offset": Clock(9, 0, 3)},
     )
     assert wording.notes(day)[3:] == [
-        "extra: 1 symbol that was not to be recorded on this day; the verdict is without",
+        "extra: 1 symbol not to be recorded on this day; the verdict leaves them out",
         "premises that failed: same_sequence for 2 symbols",
         "the host's clock was set 2 times, by up to 3,600 s",
     ]
@@ -214,12 +215,21 @@ def test_before_the_close_it_is_said_how_it_stands(symbol: SymbolAudit, missing:
 
 
 def test_the_headline_before_the_close_tells_of_how_many_nothing_is_missing_so_far() -> None:
-    """Of all of them, with when there will be a proof; a loss is told as ever."""
-    day = day_audit(unprovable(so_far=SO_FAR), unprovable("HK.00005", so_far="can't tell: x; proof after 16:12"))
-    day = day._replace(is_over=False)
-    assert wording.headline(day).startswith("nothing missing so far for 1 of 2 symbols; proof after 16:12; 2,468 rows")
+    """And for how many nobody can tell, what is missing, and when there will be a proof, also on a half day."""
+    day = day_audit(unprovable(so_far=SO_FAR), unprovable("HK.00005", so_far=SO_FAR), is_over=False)
+    assert wording.headline(day) == "nothing missing so far; proof after 16:12; 2,468 rows"
+    half = day._replace(sessions=sessions_of(day.day, "morning"))
+    assert wording.headline(half) == "nothing missing so far; proof after 12:12; 2,468 rows"
+    unsure = day_audit(
+        unprovable(so_far=SO_FAR), unprovable("HK.00005", so_far="can't tell: x; proof after 16:12"), is_over=False
+    )
+    assert wording.headline(unsure) == (
+        "nothing missing so far; can't tell for 1 of 2 symbols; proof after 16:12; 2,468 rows"
+    )
     lossy = day_audit(incomplete(), unprovable("HK.00005", so_far=SO_FAR), is_over=False)
-    assert wording.headline(lossy).startswith("1 INCOMPLETE, 1 UNPROVABLE; ")
+    assert wording.headline(lossy) == (
+        "missing so far: 12 ticks of 1 symbol in 1 gap (opend_down 10:01:05 to 10:03:10); proof after 16:12; 2,468 rows"
+    )
 
 
 def test_the_longest_interruptions_are_named() -> None:

@@ -7,14 +7,18 @@ import os
 import re
 import subprocess
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
+from support.merging import record
+from support.ticks import row
 
 from hk_tick_collector import __version__
 from hk_tick_collector.cli import app
 from hk_tick_collector.config import NAMES
 from hk_tick_collector.errors import AlreadyRunningError, CollectorError, ConfigError, DatabaseNewerError, JournalError
+from hk_tick_collector.hktime import parse_time
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,22 +33,23 @@ def _clean_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, columns: int = 100, **environ: str) -> subprocess.CompletedProcess[str]:
     """The real program, called so."""
     return subprocess.run(
         [sys.executable, "-m", "hk_tick_collector.cli.app", *arguments],
         capture_output=True,
         text=True,
         timeout=TIMEOUT_SEC,
-        env={**os.environ, "COLUMNS": "100"},
+        env={**os.environ, "COLUMNS": str(columns), **environ},
         stdin=subprocess.DEVNULL,
         check=False,
     )
 
 
-def test_version_is_the_packages() -> None:
+@pytest.mark.parametrize("option", ["-V", "--version"])
+def test_version_is_the_packages(option: str) -> None:
     """One line on standard output."""
-    result = run("--version")
+    result = run(option)
     assert (result.returncode, result.stdout, result.stderr) == (0, f"hk-tick-collector {__version__}\n", "")
 
 
@@ -55,6 +60,20 @@ def test_help_names_every_command(option: str) -> None:
     assert (result.returncode, result.stderr) == (0, "")
     listed = re.findall(r"^  ([a-z]+) {2,}\S", result.stdout, re.MULTILINE)
     assert [name for name in listed if name in app.COMMANDS] == list(app.COMMANDS)
+    headings = re.findall(r"^(\S.*):$", result.stdout, re.MULTILINE)
+    assert headings == ["Options", *app.HEADINGS.values()]
+
+
+@pytest.mark.parametrize("columns", [50, 80, 200])
+def test_help_cuts_no_summary(columns: int) -> None:
+    """Each command's whole sentence is there, over several lines if the terminal is narrow."""
+    result = run("--help", columns=columns)
+    text = " ".join(result.stdout.split()).replace("- ", "-")
+    for module, function in app.COMMANDS.values():
+        told = getattr(import_module(f"{OWN}.cli.{module}"), function).__doc__
+        assert " ".join(told.partition("\n\n")[0].split()) in text
+    assert "..." not in text.partition("Record:")[2]
+    assert max(map(len, result.stdout.splitlines())) <= max(columns, 80)
 
 
 def test_without_a_command_it_helps() -> None:
@@ -159,7 +178,91 @@ def test_debug_in_front_of_a_command_is_an_option_of_all() -> None:
     result = run("--debug", "sql", "--data-root", "x")
     assert result.returncode == 2
     assert result.stderr.startswith("Traceback (most recent call last):\n")
-    assert result.stderr.splitlines()[-1].startswith("hk-tick-collector: no day database in ")
+    assert result.stderr.splitlines()[-1].startswith("hk-tick-collector: no recordings in ")
+
+
+def test_a_working_directory_that_is_gone_is_one_line(tmp_path: Path) -> None:
+    """What needs none still works; what does says so, and what to do."""
+    gone = tmp_path / "gone"
+    script = (
+        f"import os; os.mkdir({str(gone)!r}); os.chdir({str(gone)!r}); os.rmdir({str(gone)!r})\n"
+        "import sys; sys.argv = {argv}\n"
+        f"from {OWN}.cli.app import entry; entry()"
+    )
+    for argv, code, said in (
+        (["x", "days"], 2, "hk-tick-collector: the working directory is gone: change to one that exists, or pass "),
+        (["x", "run", "--symbols", "700"], 2, "hk-tick-collector: the working directory is gone: change to one that "),
+        (["x", "days", "--data-root", str(tmp_path)], 2, "hk-tick-collector: no day in "),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", script.format(argv=argv)], capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stdout, done.stderr[: len(said)]) == (code, "", said)
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_what_the_system_refuses_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file and the system's reason; not an internal error, for it is none."""
+    assert raising(PermissionError(13, "Permission denied", "/x/cursor.json"), monkeypatch, "days") == 1
+    assert capsys.readouterr().err == "hk-tick-collector: /x/cursor.json: Permission denied\n"
+    assert raising(OSError(28, "No space left on device"), monkeypatch, "days") == 1
+    assert capsys.readouterr().err == "hk-tick-collector: No space left on device\n"
+
+
+def test_a_terminal_without_a_character_shows_another_one(tmp_path: Path) -> None:
+    """An ASCII locale is no fault."""
+    (tmp_path / "x.toml").write_text('futu_host = "\u00e9"', encoding="utf-8")
+    result = run("config", "--json", "--config", "x.toml", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert "internal error" not in result.stderr
+    assert run("audit", "--help", PYTHONIOENCODING="ascii").returncode == 0
+
+
+def complete(*words: str, root: Path | None = None) -> list[str]:
+    """What a shell is offered for the last of these words."""
+    line = " ".join(["hk-tick-collector", *words])
+    environ = {"DATA_ROOT": str(root)} if root else {}
+    script = f"import sys; sys.argv = ['hk-tick-collector']\nfrom {OWN}.cli.app import entry; entry()"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=TIMEOUT_SEC, check=True,
+        env={
+            **os.environ, **environ, "_HK_TICK_COLLECTOR_COMPLETE": "complete_bash",
+            "COMP_WORDS": line, "COMP_CWORD": str(len(words)), "_TYPER_COMPLETE_ARGS": line,
+        },
+    )  # fmt: skip
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+def test_a_shell_completes_commands_and_options() -> None:
+    """As typer's script asks."""
+    assert complete("st") == ["status"]
+    assert complete("s") == ["status", "sql", "seal", "simulate"]
+    assert complete("days", "--si") == ["--since"]
+
+
+def test_completion_is_shown_for_a_shell() -> None:
+    """The script that `--install-completion` puts in place; a command that records offers no such option."""
+    script = (
+        "import sys; sys.argv = ['hk-tick-collector', '--show-completion', 'bash']\n"
+        f"from {OWN}.cli.app import entry; entry()"
+    )
+    environ = {**os.environ, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    done = subprocess.run([sys.executable, "-c", script], env=environ, capture_output=True, text=True, check=True)
+    assert "complete -o default -F _hk_tick_collector_completion hk-tick-collector" in done.stdout
+
+
+def test_a_shell_completes_days_and_symbols_that_exist(tmp_path: Path) -> None:
+    """Of the DATA_ROOT in force, or the one that was typed; without one nothing is offered, and nothing is said."""
+    for day, symbol in (("20261119", "HK.00005"), ("20261120", "HK.00700")):
+        ts_ms = parse_time(f"{day}100000").ms
+        record(tmp_path / f"{day}.db", [row(symbol, 1, ts_ms)])
+    assert complete("sql", "2", root=tmp_path) == ["20261120", "20261119"]
+    assert complete("audit", "--day", "2026-11-2", root=tmp_path) == ["2026-11-20"]
+    assert complete("gaps", "--data-root", str(tmp_path), "--symbol", "7") == ["700"]
+    assert complete("gaps", "--symbol", "hk", root=tmp_path) == ["hk.00700"]
+    assert complete("sql", "2", root=tmp_path / "nowhere") == []
 
 
 def test_a_closed_pipe_is_no_fault() -> None:
@@ -173,8 +276,7 @@ def test_a_closed_pipe_is_no_fault() -> None:
         )  # fmt: skip
     finally:
         os.close(write_end)
-    assert "Traceback" not in result.stderr
-    assert "internal error" not in result.stderr
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 def modules_after(code: str) -> set[str]:

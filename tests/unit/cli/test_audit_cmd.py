@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Run = Any
 
+EXPECTED: Final = "expected today, yesterday, or a date such as 20261120 or 2026-11-20"
 COMPLETE: Final = (symbol_audit(TENCENT), symbol_audit(HSBC))
 MIXED: Final = (
     incomplete("HK.00001", exchange_turnover=45_658_100.75),
@@ -231,15 +232,18 @@ def test_the_days_that_there_are_are_named(root: Path, run: Run) -> None:
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (("--day", "2026112"), "--day '2026112' is no day, expected YYYYMMDD"),
-        (("--day", "20261331"), "--day '20261331' is no day, expected YYYYMMDD"),
-        (("--day", ""), "--day '' is no day, expected YYYYMMDD"),
-        (("--day", "../etc/passwd"), "--day '../etc/passwd' is no day, expected YYYYMMDD"),
-        (("--symbol", "plate:HK.BK1910"), "--symbol HK.BK1910 is a plate, expected a code such as HK.00700"),
-        (("--symbol", "700"), "--symbol: '700' is not a stock code, did you mean HK.00700?"),
-        (("--data-root", "nowhere"), "is not a directory: nothing was recorded there"),
+        (("--day", "2026112"), f"day '2026112', {EXPECTED}"),
+        (("2026112",), f"day '2026112', {EXPECTED}"),
+        (("--day", "20261331"), f"day '20261331' is not in the calendar, {EXPECTED}"),
+        (("--day", ""), f"day '', {EXPECTED}"),
+        (("--day", "../etc/passwd"), f"day '../etc/passwd', {EXPECTED}"),
+        ((DAY, "--day", "20261121"), "two days, '20261120' and --day '20261121': expected one"),
+        (("--symbol", "plate:HK.BK1910"), "--symbol: 'plate:HK.BK1910' is a plate, expected a stock code such as"),
+        (("--symbol", "7OO"), "--symbol: '7OO' is not a stock code, expected up to five digits"),
+        (("--data-root", "nowhere"), "this directory does not exist; pass --data-root DIRECTORY, or set DATA_ROOT"),
         (("--html", "nowhere/page.html"), "--html nowhere/page.html can't be written: No such file or directory"),
         (("--html", "data"), "--html data can't be written: Is a directory"),
+        (("--html", "/"), "--html / can't be written: "),
         (("--fly",), "No such option: --fly"),
     ],
 )
@@ -275,7 +279,7 @@ def test_a_page_is_made(root: Path, run: Run) -> None:
     page = Path("page.html")
     page.write_text("an older one")
     code, out, _ = run("--html", page)
-    assert (code, out.splitlines()[-1]) == (0, "made: page.html")
+    assert (code, out.splitlines()[-1]) == (0, "wrote page.html")
     text = page.read_text()
     assert text.startswith("<!DOCTYPE html>")
     assert text.endswith("</html>\n")

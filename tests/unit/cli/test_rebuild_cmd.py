@@ -489,10 +489,13 @@ def test_a_foreign_database_is_not_compared(bench: Bench, run: Run) -> None:
 @pytest.mark.parametrize(
     ("args", "error"),
     [
-        (["--day", "yesterday"], "expected YYYYMMDD"),
+        (["--day", "tomorrow"], "day 'tomorrow', expected today, yesterday, or a date such as 20261120"),
         (["--day", DAY, "--allow-loss"], "means nothing without --replace"),
-        ([], "Missing option '--day'"),
-        (["--day", DAY, "--data-root", "nowhere"], "is not a directory: set DATA_ROOT or pass --data-root"),
+        ([], "expected a DAY, such as yesterday or 20261120"),
+        (
+            ["--day", DAY, "--data-root", "nowhere"],
+            "this directory does not exist; pass --data-root DIRECTORY, or set DATA_ROOT",
+        ),
     ],
 )
 def test_wrong_usage_ends_with_2(args: list[str], error: str, run: Run) -> None:

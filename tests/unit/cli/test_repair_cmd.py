@@ -130,7 +130,12 @@ def test_nothing_to_do_is_well(root: Path, repair: Run) -> None:
 @pytest.mark.parametrize(
     ("args", "error"),
     [
-        (["--data-root", "nowhere"], "is not a directory: set DATA_ROOT or pass --data-root"),
+        (["--data-root", "nowhere"], "this directory does not exist; pass --data-root DIRECTORY, or set DATA_ROOT"),
+        (["--data-root", "data", "--correction-hours", "inf"], "--correction-hours inf, expected at most 8784 hours"),
+        (["--data-root", "data", "--threshold-hours", "inf"], "--threshold-hours inf, expected at most 8784 hours"),
+        (["--data-root", "data", "--day", "tomorrow"], "day 'tomorrow', expected today, yesterday, or a date such as"),
+        (["--data-root", "data", DAY], "no day database in"),
+        (["a.db", "--day", DAY], "either files, or a DATA_ROOT"),
         (["nowhere.db"], "nowhere.db does not exist"),
         (["--data-root", "data", "--day", DAY], "no day database in"),
         (["a.db", "--data-root", "data"], "either files, or a DATA_ROOT"),

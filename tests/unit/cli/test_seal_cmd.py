@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from support.ticks import DAY, NEXT_DAY, TENCENT, pushes
 
 from hk_tick_collector.cli.app import entry
 from hk_tick_collector.cli.listing import Listing
-from hk_tick_collector.hktime import hk_day
+from hk_tick_collector.hktime import hk_day, hk_text
 from hk_tick_collector.journal.cursor import Wait, save_cursor
 from hk_tick_collector.journal.segments import DIRECTORY, Position
 from hk_tick_collector.seal.day import sealing
@@ -112,12 +113,12 @@ def test_seal_takes_a_seal_off(root: Path, run: Run) -> None:
 @pytest.mark.parametrize(
     ("args", "told"),
     [
-        ([], "expected either --day YYYYMMDD, or --due"),
+        ([], "expected either a DAY, such as yesterday, or --due"),
         (["--day", DAY, "--due"], "expected either"),
-        (["--due", "--reopen"], "--reopen goes with --day"),
-        (["--day", "yesterday"], "day 'yesterday', expected YYYYMMDD"),
-        (["--day", "2026"], "day '2026', expected YYYYMMDD"),
-        (["--day", "20261399"], "day '20261399', expected YYYYMMDD"),
+        (["--due", "--reopen"], "--reopen goes with a DAY"),
+        (["--day", "tomorrow"], "day 'tomorrow', expected today, yesterday, or a date such as 20261120 or 2026-11-20"),
+        (["--day", "2026"], "day '2026', expected today, yesterday, or a date such as 20261120 or 2026-11-20"),
+        (["20261399"], "day '20261399' is not in the calendar, expected today, yesterday, or a date such as"),
         (["--day", NEXT_DAY], f"no database of {NEXT_DAY}"),
     ],
 )
@@ -188,7 +189,8 @@ def test_verify_sealed_refuses_what_makes_no_sense(root: Path, run: Run) -> None
     for args, told in (
         (["--sealed"], "no day in"),
         (["--sealed", "--day", "20260101"], "nothing of 20260101"),
-        (["--day", DAY], "--day goes with --sealed"),
+        (["--day", DAY], "a day goes with --sealed"),
+        ([DAY], "a day goes with --sealed"),
     ):
         code, _, err = run("verify", *args)
         assert code == 2
@@ -231,18 +233,27 @@ def test_days_tells_what_state_each_is_in(days: Path, run: Run) -> None:
 
     expected = {DAY: "sealed", NEXT_DAY: "over", "20260802": "waiting", today: "live"}
     assert states() == expected
-    assert words(run("days")[1], "20260802")[1] == "waiting"
+    out = run("days")[1]
+    assert re.search(r"^20260802 +waiting ", out, re.MULTILINE)
+    assert "20260802: its database can't be written: CorruptError: malformed\n" in out
+    assert f"{today}: no recorder is running\n" in out
+    assert f"{NEXT_DAY}: no recorder is running to seal it; `hk-tick-collector seal --due` does\n" in out
     (days / f"{DAY}.db").rename(days.parent / f"{DAY}.db")
     assert states() == {**expected, DAY: "away"}
-    assert words(run("days")[1], DAY)[-1] == "away"
+    out = run("days")[1]
+    assert [line.split()[-1] for line in out.splitlines() if line.startswith(f"{DAY} ")] == ["away"]
+    assert f"{DAY}: sealed, and kept elsewhere\n" in out
 
 
 def test_days_lists_all_days(days: Path, run: Run) -> None:
-    """A line a day; of one that is not sealed there is no verdict, and no colour where nobody looks."""
+    """A line a day; of one that is not sealed there is no verdict but its state, and no colour where nobody looks."""
     code, out, _ = run("days")
     assert code == 0
-    assert words(out, DAY)[:10] == [DAY, "INCOMPLETE", "0", "1", "0", "1", "40", "1", "1", "7"]
-    assert words(out, NEXT_DAY) == [NEXT_DAY, "over", "2", "10", "0", "0", "0"]
+    sealed = hk_text(certificate(days / f"{DAY}.db")["sealed_ms"])[:10]
+    assert words(out, DAY) == [DAY, "INCOMPLETE", "0", "of", "1", "40", "7", "ticks", "0.1", "MB", sealed]
+    first, _ = (line for line in out.splitlines() if line.startswith(NEXT_DAY))
+    assert first.split() == [NEXT_DAY, "not", "sealed", "10", "-", "0.1", "MB"]
+    assert run("days", DAY)[1].splitlines()[1:] == [line for line in out.splitlines() if line.startswith(DAY)]
     assert "\x1b" not in out
     told = json.loads(run("days", "--json", "--until", DAY)[1])
     assert told["data_root"] == str(days)
@@ -256,7 +267,7 @@ def test_days_lists_all_days(days: Path, run: Run) -> None:
 def test_gaps_lists_all_gaps(days: Path, run: Run) -> None:
     """When, why, how much, how it was found and what has become of it; the last line counts them."""
     assert days.is_dir()
-    code, out, _ = run("gaps")
+    code, out, _ = run("gaps", "--all")
     assert code == 0
     first, second = (line for line in out.splitlines() if line.startswith(DAY))
     assert first.split() == [
@@ -265,8 +276,11 @@ def test_gaps_lists_all_gaps(days: Path, run: Run) -> None:
     ]  # fmt: skip
     assert second.split()[-3:] == ["filled", "by", "poll"]
     assert out.splitlines()[-1] == "2 gaps, 1 open"
-    assert run("gaps", "--open", "--day", DAY)[1].splitlines()[-1] == "1 gap, 1 open"
+    assert (
+        run("gaps", "--open", "--day", DAY)[1].splitlines()[-1] == "1 outage with 1 gap, 1 open; --all shows each gap"
+    )
     assert run("gaps", "--symbol", "HK.00005")[1] == "0 gaps, 0 open\n"
+    assert run("gaps", "--symbol", "700")[1] == run("gaps", "--symbol", "5, 0700.hk")[1] == out
     told = json.loads(run("gaps", "--json", "--since", DAY, "--until", DAY)[1])
     assert [(gap["day"], gap["state"], gap["missing"]) for gap in told["gaps"]] == [
         (DAY, "open", 7),
@@ -276,15 +290,37 @@ def test_gaps_lists_all_gaps(days: Path, run: Run) -> None:
     assert (code, "not both" in err) == (2, True)
 
 
+def test_gaps_are_listed_by_outage(days: Path, run: Run) -> None:
+    """A line for each: when, how long, why, of how many symbols, what is lost and what came late."""
+    assert days.is_dir()
+    code, out, _ = run("gaps")
+    assert code == 0
+    assert [line.split() for line in out.splitlines()] == [
+        ["day", "from", "(HK)", "long", "cause", "symbols", "still", "lost", "recovered"],
+        [DAY, "10:00:00", "100", "s", "opend_down", "1", "7", "ticks", "none"],
+        [DAY, "10:00:00", "100", "s", "unknown", "1", "none", "all"],
+        ["2", "outages", "with", "2", "gaps,", "1", "open;", "--all", "shows", "each", "gap"],
+    ]
+    outages = json.loads(run("gaps", "--json")[1])["outages"]
+    assert [(one["cause"], one["ticks_lost"], one["ticks_recovered"]) for one in outages] == [
+        ("opend_down", 7, 0), ("unknown", 0, 1),
+    ]  # fmt: skip
+
+
 def test_gaps_names_days_that_can_not_be_read(days: Path, run: Run) -> None:
     """No gap is known of them, which is not to say that they have none; `days` says what is wrong."""
     (days / "20260801.db").write_bytes(b"noise" * 999)
     (days / "20260802.db").symlink_to(days / "not mounted" / "20260802.db")
     (days / "20260804.db").mkdir()
-    code, out, err = run("gaps", "--since", "20260801", "--until", "20260804")
-    assert (code, out) == (0, "0 gaps, 0 open\n")
-    assert err == "3 days can't be read, and may have gaps, too: 20260801, 20260802, 20260804\n"
-    assert json.loads(run("gaps", "--json", "--day", "20260802")[1])["unreadable_days"] == ["20260802"]
+    code, out, err = run("gaps", "--from", "2026-08-01", "--to", "20260804")
+    assert (code, out) == (1, "0 gaps, 0 open\n")
+    assert err == (
+        "3 days can't be read, and may have gaps, too: 20260801, 20260802, 20260804; "
+        "`hk-tick-collector days` says why\n"
+    )
+    code, out, _ = run("gaps", "--json", "--day", "20260802")
+    assert (code, json.loads(out)["unreadable_days"]) == (1, ["20260802"])
+    assert "FAULT" in run("days", "20260801")[1]
     faults = {day["day"]: day["fault"] for day in json.loads(run("days", "--json")[1])["days"] if day["fault"]}
     assert list(faults) == ["20260801", "20260802", "20260804"]
     (days / "20260802.db").unlink()
@@ -301,13 +337,23 @@ def test_a_listing_has_colours_for_people(days: Path) -> None:
     assert "\x1b[31m       1,234\x1b[0m" in listing.text(is_coloured=True)
 
 
+def test_a_listing_fits_a_narrow_terminal() -> None:
+    """It does without the columns that were named for it, one after the other, and without no more than it must."""
+    listing = Listing("day", ">number", "note")
+    listing.add("20261120", 7, "something")
+    drop = ("note", "number")
+    assert listing.text(is_coloured=False, width=27, drop=drop) == "day       number  note\n20261120       7  something"
+    assert listing.text(is_coloured=False, width=26, drop=drop) == "day       number\n20261120       7"
+    assert listing.text(is_coloured=False, width=10, drop=drop) == "day\n20261120"
+
+
 def test_a_late_tick_and_the_commands(root: Path, run: Run) -> None:
     """A tick that came after the sealing: the day is listed as not sealed, and is sealed again by hand."""
     tale = Tale(root)
     seal_day(tell_day(tale))
     tale.hear(pushes(TENCENT, [50]))
     tale.write()
-    assert words(run("days")[1], DAY)[1] == "over"
+    assert re.search(rf"^{DAY} +not sealed ", run("days")[1], re.MULTILINE)
     assert run("verify", "--sealed", "--day", DAY)[0] == 1
     assert run("seal", "--due")[0] == 0
     assert certificate(root / f"{DAY}.db")["supersedes"] == 1
@@ -320,4 +366,4 @@ def test_settings_are_checked(root: Path, run: Run) -> None:
     for command in ("days", "gaps", "seal"):
         args = ["--due"] if command == "seal" else []
         code, _, err = run(command, *args)
-        assert (code, "is not a directory" in err) == (2, True)
+        assert (code, "this directory does not exist; pass --data-root" in err) == (2, True)

@@ -112,8 +112,8 @@ def test_no_directory_is_one_line(root: Path) -> None:
     result = status(root / "nowhere")
     assert isinstance(result.exception, ConfigError)
     assert str(result.exception) == (
-        f"DATA_ROOT {root / 'nowhere'} is not a directory: nothing was recorded there; "
-        "set DATA_ROOT or pass --data-root"
+        f"no recordings in {root / 'nowhere'}: this directory does not exist; "
+        "pass --data-root DIRECTORY, or set DATA_ROOT"
     )
 
 

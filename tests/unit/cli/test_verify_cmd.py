@@ -212,7 +212,7 @@ def test_without_a_unit_no_log_is_read(recorded: Recorded) -> None:
         (("--log", "missing.log"), "No such file"),
         (
             ("--data-root", "nowhere"),
-            "is not a directory: nothing was recorded there; set DATA_ROOT or pass --data-root",
+            "this directory does not exist; pass --data-root DIRECTORY, or set DATA_ROOT",
         ),
     ],
 )
@@ -230,7 +230,7 @@ def test_a_directory_that_may_not_be_read_is_an_error_of_one_line(
     monkeypatch.setattr(os, "access", lambda *_args: False)
     result = verify(recorded)
     assert isinstance(result.exception, ConfigError)
-    assert "is not for this user: run it with sudo, or join its group" in str(result.exception)
+    assert "can't be read by this user: run it with sudo, or join the group of" in str(result.exception)
 
 
 def test_it_looks_again_until_all_is_well(recorded: Recorded) -> None:
