@@ -13,14 +13,14 @@ from rich.table import Table
 
 from hk_tick_collector.cli.console import cell
 from hk_tick_collector.clock import wall_ms
-from hk_tick_collector.hktime import hk_text
+from hk_tick_collector.hktime import hk_day, hk_text
 from hk_tick_collector.status.answers import NOTHING, Recording
 from hk_tick_collector.status.findings import Verdict
 from hk_tick_collector.status.health import SILENT_SEC_MAX, end_text
 from hk_tick_collector.status.health_storing import LAG_MS_MAX
 from hk_tick_collector.status.outlook import outlook_text
 from hk_tick_collector.status.state import RecorderState
-from hk_tick_collector.text import counted, plain, size
+from hk_tick_collector.text import counted, plain, size, span
 from hk_tick_collector.typed_json import decode
 
 if TYPE_CHECKING:
@@ -48,18 +48,19 @@ _RECORDING_COLOURS: Final = {
 
 
 class _Column(NamedTuple):
-    """A column of the symbols, and how it is filled. The most important come first."""
+    """A column of the symbols, and how it is filled; the highest `rank` is the first to go where room is short."""
 
     head: str
+    rank: int
     text: Callable[[dict[str, Any]], str]
 
 
 _COLUMNS: Final = (
-    _Column("last tick", lambda one: hk_text(one["last_ts_ms"])[11:19]),
-    _Column("rows", lambda one: f"{one['rows']:,}"),
-    _Column("age s", lambda one: f"{one['last_age_sec']:,.0f}"),
-    _Column("volume", lambda one: f"{one['volume']:,}"),
-    _Column("lag ms", lambda one: f"{one['lag_ms']:,}"),
+    _Column("rows", 2, lambda one: f"{one['rows']:,}"),
+    _Column("volume", 5, lambda one: f"{one['volume']:,}"),
+    _Column("last tick (HK)", 1, lambda one: hk_text(one["last_ts_ms"])[11:19]),
+    _Column("age", 3, lambda one: span(max(0.0, one["last_age_sec"]))),
+    _Column("lag ms", 4, lambda one: f"{one['lag_ms']:,}"),
 )
 
 
@@ -108,9 +109,10 @@ def _answers(status: dict[str, Any], *, is_whole: bool) -> list[tuple[str, str]]
     colour = _RECORDING_COLOURS[Recording(told["recording"])]
     word, colon, rest = _plain(told["records"]).partition(":")
     rows = [("recording", f"[{colour}]{word}[/]{colon}{rest}")]
+    label, of_day = _lost_label(status)
     for number, text in enumerate(told["lost"]):
         shown = f"[red]{_plain(text)}[/]" if told["is_lost"] and not number else _plain(text)
-        rows.append(("" if number else _lost_label(status), shown))
+        rows.append(("", shown) if number else (label, of_day + shown))
     to_do = told["to_do"] if is_whole else told["to_do"][:TO_DO_SHOWN]
     for number, text in enumerate(to_do or [NOTHING]):
         mark = f"{number + 1}. " if len(told["to_do"]) > 1 else ""
@@ -120,9 +122,10 @@ def _answers(status: dict[str, Any], *, is_whole: bool) -> list[tuple[str, str]]
     return rows
 
 
-def _lost_label(status: dict[str, Any]) -> str:
-    is_today = status["day"] is None or status["day"] == hk_text(wall_ms())[:10].replace("-", "")
-    return "lost today" if is_today else "lost then"
+def _lost_label(status: dict[str, Any]) -> tuple[str, str]:
+    """The label of the second answer, and what comes before its text: the day, if it is not today."""
+    is_today = status["day"] is None or status["day"] == hk_day(wall_ms())
+    return ("lost today", "") if is_today else ("lost", f"on {status['day']}: ")
 
 
 def _code(text: str) -> str:
@@ -260,7 +263,7 @@ def _columns(symbols: list[dict[str, Any]], width: int) -> list[_Column]:
     """As many columns as fit, the most important first; a symbol is never cut."""
     found = list(_COLUMNS)
     while found and _block_width(symbols, found) > width:
-        found.pop()
+        found.remove(max(found, key=lambda column: column.rank))
     return found
 
 
