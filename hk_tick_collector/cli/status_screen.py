@@ -6,6 +6,7 @@ Without a terminal nothing is left out.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from rich.markup import escape
@@ -152,7 +153,7 @@ def _details(status: dict[str, Any], *, is_whole: bool, is_tall: bool) -> Iterat
     if status["last_ts_ms"] is not None:
         yield "last tick", f"{hk_text(status['last_ts_ms'])}  {_plain(status['last_symbol'])}"
     yield "journal", _journal_text(status["journal"])
-    if disk := _disk_text(recorder, state.disk):
+    if disk := _disk_text(recorder, replace(state.disk, free_bytes=status["disk"]["free_bytes"])):
         yield "disk", disk
     if future := status["future_days"]:
         shown = ", ".join(future[:FUTURE_SHOWN]) + (", …" if len(future) > FUTURE_SHOWN else "")

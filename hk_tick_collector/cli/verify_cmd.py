@@ -17,7 +17,7 @@ from hk_tick_collector.errors import ConfigError, DatabaseError
 from hk_tick_collector.status import evidence
 from hk_tick_collector.status.health import Machine, assess
 from hk_tick_collector.status.machine import UNIT, machine_of
-from hk_tick_collector.status.reading import require_readable
+from hk_tick_collector.status.reading import require_readable, with_disk
 from hk_tick_collector.status.state import RecorderState
 from hk_tick_collector.status.targets import (
     SKEW_SEC,
@@ -164,7 +164,7 @@ class Verification:
             fault = str(exc)
         now_ms = wall_ms()  # after the database was read, so that a tick stored meanwhile is not in the future
         self._machine = machine_of(self._root) if lock_pid is None else Machine()
-        health = assess(state, now_ms, self._machine)
+        health = assess(with_disk(state, self._root), now_ms, self._machine)
         return Evidence(
             now_ms=now_ms,
             lock_pid=lock_pid,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 NOTHING: Final = "nothing"
 _ABSENT: Final = frozenset({Trouble.NO_REPORT, Trouble.NOT_RUNNING, Trouble.WRONG_SETTING})
-_UNHEARD: Final = frozenset({Trouble.SILENT, Trouble.FROM_THE_FUTURE, Trouble.UNSAVED})
+_UNHEARD: Final = frozenset({Trouble.SILENT, Trouble.SILENT_FULL, Trouble.FROM_THE_FUTURE})
 # The outage itself, whose cure is that of its cause.
 _OUTAGE: Final = frozenset({Trouble.LOSING_TICKS, Trouble.STREAM_INTERRUPTED})
 
@@ -94,16 +94,18 @@ def answer(
     """
     health = assess(state, now_ms, machine)
     main = _main(health.findings)
-    recording, records = _records(state, health, main, now_ms, rows)
+    recording, records = _records(state, main, now_ms, rows)
     lost, is_lost = _lost(state, losses, recording, now_ms)
     to_do = _to_do(health.findings, main, machine)
+    if losses.fault:
+        to_do += (f"{losses.fault}. {cure(Trouble.DAY_UNREADABLE)}",)
     return Answers(recording, records, lost, is_lost, to_do), health
 
 
 def headline(state: RecorderState, health: Health, now_ms: int) -> str:
     """The first answer and its cure in one line, for the supervisor; empty while ticks are recorded."""
     main = _main(health.findings)
-    recording, records = _records(state, health, main, now_ms, None)
+    recording, records = _records(state, main, now_ms, None)
     if recording is Recording.YES or main is None:
         return ""
     return f"{records}. {cure(main.trouble)}"
@@ -111,6 +113,9 @@ def headline(state: RecorderState, health: Health, now_ms: int) -> str:
 
 def _main(findings: tuple[Finding, ...]) -> Finding | None:
     """The finding that decides whether ticks are recorded; None: they are."""
+    for finding in findings:
+        if finding.trouble in _UNHEARD:
+            return finding
     for wanted in (Effect.STOPPED, Effect.DELAYED):
         for finding in findings:
             if effect(finding.trouble) is wanted:
@@ -121,15 +126,12 @@ def _main(findings: tuple[Finding, ...]) -> Finding | None:
 # ---- does it record now?
 
 
-def _records(
-    state: RecorderState, health: Health, main: Finding | None, now_ms: int, rows: int | None
-) -> tuple[Recording, str]:
-    is_unheard = any(finding.trouble in _UNHEARD for finding in health.findings)
+def _records(state: RecorderState, main: Finding | None, now_ms: int, rows: int | None) -> tuple[Recording, str]:
     what = Effect.NONE if main is None else effect(main.trouble)
     found, word = Recording.YES, ""
     if main is not None and main.trouble in _ABSENT:
         found, word = Recording.NO, "NO"
-    elif is_unheard and state.running is not False:
+    elif main is not None and main.trouble in _UNHEARD:
         found, word = Recording.UNKNOWN, "UNKNOWN"
     elif main is not None and main.verdict is Verdict.UNPROVEN:
         found = Recording.NO if what is Effect.STOPPED else Recording.UNPROVEN
@@ -137,7 +139,7 @@ def _records(
     elif what is Effect.STOPPED:
         found, word = Recording.NO, _stopped(state)
     elif what is Effect.DELAYED and main is not None and main.verdict is Verdict.FAILING:
-        found, word = Recording.DELAYED, "YES, but only into the journal"
+        found, word = Recording.DELAYED, "YES, but not into the database yet"
     return found, f"{word}: {main.seen}" if main is not None and word else _well(state, now_ms, rows)
 
 
@@ -166,7 +168,9 @@ def _is_losing(outage: Outlook | None) -> bool:
 
 def _well(state: RecorderState, now_ms: int, rows: int | None) -> str:
     """What is recorded, while it is."""
-    symbols = counted(state.session.subscribed or 0, "symbol")
+    subscribed = state.session.subscribed or 0
+    wanted = subscribed + len(state.session.left_out or ()) + len(state.session.refused or {})
+    symbols = counted(wanted, "symbol") if wanted == subscribed else f"{subscribed:,} of {counted(wanted, 'symbol')}"
     if not is_open(state):
         stored = "" if rows is None else f"; {counted(rows, 'tick')} stored"
         return f"READY: {symbols} subscribed, {market_text(state)}{stored}"
@@ -217,7 +221,8 @@ def _at_risk(state: RecorderState, recording: Recording, now_ms: int) -> str:
     if recording not in {Recording.NO, Recording.UNKNOWN}:
         return ""
     if state.running is not False and recording is Recording.NO:
-        return "not known yet: what OpenD can't replay, which is all but a symbol's last 1000 ticks" * is_open(state)
+        said = "not known yet: OpenD replays only the last ticks of each symbol, once the stream is back"
+        return said if is_open(state) else ""
     last_ms = state.stopped_ms or state.at_ms
     is_missing = is_trading_time(now_ms) if last_ms is None else may_trade_between(last_ms, max(now_ms, last_ms))
     if not is_missing:

@@ -21,7 +21,7 @@ from hk_tick_collector.clock import OFFSET_MS_MAX
 from hk_tick_collector.hktime import EPOCH_MS_MAX, EPOCH_MS_MIN, plausible_text, since_continuous_ms
 from hk_tick_collector.opend.market import CONTINUOUS
 from hk_tick_collector.status.findings import NAMES_SHOWN, Finding, Verdict, and_more, count, named
-from hk_tick_collector.status.health_storing import STORING_RULES, disk_full, is_full
+from hk_tick_collector.status.health_storing import STORING_RULES, disk_full, is_full, room_text
 from hk_tick_collector.status.lost import lost_text
 from hk_tick_collector.status.state import RecorderState
 from hk_tick_collector.status.trouble_table import START, cure
@@ -145,9 +145,8 @@ def _presence(state: RecorderState, now_ms: int | None, machine: Machine) -> Ite
         return
     age_sec = (now_ms - at_ms) / 1000 if now_ms is not None else 0.0
     if age_sec > SILENT_SEC_MAX and is_full(state):
-        seen = f"no state update for {span(age_sec)}: recorder.json can't be written"
-        yield Finding(Verdict.FAILING, Trouble.UNSAVED, seen)
-        yield from disk_full(state)
+        seen = f"no state update for {span(age_sec)}: the disk is full{room_text(state)}"
+        yield Finding(Verdict.FAILING, Trouble.SILENT_FULL, seen)
     elif age_sec > SILENT_SEC_MAX:
         seen = f"no state update for {span(age_sec)}: the recorder (pid {state.pid}) hangs"
         yield Finding(Verdict.FAILING, Trouble.SILENT, seen)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.status.findings import NAMES_SHOWN, Finding, Verdict, count, waiting
 from hk_tick_collector.status.troubles import Trouble
 from hk_tick_collector.store.file_system import is_shared
@@ -20,6 +21,7 @@ MENDED_SEC_MAX = 30.0  # a fault that is over is reported for this long
 LAG_MS_MAX = 5_000
 WAL_HELD_SEC_MAX = 60.0
 DEATHS_MAX = 2
+NOTHING_BYTES = 1_000_000  # with less than this, hardly a commit fits
 FREE_BYTES_MIN = 20_000_000  # a few minutes of a busy market
 DAYS_LEFT_MIN = 7  # time to get a bigger disk
 _FULL_WORDS = ("is full", "No space left", "quota exceeded")  # SQLite's, and the system's
@@ -31,10 +33,10 @@ def _journal(state: RecorderState) -> Iterator[Finding]:
     held = journal.buffered_bytes or 0
     fault = f": {excerpt(journal.fault)}" if journal.fault else ""
     if journal.is_full:
-        seen = f"journal full{fault}; {size(held)} held in memory, and nothing is read from OpenD{_room(state)}"
+        seen = f"journal full{fault}; {size(held)} held in memory, and nothing is read from OpenD{room_text(state)}"
         yield Finding(Verdict.FAILING, Trouble.JOURNAL_FULL, seen)
     elif fault:
-        seen = f"journal can't be written{fault}; {size(held)} held in memory{_room(state)}"
+        seen = f"journal can't be written{fault}; {size(held)} held in memory{room_text(state)}"
         yield Finding(Verdict.FAILING, Trouble.JOURNAL_FAULT, seen)
 
 
@@ -80,17 +82,17 @@ def _exception(state: RecorderState) -> Iterator[Finding]:
     elif waiting(state):
         lacks_room = any(word in why for word in _FULL_WORDS)
         trouble = Trouble.DAY_LOCKED if "locked" in why else Trouble.DISK_FULL if lacks_room else Trouble.STORE_FAULT
-        more = _holders(state) if trouble is Trouble.DAY_LOCKED else _room(state) if lacks_room else ""
+        more = _holders(state) if trouble is Trouble.DAY_LOCKED else room_text(state) if lacks_room else ""
         yield Finding(Verdict.FAILING, trouble, f"{seen}{waiting(state)}{more}")
 
 
 def _holders(state: RecorderState) -> str:
     """Who has today's database locked, as the end of a sentence; empty if that is not known."""
-    holders = state.writer.locked_by
-    return f"; locked by {', '.join(excerpt(holder) for holder in holders)}" if holders else ""
+    holders = ", ".join(excerpt(holder) for holder in state.writer.locked_by)
+    return f"; {hk_day(state.at_ms or 0)}.db is locked by {holders}" if holders else ""
 
 
-def _room(state: RecorderState) -> str:
+def room_text(state: RecorderState) -> str:
     """Where DATA_ROOT is, how much is free there and how much is needed, as the end of a sentence."""
     disk = state.disk
     if disk.free_bytes is None:
@@ -160,8 +162,11 @@ def is_full(state: RecorderState) -> bool:
 
 
 def disk_full(state: RecorderState) -> Iterator[Finding]:
-    """The finding of a full disk."""
-    yield Finding(Verdict.FAILING, Trouble.DISK_FULL, f"disk nearly full{_room(state)}")
+    """The finding of a disk that is full, or will be within minutes."""
+    if (state.disk.free_bytes or 0) < NOTHING_BYTES:
+        yield Finding(Verdict.FAILING, Trouble.DISK_FULL, f"disk full{room_text(state)}")
+    else:
+        yield Finding(Verdict.FAILING, Trouble.DISK_NEARLY_FULL, f"disk nearly full{room_text(state)}")
 
 
 def _of_mount(state: RecorderState) -> str:

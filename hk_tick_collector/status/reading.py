@@ -66,7 +66,7 @@ def read_status(root: Path, day: str | None = None) -> dict[str, Any]:
     symbols = _symbols(read.stats, now_ms)
     last = max(symbols, key=lambda entry: entry["last_ts_ms"], default=None)
     rows = sum(entry["rows"] for entry in symbols)
-    state = _with_disk(decode(RecorderState, recorder), root)
+    state = with_disk(decode(RecorderState, recorder), root)
     machine = Machine() if recorder["running"] else machine_of(root)
     answers, health = answer(state, Losses(read.lost, read.fault), now_ms, machine, None if read.fault else rows)
     path = read.path
@@ -90,6 +90,7 @@ def read_status(root: Path, day: str | None = None) -> dict[str, Any]:
             ],
         },
         "recorder": recorder,
+        "disk": {"free_bytes": state.disk.free_bytes, "mount": state.disk.mount},
         "journal": _journal(root, now_ms),
         "rows": rows,
         "last_ts_ms": last["last_ts_ms"] if last else None,
@@ -110,7 +111,7 @@ def _recorder(root: Path, now_ms: int) -> dict[str, Any]:
     return state
 
 
-def _with_disk(state: RecorderState, root: Path) -> RecorderState:
+def with_disk(state: RecorderState, root: Path) -> RecorderState:
     """The report with the space that is free now: a full disk keeps the recorder from reporting it."""
     try:
         told = os.statvfs(root)

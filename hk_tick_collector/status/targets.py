@@ -142,6 +142,8 @@ class Report(NamedTuple):
 
     def _complaint(self, finding: Finding) -> str:
         advice = f". {cure(finding.trouble, self.last.start)}" if finding.trouble is not None else ""
+        if finding.trouble is Trouble.SILENT and self.last.health[1]:
+            advice = f". {self.last.health[1][0]}"  # it knows more: a full disk keeps the recorder from reporting, too
         if finding.trouble is Trouble.NOT_RUNNING:
             return f"{finding.seen}{advice}"
         return f"{finding.target}: {finding.seen}; expected {finding.expected}{advice}"

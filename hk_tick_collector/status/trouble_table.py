@@ -30,6 +30,11 @@ class Entry(NamedTuple):
     effect: Effect = Effect.NONE
 
 
+_MAKE_SPACE: Final = (
+    "Make space now: delete other programs' files, `*.bak-*` and `*.damaged-*`, or move sealed days to another disk"
+    " (`hk-tick-collector days` lists them). Never delete anything in journal/"
+)
+
 _PRESENCE: Final = {
     Trouble.NO_REPORT: Entry(
         "no recorder state yet",
@@ -55,6 +60,12 @@ _PRESENCE: Final = {
         "`kill -USR1` of its pid writes to the log where it hangs; check the disk, then restart the recorder",
         Effect.STOPPED,
     ),
+    Trouble.SILENT_FULL: Entry(
+        "no state update for …: the disk is full",
+        "The file system of `DATA_ROOT` has no space left, so recorder.json can't be written",
+        _MAKE_SPACE,
+        Effect.DELAYED,
+    ),
     Trouble.FROM_THE_FUTURE: Entry(
         "recorder.json is dated … in the future",
         "A clock was set back, so the age of the report is unknown",
@@ -77,8 +88,8 @@ _OPEND: Final = {
     ),
     Trouble.NOT_LOGGED_IN: Entry(
         "OpenD is not logged in",
-        "OpenD has no session with the quote server: password, verification code or agreement is missing",
-        "Log OpenD in: its window or log says what it waits for",
+        "OpenD has no session with the quote server: a password, a verification code or its network is missing",
+        "Log OpenD in, or restore its network: its window or log says what it waits for",
         Effect.STOPPED,
     ),
     Trouble.KICKED_OUT: Entry(
@@ -163,11 +174,15 @@ _STORING: Final = {
         Effect.STOPPED,
     ),
     Trouble.DISK_FULL: Entry(
-        "disk full, or nearly",
-        "The file system of `DATA_ROOT` has no space left",
-        "Delete what is not ours, and `*.bak-*`, `*.damaged-*`; or move sealed days away (`hk-tick-collector days`)."
-        " Never delete anything in journal/",
+        "disk full",
+        "The file system of `DATA_ROOT` has no space left; ticks are held in memory",
+        _MAKE_SPACE,
         Effect.DELAYED,
+    ),
+    Trouble.DISK_NEARLY_FULL: Entry(
+        "disk nearly full",
+        "The file system of `DATA_ROOT` has space for a few minutes only",
+        _MAKE_SPACE,
     ),
     Trouble.DISK_FILLING: Entry(
         "disk: … left, for about … trading days",
@@ -177,20 +192,18 @@ _STORING: Final = {
     Trouble.UNSAVED: Entry(
         "recorder.json can't be written",
         "The disk is full or faulty, or the directory belongs to another user",
-        "Make space, or correct the owner of DATA_ROOT",
+        f"{_MAKE_SPACE}. If there is space, correct the owner of DATA_ROOT",
     ),
     Trouble.JOURNAL_FULL: Entry(
         "journal full",
         "The disk accepts no writes, and the memory for what came meanwhile (`JOURNAL_BUFFER_MB`) is used up",
-        "Make space now: delete what is not ours, `*.bak-*` and `*.damaged-*`, or move sealed days away."
-        " Never delete anything in journal/",
+        _MAKE_SPACE,
         Effect.STOPPED,
     ),
     Trouble.JOURNAL_FAULT: Entry(
         "journal can't be written",
         "The disk is full or faulty; ticks are held in memory",
-        "Make space now: delete what is not ours, `*.bak-*` and `*.damaged-*`, or move sealed days away."
-        " Never delete anything in journal/",
+        _MAKE_SPACE,
         Effect.DELAYED,
     ),
     Trouble.STALLED: Entry(

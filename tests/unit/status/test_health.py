@@ -413,6 +413,11 @@ JUDGED: Final = {
         FAILING,
         "disk nearly full; the disk has 12.0 MB free, needs 20.0 MB",
     ),
+    "the disk is full": (
+        healthy_state(disk={"free_bytes": 0, "bytes_a_day": None, "days_left": None, "mount": "/var/lib"}),
+        FAILING,
+        "disk full; /var/lib has 0.0 MB free, needs 20.0 MB",
+    ),
     "kicked out": (
         healthy_state(session={"away": {"cause": "kicked_out", "since_ms": hk_ms(FRIDAY, "09:31:14")}}),
         FAILING,
