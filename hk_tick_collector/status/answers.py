@@ -169,7 +169,7 @@ def _is_losing(outage: Outlook | None) -> bool:
 def _well(state: RecorderState, now_ms: int, rows: int | None) -> str:
     """What is recorded, while it is."""
     subscribed = state.session.subscribed or 0
-    wanted = subscribed + len(state.session.left_out or ()) + len(state.session.refused or {})
+    wanted = subscribed + len(state.session.left_out or ()) + len(state.session.refused or ())
     symbols = counted(wanted, "symbol") if wanted == subscribed else f"{subscribed:,} of {counted(wanted, 'symbol')}"
     if not is_open(state):
         stored = "" if rows is None else f"; {counted(rows, 'tick')} stored"
