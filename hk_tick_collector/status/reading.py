@@ -138,8 +138,9 @@ def _read(path: Path) -> _Day:
     try:
         return _Day(path, read_stats(path, BUSY_TIMEOUT_MS), read_lost(path, BUSY_TIMEOUT_MS))
     except DatabaseError as exc:
+        why = str(exc).partition("; if it is none of ours")[0]
         holders = ", ".join(locked_by(path))
-        return _Day(path, fault=f"{exc}{f'; locked by {holders}' if holders else ''}")
+        return _Day(path, fault=f"{why}; it is locked by {holders}" if holders else why)
 
 
 def _symbols(stats: dict[str, SymbolStats], now_ms: int) -> list[dict[str, Any]]:
