@@ -252,7 +252,8 @@ def test_verify_tells_a_good_recorder_from_a_stopped_one(checkout: Machine, simu
     done = deploy(checkout, "verify", DATA_ROOT=DATA_ROOT, WAIT_SEC="0")
     assert done.returncode == 1, said(done)
     last = done.stdout.splitlines()[-1]
-    assert last.startswith("NOT OK: no recorder is running on /var/lib/hk-tick-collector. Start it: `systemctl start hk-tick-collector`"), said(done)
+    started = "Start it: `systemctl start hk-tick-collector`"
+    assert last.startswith(f"NOT OK: no recorder is running on {DATA_ROOT}. {started}"), said(done)
     script = f"{APP}/scripts/verify_hk_tick_collector.sh"
     done = checkout.run("bash", script, env={"DATA_ROOT": DATA_ROOT}, check=False, user="hk-tick")
     assert done.returncode == 2, said(done)
