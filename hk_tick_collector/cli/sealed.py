@@ -13,6 +13,8 @@ from hk_tick_collector.cli.listing import VERDICT_COLOURS, Listing
 from hk_tick_collector.cli.progress import Progress
 from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.seal.recheck import recheck, sealed_days
+from hk_tick_collector.status.trouble_table import cure
+from hk_tick_collector.status.troubles import Trouble
 from hk_tick_collector.text import counted
 
 if TYPE_CHECKING:
@@ -55,4 +57,5 @@ def _show(found: list[Checked]) -> None:
         for difference in one.differences:
             sys.stdout.write(f"{one.day}: {difference}\n")
     bad = sum(bool(one.differences) for one in found)
-    typer.echo(f"{counted(len(found), 'sealed day')}, " + (f"{bad:,} NOT as sealed" if bad else "all as they were"))
+    advice = f"{bad:,} NOT as sealed. {cure(Trouble.NOT_AS_SEALED)}"
+    typer.echo(f"{counted(len(found), 'sealed day')}, " + (advice if bad else "all as they were"))

@@ -16,9 +16,22 @@ from hk_tick_collector.cli.places import data_root_of
 from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.errors import ConfigError, DatabaseError
 from hk_tick_collector.status import evidence
-from hk_tick_collector.status.health import assess
+from hk_tick_collector.status.health import Machine, assess
+from hk_tick_collector.status.machine import UNIT, machine_of
+from hk_tick_collector.status.reading import with_disk
 from hk_tick_collector.status.state import RecorderState
-from hk_tick_collector.status.targets import SKEW_SEC, Evidence, LogSeen, Pragmas, Report, check_targets, market_of
+from hk_tick_collector.status.targets import (
+    SKEW_SEC,
+    Evidence,
+    LogSeen,
+    Outcome,
+    Pragmas,
+    Report,
+    check_targets,
+    is_running,
+    market_of,
+)
+from hk_tick_collector.status.trouble_table import cure
 from hk_tick_collector.store.data_root import read_recorder
 from hk_tick_collector.typed_json import decode
 
@@ -26,9 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hk_tick_collector.status.evidence import LogLine
-    from hk_tick_collector.status.targets import Day, Finding
+    from hk_tick_collector.status.targets import Day
 
-UNIT = "hk-tick-collector.service"
 SINCE = "1h"
 CHECK_EVERY_SEC = 2.0
 # Waiting does not fix these.
@@ -125,6 +137,7 @@ class Verification:
         self._since_ms = since_ms
         self._told = told
         self._skew_sec = skew_sec
+        self._machine = Machine()
 
     def run(self, wait_sec: float, sleep: Callable[[float], None] = time.sleep) -> Report:
         """Look until nothing is missed, for up to `wait_sec`; at least twice if rows should grow."""
@@ -135,6 +148,8 @@ class Verification:
             report = check_targets(first, last, market, self._skew_sec)
             missed = {finding.target for finding in report.missed}
             must_look_again = market.flows and first is last
+            if not is_running(last) and not self._machine.is_starting:
+                return report  # nobody starts it while we wait
             if not must_look_again and (not missed or missed & FINAL or time.monotonic() >= until):
                 return report
             sleep(CHECK_EVERY_SEC)
@@ -150,7 +165,8 @@ class Verification:
         except DatabaseError as exc:
             fault = str(exc)
         now_ms = wall_ms()  # after the database was read, so that a tick stored meanwhile is not in the future
-        health = assess(state, now_ms)
+        self._machine = machine_of(self._root) if lock_pid is None else Machine()
+        health = assess(with_disk(state, self._root), now_ms, self._machine)
         return Evidence(
             now_ms=now_ms,
             lock_pid=lock_pid,
@@ -161,6 +177,8 @@ class Verification:
             pragmas=self._pragmas(state, now_ms),
             log=self._watchdog(),
             restarts=self._log.restarts(),
+            root=str(self._root.absolute()),
+            start=self._machine.start,
         )
 
     def _pragmas(self, state: RecorderState, now_ms: int) -> Pragmas | None:
@@ -176,7 +194,13 @@ class Verification:
 
 def _as_json(report: Report) -> dict[str, Any]:
     targets = [
-        {"target": f.target, "outcome": f.outcome.value, "seen": f.seen, "expected": f.expected}
+        {
+            "target": f.target,
+            "outcome": f.outcome.value,
+            "seen": f.seen,
+            "expected": f.expected,
+            "cure": cure(f.trouble, report.last.start) if f.outcome is Outcome.MISSED and f.trouble else None,
+        }
         for f in report.findings
     ]
     return {"accepted": report.accepted, **report.figures(), "targets": targets}
@@ -192,12 +216,8 @@ def _as_text(report: Report) -> str:
         rest = ", ".join(f.target for f in report.unjudged)
         lines.append("accepted" + (f"; not judged: {rest}" if rest else ""))
     else:
-        lines.append("NOT ACCEPTED: " + "; ".join(_complaint(f) for f in report.missed))
+        lines.append(f"NOT OK: {report.complaint()}")
     return "\n".join(lines)
-
-
-def _complaint(finding: Finding) -> str:
-    return f"{finding.target}: seen {finding.seen}; expected {finding.expected}"
 
 
 def _value(value: object) -> str:

@@ -75,6 +75,8 @@ class ClientState:
         self.subscribed: list[str] = []
         self.refused: dict[str, str] = {}
         self.left_out: list[str] = []
+        self.quota_used: int | None = None  # units, by the last answer and what was subscribed since
+        self.quota_left: int | None = None
         self.connects = 0
         self.disconnects = 0
         self.last_disconnect: str | None = None

@@ -158,6 +158,7 @@ class Subscriber:
                 self._told_quota_unknown = str(exc)
                 log.warning("subscription_quota_unknown", error=exc)
             self._state.left_out = []
+            self._state.quota_used = self._state.quota_left = None
             self._state.note_answer("quota", exc)
             return symbols
         self._state.note_answer("quota")
@@ -174,6 +175,7 @@ class Subscriber:
             else:
                 left_out.append(symbol)
         self._state.left_out = left_out
+        self._state.quota_used, self._state.quota_left = quota.used + quota.remaining - room, room
         if left_out and left_out != self._told_left_out:
             self._told_left_out = left_out
             log.error(

@@ -17,9 +17,10 @@ from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.opend.market import CONTINUOUS, may_trade
 from hk_tick_collector.status.backlog import Backlog, measure_backlog
 from hk_tick_collector.status.health import WORD_LATE_MS
+from hk_tick_collector.status.locks import locked_by
 from hk_tick_collector.status.outlook import outlook
 from hk_tick_collector.status.recent import Recent
-from hk_tick_collector.status.space import Space, measure_space
+from hk_tick_collector.status.space import Space, measure_space, mount_of
 from hk_tick_collector.status.state import (
     Away,
     Disk,
@@ -79,7 +80,9 @@ class Describer:
         self.today = Today(data_root)
         self.unsaved: str | None = None
         self._file_system = file_system_of(data_root)
+        self._mount = mount_of(data_root)
         self._space: Space | None = None
+        self._locked_by: tuple[str, ...] = ()
 
     def look_at_disk(self) -> str | None:
         """Measure the backlog, and check that DATA_ROOT is still the same directory; None: it is. It may hang."""
@@ -96,9 +99,12 @@ class Describer:
         return self._root_fault
 
     def look_at_today(self) -> None:
-        """Read what is stored of today, and how much space the disk has left. It may hang, too."""
+        """Read what is stored of today, who has it locked, and how much space is left. It may hang, too."""
         day = hk_day(self._client.state.opend_ms())
         self.today.look(day)
+        state = self._collector.state
+        is_locked = "locked" in (state.last_exception or "")
+        self._locked_by = locked_by(self._data_root / f"{day}.db", {os.getpid(), state.writer_pid}) if is_locked else ()
         try:
             self._space = measure_space(self._data_root, day, self._settings.journal_keep_days)
         except OSError:
@@ -152,6 +158,7 @@ class Describer:
                 self._root_fault,
                 self.unsaved,
                 self._file_system,
+                self._mount,
                 *(self._space or Space(None, None, None)),
             ),
             writer=self._describe_writer(now),
@@ -164,8 +171,9 @@ class Describer:
         state, away = self._client.state, self._client.outages.away
         return Session(
             connected=state.connected,
+            address=f"{self._settings.futu_host}:{self._settings.futu_port}",
             session=state.session,
-            away=None if away is None else Away(str(away.cause), away.since_ms),
+            away=None if away is None else Away(str(away.cause), away.since_ms, self._client.outages.is_without_right),
             since_ms=state.since_ms,
             opend_version=state.opend_version,
             qot_logined=state.qot_logined,
@@ -173,6 +181,8 @@ class Describer:
             subscribed=len(state.subscribed),
             refused=dict(state.refused),
             left_out=tuple(state.left_out),
+            quota_used=state.quota_used,
+            quota_left=state.quota_left,
             totals_refused={symbol: refusal.reason for symbol, refusal in state.totals_refused.items()},
             connects=state.connects,
             disconnects=state.disconnects,
@@ -217,6 +227,7 @@ class Describer:
             wal_held_sec=round(state.wal_held_sec, 1),
             days_waiting=state.days_waiting,
             waits=state.waits,
+            locked_by=self._locked_by,
             max_ts_ms=state.max_ts_ms,
             recoveries=state.recoveries,
             deaths=state.deaths_in_a_row(now),

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from hk_tick_collector.status.state import RecorderState
+    from hk_tick_collector.status.troubles import Trouble
 
 NAMES_SHOWN: Final = 3
 
@@ -26,10 +27,17 @@ class Verdict(StrEnum):
 
 
 class Finding(NamedTuple):
-    """What a rule finds."""
+    """What a rule finds.
+
+    Attributes:
+        verdict: how bad it is.
+        trouble: which trouble it is; it has the cure.
+        seen: what was seen, with its cause as far as it is known; no full stop at its end.
+    """
 
     verdict: Verdict
-    reason: str
+    trouble: Trouble
+    seen: str
 
 
 def waiting(state: RecorderState) -> str:

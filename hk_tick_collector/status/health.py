@@ -21,9 +21,11 @@ from hk_tick_collector.clock import OFFSET_MS_MAX
 from hk_tick_collector.hktime import EPOCH_MS_MAX, EPOCH_MS_MIN, plausible_text, since_continuous_ms
 from hk_tick_collector.opend.market import CONTINUOUS
 from hk_tick_collector.status.findings import NAMES_SHOWN, Finding, Verdict, and_more, count, named
-from hk_tick_collector.status.health_storing import STORING_RULES
+from hk_tick_collector.status.health_storing import STORING_RULES, disk_full, is_full, room_text
 from hk_tick_collector.status.lost import lost_text
 from hk_tick_collector.status.state import RecorderState
+from hk_tick_collector.status.trouble_table import START, cure
+from hk_tick_collector.status.troubles import Trouble
 from hk_tick_collector.text import excerpt, span
 from hk_tick_collector.typed_json import decode
 
@@ -52,16 +54,37 @@ TOTALS_FAILED_MAX = 3  # rounds in a row, one per minute
 WORD_LATE_MS = 600_000  # OpenD's market state is requested once a minute, and may be this old
 
 
+class Machine(NamedTuple):
+    """What a reader knows of the machine.
+
+    Attributes:
+        start: how a recorder is started here.
+        is_refused: systemd does not start the recorder again, since it has found a setting wrong.
+        is_starting: systemd is about to start it.
+    """
+
+    start: str = START
+    is_refused: bool = False
+    is_starting: bool = False
+
+
 class Health(NamedTuple):
     """A verdict and its reasons, the worst first. Only `ok` has no reason.
 
     What was lost today does not affect the verdict: nothing can be fixed any more. It is
     reported for the rest of the day.
+
+    Attributes:
+        verdict: the worst of all findings.
+        reasons: each finding in words: what was seen, and what to do.
+        lost_today: what was lost, in words; "": nothing is known to be lost.
+        findings: what `reasons` are made of.
     """
 
     verdict: Verdict
     reasons: tuple[str, ...]
     lost_today: str = ""
+    findings: tuple[Finding, ...] = ()
 
 
 _WEIGHTS = {verdict: weight for weight, verdict in enumerate(Verdict)}
@@ -77,12 +100,18 @@ def assess_health(told: Mapping[str, Any], now_ms: int | None = None) -> Health:
     return assess(decode(RecorderState, told), now_ms)
 
 
-def assess(state: RecorderState, now_ms: int | None = None) -> Health:
-    """As `assess_health`, for a report that was decoded already."""
-    found = list(_presence(state, now_ms)) or [finding for rule in _RULES for finding in rule(state)]
+def assess(state: RecorderState, now_ms: int | None = None, machine: Machine = Machine()) -> Health:  # noqa: B008
+    """As `assess_health`, for a report that was decoded already, with what is known of this machine."""
+    found = list(_presence(state, now_ms, machine)) or [finding for rule in _RULES for finding in rule(state)]
     found.sort(key=lambda finding: -_WEIGHTS[finding.verdict])
     verdict = found[0].verdict if found else Verdict.OK
-    return Health(verdict, tuple(finding.reason for finding in found), lost_text(state.lost_today))
+    reasons = tuple(reason_text(finding, machine.start) for finding in found)
+    return Health(verdict, reasons, lost_text(state.lost_today), tuple(found))
+
+
+def reason_text(finding: Finding, start: str = START) -> str:
+    """A finding in words: what was seen, and what to do."""
+    return f"{finding.seen}. {cure(finding.trouble, start)}"
 
 
 def end_text(state: RecorderState) -> str:
@@ -102,53 +131,65 @@ def end_text(state: RecorderState) -> str:
     return f"stopped by a fault at {at} ({why}){rest}"
 
 
-def _presence(state: RecorderState, now_ms: int | None) -> Iterator[Finding]:
+def _presence(state: RecorderState, now_ms: int | None, machine: Machine) -> Iterator[Finding]:
     """Does a recorder report? If not, its last report is stale."""
     at_ms = state.at_ms
     if at_ms is None or not EPOCH_MS_MIN <= at_ms < EPOCH_MS_MAX:
-        yield Finding(Verdict.UNPROVEN, "no recorder state yet")
+        yield Finding(Verdict.UNPROVEN, Trouble.NO_REPORT, "no recorder state yet")
         return
     if state.running is False:
-        yield Finding(Verdict.FAILING, f"no recorder is running: {end_text(state)}")
+        trouble = Trouble.WRONG_SETTING if machine.is_refused else Trouble.NOT_RUNNING
+        yield Finding(Verdict.FAILING, trouble, f"no recorder is running: {end_text(state)}")
+        if is_full(state):
+            yield from disk_full(state)
         return
     age_sec = (now_ms - at_ms) / 1000 if now_ms is not None else 0.0
-    if age_sec > SILENT_SEC_MAX:
-        yield Finding(Verdict.FAILING, f"no state update for {span(age_sec)}: the recorder is hung or gone")
+    if age_sec > SILENT_SEC_MAX and is_full(state):
+        seen = f"no state update for {span(age_sec)}: the disk is full{room_text(state)}"
+        yield Finding(Verdict.FAILING, Trouble.SILENT_FULL, seen)
+    elif age_sec > SILENT_SEC_MAX:
+        seen = f"no state update for {span(age_sec)}: the recorder (pid {state.pid}) hangs"
+        yield Finding(Verdict.FAILING, Trouble.SILENT, seen)
     elif age_sec < -FUTURE_SEC_MAX:
-        reason = f"recorder.json is dated {span(-age_sec)} in the future: a clock was changed, so its age is unknown"
-        yield Finding(Verdict.UNPROVEN, reason)
+        seen = f"recorder.json is dated {span(-age_sec)} in the future: a clock was changed, so its age is unknown"
+        yield Finding(Verdict.UNPROVEN, Trouble.FROM_THE_FUTURE, seen)
 
 
 def _link(state: RecorderState) -> Iterator[Finding]:
     """Is OpenD connected and logged in, and are the symbols subscribed?"""
     session = state.session
-    serious = Verdict.FAILING if _is_open(state) else Verdict.DEGRADED
+    serious = Verdict.FAILING if is_open(state) else Verdict.DEGRADED
     if not session.connected:
         yield from _down(state, serious)
         return
     if session.last_heard_age_sec is not None and session.last_heard_age_sec > UNHEARD_SEC_MAX:
         silent = span(session.last_heard_age_sec)
-        yield Finding(serious, f"connected, but OpenD has sent nothing for {silent} (no keep-alive reply either)")
-    if session.qot_logined is False:
-        yield Finding(serious, "OpenD is not logged in to the quote server: no tick comes until it is")
+        seen = f"connected, but OpenD has sent nothing for {silent} (no keep-alive reply either)"
+        yield Finding(serious, Trouble.OPEND_MUTE, seen)
+    if session.qot_logined is False and (session.away is None or session.away.cause != "kicked_out"):
+        seen = "OpenD is not logged in to the quote server: no tick comes until it is"
+        yield Finding(serious, Trouble.NOT_LOGGED_IN, seen)
     if session.subscribed == 0:
         up_sec = ((state.at_ms or 0) - session.since_ms) / 1000 if session.since_ms else _uptime_sec(state)
         if up_sec > SUBSCRIBE_SEC_MAX:
-            yield Finding(serious, f"no symbol is subscribed, {span(up_sec)} after OpenD was connected")
+            seen = f"no symbol is subscribed, {span(up_sec)} after OpenD was connected"
+            yield Finding(serious, Trouble.NOT_SUBSCRIBED, seen)
         else:
-            yield Finding(Verdict.UNPROVEN, "OpenD is connected, and no symbol is subscribed yet")
+            seen = "OpenD is connected, and no symbol is subscribed yet"
+            yield Finding(Verdict.UNPROVEN, Trouble.JUST_CONNECTED, seen)
 
 
 def _down(state: RecorderState, serious: Verdict) -> Iterator[Finding]:
     session = state.session
     down_sec = _uptime_sec(state) if session.down_sec is None else session.down_sec
-    closed = "" if _is_open(state) else f" ({_market_text(state)})"
-    why = excerpt(session.last_disconnect or "no answer yet")
+    closed = "" if is_open(state) else f" ({market_text(state)})"
+    why = excerpt(session.last_disconnect or "no answer yet").removeprefix(f"{session.address}: ")
     if down_sec <= DOWN_SEC_MAX:
         serious = Verdict.DEGRADED
     if not session.connects and serious is Verdict.DEGRADED:
         serious = Verdict.UNPROVEN
-    yield Finding(serious, f"OpenD not connected for {span(down_sec)}: {why}{closed}")
+    opend = f"OpenD at {excerpt(session.address)}" if session.address else "OpenD"
+    yield Finding(serious, Trouble.OPEND_DOWN, f"{opend} not connected for {span(down_sec)}: {why}{closed}")
 
 
 def _away(state: RecorderState) -> Iterator[Finding]:
@@ -158,12 +199,14 @@ def _away(state: RecorderState) -> Iterator[Finding]:
         return
     since_text = plausible_text(away.since_ms)
     since = f" at {since_text[11:19]} HK" if since_text else ""
-    serious = Verdict.FAILING if _is_open(state) else Verdict.DEGRADED
-    if away.cause == "kicked_out":
-        cure = "end that login, or give OpenD the command request_highest_quote_right"
-        yield Finding(serious, f"another login took the quote right{since}, so no tick comes: {cure}")
+    serious = Verdict.FAILING if is_open(state) else Verdict.DEGRADED
+    if away.cause == "kicked_out" and away.is_without_right:
+        seen = f"OpenD has had a quote right without pushes (BMP) since {since_text[11:19]} HK, so no tick comes"
+        yield Finding(serious, Trouble.NO_QUOTE_RIGHT, seen)
+    elif away.cause == "kicked_out":
+        yield Finding(serious, Trouble.KICKED_OUT, f"another login took the quote right{since}, so no tick comes")
     elif away.cause == "exchange_lost" and state.session.qot_logined is not False:
-        yield Finding(serious, f"OpenD lost the exchange{since}, and no tick comes: look at OpenD's network")
+        yield Finding(serious, Trouble.EXCHANGE_LOST, f"OpenD lost the exchange{since}, and no tick comes")
 
 
 def _outage(state: RecorderState) -> Iterator[Finding]:
@@ -174,11 +217,12 @@ def _outage(state: RecorderState) -> Iterator[Finding]:
     first_text = plausible_text(told.first_deadline_ms)
     if told.past:
         lost = count(told.past, "symbol")
-        reason = f"estimated: {lost} can no longer be fully recovered: {named(told.past_symbols, told.past)}"
-        yield Finding(Verdict.FAILING if _is_open(state) else Verdict.DEGRADED, reason)
+        seen = f"estimated: {lost} can no longer be fully recovered: {named(told.past_symbols, told.past)}"
+        serious = Verdict.FAILING if is_open(state) else Verdict.DEGRADED
+        yield Finding(serious, Trouble.LOSING_TICKS, seen)
     elif first_text:
-        until = first_text[11:19]
-        yield Finding(Verdict.DEGRADED, f"estimated: everything missed can be recovered until {until} HK")
+        seen = f"estimated: everything missed can be recovered until {first_text[11:19]} HK"
+        yield Finding(Verdict.DEGRADED, Trouble.STREAM_INTERRUPTED, seen)
 
 
 def _symbols(state: RecorderState) -> Iterator[Finding]:
@@ -187,9 +231,13 @@ def _symbols(state: RecorderState) -> Iterator[Finding]:
     if refused:
         first = islice(refused.items(), NAMES_SHOWN)
         shown = ", ".join(f"{excerpt(name)} ({excerpt(reason)})" for name, reason in first)
-        yield Finding(Verdict.DEGRADED, f"{count(refused, 'symbol')} refused: {shown}{and_more(len(refused))}")
+        seen = f"{count(refused, 'symbol')} refused: {shown}{and_more(len(refused))}"
+        yield Finding(Verdict.DEGRADED, Trouble.REFUSED, seen)
     if left_out:
-        yield Finding(Verdict.DEGRADED, f"{count(left_out, 'symbol')} without quota: {named(left_out)}")
+        used, left = state.session.quota_used, state.session.quota_left
+        units = f" (quota: {count(used, 'unit')} used, {left:,} left)" if used is not None and left is not None else ""
+        seen = f"{count(left_out, 'symbol')} without quota: {named(left_out)}{units}"
+        yield Finding(Verdict.DEGRADED, Trouble.NO_QUOTA, seen)
 
 
 def _pushes(state: RecorderState) -> Iterator[Finding]:
@@ -203,22 +251,24 @@ def _pushes(state: RecorderState) -> Iterator[Finding]:
         usual_sec = _uptime_sec(state) / state.frames if state.frames else quiet_sec
         if quiet_sec > max(QUIET_SEC_MAX, QUIET_GAPS * usual_sec):
             if is_proven_open:
-                yield Finding(Verdict.FAILING, f"no push for {span(quiet_sec)} while the market is open")
+                seen = f"no push for {span(quiet_sec)} while the market is open"
+                yield Finding(Verdict.FAILING, Trouble.NO_PUSH, seen)
             else:
-                reason = f"no push for {span(quiet_sec)}; it is trading time, but OpenD has not said that it trades"
-                yield Finding(Verdict.UNPROVEN, reason)
+                seen = f"no push for {span(quiet_sec)}; it is trading time, but OpenD has not said that it trades"
+                yield Finding(Verdict.UNPROVEN, Trouble.PERHAPS_NO_PUSH, seen)
         return
     if not session.connected:
         return
-    reason = "no push since the start while the market is open"
+    seen = "no push since the start while the market is open"
     up_sec = min(since_sec, _uptime_sec(state))
     subscribed = session.subscribed or 0
     if is_proven_open and session.resubscribes:
-        yield Finding(Verdict.FAILING, f"{reason}, though fetched ticks show trades: restart OpenD")
+        yield Finding(Verdict.FAILING, Trouble.NO_PUSH, f"{seen}, though fetched ticks show trades")
     elif is_proven_open and subscribed >= MANY_SYMBOLS and up_sec > QUIET_SEC_MAX:
-        yield Finding(Verdict.FAILING, f"{reason}, {span(up_sec)} ago, on any of {subscribed:,} symbols")
+        seen = f"{seen}, {span(up_sec)} ago, on any of {subscribed:,} symbols"
+        yield Finding(Verdict.FAILING, Trouble.NO_PUSH, seen)
     else:
-        yield Finding(Verdict.UNPROVEN, f"{reason}: no evidence yet")
+        yield Finding(Verdict.UNPROVEN, Trouble.NO_PUSH_YET, f"{seen}: no evidence yet")
 
 
 def _evidence(state: RecorderState) -> Iterator[Finding]:
@@ -227,10 +277,10 @@ def _evidence(state: RecorderState) -> Iterator[Finding]:
     if not session.connected or state.writer.counters.rows:
         return
     if state.frames:
-        yield Finding(Verdict.UNPROVEN, "ticks are arriving but none is stored yet")
+        yield Finding(Verdict.UNPROVEN, Trouble.NOTHING_STORED_YET, "ticks are arriving but none is stored yet")
     elif _trading_sec(state) is None or session.last_push_age_sec is not None:
-        reason = f"link up, but no tick has come since the start: no evidence yet ({_market_text(state)})"
-        yield Finding(Verdict.UNPROVEN, reason)
+        seen = f"link up, but no tick has come since the start: no evidence yet ({market_text(state)})"
+        yield Finding(Verdict.UNPROVEN, Trouble.NO_TICK_YET, seen)
 
 
 def _clock(state: RecorderState) -> Iterator[Finding]:
@@ -238,7 +288,7 @@ def _clock(state: RecorderState) -> Iterator[Finding]:
     offset_ms = state.session.clock_offset_ms
     if offset_ms is not None and abs(offset_ms) > OFFSET_MS_MAX:
         seen = f"clock {abs(offset_ms) / 1000:,.1f} s {'behind' if offset_ms > 0 else 'ahead of'} OpenD's"
-        yield Finding(Verdict.DEGRADED, f"{seen}: look at the time service of both hosts")
+        yield Finding(Verdict.DEGRADED, Trouble.CLOCK_OFF, seen)
 
 
 def _answers(state: RecorderState) -> Iterator[Finding]:
@@ -247,15 +297,16 @@ def _answers(state: RecorderState) -> Iterator[Finding]:
     if not session.connected:
         return
     if session.audits_failed >= AUDITS_FAILED_MAX:
-        reason = f"{count(session.audits_failed, 'audit')} in a row not answered ({excerpt(session.audit_fault)})"
-        yield Finding(Verdict.DEGRADED, f"{reason}: a push that never comes is not found")
+        seen = f"{count(session.audits_failed, 'audit')} in a row not answered ({excerpt(session.audit_fault)})"
+        yield Finding(Verdict.DEGRADED, Trouble.UNANSWERED, f"{seen}: a push that never comes is not found")
     if session.totals_failed >= TOTALS_FAILED_MAX:
         times, why = count(session.totals_failed, "time"), excerpt(session.totals_fault)
-        reason = f"the exchange's totals not available {times} in a row ({why}): nothing proves what is stored"
-        yield Finding(Verdict.DEGRADED, reason)
+        seen = f"the exchange's totals not available {times} in a row ({why}): nothing proves what is stored"
+        yield Finding(Verdict.DEGRADED, Trouble.UNANSWERED, seen)
     for asked, cost in _UNANSWERED.items():
         if asked in session.unanswered:
-            yield Finding(Verdict.DEGRADED, f"OpenD does not say {cost} ({excerpt(session.unanswered[asked])})")
+            seen = f"OpenD does not say {cost} ({excerpt(session.unanswered[asked])})"
+            yield Finding(Verdict.DEGRADED, Trouble.UNANSWERED, seen)
 
 
 _UNANSWERED = {  # the other requests; each is repeated within a minute
@@ -269,8 +320,7 @@ def _premises(state: RecorderState) -> Iterator[Finding]:
     """Do the premises hold? What depends on a failed premise is switched off for its symbol."""
     failed = state.writer.counters.premises_failed
     if failed:
-        reason = f"{count(failed, 'premise')} failed since the start: see premise_failed in the log, and audit"
-        yield Finding(Verdict.DEGRADED, reason)
+        yield Finding(Verdict.DEGRADED, Trouble.PREMISE_FAILED, f"{count(failed, 'premise')} failed since the start")
 
 
 _RULES = (_link, _away, _outage, _pushes, _evidence, *STORING_RULES, _symbols, _answers, _premises, _clock)
@@ -279,10 +329,10 @@ _RULES = (_link, _away, _outage, _pushes, _evidence, *STORING_RULES, _symbols, _
 # ---- the market's hours
 
 
-def _is_open(state: RecorderState) -> bool:
+def is_open(state: RecorderState) -> bool:
     """Whether trades may come; by the clock if the recorder does not report it."""
-    is_open = state.market.is_open
-    return is_open if is_open is not None else _since_continuous_ms(state) is not None
+    told = state.market.is_open
+    return told if told is not None else _since_continuous_ms(state) is not None
 
 
 def _trading_sec(state: RecorderState) -> float | None:
@@ -306,10 +356,11 @@ def _since_continuous_ms(state: RecorderState, late_ms: int = 0) -> int | None:
     return since_continuous_ms(state.at_ms or 0, late_ms)
 
 
-def _market_text(state: RecorderState) -> str:
+def market_text(state: RecorderState) -> str:
+    """Whether the market is open, and what OpenD says of it."""
     market = state.market
     word = f", OpenD says {excerpt(market.state)}" if market.state and market.source == "opend" else ""
-    return f"market {'open' if _is_open(state) else 'closed'}{word}"
+    return f"market {'open' if is_open(state) else 'closed'}{word}"
 
 
 def _uptime_sec(state: RecorderState) -> float:

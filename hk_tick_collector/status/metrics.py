@@ -29,6 +29,7 @@ from hk_tick_collector.hktime import utc_text
 from hk_tick_collector.status.findings import Verdict
 from hk_tick_collector.status.health import assess_health
 from hk_tick_collector.status.metric_families import CommitDurations, RecorderMetrics, registry
+from hk_tick_collector.status.trouble_table import cure
 from hk_tick_collector.store.schema import day_files
 from hk_tick_collector.store.stored import days_so_far, read_stats
 
@@ -128,7 +129,9 @@ class MetricsServer:
     def _health(self) -> _Answer:
         now_ms = wall_ms()
         health = assess_health(self._describe(), now_ms)
-        told = {**health._asdict(), "at": utc_text(now_ms)}
+        troubles = [{"trouble": one.trouble, "seen": one.seen, "cure": cure(one.trouble)} for one in health.findings]
+        told = {**health._asdict(), "at": utc_text(now_ms), "troubles": troubles}
+        del told["findings"]
         return _Answer(STATUS_OF[health.verdict], "application/json", f"{json.dumps(told)}\n".encode())
 
     def _metrics(self, *, wants_symbols: bool) -> _Answer:

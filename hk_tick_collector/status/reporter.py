@@ -14,12 +14,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hk_tick_collector import logs
 from hk_tick_collector.errors import JournalError
+from hk_tick_collector.status.answers import headline
 from hk_tick_collector.status.description import Describer, age
 from hk_tick_collector.status.findings import Verdict
-from hk_tick_collector.status.health import assess_health
+from hk_tick_collector.status.health import assess
 from hk_tick_collector.status.outlook import outlook_text
+from hk_tick_collector.status.state import RecorderState
+from hk_tick_collector.status.trouble_table import cure
+from hk_tick_collector.status.troubles import Trouble
 from hk_tick_collector.store.data_root import STATE_NAME
-from hk_tick_collector.typed_json import encode
+from hk_tick_collector.typed_json import decode, encode
 from hk_tick_collector.writer.progress import Counters
 
 if TYPE_CHECKING:
@@ -112,10 +116,15 @@ class Reporter:
         session, settings = self._client.state, self._settings
         opend = f"OpenD at {settings.futu_host}:{settings.futu_port}"
         if self._watchdog.is_stalled:
-            return f"storing is stalled: {self._watchdog.last_reason}"
+            return f"storing is stalled: {self._watchdog.last_reason}. {cure(Trouble.STALLED)}"
+        state = decode(RecorderState, self.description)
+        health = assess(state)
+        stopped = headline(state, health, session.clock.now_ms())
+        if not session.connected and session.connects and stopped:
+            return stopped
         if not session.connected:
             why = (session.last_disconnect or "connecting").removeprefix(f"{settings.futu_host}:{settings.futu_port}: ")
-            return f"waiting for {opend}: {why}"
+            return f"waiting for {opend}: {why}. {cure(Trouble.OPEND_DOWN)}"
         if not session.subscribed:
             return f"connected to {opend}, no symbol is subscribed yet"
         lag_ms = self._collector.state.lag_ms
@@ -124,10 +133,9 @@ class Reporter:
             parts.append(f"lag {lag_ms:,} ms")
         if self._describer.market().is_open is False:
             parts.append("market closed")
-        health = assess_health(self.description)
         said = [", ".join(parts), *([f"lost today: {health.lost_today}"] if health.lost_today else [])]
         if health.verdict is Verdict.FAILING:  # what is recorded matters less
-            said.insert(0, f"failing: {health.reasons[0]}")
+            said.insert(0, stopped or f"failing: {health.reasons[0]}")
         elif health.verdict is Verdict.DEGRADED:
             said.append(f"degraded: {health.reasons[0]}")
         return "; ".join(said)

@@ -60,5 +60,14 @@ def measure_space(data_root: Path, today: str, keep_days: int) -> Space:
     return Space(free_bytes, a_day, round(free_bytes / a_day, 1))
 
 
+def mount_of(data_root: Path) -> str:
+    """Where the file system of a directory is mounted; "": it can't be looked up."""
+    try:
+        place = data_root.resolve(strict=True)
+    except OSError:
+        return ""
+    return str(next((one for one in (place, *place.parents) if one.is_mount()), place.anchor))
+
+
 def _average(sizes: list[int]) -> int:
     return sum(sizes) // len(sizes) if sizes else 0

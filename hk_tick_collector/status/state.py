@@ -30,6 +30,7 @@ class Away:
 
     cause: str = ""
     since_ms: int | None = None
+    is_without_right: bool = False  # it has reported a quote right that gives no pushes
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Session:
     """The session with OpenD."""
 
     connected: bool = False
+    address: str | None = None  # host:port, as set
     session: int | None = None
     away: Away | None = None
     since_ms: int | None = None
@@ -46,6 +48,8 @@ class Session:
     subscribed: int | None = None
     refused: dict[str, str] | None = None  # symbol: why
     left_out: tuple[str, ...] | None = None  # for want of quota
+    quota_used: int | None = None  # units of the account's subscription quota; these symbols included
+    quota_left: int | None = None
     totals_refused: dict[str, str] = field(default_factory=dict)
     connects: int | None = None
     disconnects: int | None = None
@@ -82,6 +86,7 @@ class Disk:
     fault: str | None = None  # DATA_ROOT is not the same directory any more
     unsaved: str | None = None  # why this file could not be written
     file_system: str | None = None
+    mount: str | None = None  # where it is mounted
     free_bytes: int | None = None
     bytes_a_day: int | None = None
     days_left: float | None = None
@@ -104,6 +109,7 @@ class WriterState:
     wal_held_sec: float | None = None
     days_waiting: int | None = None
     waits: tuple[WaitingDay, ...] = ()
+    locked_by: tuple[str, ...] = ()  # other processes that hold a lock on today's database, while it is locked
     max_ts_ms: int | None = None
     recoveries: int | None = None
     deaths: int = 0  # writers in a row that ended by themselves

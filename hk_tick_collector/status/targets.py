@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hk_tick_collector.hktime import since_continuous_ms, utc_text
 from hk_tick_collector.opend.market import CONTINUOUS
+from hk_tick_collector.status.trouble_table import START, cure
+from hk_tick_collector.status.troubles import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,6 +74,8 @@ class Evidence(NamedTuple):
         day: the newest database; None if there is none.
         day_fault: why that could not be read.
         pragmas: None if they are not known.
+        root: the DATA_ROOT, as a person writes it.
+        start: how a recorder is started there.
         log: None if no log was read.
         restarts: how often systemd restarted the unit by itself; None: there is no unit.
     """
@@ -85,6 +89,8 @@ class Evidence(NamedTuple):
     pragmas: Pragmas | None = None
     log: LogSeen | None = None
     restarts: int | None = None
+    root: str = "this DATA_ROOT"
+    start: str = START
 
 
 class Market(NamedTuple):
@@ -95,12 +101,16 @@ class Market(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """One target: its outcome, what was seen, what was expected."""
+    """One target: its outcome, what was seen, what was expected; and what is wrong if it is missed.
+
+    `trouble` is None for health, whose reasons have their cures in them.
+    """
 
     target: str
     outcome: Outcome
     seen: str
     expected: str
+    trouble: Trouble | None = None
 
 
 class Report(NamedTuple):
@@ -125,6 +135,18 @@ class Report(NamedTuple):
     def unjudged(self) -> list[Finding]:
         """The targets that could not be judged, and need not be."""
         return [finding for finding in self.findings if finding.outcome is Outcome.UNJUDGED]
+
+    def complaint(self) -> str:
+        """What is wrong and what to do, in one line; a recorder that does not run comes first."""
+        return "; ".join(self._complaint(finding) for finding in self.missed)
+
+    def _complaint(self, finding: Finding) -> str:
+        advice = f". {cure(finding.trouble, self.last.start)}" if finding.trouble is not None else ""
+        if finding.trouble is Trouble.SILENT and self.last.health[1]:
+            advice = f". {self.last.health[1][0]}"  # it knows more: a full disk keeps the recorder from reporting, too
+        if finding.trouble is Trouble.NOT_RUNNING:
+            return f"{finding.seen}{advice}"
+        return f"{finding.target}: {finding.seen}; expected {finding.expected}{advice}"
 
     def figures(self) -> dict[str, Any]:
         """The figures, by the contract's names first. None: not known."""
@@ -214,9 +236,9 @@ def _state_age_sec(evidence: Evidence) -> float | None:
 def _recorder(last: Evidence) -> Finding:
     expected = f"a recorder that runs, and reported in the last {STATE_AGE_SEC_MAX:g} s"
     age_sec = _state_age_sec(last)
-    state = last.state
+    state, trouble = last.state, Trouble.SILENT
     if not is_running(last):
-        seen = "no recorder runs on this DATA_ROOT"
+        seen, trouble = f"no recorder is running on {last.root}", Trouble.NOT_RUNNING
     elif state is None:
         seen = f"pid {last.lock_pid} runs, recorder.json is empty"
     elif state.pid != last.lock_pid:
@@ -225,7 +247,7 @@ def _recorder(last: Evidence) -> Finding:
         seen = f"pid {last.lock_pid} runs, recorder.json has no time"
     else:
         seen = f"pid {last.lock_pid}, version {state.version}, last update {age_sec:.1f} s ago"
-    return Finding("recorder", Outcome.OK if _speaks(last) else Outcome.MISSED, seen, expected)
+    return Finding("recorder", Outcome.OK if _speaks(last) else Outcome.MISSED, seen, expected, trouble)
 
 
 def _opend(last: Evidence) -> Finding:
@@ -237,8 +259,10 @@ def _opend(last: Evidence) -> Finding:
     session = last.state.session
     symbols = session.subscribed or 0
     if not session.connected:
-        return Finding("opend", Outcome.MISSED, f"not connected: {session.last_disconnect}", expected)
-    return Finding("opend", Outcome.OK if symbols else Outcome.MISSED, f"connected, {symbols} symbols", expected)
+        seen = f"not connected: {session.last_disconnect}"
+        return Finding("opend", Outcome.MISSED, seen, expected, Trouble.OPEND_DOWN)
+    outcome = Outcome.OK if symbols else Outcome.MISSED
+    return Finding("opend", outcome, f"connected, {symbols} symbols", expected, Trouble.NOT_SUBSCRIBED)
 
 
 def _writer(last: Evidence) -> Finding:
@@ -248,9 +272,10 @@ def _writer(last: Evidence) -> Finding:
     if not _speaks(last):
         return Finding("writer", Outcome.UNJUDGED, _NO_WORD, expected)
     if age_sec is None:
-        return Finding("writer", Outcome.MISSED, "none has begun to store since the start", expected)
+        seen = "none has begun to store since the start"
+        return Finding("writer", Outcome.MISSED, seen, expected, Trouble.NO_WRITER)
     outcome = Outcome.OK if age_sec <= WRITER_AGE_SEC_MAX else Outcome.MISSED
-    return Finding("writer", outcome, f"a sign of life {age_sec:.1f} s ago", expected)
+    return Finding("writer", outcome, f"a sign of life {age_sec:.1f} s ago", expected, Trouble.WRITER_SILENT)
 
 
 def _health(last: Evidence, market: Market) -> Finding:
@@ -281,9 +306,11 @@ def _skew(last: Evidence, market: Market, skew_sec: float) -> Finding:
     if skew is None:
         return _nothing_stored(name, last, market, expected)
     if skew > skew_sec:
-        return Finding(name, Outcome.MISSED, f"{skew:g}: ts_ms is in the future; `hk-tick-collector repair`", expected)
+        seen = f"{skew:g}: ts_ms is in the future"
+        return Finding(name, Outcome.MISSED, seen, expected, Trouble.FUTURE_TICKS)
     if skew < -skew_sec:
-        return Finding(name, _unless_quiet(last, market), f"{skew:g}{_closed(last, market)}", expected)
+        seen = f"{skew:g}{_closed(last, market)}"
+        return Finding(name, _unless_quiet(last, market), seen, expected, Trouble.NO_NEW_ROWS)
     return Finding(name, Outcome.OK, f"{skew:g}", expected)
 
 
@@ -296,7 +323,8 @@ def _rows(first: Evidence, last: Evidence, market: Market) -> Finding:
     # By day first: after midnight the newest database is a new one, with fewer rows.
     if (last.day.name, last.day.rows) > (before.name, before.rows) and first is not last:
         return Finding("rows", Outcome.OK, seen, expected)
-    return Finding("rows", _unless_quiet(last, market), seen + _closed(last, market), expected)
+    seen += _closed(last, market)
+    return Finding("rows", _unless_quiet(last, market), seen, expected, Trouble.NO_NEW_ROWS)
 
 
 def _journal_mode(last: Evidence, market: Market) -> Finding:
@@ -307,7 +335,7 @@ def _journal_mode(last: Evidence, market: Market) -> Finding:
         modes[last.pragmas.source] = last.pragmas.journal_mode
     seen = ", ".join(f"{mode} ({source})" for source, mode in modes.items())
     outcome = Outcome.OK if set(modes.values()) == {"wal"} else Outcome.MISSED
-    return Finding("journal_mode", outcome, seen, "wal")
+    return Finding("journal_mode", outcome, seen, "wal", Trouble.NOT_WAL)
 
 
 def _busy_timeout(last: Evidence) -> Finding:
@@ -316,28 +344,30 @@ def _busy_timeout(last: Evidence) -> Finding:
         return Finding("busy_timeout", Outcome.UNJUDGED, _NO_WORD, expected)
     if last.pragmas is None:
         seen = "unknown: no sqlite_pragmas line in the log, and no writer whose arguments can be read"
-        return Finding("busy_timeout", Outcome.MISSED, seen, expected)
+        return Finding("busy_timeout", Outcome.MISSED, seen, expected, Trouble.BUSY_TIMEOUT)
     enough = last.pragmas.busy_timeout_ms >= BUSY_TIMEOUT_MS_MIN
     seen = f"{last.pragmas.busy_timeout_ms} ({last.pragmas.source})"
-    return Finding("busy_timeout", Outcome.OK if enough else Outcome.MISSED, seen, expected)
+    return Finding("busy_timeout", Outcome.OK if enough else Outcome.MISSED, seen, expected, Trouble.BUSY_TIMEOUT)
 
 
 def _watchdog(last: Evidence) -> Finding:
     name, expected = "watchdog", "no WATCHDOG persistent_stall"
     if last.log is None:
         if last.state is not None and last.state.watchdog.is_stalled:
-            return Finding(name, Outcome.MISSED, f"stalled now: {last.state.watchdog.last_reason}", expected)
+            seen = f"stalled now: {last.state.watchdog.last_reason}"
+            return Finding(name, Outcome.MISSED, seen, expected, Trouble.STALLED)
         return Finding(name, Outcome.UNJUDGED, "no log was read (--log FILE, or --unit)", expected)
     counts = ", ".join(f"{count} {event}" for event, count in sorted(last.log.watchdog.items())) or "none"
     seen = f"{counts} since {utc_text(last.log.since_ms)} ({last.log.source})"
     outcome = Outcome.MISSED if last.log.watchdog.get("persistent_stall") else Outcome.OK
-    return Finding(name, outcome, seen, expected)
+    return Finding(name, outcome, seen, expected, Trouble.GAVE_UP)
 
 
 def _nothing_stored(name: str, last: Evidence, market: Market, expected: str) -> Finding:
     if last.day_fault is not None:
-        return Finding(name, Outcome.MISSED, last.day_fault, expected)
-    return Finding(name, _unless_quiet(last, market), f"nothing is stored yet{_closed(last, market)}", expected)
+        return Finding(name, Outcome.MISSED, last.day_fault, expected, Trouble.DAY_UNREADABLE)
+    seen = f"nothing is stored yet{_closed(last, market)}"
+    return Finding(name, _unless_quiet(last, market), seen, expected, Trouble.NO_NEW_ROWS)
 
 
 def _unless_quiet(last: Evidence, market: Market) -> Outcome:

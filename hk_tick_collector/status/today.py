@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import apsw
@@ -22,28 +23,38 @@ SELECT count(*), count(DISTINCT symbol), total(missing),
        min(coalesce(before_ts_ms, since_ms)), max(coalesce(after_ts_ms, resumed_ms))
 FROM gaps WHERE state = 'open'"""
 _CAUSES: Final = "SELECT cause FROM gaps WHERE state = 'open' GROUP BY cause ORDER BY count(*) DESC, cause"
+_DOUBTS: Final = """
+SELECT count(*), count(DISTINCT symbol), min(coalesce(before_ts_ms, since_ms)), max(resumed_ms) FROM doubts"""
+_DOUBTED: Final = "SELECT cause FROM doubts GROUP BY cause ORDER BY count(*) DESC, cause"
 
 
-def read_lost(path: Path) -> Lost | None:
-    """What was lost on a day, by its database; None: nothing is known to be lost.
+def read_lost(path: Path, busy_timeout_ms: int = 5000) -> Lost | None:
+    """What was lost on a day, by its database; None: nothing is known to be lost, and nothing is in doubt.
 
     Raises:
         DatabaseError: it can't be read now.
     """
-    con = open_readonly(path)
+    con = open_readonly(path, busy_timeout_ms)
     try:
         if con.pragma("user_version") < LEDGER_VERSION:
             return None
         found: list[Any] = con.execute(_SELECT).fetchall()
         gaps, symbols, ticks, shares, unknown, from_ms, until_ms = found[0]
-        causes = [str(cause) for (cause,) in con.execute(_CAUSES)]
+        causes = tuple(str(cause) for (cause,) in con.execute(_CAUSES))
+        doubts: Any = con.execute(_DOUBTS).fetchall()[0]
+        doubted = tuple(str(cause) for (cause,) in con.execute(_DOUBTED))
     except apsw.Error as exc:
         raise DatabaseError(f"{path} can't be read: {exc}") from exc
     finally:
         con.close()
-    if not gaps:
+    if not gaps and not doubts[0]:
         return None
-    return Lost(path.stem, gaps, symbols, int(ticks), int(shares), int(unknown), from_ms, until_ms, tuple(causes))
+    lost = Lost(path.stem, gaps, symbols, int(ticks), int(shares), int(unknown), from_ms, until_ms, causes)
+    number, of_symbols, doubted_from_ms, doubted_until_ms = doubts
+    return replace(
+        lost, doubts=number, doubted_symbols=of_symbols, doubted_from_ms=doubted_from_ms,
+        doubted_until_ms=doubted_until_ms, doubted_causes=doubted,
+    )  # fmt: skip
 
 
 class Today:

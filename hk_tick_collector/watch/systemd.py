@@ -28,7 +28,7 @@ STATUS_SEC = 2.0
 EXTEND_SEC = 30.0
 EXTEND_EVERY_SEC = 5.0
 SIGNS_IN_TIME = 3  # signs of life within the time that systemd allows, as sd_watchdog_enabled(3) advises
-STATUS_MAX = 300  # characters; `systemctl status` shows one line
+STATUS_MAX = 500  # characters: a trouble with its cause and its cure. `systemctl status` shows one line
 
 
 class Notifier:

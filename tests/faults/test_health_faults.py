@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import socket
@@ -18,6 +19,8 @@ from support.recorder_process import until
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.numbers import ProtoId
 from hk_tick_collector.simulator.universe import universe
+from hk_tick_collector.status.trouble_table import cure
+from hk_tick_collector.status.troubles import Trouble
 
 if TYPE_CHECKING:
     from support.bench import Bench
@@ -88,7 +91,7 @@ def test_an_outage_is_told_with_its_own_length(port: int, bench: Bench) -> None:
 
 
 def test_a_locked_database_is_failing_until_it_is_free(port: int, bench: Bench) -> None:
-    """The reason has SQLite's word and what waits; afterwards all is stored."""
+    """The reason has SQLite's word, what waits and who holds the lock; afterwards all is stored."""
     sim = bench.simulate(rate=100.0)
     recorder = bench.record(sim, METRICS_PORT=port)
     wait_for_health(port, 200, "ok")
@@ -98,13 +101,15 @@ def test_a_locked_database_is_failing_until_it_is_free(port: int, bench: Bench) 
     con.execute("BEGIN IMMEDIATE")
     told = wait_for_health(port, 503, "failing", "writer: ")
     assert "database is locked" in told.reasons[0]
-    assert told.reasons[0].endswith(" rows waiting")
+    assert " rows waiting" in told.reasons[0]
+    assert told.reasons[0].endswith(cure(Trouble.DAY_LOCKED))
+    until(lambda: f"{path.name} is locked by pid {os.getpid()} (" in health(port).reasons[0], "its holder is named")
     assert metrics(port)["hktick_writer_errors_total"] >= 1
     assert metrics(port)["hktick_backlog_rows"] > 0
     con.execute("ROLLBACK")
     con.close()
     told = wait_for_health(port, 200, "degraded", "writer: ")
-    assert told.reasons[0].endswith("it stores again")
+    assert told.reasons[0].endswith(f"it stores again. {cure(Trouble.STORES_AGAIN)}")
     bench.settle_whole(sim, recorder)
 
 

@@ -45,5 +45,7 @@ def test_a_login_elsewhere_is_named_with_its_cure_and_then_what_it_has_cost(stag
     served = metrics(port)
     assert (served["hktick_lost_today_ticks"], served["hktick_lost_today_symbols"]) == (missing, 1)
     status = stage.recorder.shown("status")
-    assert [" ".join(line.split()) for line in status.splitlines() if line.startswith("lost ")] == [f"lost {text}"]
+    assert [" ".join(line.split()) for line in status.splitlines() if line.startswith("lost ")] == [
+        f"lost today {text}"
+    ]
     assert stage.recorder.stop() == 0

@@ -109,7 +109,7 @@ def test_a_recorder_that_was_killed_is_not_accepted(bench: Bench) -> None:
     assert recorder.state()["running"] is True
     verified = verify(recorder, wait_sec=0)
     assert verified.code == 1
-    assert verified.missed["recorder"] == "no recorder runs on this DATA_ROOT"
+    assert verified.missed["recorder"] == f"no recorder is running on {recorder.data_root}"
     assert verified.told["health"] == "failing"
     assert "did not stop cleanly" in verified.told["health_reasons"][0]
     recorder.start()

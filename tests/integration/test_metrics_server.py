@@ -143,6 +143,9 @@ def test_a_day_that_cannot_be_read_is_said(server: MetricsServer, tmp_path: Path
     assert "hktick_connected" in scrape(server)
 
 
+ROOM: Final = "the disk has 75 GB free, a trading day needs 1,250 MB"
+
+
 @pytest.mark.parametrize(
     ("changes", "status", "verdict", "reasons"),
     [
@@ -153,7 +156,9 @@ def test_a_day_that_cannot_be_read_is_said(server: MetricsServer, tmp_path: Path
             {"journal": {"fault": "disk gone"}},
             503,
             "failing",
-            ["journal can't be written: disk gone; 0.0 MB held in memory: make space"],
+            [
+                f"journal can't be written: disk gone; 0.0 MB held in memory; {ROOM}",
+            ],
         ),
         ({"at_ms": 1_600_000_000_000}, 503, "failing", None),
     ],
@@ -167,19 +172,20 @@ def test_health_says_why(
     server: MetricsServer,
     described: Described,
 ) -> None:
-    """What works is answered with 200; what does not, or is not known to, with 503; always with the reasons."""
+    """What works is answered with 200; what does not, or is not known to, with 503; always with what to do."""
     described.state = now_state(**changes)
     before = time.strftime("%Y-%m-%dT%H:%M", time.gmtime(time.time() - 60))
     response, body = ask(server, "/healthz")
     told = json.loads(body)
     assert (response.status, told["verdict"]) == (status, verdict)
     assert response.headers["Content-Type"] == "application/json"
-    assert told.keys() == {"verdict", "reasons", "lost_today", "at"}
+    assert told.keys() == {"verdict", "reasons", "lost_today", "at", "troubles"}
     assert told["at"] > before
     if reasons is None:
         assert told["reasons"][0].startswith("no state update for ")
     else:
-        assert told["reasons"] == reasons
+        assert [one["seen"] for one in told["troubles"]] == reasons
+    assert told["reasons"] == [f"{one['seen']}. {one['cure']}" for one in told["troubles"]]
 
 
 def test_before_the_first_description_nothing_is_proven(server: MetricsServer, described: Described) -> None:

@@ -169,7 +169,7 @@ def test_a_version_that_fails_acceptance_comes_back_to_the_old_one(checkout: Mac
     # The fault really happened: the new version was up, journaled, and missed its target.
     assert 'version="9.9.2"' in checkout.journal(UNIT) or "version=9.9.2" in checkout.journal(UNIT)
     assert 'failed at "9/9: verify"' in done.stderr, said(done)
-    assert re.search(r"NOT ACCEPTED: .*rows: seen (\d+) → \1 ", done.stdout), said(done)
+    assert re.search(r"NOT OK: .*rows: (\d+) → \1 ", done.stdout), said(done)
     assert "rolled back to" in done.stderr.splitlines()[-1], said(done)
 
     assert running_version(recorder, checkout) == __version__
@@ -252,7 +252,8 @@ def test_verify_tells_a_good_recorder_from_a_stopped_one(checkout: Machine, simu
     done = deploy(checkout, "verify", DATA_ROOT=DATA_ROOT, WAIT_SEC="0")
     assert done.returncode == 1, said(done)
     last = done.stdout.splitlines()[-1]
-    assert last.startswith("NOT ACCEPTED: recorder: seen no recorder runs on this DATA_ROOT; expected "), said(done)
+    started = "Start it: `systemctl start hk-tick-collector`"
+    assert last.startswith(f"NOT OK: no recorder is running on {DATA_ROOT}. {started}"), said(done)
     script = f"{APP}/scripts/verify_hk_tick_collector.sh"
     done = checkout.run("bash", script, env={"DATA_ROOT": DATA_ROOT}, check=False, user="hk-tick")
     assert done.returncode == 2, said(done)

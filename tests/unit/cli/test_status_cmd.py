@@ -16,11 +16,14 @@ from support.gap_row import put_gaps
 from support.recorder_state import healthy_state
 from typer.testing import CliRunner, Result
 
-from hk_tick_collector.cli.status_cmd import read_status, status_command
+from hk_tick_collector.cli.status_cmd import status_command
 from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.journal.cursor import save_cursor
 from hk_tick_collector.journal.segments import DIRECTORY, HEADER_SIZE, Kind, Position, encode_record, segment_name
+from hk_tick_collector.status import answers
+from hk_tick_collector.status.reading import read_status
+from hk_tick_collector.status.space import mount_of
 from hk_tick_collector.store import data_root
 
 if TYPE_CHECKING:
@@ -31,8 +34,8 @@ if TYPE_CHECKING:
 
 EMPTY: Final[dict[str, Any]] = {
     "day": None,
+    "day_fault": None,
     "future_days": [],
-    "health": {"verdict": "unproven", "reasons": ["no recorder state yet"]},
     "recorder": {"running": False, "state_age_sec": None},
     "journal": {"backlog_bytes": 0, "lag_ms": 0},
     "rows": 0,
@@ -44,6 +47,32 @@ EMPTY: Final[dict[str, Any]] = {
     "sealed": None,
     "symbols": [],
 }
+
+
+def empty(root: Path) -> dict[str, Any]:
+    """What there is to say of an empty DATA_ROOT."""
+    seen, start = "no recorder state yet", f"Start it: `hk-tick-collector run --data-root {root}`"
+    trouble = {"trouble": "no_report", "verdict": "unproven", "seen": seen, "cure": start}
+    return {
+        "data_root": str(root),
+        "answers": {
+            "recording": "no",
+            "records": f"NO: {seen}",
+            "lost": ["nothing so far"],
+            "is_lost": False,
+            "to_do": [start],
+        },
+        "disk": {"mount": mount_of(root)},
+        "health": {"verdict": "unproven", "reasons": [f"{seen}. {start}"], "troubles": [trouble]},
+        **EMPTY,
+    }
+
+
+@pytest.fixture(autouse=True)
+def night(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing can have been traded since the recorder was last seen, whenever the tests run."""
+    monkeypatch.setattr(answers, "is_trading_time", lambda _now_ms: False)
+    monkeypatch.setattr(answers, "may_trade_between", lambda _begin_ms, _end_ms: False)
 
 
 @pytest.fixture
@@ -100,7 +129,9 @@ def say(root: Path, **changes: Any) -> None:  # noqa: ANN401 - JSON
 
 def test_nothing_yet(root: Path) -> None:
     """An empty DATA_ROOT is no fault: not running, nothing stored, and nothing is made in it."""
-    assert read_status(root) == {"data_root": str(root), **EMPTY}
+    found = read_status(root)
+    assert found["disk"].pop("free_bytes") > 0
+    assert found == empty(root)
     text = shown(root)
     assert "not running" in text
     assert "nothing yet" in text
@@ -166,10 +197,10 @@ def test_a_newest_day_without_a_tick_is_passed_over(root: Path) -> None:
 def test_what_was_lost_is_shown(root: Path) -> None:
     """Of the day that is shown, by its own gaps, also while no recorder runs."""
     store(root, "20200330", {"HK.00005": 2})
-    assert not re.search(r"^lost ", shown(root), re.MULTILINE)
+    assert re.search(r"^lost +on 20200330: nothing so far$", shown(root), re.MULTILINE)
     put_gaps(root / "20200330.db", {"missing": 40, "since_ms": TICK_TS_MS, "resumed_ms": TICK_TS_MS + 60_000})
     line = next(line for line in shown(root).splitlines() if line.startswith("lost "))
-    assert line.split(maxsplit=1)[1].rstrip() == "40 ticks of 1 symbol, 16:04:41 to 16:05:41 HK (OpenD down)"
+    assert line.split(maxsplit=1)[1] == "on 20200330: 40 ticks of 1 symbol, 16:04:41 to 16:05:41 HK (OpenD down)"
     assert read_status(root)["lost"]["ticks"] == 40
 
 
@@ -183,25 +214,22 @@ def test_a_day_to_come_is_named_and_is_not_today(root: Path) -> None:
     assert read_status(root)["future_days"] == ["20450330"]
 
 
-def test_a_long_list_is_cut_and_all_shows_it(root: Path) -> None:
-    """Twenty symbols, and how many more there are."""
-    store(root, "20200330", {f"HK.{n:05}": n for n in range(1, 26)})
+def test_a_pipe_gets_all_symbols(root: Path) -> None:
+    """Who pipes it to `less` or `grep` wants them all."""
+    store(root, "20200330", {f"HK.{n:05}": n for n in range(1, 62)})
     text = shown(root)
-    assert text.count("HK.") == 20 + 1
-    assert "HK.00025" in text
-    assert "HK.00005" not in text
-    assert "and 5 more symbols" in text
-    every = shown(root, "--all")
-    assert every.count("HK.") == 25 + 1
-    assert "more symbols" not in every
+    assert text.count("HK.") == 61 + 1
+    assert "more symbols" not in text
 
 
 def test_json_is_one_object_with_all_symbols(root: Path) -> None:
     """The same as is shown, whole, for a program; its keys do not depend on what there is."""
-    assert json.loads(shown(root, "--json")) == {"data_root": str(root), **EMPTY}
+    found = json.loads(shown(root, "--json"))
+    assert found["disk"].pop("free_bytes") > 0
+    assert found == empty(root)
     store(root, "20200330", {f"HK.{n:05}": n for n in range(1, 26)})
     told = json.loads(shown(root, "--json"))
-    assert set(told) == {"data_root", *EMPTY}
+    assert set(told) == set(empty(root))
     assert len(told["symbols"]) == 25
     assert told["rows"] == sum(range(1, 26))
 
@@ -317,7 +345,10 @@ def test_a_recorder_that_was_stopped_says_when(root: Path) -> None:
     assert "not running, stopped cleanly at 2020-03-30 16:04:41 HK" in shown(root)
     health = read_status(root)["health"]
     assert health["verdict"] == "failing"
-    assert health["reasons"] == ["no recorder is running: stopped cleanly at 2020-03-30 16:04:41 HK"]
+    (trouble,) = health["troubles"]
+    assert trouble["seen"] == "no recorder is running: stopped cleanly at 2020-03-30 16:04:41 HK"
+    assert trouble["cure"].startswith(f"Start it: `hk-tick-collector run --data-root {root}`. ")
+    assert health["reasons"] == [f"{trouble['seen']}. {trouble['cure']}"]
 
 
 def test_a_recorder_that_died_says_since_when(root: Path) -> None:
@@ -338,8 +369,8 @@ def test_health_is_shown_with_each_reason(root: Path) -> None:
     (root / data_root.STATE_NAME).write_text(json.dumps(state))
     text = shown(root)
     assert re.search(r"^health +degraded *$", text, re.MULTILINE)
-    assert re.search(r"^ +1 symbol refused: HK.99999 \(no \[red\]such\[/\] stock\) *$", text, re.MULTILINE)
-    assert re.search(r"^ +clock 5.2 s behind OpenD's: ", text, re.MULTILINE)
+    assert "to do      1. 1 symbol refused: HK.99999 (no [red]such[/] stock). Correct FUTU_SYMBOLS" in text
+    assert re.search(r"^ +2. clock 5.2 s behind OpenD's. Check the time service", text, re.MULTILINE)
     assert read_status(root)["health"]["verdict"] == "degraded"
     state["session"] |= {"refused": {}, "clock_offset_ms": 0}
     (root / data_root.STATE_NAME).write_text(json.dumps(state))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import typer
+from support.systemctl import put_systemctl
 from typer.testing import CliRunner, Result
 
 from hk_tick_collector.cli.verify_cmd import Log, Verification, verify_command
@@ -16,6 +17,8 @@ from hk_tick_collector.config import NAMES
 from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.hktime import hk_day, utc_text
+from hk_tick_collector.status.trouble_table import cure
+from hk_tick_collector.status.troubles import Trouble
 from hk_tick_collector.store.data_root import RECORDER_LOCK, STATE_NAME, hold_lock
 
 if TYPE_CHECKING:
@@ -73,6 +76,10 @@ class Recorded:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    def live(self) -> None:
+        """Run again."""
+        self._lock = hold_lock(self.root, RECORDER_LOCK, 0)
 
     def tell(self, event: str) -> None:
         """A line of the log, of now."""
@@ -165,8 +172,8 @@ def test_a_miss_is_exit_1_and_says_what_was_seen_and_expected(recorded: Recorded
     result = verify(recorded)
     assert result.exit_code == 1
     last = result.stdout.splitlines()[-1]
-    assert last.startswith("NOT ACCEPTED: watchdog: seen 1 persistent_stall since ")
-    assert last.endswith("; expected no WATCHDOG persistent_stall")
+    assert last.startswith("NOT OK: watchdog: 1 persistent_stall since ")
+    assert last.endswith(f"; expected no WATCHDOG persistent_stall. {cure(Trouble.GAVE_UP)}")
 
 
 def test_the_incident_of_the_notes_is_not_accepted(recorded: Recorded) -> None:
@@ -174,8 +181,8 @@ def test_the_incident_of_the_notes_is_not_accepted(recorded: Recorded) -> None:
     recorded.store(age_ms=-8 * 3_600_000)
     result = verify(recorded)
     assert result.exit_code == 1
-    assert "NOT ACCEPTED: max_minus_now_sec: seen 28" in result.stdout
-    assert "ts_ms is in the future" in result.stdout
+    assert "NOT OK: max_minus_now_sec: 28" in result.stdout
+    assert "ts_ms is in the future; expected at most 60. `hk-tick-collector repair` corrects" in result.stdout
 
 
 def test_stalls_before_since_do_not_count(recorded: Recorded) -> None:
@@ -201,7 +208,7 @@ def test_without_a_unit_no_log_is_read(recorded: Recorded) -> None:
     given = ["--data-root", str(recorded.root), "--wait-sec", "0", "--unit", "none-of-these.service"]
     result = CliRunner().invoke(app, given)
     assert result.exit_code == 1
-    assert "NOT ACCEPTED: busy_timeout: seen unknown" in result.stdout
+    assert "NOT OK: busy_timeout: unknown" in result.stdout
     assert "not judged watchdog" in result.stdout
 
 
@@ -248,6 +255,34 @@ def test_it_looks_for_so_long_and_no_longer(recorded: Recorded) -> None:
     """What does not come is a miss in the end; in an open market it looks twice at least."""
     recorded.say()
     assert looking(recorded, 0, recorded.say) == (False, 1)
+
+
+def test_no_recorder_is_told_at_once_with_how_to_start_it(recorded: Recorded) -> None:
+    """Nobody starts it while the command waits, so it does not wait."""
+    recorded.say()
+    recorded.die()
+    assert looking(recorded, 600, lambda: None) == (False, 0)
+    result = verify(recorded, "--wait-sec", "600")
+    assert result.exit_code == 1
+    start = f"Start it: `hk-tick-collector run --data-root {recorded.root}`."
+    assert f"NOT OK: no recorder is running on {recorded.root}. {start}" in result.stdout
+    told = json.loads(verify(recorded, "--json").stdout)
+    cures = {target["target"]: target["cure"] for target in told["targets"]}
+    assert cures.pop("recorder").startswith(start)
+    assert set(cures.values()) <= {None}
+
+
+def test_a_recorder_that_systemd_is_starting_is_waited_for(recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two starts no process has the lock."""
+    recorded.die()
+    put_systemctl(recorded.root.parent, recorded.root, monkeypatch, ActiveState="activating")
+    assert looking(recorded, 0, lambda: None) == (False, 0)
+
+    def come() -> None:
+        recorded.live()
+        recorded.say("REST")
+
+    assert looking(recorded, 600, come) == (True, 1)
 
 
 def test_what_does_not_mend_itself_is_not_waited_for(recorded: Recorded) -> None:

@@ -15,6 +15,7 @@ from support.recorder_state import FRIDAY, MORNING, healthy_state, hk_ms
 from hk_tick_collector.status.findings import Verdict
 from hk_tick_collector.status.health import Health, assess_health
 from hk_tick_collector.status.lost import Lost
+from hk_tick_collector.status.trouble_table import cure
 from hk_tick_collector.typed_json import encode
 
 OK, DEGRADED, UNPROVEN, FAILING = Verdict.OK, Verdict.DEGRADED, Verdict.UNPROVEN, Verdict.FAILING
@@ -23,7 +24,6 @@ SUNDAY: Final = "2026-11-22"
 REST: Final = {"state": "REST", "is_open": False, "source": "opend"}
 CLOSED: Final = {"state": "CLOSED", "is_open": False, "source": "opend"}
 HOUR: Final = 3600.0
-TAKE_IT_BACK: Final = "end that login, or give OpenD the command request_highest_quote_right"
 
 
 def fresh(day: str = FRIDAY, clock: str = "10:00:00", **changes: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -257,7 +257,7 @@ JUDGED: Final = {
     "fetched ticks, and no pushes": (
         fresh(writer={"rows": 9000}, session={"subscribed": 2, "resubscribes": 1}),
         FAILING,
-        "no push since the start while the market is open, though fetched ticks show trades: restart OpenD",
+        "no push since the start while the market is open, though fetched ticks show trades",
     ),
     # ---- evidence
     "a start at night that fetched nothing": (
@@ -274,12 +274,18 @@ JUDGED: Final = {
     "a full journal": (
         healthy_state(journal={"is_full": True, "fault": "No space left on device", "buffered_bytes": 67_108_864}),
         FAILING,
-        "journal full: No space left on device; 67.1 MB held in memory, and nothing is read from OpenD: make space",
+        (
+            "journal full: No space left on device; 67.1 MB held in memory, and nothing is read from OpenD; "
+            "the disk has 75 GB free, a trading day needs 1,250 MB"
+        ),
     ),
     "a disk that takes nothing": (
         healthy_state(journal={"fault": "No space left on device", "buffered_bytes": 1_200_000}),
         FAILING,
-        "journal can't be written: No space left on device; 1.2 MB held in memory: make space",
+        (
+            "journal can't be written: No space left on device; 1.2 MB held in memory; "
+            "the disk has 75 GB free, a trading day needs 1,250 MB"
+        ),
     ),
     # ---- the writer
     "locked": (
@@ -305,7 +311,7 @@ JUDGED: Final = {
     "a writer that is gone mad": (
         healthy_state(writer={"last_alive_age_sec": 45.0}, journal={"backlog_rows": None, "backlog_bytes": 2_000_000}),
         FAILING,
-        "writer: no sign of life for 45 s, 2.0 MB waiting",
+        "writer (pid 4712): no sign of life for 45 s, 2.0 MB waiting",
     ),
     "stalled": (
         healthy_state(
@@ -323,7 +329,7 @@ JUDGED: Final = {
     "a reader holds the WAL": (
         healthy_state(writer={"wal_held_sec": 600.0, "wal_bytes": 300_000_000}),
         DEGRADED,
-        "a long-running reader has blocked WAL truncation for 600 s, 300 MB: find the query, end it",
+        "a long-running reader has blocked WAL truncation for 600 s, 300 MB",
     ),
     "a long name with a long reason is shown whole": (
         healthy_state(session={"refused": {"n" * 100: "r" * 150}}),
@@ -355,62 +361,67 @@ JUDGED: Final = {
     "writers that die": (
         healthy_state(writer={"deaths": 3}, journal={"backlog_rows": 800}),
         FAILING,
-        "3 writers in a row ended by themselves, 800 rows waiting: see writer_ended in the log",
+        "3 writers in a row ended by themselves, 800 rows waiting",
     ),
     "nothing can be read": (
         healthy_state(writer={"bad_recent": 300, "rows_recent": 300}),
         FAILING,
-        "300 of 300 ticks of the last half minute can't be read: see bad_tick_kept_aside in the log",
+        "300 of 300 ticks of the last half minute can't be read",
     ),
     "some can't be read": (
         healthy_state(writer={"bad_recent": 2, "rows_recent": 3_000}),
         DEGRADED,
-        "2 of 3,000 ticks of the last half minute can't be read: see bad_tick_kept_aside in the log",
+        "2 of 3,000 ticks of the last half minute can't be read",
     ),
     "ticks of another time": (
         healthy_state(writer={"drifted_recent": 3}),
         DEGRADED,
-        "live ticks bear a time far from now: see ts_drift_warn in the log, and look at all clocks",
+        "live ticks bear a time far from now",
     ),
     "another one writes": (
         healthy_state(writer={"written_by_others_recent": 1}),
         DEGRADED,
-        "another program writes to a day's database: stop it; fuser -v DATA_ROOT/*.db shows who has one open",
+        "another program writes to a day's database",
     ),
     "DATA_ROOT is gone": (
         healthy_state(disk={"fault": "is gone"}),
         FAILING,
-        "DATA_ROOT is gone: put it back and restart, before more is lost",
+        "DATA_ROOT is gone",
     ),
     "it can't write about itself": (
         healthy_state(disk={"unsaved": "[Errno 28] No space left on device"}),
         FAILING,
-        "recorder.json can't be written: [Errno 28] No space left on device: make space",
+        "recorder.json can't be written: [Errno 28] No space left on device",
     ),
     "the disk is another machine's": (
         healthy_state(disk={"file_system": "nfs4"}),
         DEGRADED,
-        "DATA_ROOT is on nfs4, where databases can be damaged: use a local disk",
+        "DATA_ROOT is on nfs4, where databases can be damaged",
     ),
     "the disk lasts for some days": (
         healthy_state(disk={"free_bytes": 20e9, "bytes_a_day": 4_000_000_000, "days_left": 5.0}),
         DEGRADED,
-        "disk: 20 GB left, for about 5 trading days at 4,000 MB a day: make space",
+        "disk: 20 GB left, for about 5 trading days at 4,000 MB a day",
     ),
     "the disk does not last for a day": (
         healthy_state(disk={"free_bytes": 3e9, "bytes_a_day": 4_000_000_000, "days_left": 0.8}),
         FAILING,
-        "disk: 3,000 MB left, not even for a trading day at 4,000 MB a day: make space",
+        "disk: 3,000 MB left, not even for a trading day at 4,000 MB a day",
     ),
     "the disk is nearly full": (
         healthy_state(disk={"free_bytes": 12_000_000, "bytes_a_day": None, "days_left": None}),
         FAILING,
-        "disk nearly full: 12.0 MB left; make space",
+        "disk nearly full; the disk has 12.0 MB free, needs 20.0 MB",
+    ),
+    "the disk is full": (
+        healthy_state(disk={"free_bytes": 0, "bytes_a_day": None, "days_left": None, "mount": "/var/lib"}),
+        FAILING,
+        "disk full; /var/lib has 0.0 MB free, needs 20.0 MB",
     ),
     "kicked out": (
         healthy_state(session={"away": {"cause": "kicked_out", "since_ms": hk_ms(FRIDAY, "09:31:14")}}),
         FAILING,
-        f"another login took the quote right at 09:31:14 HK, so no tick comes: {TAKE_IT_BACK}",
+        "another login took the quote right at 09:31:14 HK, so no tick comes",
     ),
     "kicked out at night": (
         healthy_state(
@@ -418,12 +429,12 @@ JUDGED: Final = {
             **{**NIGHT, "session": {**NIGHT["session"], "away": {"cause": "kicked_out", "since_ms": None}}},
         ),
         DEGRADED,
-        f"another login took the quote right, so no tick comes: {TAKE_IT_BACK}",
+        "another login took the quote right, so no tick comes",
     ),
     "OpenD lost the exchange, and calls itself logged in": (
         healthy_state(session={"away": {"cause": "exchange_lost", "since_ms": hk_ms(FRIDAY, "09:31:14")}}),
         FAILING,
-        "OpenD lost the exchange at 09:31:14 HK, and no tick comes: look at OpenD's network",
+        "OpenD lost the exchange at 09:31:14 HK, and no tick comes",
     ),
     "OpenD lost the exchange, and says so": (
         healthy_state(session={"qot_logined": False, "away": {"cause": "exchange_lost", "since_ms": None}}),
@@ -433,7 +444,7 @@ JUDGED: Final = {
     "no backfill": (
         healthy_state(session={"backfill_n": 0}),
         DEGRADED,
-        "BACKFILL_N=0: every outage leaves a gap; set it to 1000",
+        "BACKFILL_N=0: every outage leaves a gap",
     ),
     "a past day waits": (
         healthy_state(writer={"days_waiting": 1, "waits": [{"day": "20261119", "reason": "CorruptError: malformed"}]}),
@@ -494,7 +505,7 @@ JUDGED: Final = {
     "a clock that is late": (
         healthy_state(session={"clock_offset_ms": 5200}),
         DEGRADED,
-        "clock 5.2 s behind OpenD's: look at the time service of both hosts",
+        "clock 5.2 s behind OpenD's",
     ),
     "an outage that can be made good": (
         healthy_state(outage={"first_deadline_ms": hk_ms(FRIDAY, "10:03:10"), "past": 0}),
@@ -522,7 +533,7 @@ JUDGED: Final = {
     "a clock that is early": (
         healthy_state(session={"clock_offset_ms": -5200}),
         DEGRADED,
-        "clock 5.2 s ahead of OpenD's: look at the time service of both hosts",
+        "clock 5.2 s ahead of OpenD's",
     ),
 }
 
@@ -531,7 +542,10 @@ JUDGED: Final = {
 def test_what_does_not_work_is_told_in_one_reason(name: str) -> None:
     """Each state has its verdict, and one sentence that an operator can act on."""
     state, verdict, reason = JUDGED[name]
-    assert assess_health(state) == Health(verdict, (reason,))
+    health = assess_health(state)
+    assert [(found.verdict, found.seen) for found in health.findings] == [(verdict, reason)]
+    (finding,) = health.findings
+    assert health == Health(verdict, (f"{reason}. {cure(finding.trouble)}",), "", (finding,))
 
 
 def test_the_worst_is_the_verdict_and_comes_first() -> None:
@@ -572,8 +586,8 @@ def test_no_evidence_outweighs_what_only_wants_a_look() -> None:
     [
         (2.0, OK, ""),
         (29.0, OK, ""),
-        (42.0, FAILING, "no state update for 42 s: the recorder is hung or gone"),
-        (3 * HOUR, FAILING, "no state update for 3.0 h: the recorder is hung or gone"),
+        (42.0, FAILING, "no state update for 42 s: the recorder (pid 4711) hangs"),
+        (3 * HOUR, FAILING, "no state update for 3.0 h: the recorder (pid 4711) hangs"),
         (-5.0, OK, ""),
         (-300.0, UNPROVEN, "recorder.json is dated 300 s in the future: a clock was changed, so its age is unknown"),
     ],
@@ -582,7 +596,8 @@ def test_old_news_is_no_news(age_sec: float, verdict: Verdict, reason: str) -> N
     """A description that is not renewed says only that; whatever it says else is over."""
     state = healthy_state(session={"refused": {"HK.99999": "no"}} if abs(age_sec) > 30 else {})
     now_ms = state["at_ms"] + round(age_sec * 1000)
-    assert assess_health(state, now_ms) == Health(verdict, (reason,) if reason else ())
+    health = assess_health(state, now_ms)
+    assert (health.verdict, [found.seen for found in health.findings]) == (verdict, [reason] if reason else [])
 
 
 def test_the_ages_of_symbols_and_rows_are_no_sign_of_life() -> None:
@@ -607,7 +622,7 @@ def test_a_recorder_of_the_version_before_is_judged() -> None:
     assert assess_health(old).verdict is UNPROVEN, "it does not tell of its pushes, and the market is open"
     assert assess_health({**old, "at_ms": hk_ms(FRIDAY, "03:00:00")}) == Health(OK, ())
     old["session"] |= {"connected": False, "last_disconnect": "closed by OpenD", "connects": 1}
-    assert assess_health(old) == Health(FAILING, ("OpenD not connected for 60 min: closed by OpenD",))
+    assert [found.seen for found in assess_health(old).findings] == ["OpenD not connected for 60 min: closed by OpenD"]
 
 
 def test_judging_changes_nothing() -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from support.ticks import OPEN_MS
 
-from hk_tick_collector.status.lost import Lost, lost_text
+from hk_tick_collector.status.lost import Lost, doubt_text, lost_text
 from hk_tick_collector.typed_json import decode, encode
 
 LOST = Lost("20260731", 9, 7, 4253, 0, 0, OPEN_MS, OPEN_MS + 45_000, ("opend_down",))
@@ -39,6 +39,15 @@ def test_it_says_how_much_of_what_from_when_to_when_and_why(lost: Lost, text: st
 def test_what_is_no_loss_has_no_words(told: object) -> None:
     """Nothing lost, or an older recorder's word."""
     assert lost_text(decode(Lost, told)) == ""
+
+
+def test_a_doubt_is_no_loss_and_has_words_of_its_own() -> None:
+    """How many symbols, from when to when, and why; nothing where there is none."""
+    doubt = Lost(doubts=3, doubted_symbols=2, doubted_until_ms=OPEN_MS, doubted_causes=("recorder_down",))
+    assert doubt_text(doubt) == "2 symbols, until 10:00:00 HK (the recorder did not run)"
+    doubt = replace(doubt, doubted_from_ms=OPEN_MS - 60_000)
+    assert doubt_text(doubt) == "2 symbols, 09:59:00 to 10:00:00 HK (the recorder did not run)"
+    assert lost_text(doubt) == doubt_text(LOST) == doubt_text(None) == ""
 
 
 def test_words_of_another_version_are_shown_as_they_are() -> None:

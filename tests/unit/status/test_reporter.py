@@ -21,6 +21,8 @@ from hk_tick_collector.status import reporter as reporter_module
 from hk_tick_collector.status.lost import Lost
 from hk_tick_collector.status.reporter import OUTAGE_LINE_EVERY_SEC
 from hk_tick_collector.status.state import RecorderState
+from hk_tick_collector.status.trouble_table import cure
+from hk_tick_collector.status.troubles import Trouble
 from hk_tick_collector.store.data_root import STATE_NAME
 from hk_tick_collector.typed_json import decode, encode
 from hk_tick_collector.writer.progress import Counters
@@ -81,9 +83,10 @@ def test_a_disk_that_takes_nothing_ends_nothing(recorder: StillRecorder, logged:
 def test_the_status_says_what_it_is_at(recorder: StillRecorder) -> None:
     """In words that somebody who reads `systemctl status` understands."""
     reporter, session, writer = recorder.reporter, recorder.session, recorder.writer
-    assert reporter.status() == "waiting for OpenD at 127.0.0.1:11111: connecting"
+    start_it = f". {cure(Trouble.OPEND_DOWN)}"
+    assert reporter.status() == f"waiting for OpenD at 127.0.0.1:11111: connecting{start_it}"
     session.last_disconnect = "127.0.0.1:11111: Connection refused"
-    assert reporter.status() == "waiting for OpenD at 127.0.0.1:11111: Connection refused"
+    assert reporter.status() == f"waiting for OpenD at 127.0.0.1:11111: Connection refused{start_it}"
     assert not reporter.is_recording
     session.connected = True
     assert reporter.status() == "connected to OpenD at 127.0.0.1:11111, no symbol is subscribed yet"
@@ -105,9 +108,11 @@ def test_the_status_says_what_it_is_at(recorder: StillRecorder) -> None:
     assert reporter.status().startswith("recording 900 symbols, ")
     assert "; degraded: clock 5.2 s behind OpenD's" in reporter.status()
     reporter.description = healthy_state(session={"away": {"cause": "kicked_out", "since_ms": None}})
-    assert reporter.status().startswith("failing: another login took the quote right")
+    assert reporter.status().startswith(
+        f"NOT RECORDING: another login took the quote right, so no tick comes. {cure(Trouble.KICKED_OUT)}; recording"
+    )
     recorder.watchdog.is_stalled, recorder.watchdog.last_reason = True, "no commit for 180 s"
-    assert reporter.status() == "storing is stalled: no commit for 180 s"
+    assert reporter.status() == f"storing is stalled: no commit for 180 s. {cure(Trouble.STALLED)}"
 
 
 # ---- the lines

@@ -54,6 +54,26 @@ def test_open_gaps_are_summed_up(database: Path) -> None:
     )
 
 
+def test_doubts_are_told_apart_from_gaps(database: Path) -> None:
+    """How many, of how many symbols, from when to when, and why."""
+    with closing(DayDatabase(database, Pragmas())) as day:
+        day.begin()
+        for number, (symbol, since_ms) in enumerate([(TENCENT, OPEN_MS), (TENCENT, None), (HSBC, OPEN_MS + 5000)]):
+            day.connection.execute(
+                "INSERT INTO doubts (symbol, cause, session, since_ms, resumed_ms) VALUES (?, ?, 'MORNING', ?, ?)",
+                (symbol, "opend_down" if number else "recorder_down", since_ms, OPEN_MS + 60_000 + number),
+            )
+        day.commit()
+    assert read_lost(database) == Lost(
+        DAY,
+        doubts=3,
+        doubted_symbols=2,
+        doubted_from_ms=OPEN_MS,
+        doubted_until_ms=OPEN_MS + 60_002,
+        doubted_causes=("opend_down", "recorder_down"),
+    )
+
+
 def test_todays_ticks_are_those_of_today(database: Path) -> None:
     """Not of the newest day that there is; and a database that can't be read leaves the figures as they were."""
     root = database.parent

@@ -1,0 +1,174 @@
+"""Everything that `status` reports, read from a recorder's files, with this machine asked what only it knows.
+
+Owns what is read, and that a file that can't be read costs only its own part: a locked, damaged or hanging day leaves
+all else. Never waits long, never asks a recorder, never writes.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from hk_tick_collector.clock import wall_ms
+from hk_tick_collector.errors import CollectorError, DatabaseError
+from hk_tick_collector.journal.cursor import load_cursor
+from hk_tick_collector.journal.segments import DIRECTORY, JournalReader
+from hk_tick_collector.seal.catalog import newest_sealed
+from hk_tick_collector.status.answers import Losses, answer
+from hk_tick_collector.status.health import Machine
+from hk_tick_collector.status.locks import locked_by
+from hk_tick_collector.status.machine import machine_of
+from hk_tick_collector.status.space import mount_of
+from hk_tick_collector.status.state import RecorderState
+from hk_tick_collector.status.today import read_lost
+from hk_tick_collector.status.trouble_table import cure
+from hk_tick_collector.store.data_root import read_recorder
+from hk_tick_collector.store.schema import day_files
+from hk_tick_collector.store.stored import days_so_far, find_day, future_days, read_stats
+from hk_tick_collector.typed_json import decode, encode
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hk_tick_collector.status.lost import Lost
+    from hk_tick_collector.store.stored import SymbolStats
+
+BUSY_TIMEOUT_MS: Final = 500  # for a lock that another program holds: the answer must not keep an operator waiting
+
+
+class _Day(NamedTuple):
+    path: Path | None = None
+    stats: dict[str, SymbolStats] = {}  # noqa: RUF012 - never changed
+    lost: Lost | None = None
+    fault: str = ""
+
+
+def read_status(root: Path, day: str | None = None) -> dict[str, Any]:
+    """Everything that `status` reports, as plain values. Times in UTC epoch ms, ages in seconds.
+
+    Raises:
+        ConfigError: there is no database of that day.
+    """
+    now_ms = wall_ms()
+    recorder = _recorder(root, now_ms)
+    read = _read_day(root, day)
+    symbols = _symbols(read.stats, now_ms)
+    last = max(symbols, key=lambda entry: entry["last_ts_ms"], default=None)
+    rows = sum(entry["rows"] for entry in symbols)
+    state = with_disk(decode(RecorderState, recorder), root)
+    machine = Machine() if recorder["running"] else machine_of(root)
+    answers, health = answer(state, Losses(read.lost, read.fault), now_ms, machine, None if read.fault else rows)
+    path = read.path
+    return {
+        "data_root": str(root.absolute()),
+        "day": path.stem if path else None,
+        "day_fault": read.fault or None,
+        "future_days": future_days(root),
+        "answers": {**answers._asdict(), "lost": list(answers.lost), "to_do": list(answers.to_do)},
+        "health": {
+            "verdict": health.verdict.value,
+            "reasons": list(health.reasons),
+            "troubles": [
+                {
+                    "trouble": found.trouble.value,
+                    "verdict": found.verdict.value,
+                    "seen": found.seen,
+                    "cure": cure(found.trouble, machine.start),
+                }
+                for found in health.findings
+            ],
+        },
+        "recorder": recorder,
+        "disk": {"free_bytes": state.disk.free_bytes, "mount": state.disk.mount},
+        "journal": _journal(root, now_ms),
+        "rows": rows,
+        "last_ts_ms": last["last_ts_ms"] if last else None,
+        "last_symbol": last["symbol"] if last else None,
+        "database_bytes": _bytes(path),
+        "wal_bytes": _bytes(path.with_name(path.name + "-wal")) if path else 0,
+        "lost": encode(read.lost) if read.lost else None,
+        "sealed": newest_sealed(root),
+        "symbols": symbols,
+    }
+
+
+def _recorder(root: Path, now_ms: int) -> dict[str, Any]:
+    """Whether a recorder is running (by its lock, not its file), and its last report."""
+    pid, state = read_recorder(root)
+    state["running"] = pid is not None
+    state["state_age_sec"] = round((now_ms - state["at_ms"]) / 1000, 1) if "at_ms" in state else None
+    return state
+
+
+def with_disk(state: RecorderState, root: Path) -> RecorderState:
+    """The report with the space that is free now: a full disk keeps the recorder from reporting it."""
+    try:
+        told = os.statvfs(root)
+    except OSError:
+        return state
+    disk = replace(state.disk, free_bytes=told.f_bavail * told.f_frsize, mount=state.disk.mount or mount_of(root))
+    return replace(state, disk=disk)
+
+
+def _read_day(root: Path, day: str | None) -> _Day:
+    """That day; without one, the newest so far with a tick. One that can't be read is not passed over."""
+    if day is not None:
+        return _read(find_day(root, day))
+    newest = None
+    for path in reversed(days_so_far(day_files(root))):
+        read = _read(path)
+        if read.stats or read.fault:
+            return read
+        newest = newest or read
+    return newest or _Day()
+
+
+def _read(path: Path) -> _Day:
+    try:
+        return _Day(path, read_stats(path, BUSY_TIMEOUT_MS), read_lost(path, BUSY_TIMEOUT_MS))
+    except DatabaseError as exc:
+        why = str(exc).partition("; if it is none of ours")[0]
+        holders = ", ".join(locked_by(path))
+        return _Day(path, fault=f"{why}; it is locked by {holders}" if holders else why)
+
+
+def _symbols(stats: dict[str, SymbolStats], now_ms: int) -> list[dict[str, Any]]:
+    """Each symbol's figures, the busiest first."""
+    found = [
+        {
+            "symbol": symbol,
+            "rows": one.rows,
+            "volume": one.volume_sum,
+            "turnover": one.turnover_sum,
+            "last_seq": one.last_seq,
+            "last_ts_ms": one.last_ts_ms,
+            "last_age_sec": round((now_ms - one.last_ts_ms) / 1000, 1),
+            "lag_ms": one.last_recv_ts_ms - one.last_ts_ms,
+        }
+        for symbol, one in stats.items()
+    ]
+    return sorted(found, key=lambda entry: -entry["rows"])
+
+
+def _bytes(path: Path | None) -> int:
+    """The size of a file; 0: it is not there, or can't be looked up."""
+    try:
+        return path.stat().st_size if path else 0
+    except OSError:
+        return 0
+
+
+def _journal(root: Path, now_ms: int) -> dict[str, Any]:
+    """The backlog in bytes, and how old its oldest record is; null: it can't be read."""
+    directory = root / DIRECTORY
+    try:
+        reader = JournalReader(directory, load_cursor(directory))
+        try:
+            backlog_bytes = reader.backlog_bytes()
+            waiting = reader.read(max_bytes=4096) if backlog_bytes else []
+        finally:
+            reader.close()
+    except (CollectorError, OSError):
+        return {"backlog_bytes": None, "lag_ms": None}
+    return {"backlog_bytes": backlog_bytes, "lag_ms": now_ms - waiting[0].recv_ts_ms if waiting else 0}

@@ -1,0 +1,67 @@
+"""What is read for `status`: a file that can't be read costs only its own part."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import apsw
+import pytest
+from support.gap_row import put_gaps
+from support.ticks import OPEN_MS, TENCENT, row, seq_at
+
+from hk_tick_collector.db import DayDatabase, Pragmas
+from hk_tick_collector.journal.segments import DIRECTORY
+from hk_tick_collector.status.reading import read_status
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DAY = "20260731"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A day with three ticks and a gap."""
+    path = tmp_path / f"{DAY}.db"
+    database = DayDatabase(path, Pragmas())
+    database.store({TENCENT: [row(TENCENT, seq_at(n)) for n in range(3)]}, {})
+    database.close()
+    put_gaps(path, {"missing": 5})
+    return tmp_path
+
+
+def test_a_locked_day_is_named_with_its_holder_and_not_passed_over(root: Path) -> None:
+    """Yesterday must not be taken for today, and an answer must not wait for the lock."""
+    put_gaps(root / "20260730.db", {"missing": 5})
+    other = apsw.Connection(str(root / f"{DAY}.db"))
+    other.pragma("journal_mode", "delete")
+    other.execute("BEGIN EXCLUSIVE")
+    try:
+        told = read_status(root)
+    finally:
+        other.close()
+    assert (told["day"], told["rows"], told["lost"]) == (DAY, 0, None)
+    assert f"{DAY}.db can't be read: database is locked; it is locked by pid {os.getpid()} (" in told["day_fault"]
+    assert told["answers"]["lost"] == [f"can't be known now: {told['day_fault']}"]
+    assert told["answers"]["to_do"][-1].startswith(told["day_fault"])
+
+
+def test_a_damaged_day_and_a_journal_that_cant_be_read_leave_the_rest(root: Path) -> None:
+    """All else is reported."""
+    (root / f"{DAY}.db").write_bytes(os.urandom(10_000))
+    (root / DIRECTORY).write_text("no directory")
+    told = read_status(root)
+    assert "can't be read" in told["day_fault"]
+    assert told["journal"] == {"backlog_bytes": None, "lag_ms": None}
+    assert told["health"]["verdict"] == "unproven"
+    assert told["disk"]["free_bytes"] > 0
+
+
+def test_the_days_losses_are_told(root: Path) -> None:
+    """With the span of the gap."""
+    told = read_status(root)
+    assert (told["rows"], told["day_fault"]) == (3, None)
+    assert told["lost"]["ticks"] == 5
+    assert told["lost"]["from_ms"] == OPEN_MS
+    assert told["answers"]["is_lost"]
