@@ -16,6 +16,7 @@ from hk_tick_collector.cli.options import AsJson, ConfigFile, DataRoot, EnvFile 
 from hk_tick_collector.config import load_settings
 from hk_tick_collector.errors import CollectorError, ConfigError, TimeFormatError
 from hk_tick_collector.hktime import Form, parse_time
+from hk_tick_collector.store import rehearsal
 from hk_tick_collector.store.schema import day_files
 from hk_tick_collector.store.stored import find_day
 from hk_tick_collector.symbols import check_symbols, read_symbols
@@ -106,6 +107,7 @@ def _database(root: Path, day: str | None) -> Path:
             f"DATA_ROOT {root.absolute()} is not a directory: nothing was recorded there; set DATA_ROOT or "
             "pass --data-root"
         )
+    rehearsal.follow(root)
     if day is None:
         return find_day(root, None)
     name = _day(day)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from hk_tick_collector.config import load_settings
 from hk_tick_collector.errors import ConfigError, TimeFormatError
 from hk_tick_collector.hktime import parse_time
+from hk_tick_collector.store import rehearsal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,6 +50,7 @@ def data_root_of(
     if not root.is_dir():
         why = "nothing was recorded there; " if is_of_recorder else ""
         raise ConfigError(f"DATA_ROOT {root.absolute()} is not a directory: {why}set DATA_ROOT or pass --data-root")
+    rehearsal.follow(root)
     return root
 
 

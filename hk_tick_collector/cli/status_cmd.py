@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +11,7 @@ import typer
 from hk_tick_collector.cli.console import cell
 from hk_tick_collector.cli.options import AsJson, ConfigFile, DataRoot, EnvFile  # noqa: TC001 - typer reads them
 from hk_tick_collector.cli.places import data_root_of
+from hk_tick_collector.clock import real_ms, wall_ms
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.hktime import hk_text
 from hk_tick_collector.journal.cursor import load_cursor
@@ -69,7 +69,7 @@ def read_status(root: Path, day: str | None = None) -> dict[str, Any]:
     Raises:
         ConfigError: there is no database of that day.
     """
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = wall_ms()
     recorder = _recorder(root, now_ms)
     path = find_day(root, day) if day is not None or day_files(root) else None
     symbols: list[dict[str, Any]] = []
@@ -140,7 +140,7 @@ def _journal(root: Path, now_ms: int) -> dict[str, Any]:
         reader.close()
     return {
         "backlog_bytes": backlog_bytes,
-        "lag_ms": now_ms - waiting[0].recv_ts_ms if waiting else 0,
+        "lag_ms": real_ms(now_ms - waiting[0].recv_ts_ms) if waiting else 0,
     }
 
 
@@ -267,4 +267,4 @@ def _outage_text(recorder: dict[str, Any], outage: Outlook | None) -> str:
     """What can still be recovered, by the recorder's last report; empty if nothing is at risk."""
     if not recorder["running"] or _is_silent(recorder):
         return ""
-    return outlook_text(outage, time.time_ns() // 1_000_000)
+    return outlook_text(outage, wall_ms())

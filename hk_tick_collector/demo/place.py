@@ -12,16 +12,13 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from hk_tick_collector.errors import AlreadyRunningError, ConfigError
-from hk_tick_collector.store.data_root import hold_lock
+from hk_tick_collector.store.data_root import RECORDER_LOCK, hold_lock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
 MARKER = ".hk-tick-collector-demo"
-
-# The value of `store.data_root.RECORDER_LOCK`.
-RECORDER_LOCK_NAME = ".recorder.lock"
 
 
 class Place(NamedTuple):
@@ -86,7 +83,7 @@ def prepare(directory: Path) -> Place:
             )
         hold_lock(place.root, MARKER, timeout_sec=0)
         if place.data_root.is_dir():  # the recorder of a killed demo may still run
-            os.close(hold_lock(place.data_root, RECORDER_LOCK_NAME, timeout_sec=0))
+            os.close(hold_lock(place.data_root, RECORDER_LOCK, timeout_sec=0))
         _empty(place.root)
         place.data_root.mkdir()
     except AlreadyRunningError as exc:
