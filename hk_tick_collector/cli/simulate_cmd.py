@@ -172,39 +172,18 @@ def simulate_command(  # noqa: PLR0913 - each is an option
     """
     _expect_one(date is not None, now, journal is not None)
     settings = SimulatorSettings(
-        symbols=_symbols(symbols, seed),
-        ledger=ledger,
-        seed=seed,
-        date=_date(date),
-        journal=journal,
-        start=_start(start, dated=date is not None),
-        speed=speed,
-        ticks_per_day=ticks_per_day,
-        rate=rate,
-        ordinals=ordinals,
-        uncounted=_types(totals_without),
-        time_form=time_form,
-        hold=date is not None if hold is None else hold,
-        clock=_clock(clock, ledger, is_simulated=not now),
-        skip_lunch=skip_lunch,
-        stay=stay,
-        pump_ms=pump_ms,
-        host=host,
-        port=port,
-        control_port=control_port,
+        symbols=_symbols(symbols, seed), ledger=ledger, seed=seed, date=_date(date), journal=journal,
+        start=_start(start, dated=date is not None), speed=speed, ticks_per_day=ticks_per_day, rate=rate,
+        ordinals=ordinals, uncounted=_types(totals_without), time_form=time_form,
+        hold=date is not None if hold is None else hold, clock=_clock(clock, ledger, is_simulated=not now),
+        skip_lunch=skip_lunch, stay=stay, pump_ms=pump_ms, host=host, port=port, control_port=control_port,
         opend=OpenDOptions(
-            one_tick_frames=one_tick_frames,
-            keep_alive_interval_sec=keep_alive,
-            quota=quota,
-            quota_linger_sec=quota_linger,
-            unsubscribe_after_sec=unsubscribe_after,
-            warmup_sec=warmup_sec,
-            write_buffer_max_bytes=write_limit_mb * _MIB,
-            rate_limits=rate_limits,
-            update_time_of_untraded=update_time_of_untraded,
-            rsa=_rsa_key(rsa_key),
+            one_tick_frames=one_tick_frames, keep_alive_interval_sec=keep_alive, quota=quota,
+            quota_linger_sec=quota_linger, unsubscribe_after_sec=unsubscribe_after, warmup_sec=warmup_sec,
+            write_buffer_max_bytes=write_limit_mb * _MIB, rate_limits=rate_limits,
+            update_time_of_untraded=update_time_of_untraded, rsa=_rsa_key(rsa_key),
         ),
-    )
+    )  # fmt: skip
     _run(settings)
 
 
@@ -229,10 +208,10 @@ def _expect_one(*kinds_of_market: bool) -> None:
 
 
 def _announce(settings: SimulatorSettings, told: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(told) + "\n")
-    sys.stdout.flush()
     if settings.date is not None:
         sys.stderr.write((_begun if told["event"] == "listening" else _over)(settings, told))
+    sys.stdout.write(json.dumps(told) + "\n")
+    sys.stdout.flush()
 
 
 def _begun(settings: SimulatorSettings, told: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ of a demo is in it. The marker is also the lock that keeps a second demo out.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import stat
 from typing import TYPE_CHECKING, NamedTuple
@@ -53,6 +54,21 @@ class Place(NamedTuple):
         return self.root / "recorder.log"
 
     @property
+    def clock(self) -> Path:
+        """The simulated day's clock."""
+        return self.root / "clock.json"
+
+    @property
+    def page(self) -> Path:
+        """The audit's page."""
+        return self.root / "audit.html"
+
+    @property
+    def queries(self) -> Path:
+        """A shell script with the queries."""
+        return self.root / "queries.sh"
+
+    @property
     def simulator_log(self) -> Path:
         """The simulator's log."""
         return self.root / "simulator.log"
@@ -61,6 +77,10 @@ class Place(NamedTuple):
     def recorder_env(self) -> Path:
         """The file with the recorder's settings."""
         return self.root / "recorder.env"
+
+    def quoted(self, path: Path) -> str:
+        """One of its files as the user would name it, for a shell."""
+        return shlex.quote(str(self.shown / path.relative_to(self.root)))
 
     def write_settings(self, settings: Mapping[str, str]) -> None:
         """Write the recorder's settings as an operator would."""

@@ -40,6 +40,7 @@ class MarketClock:
 
     @paused.setter
     def paused(self, value: bool) -> None:
+        """Make no ticks, or make them again."""
         self._paused = value
 
     @property
@@ -89,6 +90,7 @@ class SharedClock(MarketClock):
 
     @paused.setter
     def paused(self, value: bool) -> None:
+        """Stand still, or go on."""
         self._paused = value
         self.run(0.0 if value else self._speed)
 
