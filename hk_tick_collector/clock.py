@@ -1,4 +1,4 @@
-"""The host's clock: what time it shows, and whether it was set.
+"""The host's clock: what time it shows, and whether it was set. In a rehearsal, the simulated day's clock in its place.
 
 Owns the reading of wall time. A machine has one clock that can be set and one that can't. A change in their difference
 is a step. Both run at the same rate, since the kernel slews both alike, so a slow correction by a time service never
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,8 +22,37 @@ OFFSET_MS_MAX: Final = 3_000  # between two hosts' clocks; it is measured to abo
 AGREE_MS: Final = 120_000  # two correct clocks are closer than that
 
 
+class Rehearsal(Protocol):
+    """A simulated day's clock, which is never set."""
+
+    def now_ms(self) -> int:
+        """UTC epoch ms on that day."""
+
+    def speed(self) -> float:
+        """Simulated seconds a second; at least 1."""
+
+
+_rehearsal: Rehearsal | None = None
+
+
+def follow(rehearsal: Rehearsal) -> None:
+    """From now on, the clock of this process is a rehearsal's."""
+    global _rehearsal  # noqa: PLW0603 - a process has one clock
+    _rehearsal = rehearsal
+
+
 def wall_ms() -> int:
-    """The host's clock, UTC epoch ms."""
+    """The host's clock, UTC epoch ms; in a rehearsal, the rehearsal's."""
+    return host_ms() if _rehearsal is None else _rehearsal.now_ms()
+
+
+def real_ms(wall_ms: int) -> int:
+    """How long a time between two readings of `wall_ms` really took, in ms: in a rehearsal, time goes faster."""
+    return wall_ms if _rehearsal is None else round(wall_ms / _rehearsal.speed())
+
+
+def host_ms() -> int:
+    """The host's clock, UTC epoch ms, also in a rehearsal."""
     return time.time_ns() // 1_000_000
 
 
@@ -40,7 +69,7 @@ _boot_ns = _boot_clock()
 
 
 def boot_ms() -> int:
-    """Milliseconds since the machine started; no step changes them."""
+    """Milliseconds since the machine started, which no step changes; the same in all processes of the machine."""
     return _boot_ns() // 1_000_000
 
 
@@ -69,12 +98,15 @@ class HostClock:
     def __init__(self, wall: Callable[[], int] = wall_ms, boot: Callable[[], int] = boot_ms) -> None:
         self._wall = wall
         self._boot = boot
+        self._is_rehearsal = wall is wall_ms and _rehearsal is not None  # then there are no steps
         self.on_step: Callable[[int], None] = lambda _step_ms: None
         self._apart_ms = self._look()[1]
 
     def now_ms(self) -> int:
         """The host's clock, UTC epoch ms."""
         now_ms = self._wall()
+        if self._is_rehearsal:
+            return now_ms
         apart_ms = now_ms - self._boot()
         if abs(apart_ms - self._apart_ms) <= STEP_MS:
             self._apart_ms = apart_ms  # so that rounding and slow drift never add up

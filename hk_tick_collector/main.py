@@ -29,6 +29,7 @@ from hk_tick_collector.seal.pruning import Pruner
 from hk_tick_collector.status.backlog import measure_backlog
 from hk_tick_collector.status.description import Parts
 from hk_tick_collector.status.reporter import Reporter
+from hk_tick_collector.store import rehearsal
 from hk_tick_collector.store.data_root import RECORDER_LOCK, hold_lock
 from hk_tick_collector.store.portable import event_loop_factory
 from hk_tick_collector.store.schema import require_sqlite
@@ -60,8 +61,12 @@ ABANDONED_WRITER_SEC = 3.0  # for a writer that the watchdog has given up on
 PERSISTENT_STALL: Final = "persistent_stall"
 
 
-def run(settings: Settings) -> int:
+def run(settings: Settings, rehearse: Path | None = None) -> int:
     """Record until stopped. Returns the exit code.
+
+    Args:
+        settings: the recorder's.
+        rehearse: the clock of a simulated day, to follow it; None: the host's clock.
 
     Raises:
         ConfigError: a setting, or what it points to, is wrong; nothing was started.
@@ -73,6 +78,11 @@ def run(settings: Settings) -> int:
     data_root = settings.prepare_data_root()
     lock = hold_lock(data_root, RECORDER_LOCK, LOCK_WAIT_SEC)
     try:
+        if rehearse is None:
+            rehearsal.refuse(data_root)
+        else:
+            day = rehearsal.begin(data_root, rehearse)
+            log.info("rehearsing", date=day.date, speed=day.speed, clock=rehearse)
         check_today(data_root, hk_day(wall_ms()))
         recorder = Recorder(settings, data_root, client_settings(settings, spec, rsa_key, encryption))
         stacks.enable(lambda: stacks.ask_for_stacks(recorder.writer_pid))

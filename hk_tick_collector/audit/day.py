@@ -10,7 +10,6 @@ is certain. All else is UNPROVABLE, with the reason and with what would have pro
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import apsw
@@ -23,6 +22,7 @@ from hk_tick_collector.audit.reading import read
 from hk_tick_collector.audit.schedule import Session, after_close_ms
 from hk_tick_collector.audit.verdict import WORST_FIRST, DayAudit, SymbolAudit, Verdict
 from hk_tick_collector.audit.weighing import judge_symbol
+from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.opend.numbers import TICK_TYPES
@@ -61,7 +61,7 @@ def audit_day(path: Path, now_ms: int | None = None) -> DayAudit:
 def audit(figures: DayFigures, history: Mapping[int, Votes] | None = None, now_ms: int | None = None) -> DayAudit:
     """Judge all symbols of a day, from what was read of it; `history`: what other days have shown of types of ticks."""
     types = Types((_measured(f, figures) for f in figures.symbols), history or {})
-    now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
+    now_ms = wall_ms() if now_ms is None else now_ms
     known = [word.until_ms for f in figures.symbols for word in f.words if word.until_ms is not None]
     is_over = max(known, default=0) >= after_close_ms(figures.sessions) or hk_day(now_ms) > figures.day
     audits = [judge_symbol(symbol, figures, types, is_over=is_over) for symbol in figures.symbols]

@@ -62,6 +62,9 @@ def page(audit: DayAudit, activity: Activity, of_day: int) -> str:
         activity: of the same symbols.
         of_day: how many symbols the day has.
     """
+    audit = audit._replace(
+        outages=tuple(o._replace(since_ms=o.since_ms or activity.received.get(o.resumed_ms)) for o in audit.outages)
+    )
     axis = _axis(audit, activity)
     bar_min, bars = _bars(axis, activity.ticks)
     told = 0

@@ -1,4 +1,4 @@
-"""`demo`: a minute of a simulated session, recorded through three accidents. Reads options, prints the result."""
+"""`demo`: a simulated day in a minute, recorded through three accidents. Reads options, prints the result."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.panel import Panel
-from rich.table import Table
 from rich.text import Text
 
 from hk_tick_collector.demo import place as places
 from hk_tick_collector.demo import queries
 from hk_tick_collector.demo.children import last_lines
-from hk_tick_collector.demo.play import DAY, ENDING_SIGNALS, Play, Script
+from hk_tick_collector.demo.end_screen import end_screen
+from hk_tick_collector.demo.play import ENDING_SIGNALS, Play, Script, title
 from hk_tick_collector.demo.view import LiveView, PlainView
 from hk_tick_collector.errors import DemoFailedError
 
@@ -28,12 +27,13 @@ if TYPE_CHECKING:
     from hk_tick_collector.demo.play import Outcome
 
 _PIPE_COLUMNS = 100
+OTHER_SEC = 5  # to start, to stop and to prove
 _INTERRUPTED = 130  # as shells report it
 
 
 def demo_command(
     *,
-    seconds: Annotated[float, typer.Option(min=15, max=300, help="How long the session is played.")] = 60.0,
+    seconds: Annotated[float, typer.Option(min=15, max=300, help="How long the day is played.")] = 60.0,
     symbols: Annotated[int, typer.Option(min=1, max=900, help="How many symbols trade.")] = 50,
     seed: Annotated[int, typer.Option(help="The same seed makes the same market.")] = 0,
     data_dir: Annotated[Path, typer.Option(help="Where all files go; an earlier demo's directory is emptied.")] = Path(
@@ -43,11 +43,12 @@ def demo_command(
         bool, typer.Option("--json", help="Print one JSON object at the end; all else on stderr.")
     ] = False,
 ) -> None:
-    """Watch a simulated session being recorded through three accidents, and see that nothing is lost.
+    """Watch a simulated day being recorded through three accidents, and see that nothing is lost.
 
-    A simulated OpenD plays a Hong Kong morning in a minute. Meanwhile its connection is cut inside a frame, the
-    recorder is killed with kill -9 and started again, and the database is locked by another process. Then what was
-    sent is compared with what is stored: exit 0 if every tick is there once, exactly. Needs no OpenD and no account.
+    A simulated OpenD plays a Hong Kong day in a minute. Meanwhile its connection is cut inside a frame, the recorder
+    is killed with kill -9 and started again, and the database is locked by another process. Then what was sent is
+    compared with what is stored, and the day is audited and sealed: exit 0 if every tick is there once, exactly, and
+    that is proven. Needs no OpenD and no account.
     """
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr] # a terminal without block characters gets "?"
@@ -58,9 +59,9 @@ def demo_command(
         console = Console(stderr=as_json, highlight=False, width=_PIPE_COLUMNS)
     place = places.prepare(data_dir)
     script = Script(seconds, symbols, seed)
-    title = f"{DAY[:4]}-{DAY[4:6]}-{DAY[6:]}, {symbols} symbols, {script.speed:.0f} x speed"
-    view = LiveView(console, title, seconds) if console.is_terminal else PlainView(console)
-    _print_intro(console, place)
+    view = LiveView(console, title(script), seconds) if console.is_terminal else PlainView(console, seconds)
+    _print_intro(console, place, seconds)
+    place.queries.write_text(queries.script(place))
     try:
         with view:
             outcome = Play(script, place, view).run()
@@ -72,8 +73,8 @@ def demo_command(
         raise
     if as_json:
         sys.stdout.write(json.dumps(_as_dict(outcome, place, script)) + "\n")
-    _print_outcome(console, outcome, place, say_more=not as_json)
-    if not outcome.verdict.ok:
+    console.print(end_screen(outcome, place), soft_wrap=True)
+    if not outcome.ok:
         raise typer.Exit(1)
 
 
@@ -81,11 +82,12 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _print_intro(console: Console, place: Place) -> None:
+def _print_intro(console: Console, place: Place, seconds: float) -> None:
     console.print(
-        "A simulated OpenD plays a morning of the Hong Kong exchange; the recorder records it. Meanwhile its "
-        "connection is cut inside a frame, it is killed with kill -9, and its database is locked. At the end, "
-        f"all that was sent is compared with all that is stored. Files: {place.shown}/",
+        f"This takes about {seconds + OTHER_SEC:.0f} s. A simulated OpenD plays a day of the Hong Kong exchange; the "
+        "recorder records it. Meanwhile its connection is cut inside a frame, it is killed with kill -9, and its "
+        "database is locked. At the end, all that was sent is compared with all that is stored, and the day is "
+        f"audited and sealed. Files: {place.shown}/",
         style="dim",
     )
 
@@ -98,41 +100,16 @@ def _print_logs(console: Console, place: Place) -> None:
             console.print(Text(f"  {line}"), soft_wrap=True)
 
 
-def _print_outcome(console: Console, outcome: Outcome, place: Place, *, say_more: bool) -> None:
-    verdict = outcome.verdict
-    counts = Table.grid(padding=(0, 3))
-    names = ("sent", "stored", "missing", "duplicated", "wrong")
-    counts.add_row(*(Text(name, style="dim") for name in names))
-    values = [getattr(verdict, name) for name in names]
-    styles = ["bold", "bold", *("bold red" if value else "bold green" for value in values[2:])]
-    counts.add_row(*(Text(f"{value:,}", style=style) for value, style in zip(values, styles, strict=True)))
-    colour = "green" if verdict.ok else "red"
-    words = "every tick that was sent is stored once, exactly" if verdict.ok else "NOT what was sent"
-    console.print()
-    console.print(Panel(counts, title=f"[bold]{words}[/]", border_style=colour, expand=False, padding=(0, 2)))
-    for example in verdict.examples:
-        console.print(Text(json.dumps(example)), soft_wrap=True)
-    if not say_more:
-        return
-    files = Table.grid(padding=(0, 2))
-    for path, what in (
-        (place.shown_data_root / outcome.database.name, "the day: SQLite, a row a tick"),
-        (place.shown / place.recorder_log.name, "what the recorder said of the accidents"),
-        (place.shown / place.recorder_env.name, "its settings"),
-        (place.shown / place.ledger.name, "what was sent"),
-    ):
-        files.add_row(Text(str(path), style="bold", overflow="fold"), Text(what, style="dim"))
-    console.print()
-    console.print(files)
-    console.print("\nAsk the day something:")
-    for query in queries.QUERIES:
-        console.print(f"\n[dim]# {query.title}[/]")
-        console.print(Text(queries.command_line(place, query)), soft_wrap=True)
-
-
 def _as_dict(outcome: Outcome, place: Place, script: Script) -> dict[str, Any]:
     return {
         **outcome.verdict.as_dict(),
+        "ok": outcome.ok,
+        "audit": {
+            "verdict": str(outcome.proof.audit.verdict),
+            "symbols": len(outcome.proof.audit.symbols),
+            "complete": outcome.proof.complete,
+            "differs_from_certificate": list(outcome.proof.differences),
+        },
         "seconds": script.seconds,
         "symbols": script.symbols,
         "seed": script.seed,
@@ -146,6 +123,9 @@ def _as_dict(outcome: Outcome, place: Place, script: Script) -> dict[str, Any]:
             "recorder_log": str(place.recorder_log),
             "simulator_log": str(place.simulator_log),
             "settings": str(place.recorder_env),
+            "certificate": str(outcome.proof.certificate),
+            "page": str(place.page),
+            "queries": str(place.queries),
         },
         "queries": [{"title": q.title, "command": queries.command_line(place, q)} for q in queries.QUERIES],
     }

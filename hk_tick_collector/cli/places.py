@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from hk_tick_collector.cli.service import read_service
 from hk_tick_collector.config import load_settings
 from hk_tick_collector.errors import ConfigError
+from hk_tick_collector.store import rehearsal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +40,7 @@ def data_root_of(data_root: str | None, config: Path | None, env_file: Path | No
     root = find_data_root(data_root, config, env_file, _tell)
     if fault := _fault_of(root):
         raise ConfigError(fault)
+    rehearsal.follow(root)
     return root
 
 

@@ -4,7 +4,9 @@ import asyncio
 import datetime as dt
 import json
 import logging
+import shlex
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,6 +23,8 @@ from hk_tick_collector.store.portable import event_loop_factory
 from hk_tick_collector.symbols import symbols_of
 
 _MIB = 1024 * 1024
+_PROGRAM = "hk-tick-collector"
+_DATA_ROOT = "rehearsal"  # in lines to paste
 _DAY = "A simulated day"
 _NOW = "By the wall clock"
 _MARKET = "Market"
@@ -64,8 +68,24 @@ _TimeForm = Annotated[
     typer.Option(help="How a tick's time ends: :05, :05.123 or :05:123.", rich_help_panel=_MARKET),
 ]
 _Hold = Annotated[
-    bool, typer.Option("--hold", help="Make no trade until somebody has subscribed.", rich_help_panel=_MARKET)
+    bool | None,
+    typer.Option(
+        "--hold/--no-hold",
+        help="Make no trade until somebody has subscribed. The default with --date.",
+        show_default=False,
+        rich_help_panel=_MARKET,
+    ),
 ]
+_Clock = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PATH",
+        help="Where the simulated day's clock is written, for `run --rehearse`; beside the ledger if not given.",
+        rich_help_panel=_DAY,
+    ),
+]
+_SkipLunch = Annotated[bool, typer.Option("--skip-lunch", help="Jump from 12:01 to 12:59.", rich_help_panel=_DAY)]
+_Stay = Annotated[bool, typer.Option("--stay", help="Go on after the day's end, until stopped.", rich_help_panel=_DAY)]
 _Ledger = Annotated[Path, typer.Option(metavar="PATH", help="Where the truth is written, a JSON object a line.")]
 _Host = Annotated[str, typer.Option(help="Address to listen on.")]
 _Port = Annotated[int, typer.Option(min=0, max=65535, help="OpenD's port; 0: any free one.")]
@@ -125,7 +145,10 @@ def simulate_command(  # noqa: PLR0913 - each is an option
     ordinals: _Ordinals = "contiguous",
     totals_without: _TotalsWithout = "",
     time_form: _TimeForm = "seconds",
-    hold: _Hold = False,
+    hold: _Hold = None,
+    clock: _Clock = None,
+    skip_lunch: _SkipLunch = False,
+    stay: _Stay = False,
     ledger: _Ledger = Path("simulator.ledger.jsonl"),
     host: _Host = "127.0.0.1",
     port: _Port = 11111,
@@ -144,48 +167,39 @@ def simulate_command(  # noqa: PLR0913 - each is an option
 ) -> None:
     """Run a simulated OpenD: the real protocol, a Hong Kong day from a seed, faults on command.
 
-    Prints one line of JSON with its ports, then serves until it is stopped. What it made is in the ledger;
-    `verdict` compares it with what a recorder stored.
+    Prints one line of JSON with its ports, then serves until it is stopped. A day of --date also ends by itself, once
+    it is over and a recorder has its totals. What it made is in the ledger; `verdict` compares it with what a recorder
+    stored.
     """
     _expect_one(date is not None, now, journal is not None)
     settings = SimulatorSettings(
-        symbols=_symbols(symbols, seed),
-        ledger=ledger,
-        seed=seed,
-        date=_date(date),
-        journal=journal,
-        start=_start(start, dated=date is not None),
-        speed=speed,
-        ticks_per_day=ticks_per_day,
-        rate=rate,
-        ordinals=ordinals,
-        uncounted=_types(totals_without),
-        time_form=time_form,
-        hold=hold,
-        pump_ms=pump_ms,
-        host=host,
-        port=port,
-        control_port=control_port,
+        symbols=_symbols(symbols, seed), ledger=ledger, seed=seed, date=_date(date), journal=journal,
+        start=_start(start, dated=date is not None), speed=speed, ticks_per_day=ticks_per_day, rate=rate,
+        ordinals=ordinals, uncounted=_types(totals_without), time_form=time_form,
+        hold=date is not None if hold is None else hold, clock=_clock(clock, ledger, is_simulated=not now),
+        skip_lunch=skip_lunch, stay=stay, pump_ms=pump_ms, host=host, port=port, control_port=control_port,
         opend=OpenDOptions(
-            one_tick_frames=one_tick_frames,
-            keep_alive_interval_sec=keep_alive,
-            quota=quota,
-            quota_linger_sec=quota_linger,
-            unsubscribe_after_sec=unsubscribe_after,
-            warmup_sec=warmup_sec,
-            write_buffer_max_bytes=write_limit_mb * _MIB,
-            rate_limits=rate_limits,
-            update_time_of_untraded=update_time_of_untraded,
-            rsa=_rsa_key(rsa_key),
+            one_tick_frames=one_tick_frames, keep_alive_interval_sec=keep_alive, quota=quota,
+            quota_linger_sec=quota_linger, unsubscribe_after_sec=unsubscribe_after, warmup_sec=warmup_sec,
+            write_buffer_max_bytes=write_limit_mb * _MIB, rate_limits=rate_limits,
+            update_time_of_untraded=update_time_of_untraded, rsa=_rsa_key(rsa_key),
         ),
-    )
+    )  # fmt: skip
     _run(settings)
+
+
+def _clock(clock: Path | None, ledger: Path, *, is_simulated: bool) -> Path | None:
+    if not is_simulated:
+        if clock is not None:
+            raise ConfigError("--clock is for a simulated day: with --now, the clock is the host's")
+        return None
+    return clock or ledger.with_name(f"{ledger.name.removesuffix('.jsonl').removesuffix('.ledger')}.clock.json")
 
 
 def _run(settings: SimulatorSettings) -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
-        runner.run(serve(settings, _announce))
+        runner.run(serve(settings, partial(_announce, settings)))
 
 
 def _expect_one(*kinds_of_market: bool) -> None:
@@ -193,9 +207,30 @@ def _expect_one(*kinds_of_market: bool) -> None:
         raise ConfigError("one of --date YYYYMMDD, --now and --journal DIR is needed, and not two of them")
 
 
-def _announce(where: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(where) + "\n")
+def _announce(settings: SimulatorSettings, told: dict[str, Any]) -> None:
+    if settings.date is not None:
+        sys.stderr.write((_begun if told["event"] == "listening" else _over)(settings, told))
+    sys.stdout.write(json.dumps(told) + "\n")
     sys.stdout.flush()
+
+
+def _begun(settings: SimulatorSettings, told: dict[str, Any]) -> str:
+    waits = ", and begins when a recorder subscribes" if settings.hold else ""
+    return (
+        f"Simulating {settings.date} at {settings.speed:g} x speed on {told['host']}:{told['port']}{waits}. "
+        "Record it in another terminal:\n"
+        f"  {_PROGRAM} run --rehearse {shlex.quote(str(settings.clock))} --data-root {_DATA_ROOT}\n"
+    )
+
+
+def _over(settings: SimulatorSettings, told: dict[str, Any]) -> str:
+    return (
+        f"The simulated day is over, at {told['time'][11:16]}; {told['made']:,} ticks were made. "
+        "Stop the recorder with Ctrl-C, then:\n"
+        f"  {_PROGRAM} audit --data-root {_DATA_ROOT}\n"
+        f"  {_PROGRAM} seal --day {settings.date:%Y%m%d} --data-root {_DATA_ROOT}\n"
+        f"  {_PROGRAM} verdict {shlex.quote(str(settings.ledger))} {_DATA_ROOT}\n"
+    )
 
 
 def _symbols(text: str, seed: int) -> tuple[str, ...]:

@@ -14,13 +14,14 @@ from hk_tick_collector.simulator.verdict import Verdict, compare
 
 _MEANING = {
     "databases": "day databases that were read",
-    "sent": "trades that the simulated exchange made",
+    "sent": "trades that the exchange made of subscribed symbols",
     "stored": "rows in the databases",
     "missing": "made, to be had, and not stored",
     "duplicated": "stored in more than one database",
     "wrong": "stored with other content, or on another day",
     "unknown": "stored, but never made",
     "unreachable": "not stored, and not to be had from OpenD",
+    "not_subscribed": "trades of symbols that were never subscribed",
     "revisions_sent": "sent again with other content",
     "revisions_stored": "of these, kept",
     "revisions_unknown": "kept as a revision, but never sent",

@@ -154,7 +154,8 @@ class Simulator(Child):
         Raises:
             DemoFailedError: it does not listen within 60 s.
         """
-        args = ["simulate", "--port", "0", "--control-port", "0", "--ledger", str(self._place.ledger), *options]
+        files = ("--ledger", str(self._place.ledger), "--clock", str(self._place.clock))
+        args = ["simulate", "--port", "0", "--control-port", "0", *files, *options]
         process = self.launch(self._place.root, args, listen=True)
         assert process.stdout is not None
         readable, _, _ = select.select([process.stdout], [], [], START_TIMEOUT_SEC)
@@ -215,7 +216,8 @@ class Recorder(Child):
 
     def start(self) -> None:
         """Start it, without waiting until it is connected."""
-        self.launch(self._place.root, ["run", "--env-file", str(self._place.recorder_env)])
+        files = ("--env-file", str(self._place.recorder_env), "--rehearse", str(self._place.clock))
+        self.launch(self._place.root, ["run", *files])
 
     def state(self) -> dict[str, Any] | None:
         """The state that it reports every 2 s; None: the current process has not reported yet."""

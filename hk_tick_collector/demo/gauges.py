@@ -15,6 +15,7 @@ from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.journal.cursor import load_cursor
 from hk_tick_collector.journal.segments import DIRECTORY, JournalReader, list_segments
 from hk_tick_collector.store.opening import open_readonly
+from hk_tick_collector.store.rehearsal import RehearsalClock
 from hk_tick_collector.store.schema import day_files
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Sample(NamedTuple):
         connected: connections that have completed InitConnect since the start.
         get_ticker: GetTicker calls that were answered.
         paused: whether the exchange makes no ticks.
+        proven: whether the recorder has asked for what proves the day.
         journal_bytes: size of the journal.
         waiting_bytes: how much of it is not stored yet.
         lag_ms: how long the oldest record not stored yet has been waiting.
@@ -52,6 +54,7 @@ class Sample(NamedTuple):
     connected: int
     get_ticker: int
     paused: bool
+    proven: bool
     journal_bytes: int
     waiting_bytes: int
     lag_ms: int
@@ -61,9 +64,11 @@ class Sample(NamedTuple):
 class Gauges:
     """Reads samples."""
 
-    def __init__(self, simulator: Simulator, data_root: Path) -> None:
+    def __init__(self, simulator: Simulator, data_root: Path, clock_file: Path) -> None:
         self._simulator = simulator
         self._data_root = data_root
+        self._clock_file = clock_file
+        self._clock: RehearsalClock | None = None
         self._stored = 0
         self._databases: dict[Path, apsw.Connection] = {}
 
@@ -80,6 +85,7 @@ class Gauges:
             connected=stats["connected"],
             get_ticker=stats["get_ticker"],
             paused=stats["paused"],
+            proven=stats["proven"],
             journal_bytes=journal_bytes,
             waiting_bytes=waiting_bytes,
             lag_ms=lag_ms,
@@ -100,8 +106,14 @@ class Gauges:
             first = reader.read(max_bytes=4096)[:1] if waiting_bytes else []
         finally:
             reader.close()
-        lag_ms = max(0, time.time_ns() // 1_000_000 - first[0].recv_ts_ms) if first else 0
+        lag_ms = self._age_ms(first[0].recv_ts_ms) if first else 0
         return sum(segment.size_bytes for segment in list_segments(directory)), waiting_bytes, lag_ms
+
+    def _age_ms(self, recv_ts_ms: int) -> int:
+        """How long ago that was, in real ms."""
+        if self._clock is None:
+            self._clock = RehearsalClock(self._clock_file)
+        return max(0, round((self._clock.now_ms() - recv_ts_ms) / self._clock.speed()))
 
     def _read_stored(self) -> int:
         """Rows, from the counts in `symbol_stats`; the previous value while these can't be read."""

@@ -7,21 +7,19 @@ of a demo is in it. The marker is also the lock that keeps a second demo out.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from hk_tick_collector.errors import AlreadyRunningError, ConfigError
-from hk_tick_collector.store.data_root import hold_lock
+from hk_tick_collector.store.data_root import RECORDER_LOCK, hold_lock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
 MARKER = ".hk-tick-collector-demo"
-
-# The value of `store.data_root.RECORDER_LOCK`.
-RECORDER_LOCK_NAME = ".recorder.lock"
 
 
 class Place(NamedTuple):
@@ -56,6 +54,21 @@ class Place(NamedTuple):
         return self.root / "recorder.log"
 
     @property
+    def clock(self) -> Path:
+        """The simulated day's clock."""
+        return self.root / "clock.json"
+
+    @property
+    def page(self) -> Path:
+        """The audit's page."""
+        return self.root / "audit.html"
+
+    @property
+    def queries(self) -> Path:
+        """A shell script with the queries."""
+        return self.root / "queries.sh"
+
+    @property
     def simulator_log(self) -> Path:
         """The simulator's log."""
         return self.root / "simulator.log"
@@ -64,6 +77,10 @@ class Place(NamedTuple):
     def recorder_env(self) -> Path:
         """The file with the recorder's settings."""
         return self.root / "recorder.env"
+
+    def quoted(self, path: Path) -> str:
+        """One of its files as the user would name it, for a shell."""
+        return shlex.quote(str(self.shown / path.relative_to(self.root)))
 
     def write_settings(self, settings: Mapping[str, str]) -> None:
         """Write the recorder's settings as an operator would."""
@@ -86,7 +103,7 @@ def prepare(directory: Path) -> Place:
             )
         hold_lock(place.root, MARKER, timeout_sec=0)
         if place.data_root.is_dir():  # the recorder of a killed demo may still run
-            os.close(hold_lock(place.data_root, RECORDER_LOCK_NAME, timeout_sec=0))
+            os.close(hold_lock(place.data_root, RECORDER_LOCK, timeout_sec=0))
         _empty(place.root)
         place.data_root.mkdir()
     except AlreadyRunningError as exc:

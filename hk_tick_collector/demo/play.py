@@ -1,4 +1,4 @@
-"""The demo's script: one session, three accidents, and the result of each.
+"""The demo's script: one day, three accidents, the result of each, and the proof of the day.
 
 Owns the order of steps and the checks that each one happened. An accident that did not happen, or a recorder that does
 not come back, ends the demo with an error: nothing here passes by default.
@@ -19,7 +19,9 @@ import apsw
 
 from hk_tick_collector.demo.children import Recorder, Simulator
 from hk_tick_collector.demo.gauges import Gauges
+from hk_tick_collector.demo.proof import prove
 from hk_tick_collector.errors import DemoFailedError
+from hk_tick_collector.opend.market import MarketState
 from hk_tick_collector.simulator.universe import universe
 from hk_tick_collector.simulator.verdict import compare
 from hk_tick_collector.store.schema import day_files
@@ -30,13 +32,15 @@ if TYPE_CHECKING:
 
     from hk_tick_collector.demo.gauges import Sample
     from hk_tick_collector.demo.place import Place
+    from hk_tick_collector.demo.proof import Proof
     from hk_tick_collector.demo.view import View
     from hk_tick_collector.simulator.verdict import Verdict
 
 DAY = "20241008"
-START = "09:20"  # the opening auction matches from 09:20 to 09:22
-SPAN_SEC = 7200.0  # of the session, whatever the demo's length: until 11:20, the morning's peak
-TICKS_PER_DAY_OF_A_SECOND = 1800  # per second of the demo; gives 500 to 2,000 ticks per second
+START = "09:15"  # the opening auction matches from 09:20 to 09:22
+SPAN_SEC = 6.875 * 3600 - 58 * 60  # from then until 16:07:30, without the lunch break
+END_SEC = 6.5  # from 16:07:30 on, the simulator plays slowly until the recorder has the closing totals
+TICKS_OF_A_SECOND = 900  # on average
 SYMBOLS_OF_FULL_RATE = 10  # fewer symbols make fewer ticks: the busiest must not outrun OpenD's cache
 
 # Windows, where only the demo's help is shown, has no SIGHUP.
@@ -51,6 +55,7 @@ LOCK_SHARE, LOCK_SEC_MIN, LOCK_SEC_MAX = 0.07, 2.0, 4.0
 CHECK_EVERY_SEC = 0.12
 CONNECT_TIMEOUT_SEC = 60.0
 STORE_TIMEOUT_SEC = 60.0
+CLOSE_TIMEOUT_SEC = 90.0
 LOCK_TIMEOUT_MS = 10_000
 AWAY_TICKS_MAX = 700  # of one symbol; OpenD keeps 1000, and the other 300 are for ticks that come while it fetches
 
@@ -64,13 +69,18 @@ class Script(NamedTuple):
 
     @property
     def speed(self) -> float:
-        """Seconds of the session per second of the demo."""
-        return SPAN_SEC / self.seconds
+        """Seconds of the day per second of the demo."""
+        return SPAN_SEC / self.trading_sec
+
+    @property
+    def trading_sec(self) -> float:
+        """How long trading takes."""
+        return self.seconds - END_SEC
 
     @property
     def ticks_per_day(self) -> int:
         """Ticks per simulated day, scaled so that the rate per demo second is the same for every demo length."""
-        return round(TICKS_PER_DAY_OF_A_SECOND * self.seconds * min(1.0, self.symbols / SYMBOLS_OF_FULL_RATE))
+        return round(TICKS_OF_A_SECOND * self.trading_sec * min(1.0, self.symbols / SYMBOLS_OF_FULL_RATE))
 
     @property
     def away_ticks_max(self) -> int:
@@ -79,6 +89,11 @@ class Script(NamedTuple):
         The busiest of n symbols makes at most 1 in (1 + 1/2 + … + 1/n) of them.
         """
         return round(AWAY_TICKS_MAX * sum(1 / rank for rank in range(1, self.symbols + 1)))
+
+
+def title(script: Script) -> str:
+    """What is played, in a few words."""
+    return f"{DAY[:4]}-{DAY[4:6]}-{DAY[6:]}, {script.symbols} symbols, {script.speed:.0f} x speed"
 
 
 class Accident(NamedTuple):
@@ -95,7 +110,13 @@ class Outcome(NamedTuple):
 
     accidents: tuple[Accident, ...]
     verdict: Verdict
+    proof: Proof
     database: Path
+
+    @property
+    def ok(self) -> bool:
+        """Whether all that was sent is stored, and that is proven."""
+        return self.verdict.ok and self.proof.ok
 
 
 class Play:
@@ -107,7 +128,7 @@ class Play:
         self._view = view
         self._simulator = Simulator(place)
         self._recorder = Recorder(place)
-        self._gauges = Gauges(self._simulator, place.data_root)
+        self._gauges = Gauges(self._simulator, place.data_root, place.clock)
         self._accidents: list[Accident] = []
 
     def run(self) -> Outcome:
@@ -116,14 +137,13 @@ class Play:
         Raises:
             DemoFailedError: an expected step did not happen, or a process failed.
         """
-        seconds = self._script.seconds
+        seconds = self._script.trading_sec
         try:
             began = self._start()
             for share, accident in ((CUT_AT, self._cut), (KILL_AT, self._kill), (LOCK_AT, self._lock)):
                 self._pass_until(began + seconds * share)
                 self._accidents.append(accident())
                 self._view.event("", self._accidents[-1].result)
-            self._pass_until(began + seconds)
             return self._finish()
         finally:
             # A second Ctrl-C must not leave a child process running.
@@ -137,7 +157,7 @@ class Play:
         """Start both processes; returns when trading began, in monotonic seconds."""
         script = self._script
         self._simulator.start(
-            *("--date", DAY, "--start", START, "--speed", f"{script.speed:g}", "--hold"),
+            *("--date", DAY, "--start", START, "--speed", f"{script.speed:g}", "--skip-lunch", "--stay"),
             *("--symbols", str(script.symbols), "--seed", str(script.seed)),
             *("--ticks-per-day", str(script.ticks_per_day)),
         )
@@ -164,7 +184,7 @@ class Play:
         done = f"OpenD's connection cut inside a frame, after {CUT_AFTER_BYTES} bytes of it"
         self._view.event("CUT", done)
         facts = self._come_back(before)
-        result = f"connected again after {facts['back_sec']:.1f} s; {_meanwhile(facts)}"
+        result = f"back after {facts['back_sec']:.1f} s; {_meanwhile(facts)}"
         return Accident("cut", done, result, {"connections_cut": cut["n"], "after_bytes": CUT_AFTER_BYTES, **facts})
 
     def _kill(self) -> Accident:
@@ -178,7 +198,7 @@ class Play:
         self._wait(_later(before.at + DOWN_SEC), "a moment", CONNECT_TIMEOUT_SEC, recorder_runs=False)
         self._recorder.start()
         facts = self._come_back(before)
-        result = f"started again, recording after {facts['back_sec']:.1f} s; {_meanwhile(facts)}"
+        result = f"back after {facts['back_sec']:.1f} s; {_meanwhile(facts)}"
         return Accident("kill", done, result, {"killed": list(pids), "signal": "SIGKILL", **facts})
 
     def _lock(self) -> Accident:
@@ -194,23 +214,27 @@ class Play:
         caught_up = self._wait(lambda s: s.stored >= after.sent, "all to be stored", STORE_TIMEOUT_SEC)
         waited = after.sent - after.stored
         stored_sec = caught_up.at - after.at
-        result = f"{waited:,} ticks waited in the journal; all stored {stored_sec:.1f} s after it was free"
+        result = f"{waited:,} ticks waited in the journal, stored {stored_sec:.1f} s after it was free"
         facts = {"locked_sec": round(after.at - before.at, 3), "waited": waited, "stored_sec": round(stored_sec, 3)}
         return Accident("lock", done, result, facts)
 
     def _finish(self) -> Outcome:
-        self._simulator.command("pause")
-        sent = self._gauges.read().sent
+        self._wait(
+            lambda s: s.market_state == MarketState.CLOSED, "the close", self._script.seconds + CLOSE_TIMEOUT_SEC
+        )
+        self._view.event("close", "the recorder asks for the exchange's closing totals")
+        sent = self._wait(lambda s: s.proven, "the recorder to ask for the closing totals", CLOSE_TIMEOUT_SEC).sent
         deadline = time.monotonic() + STORE_TIMEOUT_SEC
         # Ticks not stored by then are missing, and the verdict reports them.
         self._wait(lambda s: s.stored >= sent or s.at > deadline, "the end", STORE_TIMEOUT_SEC * 2)
         self._gauges.close()
-        self._view.event("stop", "trading is over; SIGTERM to the recorder")
+        self._view.event("stop", "SIGTERM to the recorder")
         self._recorder.stop()
         self._simulator.stop()
-        self._view.event("", "both have stopped; comparing what was sent with what is stored")
+        self._view.event("", "all have stopped: comparing sent and stored; audit, seal, verify")
         verdict = compare(self._place.ledger, self._place.data_root)
-        return Outcome(tuple(self._accidents), verdict, day_files(self._place.data_root)[-1])
+        database = day_files(self._place.data_root)[-1]
+        return Outcome(tuple(self._accidents), verdict, prove(self._place, database), database)
 
     def _come_back(self, before: Sample) -> dict[str, Any]:
         """Wait until the recorder is connected again and has stored what it missed; returns the facts."""
@@ -271,7 +295,7 @@ def _later(at: float) -> Callable[[Sample], bool]:
 
 def _meanwhile(facts: dict[str, Any]) -> str:
     held = " (trading was held: this machine is slow)" if facts["trading_held"] else ""
-    return f"{facts['meanwhile']:,} ticks were made meanwhile{held}: fetched, and all stored"
+    return f"{facts['meanwhile']:,} ticks made meanwhile{held}, all stored"
 
 
 @contextmanager

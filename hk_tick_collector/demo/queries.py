@@ -44,14 +44,12 @@ FROM (SELECT ts_ms / 60000 AS minute, price, volume,
 GROUP BY minute ORDER BY minute LIMIT 15""",
     ),
     Query(
-        "How many ms from a push to its row? How many ticks had to be fetched?",
+        "How many ticks were pushed, how many had to be fetched after an accident, and of when are they?",
         """\
-SELECT push_type, count(*) AS ticks, max(ms) FILTER (WHERE rank <= 0.5) AS p50_ms,
-       max(ms) FILTER (WHERE rank <= 0.99) AS p99_ms, max(ms) AS max_ms
-FROM (SELECT push_type, ms, percent_rank() OVER
-             (PARTITION BY push_type ORDER BY ms) AS rank
-      FROM (SELECT push_type, inserted_at_ms - recv_ts_ms AS ms FROM ticks))
-GROUP BY push_type ORDER BY ticks DESC""",
+SELECT push_type, count(*) AS ticks, count(DISTINCT symbol) AS symbols,
+       strftime('%H:%M:%S', min(ts_ms) / 1000 + 28800, 'unixepoch') AS first_hk,
+       strftime('%H:%M:%S', max(ts_ms) / 1000 + 28800, 'unixepoch') AS last_hk
+FROM ticks GROUP BY push_type ORDER BY ticks DESC""",
     ),
 )
 
@@ -59,6 +57,15 @@ GROUP BY push_type ORDER BY ticks DESC""",
 def command_line(place: Place, query: Query) -> str:
     """The command to paste into a shell; it spans several lines."""
     return f'{program()} sql --data-root {shlex.quote(str(place.shown_data_root))} -e "\n{query.sql}"'
+
+
+def script(place: Place) -> str:
+    """All of them, as a shell script that works from any directory."""
+    lines = ["#!/bin/sh", "# Queries of the demo's day: change them, or paste one into a shell.", ""]
+    lines.append(f"cd {shlex.quote(str(Path.cwd()))} || exit")
+    for query in QUERIES:
+        lines += ["", f"echo {shlex.quote(f'# {query.title}')}", command_line(place, query)]
+    return "\n".join(lines) + "\n"
 
 
 def program() -> str:

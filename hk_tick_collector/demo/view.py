@@ -34,7 +34,7 @@ _BLOCKS_ASCII = "_.-=+*#@"
 _NOTES_FROM_COLUMNS = 70  # a narrower terminal shows only numbers
 _OTHER_COLUMNS = 42  # width of the columns beside a sparkline
 
-_STYLES = {"start": "cyan", "CUT": "bold yellow", "KILL": "bold red", "LOCK": "bold magenta", "stop": "cyan"}
+STYLES = {"start": "cyan", "CUT": "bold yellow", "KILL": "bold red", "LOCK": "bold magenta", "stop": "cyan"}
 
 _STATES = {
     MarketState.AUCTION: "opening auction",
@@ -91,8 +91,9 @@ class _Clock:
 class PlainView:
     """Lines for a log: one every 5 s, and one per event."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, seconds: float) -> None:
         self._console = console
+        self._seconds = seconds
         self._clock = _Clock()
         self._next = 0.0
 
@@ -121,7 +122,9 @@ class PlainView:
         self._line(f"{name:<5} {text}")
 
     def _line(self, text: str) -> None:
-        self._console.print(f"{self._clock.sec:4.0f} s  {text}", markup=False, highlight=False, soft_wrap=True)
+        self._console.print(
+            f"{self._clock.sec:3.0f} of {self._seconds:.0f} s  {text}", markup=False, highlight=False, soft_wrap=True
+        )
 
 
 class LiveView:
@@ -161,12 +164,16 @@ class LiveView:
         self._draw()
 
     def _draw(self) -> None:
+        self._live.update(self.frame(), refresh=True)
+
+    def frame(self) -> Group:
+        """What is shown now."""
         parts: list[RenderableType] = [Text(), self._head()]
         if self._samples:
             parts += [Text(), self._numbers(self._samples[-1])]
         if self._events:
             parts += [Text(), self._happened()]
-        self._live.update(Group(*parts), refresh=True)
+        return Group(*parts)
 
     def _head(self) -> Table:
         head = Table.grid(expand=True, padding=(0, 1))
@@ -175,7 +182,7 @@ class LiveView:
         sample = self._samples[-1] if self._samples else None
         state = "connecting" if sample is None else _STATES[MarketState(sample.market_state)]
         if sample is not None and sample.paused:
-            state = "held" if self._clock.sec < self._seconds else "trading over"
+            state = "held"
         now = sample.sim_time[11:19] if sample else "--:--:--"
         sec = min(self._clock.sec, self._seconds)
         head.add_row(Text(self._title, style="bold"), Text(f"{now} HK, {state}", style="cyan"))
@@ -229,7 +236,7 @@ class LiveView:
         table.add_column(overflow="fold")
         for event in self._events:
             when = f"{event.sec:4.0f} s" if event.name else ""
-            table.add_row(when, Text(event.name, style=_STYLES.get(event.name, "")), Text(event.text))
+            table.add_row(when, Text(event.name, style=STYLES.get(event.name, "")), Text(event.text))
         return table
 
 

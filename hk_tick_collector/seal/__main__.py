@@ -19,6 +19,7 @@ from hk_tick_collector import logs
 from hk_tick_collector.errors import AlreadyRunningError
 from hk_tick_collector.seal.day import seal_days
 from hk_tick_collector.seal.due import BUSY, due_days
+from hk_tick_collector.store import rehearsal
 
 NICE: Final = 19
 
@@ -32,6 +33,7 @@ def main(argv: list[str]) -> int:
         os.setpriority(os.PRIO_PROCESS, 0, NICE)
     threading.Thread(target=_end_with_input, daemon=True).start()
     try:
+        rehearsal.follow(root)
         for told in seal_days(root, due_days(root, asked["before_day"], asked["quiet_sec"]), lambda *_: None):
             sys.stdout.write(json.dumps(told) + "\n")
             sys.stdout.flush()

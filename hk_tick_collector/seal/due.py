@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
+from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.hktime import DAY_MS, parse_time
 from hk_tick_collector.journal.cursor import load_waits, waits_for
 from hk_tick_collector.journal.segments import DIRECTORY
+from hk_tick_collector.store import rehearsal
 from hk_tick_collector.store.data_root import read_recorder
 from hk_tick_collector.store.schema import day_files
 from hk_tick_collector.store.sealed import is_sealed, superseded
@@ -26,9 +28,15 @@ def next_day_ms(day: str) -> int:
 
 
 def now_ms(data_root: Path) -> int:
-    """The earlier of the host's clock and OpenD's, which a running recorder reports; UTC epoch ms."""
+    """The earlier of the host's clock and OpenD's, which a running recorder reports; UTC epoch ms.
+
+    A rehearsed day is over when its simulator has ended.
+    """
+    over_ms = rehearsal.over_ms(data_root)
+    if over_ms is not None:
+        return max(over_ms, wall_ms())
     pid, state = read_recorder(data_root)
-    session, host_ms = state.get("session"), time.time_ns() // 1_000_000
+    session, host_ms = state.get("session"), wall_ms()
     offset_ms = session.get("clock_offset_ms") if pid is not None and isinstance(session, dict) else None
     if not isinstance(offset_ms, int):
         return host_ms

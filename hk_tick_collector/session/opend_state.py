@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from hk_tick_collector import logs
-from hk_tick_collector.clock import OFFSET_MS_MAX
+from hk_tick_collector.clock import OFFSET_MS_MAX, disagreement
 from hk_tick_collector.errors import RemoteProtocolError, SessionError
 from hk_tick_collector.journal.events import STATE_EVENT, Cause
 from hk_tick_collector.opend import market, messages
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 log = logs.get_logger()
 
 CHECK_EVERY_SEC: Final = 60.0
+OF_SIMULATED_DAY: Final = "if this OpenD is a simulated day, start `run` with --rehearse and the clock file it names"
 LOOK_AGAIN_SEC: Final = 10.0  # if OpenD has not answered, or the clocks are apart
 
 
@@ -105,6 +106,9 @@ class OpendState:
     def _measure_clock(self, told: GlobalState, at_ms: int) -> None:
         if told.clock_sec is not None:  # truncated to whole seconds: half a second too low on average
             self._state.clock_offset_ms = told.clock_sec * 1000 + 500 - at_ms
+            reason = disagreement(self._state.clock_offset_ms)
+            if reason is not None and (held := self._limiter.allow("apart")) is not None:
+                log.warning("clocks_apart", reason=reason, repeated=held, cure=OF_SIMULATED_DAY)
         elif self._limiter.allow("clock") is not None:
             log.warning("opend_clock_unreadable", time=told.time_sec, expected="epoch seconds of this century")
 

@@ -108,6 +108,9 @@ class Control:
         """Run the command of one line and return its answer."""
         try:
             fields = json.loads(line)
+        except (ValueError, RecursionError) as exc:
+            return _refused(f"not a line of JSON: {exc}")
+        try:
             if not isinstance(fields, dict):
                 return _refused(f"a command is a JSON object, this is {type(fields).__name__}")
             name = fields.pop("cmd", None)
@@ -115,9 +118,7 @@ class Control:
             if command is None:
                 return _refused(f"unknown cmd {name!r}, expected one of {', '.join(self._commands)}")
             return {"ok": True, **await command(Fields(fields))}
-        except ValueError as exc:
-            return _refused(f"not a line of JSON: {exc}")
-        except CommandError as exc:
+        except (CommandError, ValueError) as exc:  # a market raises ValueError for a tick that it can't make
             return _refused(str(exc))
 
     # ---- commands that are not faults
@@ -145,6 +146,7 @@ class Control:
             "market_state": opend.market.state_at(now_ms),
             "paused": opend.clock.paused,
             "done": opend.market.done,
+            "proven": opend.ending is not None and opend.ending.is_proven,
             "upstream": opend.upstream.name.lower(),
             "listening": self._server.is_listening,
             "faults": self._lasting.active(),

@@ -6,6 +6,7 @@ Invariant: a line is whole or absent. The writer truncates a torn last line that
 OpenD flushes the ledger before it pushes, so the ledger has every tick that a client can have received.
 
     {"k":"day","date":…,"symbols":n,"seed":…}          a market begins
+    {"k":"w","s":symbol}                               a client has subscribed to it, the first one
     {"k":"t","s":symbol,"q":seq,"ts":ms,"p":price,"v":volume,"o":turnover,"d":direction,"y":type}    a trade was made
     {"k":"u","s":…,"q":…,"why":"upstream"|"frozen"|"down"|"restart"|"withheld"}    OpenD never got it, or has lost it
     {"k":"r","s":…,"q":…,"p":…,"v":…,"o":…}            the same sequence was sent again, with this content
@@ -36,6 +37,7 @@ FLUSH_SEC = 0.2
 # The fields that each kind of line must have.
 _FIELDS: dict[str, frozenset[str]] = {
     "day": frozenset(),
+    "w": frozenset("s"),
     "t": frozenset({"ts", *"sqpvody"}),
     "u": frozenset({"s", "q", "why"}),
     "r": frozenset("sqpvo"),
@@ -76,6 +78,7 @@ class Ledger:
 
     Attributes:
         days: the headers.
+        watched: the symbols that were ever subscribed.
         ticks: what was made.
         unreachable: why OpenD does not have the tick.
         revisions: in the order in which they were sent.
@@ -86,6 +89,7 @@ class Ledger:
     """
 
     days: list[dict[str, Any]] = field(default_factory=list)
+    watched: set[str] = field(default_factory=set)
     ticks: dict[Key, Content] = field(default_factory=dict)
     unreachable: dict[Key, str] = field(default_factory=dict)
     revisions: list[Revision] = field(default_factory=list)
@@ -214,6 +218,8 @@ def read_ledger(path: Path) -> Ledger:
                 if (symbol, seq) in ledger.ticks:
                     raise ConfigError(f"{path}: {symbol} {seq} was made twice; one ledger for each simulated day")
                 ledger.ticks[symbol, seq] = Content(*content)
+            case "w":
+                ledger.watched.add(entry["s"])
             case "u":
                 ledger.unreachable[entry["s"], entry["q"]] = entry["why"]
             case "r":

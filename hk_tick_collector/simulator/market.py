@@ -124,6 +124,7 @@ class MarketDay(Market):
     Attributes:
         plan: the plan that it follows.
         start_ts_ms: where the simulated clock begins; trades scheduled earlier are never made.
+        close_ms: the end of continuous trading, UTC epoch ms.
         end_ts_ms: no tick comes after it.
     """
 
@@ -131,7 +132,7 @@ class MarketDay(Market):
         """`start_ts_ms`: UTC epoch milliseconds; None: 09:00 of the day."""
         super().__init__(
             plan.symbols,
-            seed=plan.seed,
+            seed=f"{plan.seed}:{plan.date}",
             ordinals=plan.ordinals,
             uncounted=plan.uncounted,
             time_form=plan.time_form,
@@ -141,6 +142,7 @@ class MarketDay(Market):
         self._close_sec = sessions.close_sec(half_day=plan.half_day)
         self.start_ts_ms = (self._midnight_sec + sessions.PRE_OPEN_SEC) * 1000 if start_ts_ms is None else start_ts_ms
         closing = self._close_sec + sessions.AUCTION_LASTS_SEC + sessions.MATCH_WINDOW_SEC
+        self.close_ms = (self._midnight_sec + self._close_sec) * 1000
         self.end_ts_ms = (self._midnight_sec + closing) * 1000
         self._clock = Random(f"{plan.seed}:{plan.date}:clock")
         self._schedule = self._seconds()

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from hk_tick_collector.opend.crypto import RsaKey
     from hk_tick_collector.opend.frames import Cipher
     from hk_tick_collector.simulator.clock import MarketClock
+    from hk_tick_collector.simulator.ending import Ending
     from hk_tick_collector.simulator.ledger import LedgerWriter
     from hk_tick_collector.simulator.market import Market
     from hk_tick_collector.simulator.tape import MadeTick
@@ -121,6 +122,7 @@ class SimulatedOpenD:
         self.upstream = Upstream.UP
         self.made_good_max = REPLAYED_MAX
         self.premises = Premises(market)
+        self.ending: Ending | None = None
         self.silent = False  # no pushes, no answers
         self.stale: dict[str, tuple[bytes, ...]] | None = None  # the old caches, while kicked out
         self.held = 0  # how many callers hold the market now (bursts being written)
@@ -302,6 +304,8 @@ class SimulatedOpenD:
         """Start pushing these symbols to a connection, and return those that are new to it."""
         fresh = [symbol for symbol in dict.fromkeys(symbols) if symbol not in receiver.tickers]
         for symbol in fresh:
+            if symbol not in self._watchers:
+                self.ledger.note("w", s=symbol)
             self._watchers[symbol] = self._watchers.get(symbol, 0) + 1
         receiver.tickers.update(fresh)
         if fresh and self.hold_until_subscribed:

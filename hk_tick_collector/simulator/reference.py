@@ -122,6 +122,8 @@ def get_security_snapshot(
     if refused is not None:
         raise CallRefusedError(f"Unknown stock {refused}")
     never = _never(opend, now_ms)
+    if opend.ending is not None:
+        opend.ending.told(symbols, now_ms)
     return pb.Qot_GetSecuritySnapshot.S2C(
         snapshotList=[
             pb.Qot_GetSecuritySnapshot.Snapshot(basic=_snapshot(symbol, opend.names[symbol], totals, never))

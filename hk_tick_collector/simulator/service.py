@@ -12,27 +12,33 @@ import datetime as dt
 import os
 import signal
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING, Any
 
+from hk_tick_collector.clock import boot_ms, host_ms
 from hk_tick_collector.errors import ConfigError
-from hk_tick_collector.hktime import HK, hk_date
-from hk_tick_collector.simulator.clock import MarketClock
+from hk_tick_collector.hktime import HK, hk_date, hk_day
+from hk_tick_collector.simulator import sessions
+from hk_tick_collector.simulator.clock import MarketClock, SharedClock, Turn
 from hk_tick_collector.simulator.control import Control
+from hk_tick_collector.simulator.ending import SLOW_FROM_MS, SPEED_MAX, Ending
 from hk_tick_collector.simulator.lasting import Lasting
 from hk_tick_collector.simulator.ledger import LedgerWriter
 from hk_tick_collector.simulator.market import FlatMarket, Market, MarketDay, day_plan
 from hk_tick_collector.simulator.opend import OpenDOptions, SimulatedOpenD, Upstream
 from hk_tick_collector.simulator.replay import ReplayMarket
 from hk_tick_collector.simulator.server import Server
+from hk_tick_collector.store.rehearsal import Anchor, Rehearsed, boot_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from hk_tick_collector.simulator.tape import Ordinals, TimeForm
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _KEEP_ALIVE_CHECK_SEC = 1.0
+_LUNCH_SEC, _LUNCH_END_SEC = sessions.NOON_SEC + 60, sessions.AFTERNOON_SEC - 60  # that is skipped
 _STOP_SEC = 1.5  # connections have one second to take what was written to them
 
 
@@ -54,6 +60,9 @@ class SimulatorSettings:
         uncounted: types of ticks that are not in the exchange's totals.
         time_form: how the times of ticks are written; a journal keeps its own.
         hold: make no tick until a client registers for ticker pushes, or `resume`.
+        clock: where a simulated day's clock is written, for a recorder that rehearses; None: nowhere.
+        skip_lunch: jump over the lunch break; only with `clock`.
+        stay: go on serving after the day's end, until stopped.
         pump_ms: milliseconds between two steps, in which ticks are made and pushed.
         host: the address to listen on.
         port: 0 lets the system choose one.
@@ -74,6 +83,9 @@ class SimulatorSettings:
     uncounted: frozenset[int] = frozenset()
     time_form: TimeForm = "seconds"
     hold: bool = False
+    clock: Path | None = None
+    skip_lunch: bool = False
+    stay: bool = False
     pump_ms: int = 20
     host: str = "127.0.0.1"
     port: int = 0
@@ -82,24 +94,29 @@ class SimulatorSettings:
 
 
 async def serve(settings: SimulatorSettings, announce: Callable[[dict[str, Any]], None]) -> None:
-    """Run until `stop`, SIGTERM or SIGINT. `announce` gets the ports once both listen.
+    """Run until `stop`, SIGTERM, SIGINT, or the end of the day. `announce` gets the ports once both listen.
 
     Raises:
-        ConfigError: the settings contradict each other, or a port or the ledger can't be opened.
+        ConfigError: the settings contradict each other, or a port, the ledger or the clock's file can't be opened.
     """
     market, clock = _market(settings)
     ledger = _ledger(settings, market.symbols, clock.now_ms)
     try:
         opend = SimulatedOpenD(market, clock, ledger, settings.opend)
+        if isinstance(market, MarketDay):
+            opend.ending = Ending(market.close_ms, opend.watched)
         if settings.hold:
             opend.pause()
             opend.hold_until_subscribed = True
-        await _run(settings, Server(opend, settings.host), announce)
+        is_over = await _run(settings, Server(opend, settings.host), announce)
     finally:
         ledger.close()
+    if is_over:
+        announce({"event": "over", "made": opend.counters.made, "time": sessions.hk_time(clock.now_ms // 1000)})
 
 
-async def _run(settings: SimulatorSettings, server: Server, announce: Callable[[dict[str, Any]], None]) -> None:
+async def _run(settings: SimulatorSettings, server: Server, announce: Callable[[dict[str, Any]], None]) -> bool:
+    """Serve until the end. Returns whether the day is over."""
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     lasting = Lasting(server)
@@ -115,6 +132,7 @@ async def _run(settings: SimulatorSettings, server: Server, announce: Callable[[
             f"can't listen on {settings.host} port {settings.port}, control port {settings.control_port}: "
             f"{exc.strerror}; choose others, or 0"
         ) from exc
+    shared = _share(settings, server)
     announce(
         {
             "event": "listening",
@@ -124,18 +142,21 @@ async def _run(settings: SimulatorSettings, server: Server, announce: Callable[[
             "pid": os.getpid(),
         }
     )
-    pump = loop.create_task(_pump(server, settings.pump_ms / 1000))
+    pump = loop.create_task(_pump(server, settings.pump_ms / 1000, stay=settings.stay))
     told_to_stop = loop.create_task(stopping.wait())
     try:
         await asyncio.wait({pump, told_to_stop}, return_when=asyncio.FIRST_COMPLETED)
         if pump.done():
-            pump.result()  # it ends only by a bug: raise its exception
+            pump.result()  # raises if it has ended by a bug
+        return pump.done()
     finally:
         pump.cancel()
         told_to_stop.cancel()
         lasting.cancel()
         await control.close()
         await _close(server)
+        if shared is not None:
+            shared.end()
         for number in _STOP_SIGNALS:
             # Shutdown is running: a second signal must not turn a clean exit into a kill.
             with contextlib.suppress(NotImplementedError):
@@ -151,8 +172,8 @@ def _on_signal(loop: asyncio.AbstractEventLoop, number: int, then: Callable[[], 
         signal.signal(number, lambda *_: loop.call_soon_threadsafe(then))
 
 
-async def _pump(server: Server, step_sec: float) -> None:
-    """Step OpenD at even intervals. A missed step is not made up; its ticks come with the next one."""
+async def _pump(server: Server, step_sec: float, *, stay: bool) -> None:
+    """Step OpenD at even intervals, until the day is over. A missed step's ticks come with the next one."""
     loop = asyncio.get_running_loop()
     due = check_due = loop.time()
     while True:
@@ -161,6 +182,9 @@ async def _pump(server: Server, step_sec: float) -> None:
         if now >= check_due:
             server.check_keep_alives()
             check_due = now + _KEEP_ALIVE_CHECK_SEC
+            ending = server.opend.ending
+            if ending is not None and not stay and ending.is_over(server.opend.clock.now_ms, now):
+                return
         due = max(due + step_sec, now)
         await asyncio.sleep(due - now)
 
@@ -178,7 +202,7 @@ def _market(settings: SimulatorSettings) -> tuple[Market, MarketClock]:
         if settings.time_form != "seconds":
             raise ConfigError("--time-form is for a made market: a journal's times are played as they were")
         replayed = ReplayMarket(settings.journal, uncounted=settings.uncounted)
-        return replayed, MarketClock(start_ts_ms=replayed.start_ts_ms, speed=settings.speed)
+        return replayed, _clock(settings, replayed.start_ts_ms)
     if settings.date is None:
         clock = MarketClock(start_ts_ms=None, speed=1.0)
         flat = FlatMarket(
@@ -204,7 +228,67 @@ def _market(settings: SimulatorSettings) -> tuple[Market, MarketClock]:
     if settings.start is not None:
         start_ts_ms = int(dt.datetime.combine(settings.date, settings.start, HK).timestamp() * 1000)
     day = MarketDay(plan, start_ts_ms=start_ts_ms)
-    return day, MarketClock(start_ts_ms=day.start_ts_ms, speed=settings.speed)
+    slow_ms = day.close_ms + SLOW_FROM_MS
+    turns = [Turn(slow_ms, slow_ms, SPEED_MAX)]
+    if settings.skip_lunch and not plan.half_day:
+        lunch = [(sessions.midnight_sec(settings.date) + second) * 1000 for second in (_LUNCH_SEC, _LUNCH_END_SEC)]
+        turns.insert(0, Turn(lunch[0], lunch[1], inf))
+    return day, _clock(settings, day.start_ts_ms, turns)
+
+
+def _clock(settings: SimulatorSettings, start_ts_ms: int, turns: Sequence[Turn] = ()) -> MarketClock:
+    if settings.clock is None:
+        return MarketClock(start_ts_ms=start_ts_ms, speed=settings.speed)
+    return SharedClock(start_ts_ms=start_ts_ms, speed=settings.speed, turns=turns)
+
+
+class _Shared:
+    """A simulated day's clock file."""
+
+    def __init__(self, settings: SimulatorSettings, server: Server, clock: SharedClock, path: Path) -> None:
+        self._path = path
+        self._clock = clock
+        self._day = Rehearsed(
+            date=hk_day(clock.now_ms),
+            host=settings.host,
+            port=server.port,
+            symbols=server.opend.market.symbols,
+            speed=settings.speed,
+            boot_id=boot_id(),
+            offset_ms=0,
+            is_over=False,
+            anchors=(),
+        )
+
+    def write(self, anchors: Sequence[Anchor], *, is_over: bool = False) -> None:
+        """Replace the file."""
+        offset_ms = self._clock.now_ms - host_ms()
+        self._day._replace(anchors=tuple(anchors), offset_ms=offset_ms, is_over=is_over).write(self._path)
+
+    def end(self) -> None:
+        """From now on, it is a clock like any other."""
+        self.write([Anchor(boot_ms(), self._clock.now_ms, 1.0)], is_over=True)
+
+
+def _share(settings: SimulatorSettings, server: Server) -> _Shared | None:
+    """Let the clock of a simulated day run, and publish it.
+
+    Raises:
+        ConfigError: its file can't be written.
+    """
+    clock = server.opend.clock
+    if settings.clock is None or not isinstance(clock, SharedClock):
+        return None
+    shared = _Shared(settings, server, clock, settings.clock)
+    try:
+        shared.write(clock.anchors)
+    except OSError as exc:
+        server.close()
+        raise ConfigError(f"can't write the clock {settings.clock}: {exc.strerror}") from exc
+    clock.publish = shared.write
+    if not clock.paused:
+        clock.run(settings.speed)
+    return shared
 
 
 def _ledger(settings: SimulatorSettings, symbols: tuple[str, ...], now_ms: int) -> LedgerWriter:

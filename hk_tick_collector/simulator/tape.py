@@ -154,7 +154,7 @@ class Tape:
         self,
         symbols: Sequence[str],
         *,
-        seed: int,
+        seed: int | str,
         ordinals: Ordinals,
         uncounted: frozenset[int] = frozenset(),
         time_form: TimeForm = "seconds",
@@ -349,7 +349,7 @@ def _next_ms(book: Book, second: int) -> int:
     return min(book.last_ms + 1 + book.ticks % 7, 999)
 
 
-def _open_book(symbol: str, seed: int) -> Book:
+def _open_book(symbol: str, seed: int | str) -> Book:
     prev_close, lot_size = listing(symbol, seed)
     low_end, high_end = int(prev_close * _RANGE_LOW), int(prev_close * _RANGE_HIGH)
     return Book(symbol, lot_size, prev_close, prev_close, low_end, high_end)

@@ -63,7 +63,7 @@ def universe(n: int, seed: int = 0) -> list[str]:
     return [f"HK.{code}" for code in codes[:n]]
 
 
-def listing(symbol: str, seed: int) -> Listing:
+def listing(symbol: str, seed: int | str) -> Listing:
     """A symbol's previous close and board lot; depends only on the seed and the symbol."""
     rng = random.Random(f"{seed}:{symbol}")
     overnight = 1 + rng.uniform(-_OVERNIGHT, _OVERNIGHT)

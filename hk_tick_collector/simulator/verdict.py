@@ -6,6 +6,8 @@ All work happens in a private SQLite database on disk, so that a day of millions
 counts must balance, and this is asserted:
 
     stored = sent - missing - unreachable + unknown + duplicated
+
+Ticks of symbols that nobody subscribed to are not `sent`, unless they are stored nevertheless.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ PRAGMA synchronous = OFF;
 PRAGMA cache_size = -65536;
 CREATE TABLE made(symbol TEXT, seq INTEGER, ts_ms INTEGER, price REAL, volume INTEGER, turnover REAL,
                   direction INTEGER, tick_type INTEGER, PRIMARY KEY (symbol, seq)) WITHOUT ROWID;
+CREATE TABLE watched(symbol TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE unreachable(symbol TEXT, seq INTEGER, PRIMARY KEY (symbol, seq)) WITHOUT ROWID;
 CREATE TABLE lost(symbol TEXT, seq INTEGER, PRIMARY KEY (symbol, seq)) WITHOUT ROWID;
 CREATE TABLE revised(symbol TEXT, seq INTEGER, price REAL, volume INTEGER, turnover REAL, stored INTEGER,
@@ -74,7 +77,15 @@ WHERE ({_STORED}) IS NOT ({_MADE}) AND NOT ({_REVISION_FIRST}) OR t.ts_ms < ?1 O
 _ABSENT = """
 SELECT m.symbol, m.seq FROM made m
 WHERE NOT EXISTS (SELECT 1 FROM copies c WHERE (c.symbol, c.seq) = (m.symbol, m.seq))
+AND (m.symbol IN (SELECT symbol FROM watched) OR NOT EXISTS (SELECT 1 FROM watched))
 AND {} EXISTS (SELECT 1 FROM unreachable u WHERE (u.symbol, u.seq) = (m.symbol, m.seq))
+"""
+
+# A ledger without subscriptions is one of an older version, or nobody has recorded: then every symbol counts.
+_NOT_SUBSCRIBED = """
+SELECT m.symbol, m.seq FROM made m
+WHERE EXISTS (SELECT 1 FROM watched) AND m.symbol NOT IN (SELECT symbol FROM watched)
+AND NOT EXISTS (SELECT 1 FROM copies c WHERE (c.symbol, c.seq) = (m.symbol, m.seq))
 """
 
 _UNKNOWN = """
@@ -103,13 +114,14 @@ class Verdict:
 
     Attributes:
         databases: how many day databases there were.
-        sent: made by the exchange.
+        sent: made by the exchange, of the symbols that were subscribed.
         stored: rows in the databases' `ticks`.
         missing: made and reachable, but not stored.
         duplicated: rows beyond the first with the same (symbol, seq), in other databases.
         wrong: stored with different content, or in the database of a day other than its Hong Kong date.
         unknown: stored, but never made.
         unreachable: not stored and not obtainable: OpenD never got them, or lost them.
+        not_subscribed: made and not sent: nobody had subscribed to the symbol.
         revisions_sent: different contents that were sent under an existing sequence.
         revisions_stored: how many of those are stored.
         revisions_unknown: rows in `tick_revisions` that OpenD never sent.
@@ -124,6 +136,7 @@ class Verdict:
     wrong: int
     unknown: int
     unreachable: int
+    not_subscribed: int
     revisions_sent: int
     revisions_stored: int
     revisions_unknown: int
@@ -191,6 +204,8 @@ class _Court:
             match entry["k"]:
                 case "t":
                     yield tick_row(entry)
+                case "w":
+                    self._db.execute("INSERT OR IGNORE INTO watched VALUES (?)", (entry["s"],))
                 case "u":
                     self._db.execute("INSERT OR IGNORE INTO unreachable VALUES (?,?)", (entry["s"], entry["q"]))
                 case "l":
@@ -229,15 +244,17 @@ class _Court:
     def verdict(self, databases: int) -> Verdict:
         """Count the rest, and assert that the counts balance."""
         self._db.execute(_MARK_KEPT)
+        not_subscribed = self._value(f"SELECT count(*) FROM ({_NOT_SUBSCRIBED})")  # noqa: S608 - constants
         verdict = Verdict(
             databases=databases,
-            sent=self._value("SELECT count(*) FROM made"),
+            sent=self._value("SELECT count(*) FROM made") - not_subscribed,
             stored=self._stored,
             missing=self._count("missing", _ABSENT.format("NOT")),
             duplicated=self._value("SELECT coalesce(sum(copies - 1), 0) FROM copies"),
             wrong=self._wrong,
             unknown=self._count("unknown", _UNKNOWN),
             unreachable=self._value(f"SELECT count(*) FROM ({_ABSENT.format('')})"),  # noqa: S608 - constants
+            not_subscribed=not_subscribed,
             revisions_sent=self._value("SELECT count(*) FROM revised"),
             revisions_stored=self._value("SELECT count(*) FROM revised WHERE stored"),
             revisions_unknown=self._count("revisions_unknown", _REVISIONS_UNKNOWN),

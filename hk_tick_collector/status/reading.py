@@ -10,7 +10,7 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from hk_tick_collector.clock import wall_ms
+from hk_tick_collector.clock import real_ms, wall_ms
 from hk_tick_collector.errors import CollectorError, DatabaseError
 from hk_tick_collector.journal.cursor import load_cursor
 from hk_tick_collector.journal.segments import DIRECTORY, JournalReader
@@ -171,4 +171,4 @@ def _journal(root: Path, now_ms: int) -> dict[str, Any]:
             reader.close()
     except (CollectorError, OSError):
         return {"backlog_bytes": None, "lag_ms": None}
-    return {"backlog_bytes": backlog_bytes, "lag_ms": now_ms - waiting[0].recv_ts_ms if waiting else 0}
+    return {"backlog_bytes": backlog_bytes, "lag_ms": real_ms(now_ms - waiting[0].recv_ts_ms) if waiting else 0}

@@ -17,6 +17,7 @@ from typing import Final
 
 from hk_tick_collector import logs
 from hk_tick_collector.errors import CollectorError
+from hk_tick_collector.store import rehearsal
 from hk_tick_collector.store.data_root import WRITER_LOCK, hold_lock
 from hk_tick_collector.watch import stacks
 from hk_tick_collector.writer.loop import LAST_TRIES_SEC, run
@@ -39,6 +40,7 @@ def main(argv: list[str]) -> int:
         signal.signal(number, signal.SIG_IGN)
     os.set_blocking(sys.stdout.fileno(), False)
     try:
+        rehearsal.follow(Path(settings.data_root))
         # A writer whose recorder was killed still stores what the journal holds: wait until it is done.
         hold_lock(Path(settings.data_root), WRITER_LOCK, LAST_TRIES_SEC + 10)
         gc.freeze()

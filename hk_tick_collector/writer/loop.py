@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import apsw
 
 from hk_tick_collector import logs
-from hk_tick_collector.clock import wall_ms
+from hk_tick_collector.clock import real_ms, wall_ms
 from hk_tick_collector.errors import DatabaseError, DayError, FileGoneError
 from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.journal.cursor import begin_of, cursor_is_of_this_boot, first_of_day, save_cursor
@@ -214,7 +214,7 @@ class Writer:
                     rows=outcome.rows,
                     commit_rows=outcome.inserted,
                     commit_ms=round(commit_ms, 3),
-                    lag_ms=max(0, now_ms - batch.max_recv_ts_ms) if batch.max_recv_ts_ms else None,
+                    lag_ms=real_ms(max(0, now_ms - batch.max_recv_ts_ms)) if batch.max_recv_ts_ms else None,
                     max_ts_ms=outcome.ts_ms_max,
                 )
             )

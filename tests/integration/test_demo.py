@@ -6,9 +6,11 @@ import contextlib
 import io
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(300)
 
-COMMAND = (sys.executable, "-m", "hk_tick_collector.cli.app", "demo")
+CLI = (sys.executable, "-m", "hk_tick_collector.cli.app")
+COMMAND = (*CLI, "demo")
 SECONDS = "15"
 WAIT_SEC = 120.0
 
@@ -106,6 +109,20 @@ def test_it_ends_well_and_says_so_in_one_json_object(played: Played) -> None:
     assert told["sent"] == told["stored"] > 1000
 
 
+def test_its_day_is_audited_sealed_and_proven(played: Played) -> None:
+    """COMPLETE for each symbol, which the real commands say again; and the day looks like one."""
+    assert played.told["audit"] == {"verdict": "COMPLETE", "symbols": 8, "complete": 8, "differs_from_certificate": []}
+    root = ("--data-root", str(played.data / "data"))
+    audit = subprocess.run([*CLI, "audit", "--json", *root], capture_output=True, text=True, check=False)
+    assert audit.returncode == 0, audit.stdout
+    told = json.loads(audit.stdout)
+    assert [outage["cause"] for outage in told["outages"]] == ["recorder_down", "connection_lost", "recorder_down"]
+    assert all(len(symbol["sessions"]) >= 3 for symbol in told["symbols"])
+    sealed = subprocess.run([*CLI, "verify", "--sealed", "all", *root], capture_output=True, text=True, check=False)
+    assert sealed.returncode == 0, sealed.stdout
+    assert "2024-10-08 <b" in (played.data / "audit.html").read_text()
+
+
 def test_its_verdict_holds_when_it_is_reached_again(played: Played) -> None:
     """What the ledger says was made is what a plain query finds, and the comparison says the same a second time."""
     ledger = read_ledger(played.data / "ledger.jsonl")
@@ -170,13 +187,19 @@ def test_the_queries_run_as_they_are_printed(played: Played) -> None:
         )
         assert done.returncode == 0, done.stderr
         printed.append(done.stdout.splitlines())
-    symbols, bars, latencies = printed
+    symbols, bars, ways = printed
     assert len(symbols) == 8
     assert symbols[0].startswith("HK.00700|")
     assert len(bars) == 15
     assert bars[0].startswith("09:2")  # the opening auction
     assert bars[1].startswith("09:30|")
-    assert {line.partition("|")[0] for line in latencies} >= {"push", "backfill"}
+    assert {line.partition("|")[0] for line in ways} >= {"push", "backfill"}
+    script = subprocess.run(
+        ["sh", played.told["files"]["queries"]], cwd="/", capture_output=True, text=True, check=False
+    )
+    assert script.returncode == 0, script.stderr
+    rows = [line for line in script.stdout.splitlines() if not line.startswith("# ")]
+    assert rows == [*symbols, *bars, *ways]
 
 
 @contextlib.contextmanager
@@ -289,6 +312,57 @@ def test_trading_is_held_while_the_recorder_is_away_for_long(tmp_path: Path) -> 
     assert demo.returncode == 0, said
     assert said.count("trading was held") == 1
     assert "every tick that was sent is stored once, exactly" in said
+    check_lines(said)
+
+
+def check_lines(said: str) -> None:
+    """What a log shows: how long it takes, the progress, the accidents, and at the end the verdict and what is next."""
+    lines = said.splitlines()
+    assert lines[0].startswith("This takes about 20 s. ")
+    at = [line.split()[0] for line in lines if " of 15 s  " in line]
+    assert at == sorted(at, key=int)
+    assert [name for name in ("CUT", "KILL", "LOCK") if f" s  {name:<5} " in said] == ["CUT", "KILL", "LOCK"]
+    check_end(lines)
+
+
+def check_end(lines: list[str]) -> None:
+    """The last 24 lines, that of the prompt included, are no wider than 80 and have all that matters."""
+    screen = [line.rstrip() for line in lines[-23:]]
+    assert max(map(len, screen)) <= 80
+    text = "\n".join(screen)
+    for wanted in ("every tick that was sent is stored once, exactly", "missing   duplicated", "COMPLETE"):
+        assert text.count(wanted) == 1, text
+    places = [text.index(word) for word in ("CUT", "KILL", "LOCK", "audit ", "seal ", "verify --sealed", "What next:")]
+    assert places == sorted(places)
+    commands = [line.strip() for line in screen[-8:] if line.startswith("   ")]
+    assert len(commands) == 4
+    assert commands[0].endswith("/audit.html")
+    assert commands[1].endswith("/queries.sh")
+    assert commands[2].endswith(" simulate --now")
+    assert commands[3].endswith(" run")
+
+
+def test_the_last_screen_of_a_terminal_has_the_verdict_and_what_is_next(tmp_path: Path) -> None:
+    """On a real terminal of 80 columns and 24 lines, with the live view above it."""
+    leader, follower = pty.openpty()
+    termios.tcsetwinsize(follower, (24, 80))
+    said = bytearray()
+    with subprocess.Popen(
+        [*COMMAND, "--symbols", "5", "--seconds", SECONDS], cwd=tmp_path, stdin=follower, stdout=follower,
+        stderr=follower, env={**{name: os.environ[name] for name in ("PATH", "HOME")}, "TERM": "xterm-256color"},
+    ) as demo:  # fmt: skip
+        os.close(follower)
+        with contextlib.suppress(OSError):  # how Linux reports that nobody has the other end open any more
+            while some := os.read(leader, 65536):
+                said += some
+        assert demo.wait(WAIT_SEC) == 0, said.decode()
+    os.close(leader)
+    text = said.decode()
+    assert "\x1b[?25l" in text  # it was a live view
+    after = text.rpartition("\x1b[?25h")[2]  # which has ended, and shows the cursor again
+    lines = [Text.from_ansi(line).plain for line in after.split("\r\n")]
+    assert lines[-1] == ""
+    check_end(lines[:-1])
 
 
 def recorders_of(demo: int) -> list[int]:
@@ -337,6 +411,7 @@ def test_the_live_view_fits_its_terminal(width: int, encoding: str) -> None:
                     connected=1,
                     get_ticker=50,
                     paused=False,
+                    proven=False,
                     journal_bytes=3_100_000,
                     waiting_bytes=12_000,
                     lag_ms=87,

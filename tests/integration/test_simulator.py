@@ -564,7 +564,7 @@ def test_a_simulated_day_is_made_once_and_whole(start: StartSimulator) -> None:
 
 def test_a_day_can_begin_later(start: StartSimulator) -> None:
     """--start sets the simulated clock, in Hong Kong time."""
-    sim = start("--date", "20261120", "--start", "14:30", "--symbols", "3")
+    sim = start("--date", "20261120", "--start", "14:30", "--symbols", "3", "--no-hold")
     assert sim.stats()["sim_time"].startswith("2026-11-20 14:30:0")
     assert sim.stats()["market_state"] == 5
 
@@ -599,9 +599,11 @@ def test_a_pause_is_not_made_up_for(start: StartSimulator) -> None:
 
 def test_a_simulated_day_stands_still_in_a_pause(start: StartSimulator) -> None:
     """`pause` stops the simulated clock, and `resume` lets it go on from there."""
-    sim = start("--date", "20261120", "--start", "10:00", "--speed", "1000", "--symbols", "3")
+    sim = start("--date", "20261120", "--start", "10:00", "--speed", "1000", "--symbols", "3", "--no-hold")
     sim.wait_for(lambda stats: stats["made"] > 0)
     sim.command("pause")
+    told_at = time.monotonic()
+    sim.wait_for(lambda _: time.monotonic() > told_at + 0.1)  # it is published before it takes effect
     before = sim.stats()["sim_ts_ms"]
     paused_at = time.monotonic()
     while time.monotonic() < paused_at + 0.2:  # 10 steps, 200 simulated seconds
@@ -712,6 +714,8 @@ def test_it_stops_cleanly(start: StartSimulator, how: str) -> None:
         ((), "one of --date YYYYMMDD, --now and --journal DIR is needed"),
         (("--now", "--date", "20261120"), "and not two of them"),
         (("--date", "2026-11"), "--date '2026-11', expected today, yesterday, or a date such as 20261120"),
+        (("--date", "2026-11-20", "--clock", "/nowhere/x"), "can't write the clock /nowhere/x: No such file"),
+        (("--now", "--clock", "x"), "--clock is for a simulated day"),
         (("--date", "2026-11-21"), "2026-11-21 is no trade date in Hong Kong"),
         (("--date", "20261120", "--start", "9"), "--start is '9', expected HH:MM"),
         (("--now", "--start", "09:00"), "--start is for a simulated day"),

@@ -76,6 +76,7 @@ class RecorderProcess:
         log_path: what it and its writers said, over all its starts.
         pid: of the running (or last) recorder.
         wrapper: words before its command.
+        command: how it is started.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class RecorderProcess:
         }
         self._process: subprocess.Popen[bytes] | None = None
         self.wrapper: tuple[str, ...] = ()
+        self.command: tuple[str, ...] = COMMAND
 
     def __enter__(self) -> Self:
         return self.start()
@@ -118,7 +120,7 @@ class RecorderProcess:
         assert self._process is None or self._process.poll() is not None, "it runs already"
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                (*self.wrapper, *COMMAND),
+                (*self.wrapper, *self.command),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log if stderr is None else stderr,

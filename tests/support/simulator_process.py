@@ -140,10 +140,10 @@ class SimulatorProcess:
             self.command("sync")
         return read_ledger(self.ledger_path)
 
-    def wait(self) -> int:
-        """Wait until it ends by itself (after `command("stop")`, or a signal), and give its exit code."""
+    def wait(self, timeout_sec: float = STOP_TIMEOUT_SEC) -> int:
+        """Wait until it ends by itself (after `command("stop")`, a signal or its day), and give its exit code."""
         assert self._process is not None, "the simulator was never started"
-        return self._process.wait(STOP_TIMEOUT_SEC)
+        return self._process.wait(timeout_sec)
 
     def stop(self) -> int:
         """End it with SIGTERM (SIGKILL if that does not help) and give its exit code. May be called again."""

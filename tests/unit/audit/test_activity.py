@@ -47,6 +47,19 @@ def test_doubts_are_read_in_their_order(tmp_path: Path) -> None:
     assert doubts == {TENCENT: [Doubt("kicked_out", None, None, 5), Doubt("kicked_out", 8, 7, 9)]}
 
 
+def test_an_outage_of_unknown_beginning_begins_after_the_last_tick_before_it(tmp_path: Path) -> None:
+    """A recorder that was killed can't tell since when it was gone; one that tells is believed."""
+    path = tmp_path / f"{DAY}.db"
+    ticks = [row(TENCENT, seq, OPEN_MS + seq * 1000) for seq in (1, 2, 3)]
+    record(path, ticks)
+    con = apsw.Connection(str(path))
+    received = [ms for (ms,) in con.execute("SELECT recv_ts_ms FROM ticks ORDER BY recv_ts_ms")]
+    for resumed_ms, since_ms in ((received[0], None), (received[1] + 1, None), (received[2] + 1, received[2])):
+        con.execute("INSERT INTO outages VALUES (?, 'recorder_down', ?, 1)", (resumed_ms, since_ms))
+    con.close()
+    assert read_activity(path, {TENCENT}).received == {received[1] + 1: received[1]}
+
+
 def test_what_is_no_database_is_told(tmp_path: Path) -> None:
     """In one line with its name."""
     path = tmp_path / f"{DAY}.db"

@@ -62,7 +62,7 @@ def test_all_stored_exits_0(ledger: Path, data_root: Path) -> None:
     result = _verdict(ledger, data_root)
     assert result.exit_code == 0
     assert result.output.split()[0] == "ok"
-    assert "trades that the simulated exchange made" in result.output
+    assert "trades that the exchange made of subscribed symbols" in result.output
 
 
 def test_a_difference_exits_1_with_examples(ledger: Path, data_root: Path) -> None:
@@ -87,6 +87,7 @@ def test_json_is_one_object(ledger: Path, data_root: Path) -> None:
         "wrong": 0,
         "unknown": 0,
         "unreachable": 0,
+        "not_subscribed": 0,
         "revisions_sent": 0,
         "revisions_stored": 0,
         "revisions_unknown": 0,

@@ -46,6 +46,15 @@ def test_a_day_has_exactly_its_ticks(date: dt.date, ticks: int) -> None:
     assert len(_whole_day(_plan(date, ticks=ticks))) == ticks
 
 
+def test_each_date_has_prices_of_its_own() -> None:
+    """Two days of one seed begin at other prices and go other ways; the same date and seed are the same day."""
+    one, other = (_whole_day(_plan(date=dt.date(2026, 11, day), symbols=3)) for day in (19, 20))
+    assert one == _whole_day(_plan(date=dt.date(2026, 11, 19), symbols=3))
+    firsts = [{tick.symbol: tick.price for tick in reversed(ticks)} for ticks in (one, other)]
+    assert all(firsts[0][symbol] != firsts[1][symbol] for symbol in firsts[0])
+    assert [tick.volume for tick in one[:50]] != [tick.volume for tick in other[:50]]
+
+
 def test_types_can_be_left_out_of_the_totals() -> None:
     """Odd lots are made as ever, and volume and turnover don't know of them."""
     plan = replace(_plan(), uncounted=frozenset({ODD_LOT}))

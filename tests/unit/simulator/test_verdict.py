@@ -90,8 +90,29 @@ def test_a_flawless_recorder_is_ok(run: _Run) -> None:
     """Every tick stored once, exactly."""
     run.store(run.ticks)
     verdict = run.verdict()
-    assert verdict == Verdict(1, 200, 200, 0, 0, 0, 0, 0, 0, 0, 0, ())
+    assert verdict == Verdict(1, 200, 200, 0, 0, 0, 0, 0, 0, 0, 0, 0, ())
     assert verdict.ok
+
+
+def test_what_nobody_subscribed_to_is_not_missing(run: _Run) -> None:
+    """Of five symbols one was recorded: the trades of the other four are counted apart."""
+    symbol = run.ticks[0].symbol
+    recorded = [tick for tick in run.ticks if tick.symbol == symbol]
+    run.store(recorded[1:])
+    assert run.counts() == {"stored": len(recorded) - 1, "missing": 201 - len(recorded)}
+    run.ledger.note("w", s=symbol)
+    verdict = run.verdict()
+    assert (verdict.sent, verdict.stored, verdict.missing) == (len(recorded), len(recorded) - 1, 1)
+    assert verdict.not_subscribed == 200 - len(recorded)
+
+
+def test_a_tick_of_a_symbol_that_nobody_subscribed_to_may_be_stored(run: _Run) -> None:
+    """Then it was sent after all, and it is compared like any other."""
+    run.ledger.note("w", s=run.ticks[0].symbol)
+    run.store(run.ticks)
+    verdict = run.verdict()
+    assert verdict.ok
+    assert (verdict.sent, verdict.not_subscribed) == (200, 0)
 
 
 def test_nothing_stored_is_all_missing(run: _Run) -> None:
@@ -280,7 +301,7 @@ def test_other_files_are_not_day_databases(run: _Run) -> None:
     db = apsw.Connection(str(run.data_root / f"{DAY}.db"))
     db.execute("DROP TABLE tick_revisions")
     db.close()
-    assert run.verdict() == Verdict(1, 200, 200, 0, 0, 0, 0, 0, 0, 0, 0, ())
+    assert run.verdict() == Verdict(1, 200, 200, 0, 0, 0, 0, 0, 0, 0, 0, 0, ())
 
 
 @pytest.mark.parametrize("name", ["20261120.db", "20261399.db"])
