@@ -96,6 +96,7 @@ def _show(rows: list[DayRow], state_of: Callable[[DayRow], str]) -> None:
         state = state_of(row)
         sealed = hk_text(row.sealed_ms)[:_MINUTES] if row.sealed_ms is not None else row.fault or ""
         sealed = f"{sealed} away" if state == "away" else sealed
+        sealed = f"{sealed} imported".lstrip() if row.imported else sealed
         verdict = row.verdict or ("FAULT" if row.fault else state)
         listing.add(
             row.day, verdict, row.complete, row.incomplete, row.unprovable, row.symbols, row.rows, row.gaps_open,

@@ -11,6 +11,8 @@ from hk_tick_collector.cli.options import ConfigFile, EnvFile  # noqa: TC001 - t
 from hk_tick_collector.config import load_settings
 from hk_tick_collector.watch import stacks
 
+log = logs.get_logger()
+
 
 def run_command(
     config: ConfigFile = None,
@@ -24,6 +26,8 @@ def run_command(
     loaded = load_settings(config_path=config, env_file=env_file, overrides=overrides)
     stacks.hold_signal()
     logs.configure(loaded.settings.log_level, is_threaded=True)
+    for name, became in loaded.of_older.items():
+        log.warning("setting_of_older_recorder", name=name, became=became, expected="none: see migrate --env")
     from hk_tick_collector import main  # noqa: PLC0415 - after the settings are known to be good
 
     raise typer.Exit(main.run(loaded.settings))

@@ -12,7 +12,7 @@ import typer
 from hk_tick_collector.cli.console import cell
 from hk_tick_collector.cli.options import AsJson, ConfigFile, DataRoot, EnvFile  # noqa: TC001 - typer reads them
 from hk_tick_collector.cli.places import data_root_of
-from hk_tick_collector.errors import DatabaseError
+from hk_tick_collector.errors import DatabaseError, OlderRecorderError
 from hk_tick_collector.hktime import hk_text
 from hk_tick_collector.journal.cursor import load_cursor
 from hk_tick_collector.journal.segments import DIRECTORY, JournalReader
@@ -68,12 +68,19 @@ def read_status(root: Path, day: str | None = None) -> dict[str, Any]:
 
     Raises:
         ConfigError: there is no database of that day.
+        OlderRecorderError: the older recorder made it, and no recorder is running.
     """
     now_ms = time.time_ns() // 1_000_000
     recorder = _recorder(root, now_ms)
     path = find_day(root, day) if day is not None or day_files(root) else None
+    try:
+        stored = read_stats(path) if path else {}
+    except OlderRecorderError:  # the databases that it left must not hide a recorder that has no tick yet
+        if day is not None or not recorder["running"]:
+            raise
+        path, stored = None, {}
     symbols: list[dict[str, Any]] = []
-    for symbol, stats in (read_stats(path) if path else {}).items():
+    for symbol, stats in stored.items():
         symbols.append(
             {
                 "symbol": symbol,
