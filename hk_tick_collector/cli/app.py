@@ -32,6 +32,7 @@ COMMANDS = {
     "rebuild": ("rebuild_cmd", "rebuild_command"),
     "journal": ("journal_cmd", "journal_command"),
     "merge": ("merge_cmd", "merge_command"),
+    "migrate": ("migrate_cmd", "migrate_command"),
     "doctor": ("doctor_cmd", "doctor_command"),
     "config": ("config_cmd", "config_command"),
     "demo": ("demo_cmd", "demo_command"),
