@@ -13,7 +13,7 @@ import io
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple, get_args, get_origin
 
@@ -21,7 +21,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic import field_validator as check_field
 
 from hk_tick_collector.errors import ConfigError
-from hk_tick_collector.setting_names import CLAIMED, CONFIG_NAME, fault_of, is_only_older, older
+from hk_tick_collector.setting_names import CLAIMED, CONFIG_NAME, better_unset, fault_of, is_only_older, older
 from hk_tick_collector.store.data_root import prepare
 from hk_tick_collector.symbols import SymbolSpec, check_symbols, read_symbols, read_text
 
@@ -199,8 +199,8 @@ class LoadedSettings(NamedTuple):
     Attributes:
         settings: the values in force.
         origins: by the operator's names (upper case).
-        of_older: the older recorder's settings that have no effect here: by name, where it stands and what became of
-            it. Their values are not kept: some are secrets.
+        of_older: the older recorder's settings: by name, where it stands and what became of it. Nearly all have no
+            effect here. Their values are not kept: some are secrets.
     """
 
     settings: Settings
@@ -255,15 +255,12 @@ def load_settings(
     values: dict[str, str] = {}
     origins = dict.fromkeys(NAMES, "default")
     problems: list[str] = []
-    of_older: dict[str, str] = {}
     for source in sources:
         for key, value in source.values.items():
             name = key.upper() if source.closed else key
             if name not in origins:
                 fault = fault_of(key, value, source.origin, NAMES, is_closed=source.closed)
                 problems.extend([fault] if fault else [])
-                if not source.closed and is_only_older(key, NAMES):
-                    of_older[key] = f"({source.origin}) {older(key)}"
             elif value.strip():
                 values[name], origins[name] = value.strip(), source.origin
     try:
@@ -272,8 +269,21 @@ def load_settings(
         problems.extend(_problems(error, values, origins))
     else:
         if not problems:
-            return LoadedSettings(settings, origins, of_older)
+            return LoadedSettings(settings, origins, _of_older(sources, origins))
     raise ConfigError("; ".join(problems))
+
+
+def _of_older(sources: Iterable[_Source], origins: Mapping[str, str]) -> dict[str, str]:
+    """The older recorder's settings, see `LoadedSettings`; where there are some, also values chosen for that recorder."""
+    found: dict[str, str] = {}
+    for source in sources:
+        names = [] if source.closed else [key for key in source.values if is_only_older(key, NAMES)]
+        found.update((name, f"({source.origin}) {older(name)}") for name in names)
+        for name in NAMES if names else ():
+            reason = better_unset(name) if origins[name] == source.origin else None
+            if reason is not None:
+                found[name] = f"({source.origin}) {reason}"
+    return found
 
 
 def problem_of(values: Mapping[str, str]) -> str | None:

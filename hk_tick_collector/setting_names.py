@@ -161,6 +161,14 @@ def is_only_older(name: str, ours: Sequence[str]) -> bool:
     return told is not None and told is not _SCRIPTS and name not in ours
 
 
+def better_unset(name: str) -> str | None:
+    """Why a setting that stands among the older recorder's should be left out; None: it may stay."""
+    told = older(name)
+    if told is None or told.fate is not Fate.DEFAULT:
+        return None
+    return f"in force, and better left out: {told.why}"
+
+
 def fault_of(key: str, value: str, origin: str, ours: Sequence[str], *, is_closed: bool) -> str | None:
     """The error for a name that is not a setting; None: it is another program's, or the older recorder's.
 

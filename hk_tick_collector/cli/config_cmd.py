@@ -37,8 +37,8 @@ def config_command(
         sys.stderr.write(f"warning: {name} {became}\n")
     if loaded.of_older:
         sys.stderr.write(
-            f"warning: these are settings of {OLDER_RECORDER} and have no effect; hk-tick-collector migrate --env FILE "
-            "writes a clean file\n"
+            f"warning: these are settings of {OLDER_RECORDER}; hk-tick-collector migrate --env FILE writes a clean "
+            "file\n"
         )
     if as_json:
         sys.stdout.write(json.dumps(_rows(loaded), indent=2, ensure_ascii=False) + "\n")

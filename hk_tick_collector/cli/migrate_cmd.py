@@ -16,7 +16,7 @@ from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.migrate.days import EMPTY, IMPORTED, NOT_DONE, SAME, DayResult, migrate_days
 from hk_tick_collector.migrate.env import ENV_OUT_DEFAULT, Env, read_env, refuse_existing, write_env
 from hk_tick_collector.setting_names import Fate
-from hk_tick_collector.store.schema import require_sqlite
+from hk_tick_collector.store.schema import day_files, require_sqlite
 from hk_tick_collector.text import counted, plain
 
 if TYPE_CHECKING:
@@ -54,10 +54,12 @@ def migrate_command(  # noqa: PLR0913 - each is an option
     if env is not None:
         refuse_existing(env_out, may_replace=force)
         found = read_env(env, settings.data_root)
-        old = old or (Path(found.data_root) if found.data_root else None)
-    if old is None:
+        old = old or _root_with_days(found)
+    elif old is None:
         raise ConfigError("expected OLD_DATA_ROOT, the directory with the older recorder's day databases")
-    days = list(migrate_days(old, settings.data_root, Progress().tell, settings.prepare_data_root))
+    days: list[DayResult] = []
+    if old is not None:
+        days = list(migrate_days(old, settings.data_root, Progress().tell, settings.prepare_data_root))
     if found is not None:
         write_env(found, env_out, may_replace=force)
     code = int(any(day.result == NOT_DONE for day in days))
@@ -69,9 +71,17 @@ def migrate_command(  # noqa: PLR0913 - each is an option
     raise typer.Exit(code)
 
 
-def _as_dict(old: Path, root: Path, days: list[DayResult], env: Env | None, env_out: Path, code: int) -> dict[str, Any]:
+def _root_with_days(env: Env) -> Path | None:
+    """The DATA_ROOT that an old env file names, if there are days in it: the settings may be all that is wanted."""
+    root = Path(env.data_root).expanduser() if env.data_root else None
+    return root if root is not None and day_files(root) else None
+
+
+def _as_dict(
+    old: Path | None, root: Path, days: list[DayResult], env: Env | None, env_out: Path, code: int
+) -> dict[str, Any]:
     told: dict[str, Any] = {
-        "old_data_root": str(old.absolute()),
+        "old_data_root": None if old is None else str(old.absolute()),
         "data_root": str(root),
         "days": [day.as_dict() for day in days],
         "exit_code": code,
@@ -84,6 +94,22 @@ def _as_dict(old: Path, root: Path, days: list[DayResult], env: Env | None, env_
 
 
 def _show(console: Console, root: Path, days: list[DayResult], env: Env | None, env_out: Path) -> None:
+    if days:
+        _show_days(console, days)
+    if env is not None:
+        _show_settings(console, env, env_out)
+    if not days:
+        console.print("no days were taken over: the old DATA_ROOT has none; name it with OLD_DATA_ROOT", style="yellow")
+        return
+    done = [day for day in days if day.result in {IMPORTED, SAME}]
+    console.print(
+        f"{counted(sum(day.stored for day in done), 'tick')} of {counted(len(done), 'day')} in {root}, each row "
+        "compared with its source; such a day is UNPROVABLE: the older recorder kept no evidence that it was whole",
+        highlight=False, markup=False, soft_wrap=True,
+    )  # fmt: skip
+
+
+def _show_days(console: Console, days: list[DayResult]) -> None:
     from rich.table import Table  # noqa: PLC0415 - not for --json
 
     table = Table(header_style="bold", box=None, padding=(0, 2, 0, 0))
@@ -101,14 +127,6 @@ def _show(console: Console, root: Path, days: list[DayResult], env: Env | None, 
     for day in days:
         if day.error:
             console.print(f"{day.day}: {day.error}", style="red", highlight=False, markup=False, soft_wrap=True)
-    if env is not None:
-        _show_settings(console, env, env_out)
-    done = [day for day in days if day.result in {IMPORTED, SAME}]
-    console.print(
-        f"{counted(sum(day.stored for day in done), 'tick')} of {counted(len(done), 'day')} in {root}, each row "
-        "compared with its source; such a day is UNPROVABLE: the older recorder kept no evidence that it was whole",
-        highlight=False, markup=False, soft_wrap=True,
-    )  # fmt: skip
 
 
 def _notes(day: DayResult) -> list[str]:

@@ -57,6 +57,17 @@ def test_where_every_name_must_be_ours_it_is_an_error() -> None:
     assert fault_of("TG_TOKEN", "x", "command line", NAMES, is_closed=True) is not None
 
 
+def test_a_value_that_was_chosen_for_the_older_recorder_is_pointed_out() -> None:
+    """If it stands in the same place as one that only that recorder has; it is in force all the same."""
+    Path(".env").write_text("BACKFILL_N=0\nFUTU_PORT=11112\nTG_ENABLED=1\n")
+    loaded = load_settings(environ={"BATCH_SIZE": "500"})
+    assert loaded.of_older.keys() == {"TG_ENABLED", "BACKFILL_N"}
+    assert loaded.of_older["BACKFILL_N"] == (
+        "(.env (.env)) in force, and better left out: less than 1000 leaves holes after an outage"
+    )
+    assert (loaded.settings.backfill_n, loaded.settings.batch_size) == (0, 500)
+
+
 def test_names_of_others_stay_theirs() -> None:
     """Those of the older recorder's scripts are too common to be warned about; ours are in force as ever."""
     for name in ("SSH_HOST", "SERVICE_NAME", "TG_OTHER", "HEALTH_CHECK", "GAP"):

@@ -128,6 +128,20 @@ def test_nothing_is_made_before_there_is_something_to_take_over(run: Run, root: 
     assert not (root.parent / "new").exists()
 
 
+def test_the_settings_alone_can_be_taken_over(root: Path, run: Run) -> None:
+    """The old DATA_ROOT is gone, or on another machine: the new file is written, and DATA_ROOT is not made."""
+    (root.parent / "old.env").write_text("DATA_ROOT=/data/nowhere\nFUTU_PORT=11112\n")
+    root.rmdir()
+    code, out, err = run("--env", "old.env")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1].startswith("no days were taken over: the old DATA_ROOT has none")
+    assert "FUTU_PORT=11112" in (root.parent / "hk-tick-collector.env").read_text()
+    assert not root.exists()
+    code, out, _ = run("--env", "old.env", "--force", "--json")
+    told = json.loads(out)
+    assert (code, told["old_data_root"], told["days"]) == (0, None, [])
+
+
 def test_config_warns_of_old_settings(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """On standard error, with what became of each and the cure; what it prints stays as it was."""
     monkeypatch.setenv("TG_TOKEN", SECRET)
@@ -138,7 +152,7 @@ def test_config_warns_of_old_settings(run: Run, monkeypatch: pytest.MonkeyPatch)
     assert "TG_TOKEN" not in json.loads(out)
     lines = err.splitlines()
     assert lines[-1] == (
-        "warning: these are settings of the older recorder (futu_tick_downloader) and have no effect; "
+        "warning: these are settings of the older recorder (futu_tick_downloader); "
         "hk-tick-collector migrate --env FILE writes a clean file"
     )
     assert "warning: FUTU_HOLIDAYS (environment) not needed: OpenD is asked for the exchange's calendar" in lines
