@@ -274,7 +274,7 @@ def load_settings(
 
 
 def _of_older(sources: Iterable[_Source], origins: Mapping[str, str]) -> dict[str, str]:
-    """The older recorder's settings, see `LoadedSettings`; where there are some, also values chosen for that recorder."""
+    """The older recorder's settings, see `LoadedSettings`; beside them, also values that were chosen for it."""
     found: dict[str, str] = {}
     for source in sources:
         names = [] if source.closed else [key for key in source.values if is_only_older(key, NAMES)]

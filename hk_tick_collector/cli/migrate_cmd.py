@@ -102,6 +102,9 @@ def _show(console: Console, root: Path, days: list[DayResult], env: Env | None, 
         console.print("no days were taken over: the old DATA_ROOT has none; name it with OLD_DATA_ROOT", style="yellow")
         return
     done = [day for day in days if day.result in {IMPORTED, SAME}]
+    if not done:
+        console.print(f"nothing was taken over into {root}", highlight=False, markup=False, soft_wrap=True)
+        return
     console.print(
         f"{counted(sum(day.stored for day in done), 'tick')} of {counted(len(done), 'day')} in {root}, each row "
         "compared with its source; such a day is UNPROVABLE: the older recorder kept no evidence that it was whole",

@@ -91,11 +91,13 @@ def read_env(path: Path, data_root: Path) -> Env:
 
 
 def refuse_existing(path: Path, *, may_replace: bool) -> None:
-    """Refuse to write over a file.
+    """Refuse to write over a file, or where there is no directory, before anything else is done.
 
     Raises:
-        ConfigError: it is there.
+        ConfigError: it is there, or can't be made there.
     """
+    if not path.absolute().parent.is_dir():
+        raise ConfigError(f"--env-out {path} can't be written: {path.absolute().parent} is not a directory")
     if os.path.lexists(path) and not may_replace:
         raise ConfigError(f"{path} is there already: name another one with --env-out, or replace it with --force")
 

@@ -7,7 +7,10 @@ made has, for each row of its sources, a tick, a revision, or a row put aside; t
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import apsw
 
 from hk_tick_collector.db import CONTENT, DayDatabase, Inserted, Pragmas
 from hk_tick_collector.errors import DatabaseError
@@ -18,8 +21,6 @@ from hk_tick_collector.store.imported import Import, note_import
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
-
-    import apsw
 
     from hk_tick_collector.mapping import Row
     from hk_tick_collector.migrate.old_file import OldFile
@@ -89,9 +90,21 @@ def missing_rows(day: str, source: OldFile, con: apsw.Connection, progress: Prog
     for rows, done in _mapped(day, source):
         progress(f"{source.path.name}: rows compared", done, source.rows)
         found["rows"] += rows.count
-        found["missing"] += sum(not _is_stored(con, row) for of_one in rows.by_symbol.values() for row in of_one)
-        found["missing"] += sum(con.execute(_BAD, (bad[0],)).get is None for bad in rows.bad)
+        with _named(con.filename):
+            found["missing"] += sum(not _is_stored(con, row) for of_one in rows.by_symbol.values() for row in of_one)
+            found["missing"] += sum(con.execute(_BAD, (bad[0],)).get is None for bad in rows.bad)
     return found
+
+
+@contextmanager
+def _named(database: str) -> Iterator[None]:
+    """Name our database in an error: the caller takes any other for one of the source."""
+    try:
+        yield
+    except apsw.FullError as exc:
+        raise DatabaseError(f"{database} was not made: the disk is full") from exc
+    except apsw.Error as exc:
+        raise DatabaseError(f"{database} can't be used: {type(exc).__name__}: {exc}") from exc
 
 
 def _store(day: str, source: OldFile, database: DayDatabase, unknown: Counter[str], progress: Progress) -> Import:
@@ -101,7 +114,8 @@ def _store(day: str, source: OldFile, database: DayDatabase, unknown: Counter[st
     bad_before = con.execute("SELECT count(*) FROM bad_ticks").get
     for some, read in _mapped(day, source):
         progress(f"{source.path.name}: rows taken over", read, source.rows)
-        one = database.store(some.by_symbol, {}, some.corrections, some.bad)
+        with _named(str(database.path)):
+            one = database.store(some.by_symbol, {}, some.corrections, some.bad)
         done = Inserted(*(a + b for a, b in zip(done, one, strict=True)))
         rows, late, unproven = rows + some.count, late + some.late, unproven + some.unproven
         unknown.update(some.unknown_names)

@@ -234,6 +234,22 @@ def test_a_target_that_cannot_be_compared_is_left(old: Path, root: Path) -> None
     assert {name: states(root)[name] for name in before} == before
 
 
+def test_a_damaged_target_is_named_and_not_its_source(old: Path, root: Path) -> None:
+    """Also where the damage shows only as rows are compared."""
+    make_old(old / f"{DAY}.db", [old_tick(TENCENT, n, OPEN_MS + n * 1000) for n in range(1, 3000)])
+    assert taken(old, root)[DAY].result == IMPORTED
+    target = root / f"{DAY}.db"
+    raw = bytearray(target.read_bytes())
+    middle = len(raw) // 2 // 4096 * 4096
+    raw[middle : middle + 4096] = bytes(4096)
+    target.write_bytes(raw)
+    day = taken(old, root)[DAY]
+    assert (day.result, day.error) == (
+        NOT_DONE,
+        f"{target} can't be used: CorruptError: database disk image is malformed",
+    )
+
+
 def test_what_was_left_behind_would_be_noticed(old: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before a day gets its place, each row is looked up in it: here one was lost on the way."""
     make_old(old / f"{DAY}.db", TICKS)

@@ -122,7 +122,7 @@ def test_nothing_is_overwritten_without_being_told_to(place: Path) -> None:
     assert (place / "new.env").read_text() == "mine"
     write_env(env, place / "new.env", may_replace=True)
     assert "FUTU_HOST" in (place / "new.env").read_text()
-    with pytest.raises(ConfigError, match=r"--env-out /.*/gone/x can't be written: No such file or directory"):
+    with pytest.raises(ConfigError, match=r"--env-out /.*/gone/x can't be written: /.*/gone is not a directory"):
         write_env(env, place / "gone" / "x", may_replace=False)
     with pytest.raises(ConfigError, match=r"--env gone can't be read: No such file or directory"):
         read_env(Path("gone"), Path("data"))
