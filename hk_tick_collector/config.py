@@ -9,13 +9,12 @@ Precedence: command line > environment > `.env` > TOML > default. An empty value
 an env file means the default. In `.env`, `${…}` is not expanded.
 """
 
-import difflib
 import io
 import os
 import platform
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple, get_args, get_origin
 
@@ -25,12 +24,10 @@ from pydantic import field_validator as check_field
 from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.store.data_root import prepare
 from hk_tick_collector.store.pragmas import BUSY_MS, SYNCHRONOUS, WAL_PAGES
+from hk_tick_collector.store.setting_names import CLAIMED, CONFIG_NAME, better_unset, fault_of, is_only_older, older
 from hk_tick_collector.symbols import SymbolSpec, check_symbols, read_symbols, read_text
 
 TOML_DEFAULT, ENV_FILE_DEFAULT = "hk-tick-collector.toml", ".env"
-CONFIG_NAME: Final = "HK_TICK_CONFIG"
-"""Not a setting: it names the TOML file with the settings, in the environment or in `.env`."""
-
 SECRET_FIELDS: frozenset[str] = frozenset()
 """The settings (upper case) whose values are never shown, neither by `config` nor in an error. None is secret yet."""
 
@@ -199,10 +196,18 @@ class Settings(BaseModel):
 
 
 class LoadedSettings(NamedTuple):
-    """Settings, and where each value came from, by the operator's names (upper case)."""
+    """Settings, and where each value came from.
+
+    Attributes:
+        settings: the values in force.
+        origins: by the operator's names (upper case).
+        of_older: the older recorder's settings: by name, where it stands and what became of it. Nearly all have no
+            effect here. Their values are not kept: some are secrets.
+    """
 
     settings: Settings
     origins: Mapping[str, str]
+    of_older: Mapping[str, str]
 
 
 class _Source(NamedTuple):
@@ -215,23 +220,6 @@ class _Source(NamedTuple):
 
 NAMES: Final = tuple(name.upper() for name in Settings.model_fields)
 """Every setting by the operator's name, in the order in which they are documented."""
-
-# A name that begins like this is meant for us. BATCH_, DATA_ and MAX_ are too common: there only a near miss is ours.
-_CLAIMED: Final = re.compile(
-    r"(FUTU|WATCHDOG|PERSIST|SQLITE|RECONNECT|SEED_RECENT|BACKFILL|STOP_FLUSH|SEAL|DRIFT_WARN|CHECK_INTERVAL|JOURNAL|METRICS"
-    r"|HK_TICK|MAX_WAIT)_|DATA_ROOT",
-    re.IGNORECASE,
-)
-# Names that begin like ours and belong to others: systemd's for each service (JOURNAL_STREAM, WATCHDOG_PID,
-# WATCHDOG_USEC), those of SQLite's library and shell, Kubernetes' and Docker's links to services, and those of OpenD's
-# containers and of trading programs, which share an env file with us (accounts, passwords, their own ports).
-_FOREIGN: Final = re.compile(
-    r"JOURNAL_STREAM|WATCHDOG_(PID|USEC)|SQLITE_(HISTORY|TMPDIR|FORCE_PROXY_LOCKING)"
-    r"|[A-Z0-9_]+_SERVICE_(HOST|PORT(_\w+)?)|[A-Z0-9_]+_PORT_[0-9]+_(TCP|UDP)(_(ADDR|PORT|PROTO))?"
-    r"|FUTU_(OPEND|ACCOUNT|ACC|LOGIN|USER|PWD|PASSWORD|UNLOCK|TRADE|TRD|SECURITY)(_\w*)?"
-)
-# LOGLEVEL and INSTANCE_IDS are as often other programs' names as typos.
-_NEAR_MISS_NAMES: Final = tuple(name for name in NAMES if name not in {"LOG_LEVEL", "INSTANCE_ID"})
 
 
 def load_settings(
@@ -273,7 +261,8 @@ def load_settings(
         for key, value in source.values.items():
             name = key.upper() if source.closed else key
             if name not in origins:
-                problems.extend(_unknown(key, source))
+                fault = fault_of(key, value, source.origin, NAMES, is_closed=source.closed)
+                problems.extend([fault] if fault else [])
             elif value.strip():
                 values[name], origins[name] = value.strip(), source.origin
     try:
@@ -282,8 +271,30 @@ def load_settings(
         problems.extend(_problems(error, values, origins))
     else:
         if not problems:
-            return LoadedSettings(settings, origins)
+            return LoadedSettings(settings, origins, _of_older(sources, origins))
     raise ConfigError("; ".join(problems))
+
+
+def _of_older(sources: Iterable[_Source], origins: Mapping[str, str]) -> dict[str, str]:
+    """The older recorder's settings, see `LoadedSettings`; beside them, also values that were chosen for it."""
+    found: dict[str, str] = {}
+    for source in sources:
+        names = [] if source.closed else [key for key in source.values if is_only_older(key, NAMES)]
+        found.update((name, f"({source.origin}) {older(name)}") for name in names)
+        for name in NAMES if names else ():
+            reason = better_unset(name) if origins[name] == source.origin else None
+            if reason is not None:
+                found[name] = f"({source.origin}) {reason}"
+    return found
+
+
+def problem_of(values: Mapping[str, str]) -> str | None:
+    """Why these values, by name, are not accepted together, in one line; None: they are."""
+    try:
+        Settings.model_validate({name.lower(): value for name, value in values.items()}, context={})
+    except ValidationError as error:
+        return "; ".join(_problems(error, values, {}))
+    return None
 
 
 def display_value(name: str, value: object) -> str:
@@ -302,7 +313,7 @@ def _read_env_file(path: Path, *, required: bool) -> Mapping[str, str]:
 
     values: dict[str, str] = {}
     for binding in parse_stream(io.StringIO(text)):
-        ours = binding.key is not None and (binding.key in NAMES or _CLAIMED.match(binding.key))
+        ours = binding.key is not None and (binding.key in NAMES or CLAIMED.match(binding.key))
         if binding.error or (ours and binding.value is None):  # the line itself may be a secret
             raise ConfigError(f"{str(path)!r} line {binding.original.line}: expected NAME=value, a comment or nothing")
         if binding.key is not None and binding.value is not None:
@@ -351,19 +362,6 @@ def _read_text(path: Path, *, required: bool) -> str | None:
     except ValueError as error:
         reason = str(error)
     raise ConfigError(f"cannot read settings file {str(path)!r}: {reason}")
-
-
-def _unknown(key: str, source: _Source) -> Iterator[str]:
-    """The error for a name that is not a setting; in an open source only if it is probably meant for us."""
-    foreign = key == CONFIG_NAME or _FOREIGN.fullmatch(key) or source.values[key].startswith(("tcp://", "udp://"))
-    ours = _CLAIMED.match(key) or difflib.get_close_matches(key.upper(), _NEAR_MISS_NAMES, 1, cutoff=0.9)
-    if not source.closed and (foreign or not ours):
-        return
-    candidates = NAMES if source.closed else (*NAMES, CONFIG_NAME)
-    nearest = difflib.get_close_matches(key.upper(), candidates, 1, cutoff=0)[0]
-    near = difflib.get_close_matches(key.upper(), [nearest], 1)
-    hint = f"did you mean {nearest}?" if near else f"remove it; the nearest known one is {nearest}"
-    yield f"unknown setting {key} ({source.origin}): {hint}"
 
 
 def _problems(error: ValidationError, values: Mapping[str, str], origins: Mapping[str, str]) -> Iterator[str]:

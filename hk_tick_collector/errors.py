@@ -13,7 +13,8 @@
     ├── DatabaseError            SQLite failed                   → reset the connection, retry with backoff
     │   ├── DayError             of one day's database           → that day waits, the others go on
     │   ├── FileGoneError        a file is gone or replaced      → that day waits, or is made again
-    │   └── DatabaseNewerError   made by a newer version         → one line, exit 2
+    │   ├── DatabaseNewerError   made by a newer version         → one line, exit 2
+    │   └── OlderRecorderError   made by the older recorder      → one line, exit 2
     ├── ContentError             its content can't be stored     → keep it aside with its bytes, go on
     │   └── OddMarkError         its content can't be judged     → keep it aside with its bytes, go on
     ├── BadTickError             one row makes no sense          → keep it aside with its bytes, go on
@@ -82,6 +83,10 @@ class FileGoneError(DatabaseError):
 
 class DatabaseNewerError(DatabaseError, ConfigError):
     """The database was made by a newer version of this program."""
+
+
+class OlderRecorderError(DatabaseError, ConfigError):
+    """The database was made by the older recorder: `migrate` can take its ticks over."""
 
 
 class ContentError(CollectorError):

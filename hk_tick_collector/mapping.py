@@ -251,7 +251,7 @@ class Mapper:
             out.bad.append(BadTick(number, -1, "", plain(f"ticker body of {len(body)} bytes: {exc}"), body))
             return 1
         tickers = reply.s2c.tickerList
-        made_up = _MadeUp(tickers)
+        made_up = MadeUp(tickers)
         rows: list[Row] = []
         for place, t in enumerate(tickers):
             try:
@@ -331,7 +331,7 @@ def decide_time(written: WrittenTime, timestamp_sec: float, seq: int, recv_ts_ms
     return Decision(value, value, None)
 
 
-class _MadeUp:
+class MadeUp:
     """Stable negative sequences for the ticks of one message that have none.
 
     Made from the tick's content and the number of equal ticks before it in its message: two equal trades in one message

@@ -82,6 +82,7 @@ def audit(figures: DayFigures, history: Mapping[int, Votes] | None = None, now_m
         is_over=is_over,
         symbols=tuple(audits),
         audited_ms=now_ms,
+        imports=figures.imports,
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from hk_tick_collector.audit.counted import Sums
     from hk_tick_collector.audit.schedule import Session
+    from hk_tick_collector.store.imported import Import
 
 
 class Gap(NamedTuple):
@@ -171,3 +172,4 @@ class DayFigures(NamedTuple):
     outages: tuple[Outage, ...]
     symbols: tuple[Figures, ...]
     clocks: dict[str, Clock]
+    imports: tuple[Import, ...] = ()

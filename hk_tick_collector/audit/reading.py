@@ -25,6 +25,7 @@ from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.hktime import DAY_MS, EPOCH_MS_MAX, EPOCH_MS_MIN, hk_day, parse_time
 from hk_tick_collector.ledger.continuity import do_count
 from hk_tick_collector.ledger.filling import FETCHED, MADE_GOOD, open_groups
+from hk_tick_collector.store.imported import read_imports
 from hk_tick_collector.store.schema import LEDGER_VERSION, PREMISES_VERSION, check_ours
 
 if TYPE_CHECKING:
@@ -135,6 +136,7 @@ def _read(con: apsw.Connection, day: str) -> DayFigures:
         first, last = Sums(volume, turnover), Sums(last_volume, last_turnover)
         revised[symbol].append(Revised(tick_type, first, last, most))
     more = _Premises(con, day) if has_premises else None
+    imports = read_imports(con)
     symbols = []
     named: list[tuple[Any, ...]] = con.execute(_SYMBOLS).fetchall()
     for (symbol,) in named:
@@ -163,7 +165,7 @@ def _read(con: apsw.Connection, day: str) -> DayFigures:
                 decided=more.decided.get(symbol, 0) if more else 0,
                 revised=tuple(revised.get(symbol, ())),
                 bad=bad.get(symbol, 0),
-                recorded=more is None or symbol in more.recorded,
+                recorded=more is None or symbol in more.recorded or bool(imports),
                 without=more.recorded.get(symbol) if more else None,
                 premises=more.premises.get(symbol, {}) if more else {},
             )
@@ -171,7 +173,7 @@ def _read(con: apsw.Connection, day: str) -> DayFigures:
     columns = ", ".join(Outage._fields)
     outages = tuple(Outage(*row) for row in con.execute(f"SELECT {columns} FROM outages ORDER BY resumed_ms"))  # noqa: S608
     clocks = more.clocks if more else {}
-    return DayFigures(day, version, trade_date, sessions, outages, tuple(symbols), clocks)
+    return DayFigures(day, version, trade_date, sessions, outages, tuple(symbols), clocks, imports)
 
 
 class _Premises:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from hk_tick_collector.audit.counted import Votes
     from hk_tick_collector.audit.figures import Clock, Gap, Ordinals, Outage
     from hk_tick_collector.audit.schedule import Session
+    from hk_tick_collector.store.imported import Import
 
 
 class Verdict(StrEnum):
@@ -114,6 +115,7 @@ class DayAudit(NamedTuple):
         is_over: the exchange's totals came after the close, or the audit was made on a later day.
         symbols: the worst first.
         audited_ms: when it was audited, UTC epoch ms.
+        imports: the files of another recorder that ticks were taken over from.
     """
 
     day: str
@@ -129,3 +131,4 @@ class DayAudit(NamedTuple):
     is_over: bool
     symbols: tuple[SymbolAudit, ...]
     audited_ms: int
+    imports: tuple[Import, ...] = ()

@@ -51,6 +51,8 @@ def judge_symbol(f: Figures, day: DayFigures, types: Types, *, is_over: bool) ->
         found.by_totals = True
         _compare(f, last.word, found, known)
     else:
+        if day.imports:
+            found.unproven.append("imported from another recorder, which kept no proof that it was whole")
         found.unproven.append(last.why_not)
         found.would_prove.append(last.would_prove)
         _without_last_word(f, found)

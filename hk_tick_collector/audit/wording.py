@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from hk_tick_collector.audit.figures import Clock, Gap, Ordinals
     from hk_tick_collector.audit.verdict import DayAudit, SymbolAudit
+    from hk_tick_collector.store.imported import Import
 
 OUTAGES_SHOWN: Final = 3
 NONE: Final = "-"
@@ -196,10 +197,27 @@ def notes(audit: DayAudit) -> list[str]:
     if failed:
         named = ", ".join(f"{name} for {counted(count, 'symbol')}" for name, count in sorted(failed.items()))
         lines.append(f"premises that failed: {named}")
+    lines += [_import_text(one) for one in audit.imports]
     steps = audit.clocks.get("host_step")
     if steps is not None:
         lines.append(f"the host's clock was set {counted(steps.readings, 'time')}, by up to {_step_text(steps)}")
     return lines
+
+
+def _import_text(one: Import) -> str:
+    """Where imported ticks came from, and what was found on the way."""
+    found = [
+        f"{number:,} {what}"
+        for number, what in (
+            (one.late, "late times corrected"),
+            (one.duplicates, "duplicates"),
+            (one.conflicts, "with another content, in tick_revisions"),
+            (one.put_aside, "put aside in bad_ticks"),
+        )
+        if number
+    ]
+    more = f": {', '.join(found)}" if found else ""
+    return f"imported on {hk_text(one.imported_ms)[:16]}: {counted(one.stored, 'tick')} from {one.source}{more}"
 
 
 def _types_text(audit: DayAudit) -> str:

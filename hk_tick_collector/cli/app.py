@@ -40,6 +40,7 @@ COMMANDS = {
     "repair": ("repair_cmd", "repair_command"),
     "rebuild": ("rebuild_cmd", "rebuild_command"),
     "merge": ("merge_cmd", "merge_command"),
+    "migrate": ("migrate_cmd", "migrate_command"),
     "demo": ("demo_cmd", "demo_command"),
     "simulate": ("simulate_cmd", "simulate_command"),
     "verdict": ("verdict_cmd", "verdict_command"),

@@ -6,6 +6,7 @@ from typing import Final
 
 from hk_tick_collector.cli.options import AsJson, ConfigFile, EnvFile
 from hk_tick_collector.config import LoadedSettings, Settings, display_value, load_settings
+from hk_tick_collector.store.setting_names import OLDER_RECORDER
 
 _PIPE_COLUMNS: Final = 10_000
 """Width where there is no terminal: a row is one line, for grep and awk."""
@@ -25,6 +26,13 @@ def config_command(
     Values come from the command line, the environment, .env, a TOML file or the default, in this order.
     """
     loaded = load_settings(config_path=config, env_file=env_file)
+    for name, became in loaded.of_older.items():
+        sys.stderr.write(f"warning: {name} {became}\n")
+    if loaded.of_older:
+        sys.stderr.write(
+            f"warning: these are settings of {OLDER_RECORDER}; hk-tick-collector migrate --env FILE writes a clean "
+            "file\n"
+        )
     if as_json:
         sys.stdout.write(json.dumps(_rows(loaded), indent=2, ensure_ascii=False) + "\n")
     else:

@@ -159,6 +159,8 @@ def _show(rows: list[DayRow], states: States) -> None:
         if row.verdict and states.of(row) == "away":
             notes.setdefault("sealed, and kept elsewhere", []).append(row.day)
             sealed = f"{sealed} away"
+        if row.imported:
+            sealed = f"{sealed} imported".lstrip()
         if described is not None:
             notes.setdefault(described.note, []).append(row.day)
         complete = f"{row.complete:,} of {row.symbols:,}" if row.complete is not None else None

@@ -61,7 +61,7 @@ def demo_command(
     script = Script(seconds, symbols, seed)
     view = LiveView(console, title(script), seconds) if console.is_terminal else PlainView(console, seconds)
     _print_intro(console, place, seconds)
-    place.queries.write_text(queries.script(place))
+    place.queries.write_text(queries.script(place), encoding="utf-8")
     try:
         with view:
             outcome = Play(script, place, view).run()

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 TOTALS_EVERY_SEC = 60.0  # on a day that is not simulated
 
+log = logs.get_logger()
+
 
 def run_command(
     config: ConfigFile = None,
@@ -41,6 +43,8 @@ def run_command(
 
     stacks.hold_signal()
     logs.configure(loaded.settings.log_level, is_threaded=True)
+    for name, became in loaded.of_older.items():
+        log.warning("setting_of_older_recorder", name=name, became=became, expected="none: see migrate --env")
     from hk_tick_collector import main  # noqa: PLC0415 - after the settings are known to be good
 
     raise typer.Exit(main.run(loaded.settings, rehearse))

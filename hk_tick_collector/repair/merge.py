@@ -14,7 +14,7 @@ import apsw
 
 from hk_tick_collector.audit.day import audit_day
 from hk_tick_collector.audit.verdict import Verdict
-from hk_tick_collector.errors import ConfigError, DatabaseError, DatabaseNewerError
+from hk_tick_collector.errors import ConfigError, DatabaseError, DatabaseNewerError, OlderRecorderError
 from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.repair.filled import fill_by_last_word
 from hk_tick_collector.repair.scratch import scratch_place
@@ -186,7 +186,7 @@ def _check_side(path: Path) -> None:
     """Refuse what is not a day database of this program."""
     try:
         read_untouched(path, lambda con: check_ours(con, path))
-    except DatabaseNewerError:
+    except (DatabaseNewerError, OlderRecorderError):
         raise
     except (DatabaseError, apsw.Error, OSError) as exc:
         if isinstance(exc, apsw.BusyError) or isinstance(exc.__cause__, apsw.BusyError):

@@ -23,6 +23,7 @@ from hk_tick_collector.ledger.filling import fill_by_ordinals
 from hk_tick_collector.repair.compare import CONTENT, Common, common, differs, symbols_of
 from hk_tick_collector.repair.filled import count_from_other
 from hk_tick_collector.repair.stats import refresh_stats
+from hk_tick_collector.store import imported
 from hk_tick_collector.store.data_root import sync
 from hk_tick_collector.store.opening import immutable_uri, readonly_uri, unopened_state
 
@@ -91,6 +92,8 @@ OTHERS = (
     # The later close counts: the day has to be proven until then.
     Table("trade_dates", "CASE s.date_type WHEN 'none' THEN 2 WHEN 'morning' THEN 1 ELSE 0 END", ("date_type",)),
 )
+# A table that only imported days have.
+IMPORTED = Table(imported.NAME, "s.imported_ms")
 COUNTED_ANEW = ("symbol_stats",)
 # They belong to one recorder's journal, which is not merged: used with another journal, they would skip what was never
 # judged.
@@ -266,7 +269,10 @@ class _Work:
     def others(self) -> dict[str, TableCounts]:
         """Unite the other tables, once `ticks` is complete."""
         found = {}
-        for table in OTHERS:
+        is_imported = bool(self.sides_with(IMPORTED.name))
+        if is_imported:
+            self._con.execute(imported.CREATE)
+        for table in (*OTHERS, IMPORTED) if is_imported else OTHERS:
             sides = self.sides_with(table.name)
             sources = [f"{side}.{table.name}" for side in sides]
             if sides:

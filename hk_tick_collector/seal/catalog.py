@@ -24,6 +24,8 @@ from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.store import certificate_file
 from hk_tick_collector.store.content_errors import DAMAGED
 from hk_tick_collector.store.data_root import copy_ownership
+from hk_tick_collector.store.imported import read_imports
+from hk_tick_collector.store.older import refuse_older
 from hk_tick_collector.store.opening import read_untouched, readonly_uri
 from hk_tick_collector.store.other_disks import is_there
 from hk_tick_collector.store.schema import LEDGER_VERSION
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from hk_tick_collector.seal.certificate import Certificate, Progress
 
 APPLICATION_ID: Final = 0x484B5458  # "HKTX": the index of "HKTC" files
-VERSION: Final = 2
+VERSION: Final = 3
 BUSY_TIMEOUT_MS: Final = 2000
 
 _DAY_FILE: Final = re.compile(r"(\d{8})\.(db|db-wal|certificate\.json)")
@@ -60,6 +62,7 @@ CREATE TABLE days (
   sha256 TEXT,
   supersedes INTEGER,
   fault TEXT,
+  imported INTEGER,
   files TEXT NOT NULL
 ) WITHOUT ROWID, STRICT;
 
@@ -98,7 +101,8 @@ _GAP_COLUMNS: Final = ", ".join(Gap._fields)
 class DayRow(NamedTuple):
     """A row of `days`. What only an audit finds is None for a day that is not sealed.
 
-    `fault` is why nothing is known of the day; `files` identifies the state of the files that the row was made from.
+    `fault` is why nothing is known of the day; `imported` is how many of its ticks were taken over from another
+    recorder's database (None: none); `files` identifies the state of the files that the row was made from.
     """
 
     day: str
@@ -120,6 +124,7 @@ class DayRow(NamedTuple):
     sha256: str | None = None
     supersedes: int | None = None
     fault: str | None = None
+    imported: int | None = None
     files: str = ""
 
 
@@ -337,6 +342,7 @@ def _of_certificate(told: Certificate, files: str) -> _Read:
         bytes=database["bytes"],
         sha256=database["sha256"],
         supersedes=told["supersedes"],
+        imported=sum(one["stored"] for one in told.get("imports", ())) or None,
         files=files,
     )
     types = [(one["tick_type_id"], one["counted"], one["not_counted"]) for one in told.get("types", ())]
@@ -345,7 +351,7 @@ def _of_certificate(told: Certificate, files: str) -> _Read:
 
 def _of_database(path: Path, files: str) -> _Read:
     """A day that is not sealed: from its statistics and its ledger, without a verdict."""
-    (symbols, rows, volume, turnover), gaps = read_untouched(path, _counted)
+    (symbols, rows, volume, turnover), gaps, imported = read_untouched(path, lambda con: _counted(con, path))
     still_open = [gap for gap in gaps if gap.state == "open"]
     row = DayRow(
         day=path.stem,
@@ -358,22 +364,24 @@ def _of_database(path: Path, files: str) -> _Read:
         missing=sum(gap.missing or 0 for gap in still_open),
         missing_volume=sum(gap.missing_volume or 0 for gap in still_open),
         bytes=path.stat().st_size,
+        imported=imported or None,
         files=files,
     )
     return row, gaps, ()
 
 
-def _counted(con: apsw.Connection) -> tuple[Any, list[Gap]]:
-    """Symbols, rows, volume and turnover of a day, and its gaps."""
+def _counted(con: apsw.Connection, path: Path) -> tuple[Any, list[Gap], int]:
+    """Symbols, rows, volume and turnover of a day, its gaps, and how many of its ticks were imported."""
+    refuse_older(con, path)
     version = con.pragma("user_version")
     if version == 0:  # its first transaction was never committed
-        return (0, 0, 0, 0.0), []
+        return (0, 0, 0, 0.0), [], 0
     select = "SELECT count(*), total(rows), total(volume_sum), total(turnover_sum) FROM symbol_stats"
     sums = next(con.execute(select))
     if version < LEDGER_VERSION:
-        return sums, []
+        return sums, [], 0
     gaps: list[Any] = con.execute(f"SELECT {_GAP_COLUMNS} FROM gaps").fetchall()  # noqa: S608 - our own names
-    return sums, [Gap(*gap) for gap in gaps]
+    return sums, [Gap(*gap) for gap in gaps], sum(one.stored for one in read_imports(con))
 
 
 def newest_sealed(data_root: Path) -> dict[str, Any] | None:

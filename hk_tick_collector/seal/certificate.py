@@ -162,6 +162,7 @@ def make(
         ],
         "clocks": [{"clock": name, **clock._asdict()} for name, clock in audit.clocks.items()],
         "supersedes": max(superseded(database), default=None),
+        **({"imports": [one._asdict() for one in audit.imports]} if audit.imports else {}),
         "ledger": [gap._asdict() for gap in gaps],
         "symbols": [_symbol(symbol, stats.get(symbol.symbol), hashes) for symbol in audit.symbols],
     }

@@ -37,7 +37,7 @@ def locked_by(database: Path, ours: Collection[int | None] = (), proc: Path = _P
             continue
         inodes[f"{os.major(told.st_dev):02x}:{os.minor(told.st_dev):02x}:{told.st_ino}"] = bool(suffix)
     try:
-        lines = (proc / "locks").read_text().splitlines()
+        lines = (proc / "locks").read_text(encoding="utf-8").splitlines()
     except OSError:
         return ()
     pids = {pid for line in lines if (pid := _holder(line.split(), inodes)) is not None}
@@ -58,7 +58,7 @@ def _holder(fields: list[str], inodes: dict[str, bool]) -> int | None:
 
 def _named(pid: int, proc: Path) -> str:
     try:
-        name = (proc / str(pid) / "comm").read_text(errors="replace").strip()
+        name = (proc / str(pid) / "comm").read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return f"pid {pid}"
     return f"pid {pid} ({name})"

@@ -6,12 +6,12 @@ all else. Never waits long, never asks a recorder, never writes.
 
 from __future__ import annotations
 
-import os
+import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hk_tick_collector.clock import real_ms, wall_ms
-from hk_tick_collector.errors import CollectorError, DatabaseError
+from hk_tick_collector.errors import CollectorError, DatabaseError, OlderRecorderError
 from hk_tick_collector.journal.cursor import load_cursor
 from hk_tick_collector.journal.segments import DIRECTORY, JournalReader
 from hk_tick_collector.seal.catalog import newest_sealed
@@ -49,10 +49,11 @@ def read_status(root: Path, day: str | None = None) -> dict[str, Any]:
 
     Raises:
         ConfigError: there is no database of that day.
+        OlderRecorderError: the older recorder made it, and no recorder is running.
     """
     now_ms = wall_ms()
     recorder = _recorder(root, now_ms)
-    read = _read_day(root, day)
+    read = _read_day(root, day, is_running=recorder["running"])
     symbols = _symbols(read.stats, now_ms)
     last = max(symbols, key=lambda entry: entry["last_ts_ms"], default=None)
     rows = sum(entry["rows"] for entry in symbols)
@@ -104,20 +105,28 @@ def _recorder(root: Path, now_ms: int) -> dict[str, Any]:
 def with_disk(state: RecorderState, root: Path) -> RecorderState:
     """The report with the space that is free now: a full disk keeps the recorder from reporting it."""
     try:
-        told = os.statvfs(root)
+        free_bytes = shutil.disk_usage(root).free
     except OSError:
         return state
-    disk = replace(state.disk, free_bytes=told.f_bavail * told.f_frsize, mount=state.disk.mount or mount_of(root))
+    disk = replace(state.disk, free_bytes=free_bytes, mount=state.disk.mount or mount_of(root))
     return replace(state, disk=disk)
 
 
-def _read_day(root: Path, day: str | None) -> _Day:
-    """That day; without one, the newest so far with a tick. One that can't be read is not passed over."""
+def _read_day(root: Path, day: str | None, *, is_running: bool) -> _Day:
+    """That day; without one, the newest so far with a tick. One that can't be read is not passed over.
+
+    Except what an older recorder left: it must not hide a recorder that is running and has no tick yet.
+    """
     if day is not None:
         return _read(find_day(root, day))
     newest = None
     for path in reversed(days_so_far(day_files(root))):
-        read = _read(path)
+        try:
+            read = _read(path)
+        except OlderRecorderError:
+            if is_running:
+                continue
+            raise
         if read.stats or read.fault:
             return read
         newest = newest or read
@@ -127,6 +136,8 @@ def _read_day(root: Path, day: str | None) -> _Day:
 def _read(path: Path) -> _Day:
     try:
         return _Day(path, read_stats(path, BUSY_TIMEOUT_MS), read_lost(path, BUSY_TIMEOUT_MS))
+    except OlderRecorderError:
+        raise
     except DatabaseError as exc:
         why = str(exc).partition("; if it is none of ours")[0]
         holders = ", ".join(locked_by(path))

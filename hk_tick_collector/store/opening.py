@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import apsw
 
 from hk_tick_collector.errors import DatabaseError
+from hk_tick_collector.store.older import is_older, refuse_older
 from hk_tick_collector.store.other_disks import require_answer
 from hk_tick_collector.store.portable import sqlite_uri
 from hk_tick_collector.store.schema import check_version
@@ -23,18 +24,27 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def open_readonly(path: Path, busy_timeout_ms: int = 5000) -> apsw.Connection:
+def open_readonly(path: Path, busy_timeout_ms: int = 5000, *, may_be_older: bool = False) -> apsw.Connection:
     """Open a day database with `mode=ro`, never immutable: it may be written meanwhile.
+
+    Args:
+        path: the database.
+        busy_timeout_ms: how long to wait for a lock.
+        may_be_older: also open one of the older recorder.
 
     Raises:
         DatabaseError: it can't be opened.
         DatabaseNewerError: a newer version of this program made it.
+        OlderRecorderError: the older recorder made it.
     """
     require_answer(path)
     try:
         con = apsw.Connection(readonly_uri(path), flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
         con.set_busy_timeout(busy_timeout_ms)
-        check_version(con.pragma("user_version"), path)
+        if not is_older(con):
+            check_version(con.pragma("user_version"), path)
+        elif not may_be_older:
+            refuse_older(con, path)
     except apsw.Error as exc:
         cure = "if it is none of ours, move it away"
         if isinstance(exc, apsw.CantOpenError) and not os.access(path, os.R_OK):
@@ -73,7 +83,7 @@ def read_untouched(path: Path, use: Callable[[apsw.Connection], T]) -> T:
         else:
             if unopened_state(path) == before:
                 return found
-    con = open_readonly(path)
+    con = open_readonly(path, may_be_older=True)
     try:
         return use(con)
     finally:

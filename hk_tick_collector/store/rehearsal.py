@@ -77,7 +77,7 @@ class Rehearsed(NamedTuple):
             OSError: it can't be written.
         """
         temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_text(json.dumps(self._asdict()))
+        temporary.write_text(json.dumps(self._asdict()), encoding="utf-8")
         temporary.replace(path)
 
     @classmethod
@@ -88,7 +88,7 @@ class Rehearsed(NamedTuple):
             ConfigError: there is none, or it is none.
         """
         try:
-            told: dict[str, Any] = json.loads(path.read_text())
+            told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             anchors = tuple(Anchor(int(one), int(two), float(speed)) for one, two, speed in told.pop("anchors"))
             symbols = tuple(map(str, told.pop("symbols")))
             found = cls(**told, symbols=symbols, anchors=anchors)
@@ -114,7 +114,7 @@ def _anchor(anchors: Sequence[Anchor], boot_ms: int) -> Anchor:
 def boot_id() -> str:
     """Which start of the machine this is."""
     try:
-        return _BOOT_ID.read_text().strip()
+        return _BOOT_ID.read_text(encoding="utf-8").strip()
     except OSError:
         return ""
 
@@ -178,7 +178,9 @@ def begin(data_root: Path, clock_path: Path) -> Rehearsed:
             f"DATA_ROOT {data_root} has a rehearsal of {before.get('date')}, and this one is of {rehearsed.date}: "
             "pass --data-root with a new directory"
         )
-    marker.write_text(json.dumps({"date": rehearsed.date, "clock": str(clock_path.absolute())}) + "\n")
+    marker.write_text(
+        json.dumps({"date": rehearsed.date, "clock": str(clock_path.absolute())}) + "\n", encoding="utf-8"
+    )
     clock.follow(RehearsalClock(clock_path))
     return rehearsed
 
@@ -222,7 +224,7 @@ def over_ms(data_root: Path) -> int | None:
 
 def _told(marker: Path) -> dict[str, Any] | None:
     try:
-        told = json.loads(marker.read_text())
+        told = json.loads(marker.read_text(encoding="utf-8"))
     except OSError:
         return None
     except ValueError:

@@ -13,6 +13,7 @@ import apsw
 from hk_tick_collector.errors import ConfigError, DatabaseError, DatabaseNewerError, TimeFormatError
 from hk_tick_collector.hktime import DAY_MS, parse_time
 from hk_tick_collector.opend.numbers import DIRECTIONS, TICK_TYPES
+from hk_tick_collector.store.older import refuse_older
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -344,9 +345,12 @@ def check_ours(con: apsw.Connection, path: Path) -> None:
     Raises:
         DatabaseError: it has tables, or a version, but not our application id.
         DatabaseNewerError: a newer version of this program made it.
+        OlderRecorderError: the older recorder made it.
     """
     version = con.pragma("user_version")
     is_ours = con.pragma("application_id") == APPLICATION_ID
+    if not is_ours:
+        refuse_older(con, path)
     if not is_ours and (version or con.execute("SELECT count(*) FROM sqlite_schema").get):
         raise DatabaseError(f"{path} was made by another program; move it out of DATA_ROOT, or use another one")
     check_version(version, path)

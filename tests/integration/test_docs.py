@@ -33,6 +33,7 @@ from hk_tick_collector.cli.app import COMMANDS, build
 from hk_tick_collector.config import NAMES, Settings, display_value
 from hk_tick_collector.db import migrate
 from hk_tick_collector.simulator.verdict import compare
+from hk_tick_collector.store import imported
 from hk_tick_collector.store.opening import open_readonly
 
 if TYPE_CHECKING:
@@ -488,6 +489,7 @@ def test_the_tables_of_a_day_are_documented() -> None:
     """Each table of the schema has its columns, with their types, in docs/data.md."""
     con = apsw.Connection(":memory:")
     migrate(con, Path("a day"))
+    con.execute(imported.CREATE)
     names = [name for (name,) in con.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
     for name in names:
         assert f"\n### `{name}`\n" in DOCS["docs/data.md"], name

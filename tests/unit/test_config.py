@@ -37,7 +37,7 @@ def fault_of(act: Callable[[], object]) -> str:
 
 def test_nothing_set_gives_every_default() -> None:
     """Without any source each setting has its documented default, and says so."""
-    settings, origins = load_settings(environ={})
+    settings, origins, _ = load_settings(environ={})
     assert (settings.futu_host, settings.futu_port, settings.data_root) == ("127.0.0.1", 11111, Path("data"))
     assert (settings.batch_size, settings.max_wait_ms, settings.sqlite_synchronous) == (20000, 100, "FULL")
     assert settings.futu_rsa_key_file is None
@@ -50,7 +50,7 @@ def test_precedence_is_command_line_environment_env_file_toml_default(tmp_path: 
     toml, env = tmp_path / "a.toml", tmp_path / "b.env"
     toml.write_text("batch_size = 1\nmax_wait_ms = 11\nBACKFILL_N = 1\nfutu_port = 1\n")
     env.write_text("BATCH_SIZE=2\nMAX_WAIT_MS=12\nBACKFILL_N=2\n")
-    settings, origins = load_settings(
+    settings, origins, _ = load_settings(
         config_path=toml,
         env_file=env,
         environ={"BATCH_SIZE": "3", "MAX_WAIT_MS": "13"},
@@ -68,7 +68,7 @@ def test_files_in_the_working_directory_are_found(tmp_path: Path) -> None:
     """`.env` and `hk-tick-collector.toml` are read from the working directory without being named."""
     (tmp_path / ".env").write_text("export FUTU_PORT='222'  # OpenD\n")
     (tmp_path / "hk-tick-collector.toml").write_text('log_level = "debug"\nfutu_poll_enabled = false\n')
-    settings, origins = load_settings(environ={})
+    settings, origins, _ = load_settings(environ={})
     assert (settings.futu_port, settings.log_level, settings.futu_poll_enabled) == (222, "DEBUG", False)
     assert (origins["FUTU_PORT"], origins["LOG_LEVEL"]) == (".env (.env)", "TOML (hk-tick-collector.toml)")
 
@@ -87,7 +87,7 @@ def test_config_name_leads_to_the_toml_file(tmp_path: Path, where: str) -> None:
 def test_an_empty_value_counts_as_not_set(tmp_path: Path) -> None:
     """`NAME=` leaves the setting to the sources below and to the default."""
     (tmp_path / ".env").write_text("BATCH_SIZE=5\nFUTU_RSA_KEY_FILE=\n")
-    settings, origins = load_settings(environ={"BATCH_SIZE": "  ", "FUTU_PORT": ""})
+    settings, origins, _ = load_settings(environ={"BATCH_SIZE": "  ", "FUTU_PORT": ""})
     assert (settings.batch_size, settings.futu_port, settings.futu_rsa_key_file) == (5, 11111, None)
     assert origins["BATCH_SIZE"] == ".env (.env)"
 

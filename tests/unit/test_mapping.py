@@ -493,7 +493,7 @@ def test_many_ticks_without_a_sequence_cost_no_more_than_each_alone() -> None:
             self.price = Counted(price)
 
     ticks: Any = [Tick(n % 6000) for n in range(12_000)]
-    made_up = mapping._MadeUp(ticks)
+    made_up = mapping.MadeUp(ticks)
     assert len({made_up.seq(place) for place in range(12_000)}) == 12_000
     assert 6000 <= compared <= 12_000 * 4
 

@@ -13,12 +13,13 @@ import pytest
 import typer
 from support.bodies import TICK_TS_MS
 from support.gap_row import put_gaps
+from support.older_recorder import make_old, old_tick
 from support.recorder_state import healthy_state
 from typer.testing import CliRunner, Result
 
 from hk_tick_collector.cli.status_cmd import status_command
 from hk_tick_collector.db import DayDatabase, Pragmas
-from hk_tick_collector.errors import ConfigError
+from hk_tick_collector.errors import ConfigError, OlderRecorderError
 from hk_tick_collector.journal.cursor import save_cursor
 from hk_tick_collector.journal.segments import DIRECTORY, HEADER_SIZE, Kind, Position, encode_record, segment_name
 from hk_tick_collector.status import answers
@@ -183,6 +184,23 @@ def test_another_day_can_be_asked_for(day: str, root: Path) -> None:
     result = status(root, "--day", "20200328")
     assert isinstance(result.exception, ConfigError)
     assert str(result.exception).startswith(f"no database of 20200328 in {root}")
+
+
+def test_what_the_older_recorder_left_without_a_recorder_tells_the_cure(root: Path) -> None:
+    """There is nothing else to report."""
+    make_old(root / "20261119.db", [old_tick("HK.00700", 1)])
+    with pytest.raises(OlderRecorderError, match="hk-tick-collector migrate"):
+        read_status(root)
+
+
+@pytest.mark.usefixtures("lock")
+def test_what_the_older_recorder_left_does_not_hide_a_recorder(root: Path) -> None:
+    """Before its first tick it is reported without a day; that day itself can't be shown."""
+    make_old(root / "20261119.db", [old_tick("HK.00700", 1)])
+    told = read_status(root)
+    assert (told["recorder"]["running"], told["day"], told["rows"]) == (True, None, 0)
+    with pytest.raises(OlderRecorderError):
+        read_status(root, "20261119")
 
 
 def test_a_newest_day_without_a_tick_is_passed_over(root: Path) -> None:

@@ -1,0 +1,1 @@
+"""Coming from the older recorder: `days` takes its day databases over, `env` its settings."""
