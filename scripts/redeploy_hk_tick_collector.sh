@@ -10,9 +10,9 @@
 # fetched, installed and tested in a directory of its own; what is then left to do takes seconds. While Hong Kong trades
 # nothing is deployed, unless you insist; and a commit that runs already is not deployed again.
 #
-# Exit code: 0 deployed and accepted, or it runs already · 1 it failed; the version before it is back and verified, or is back and waits for
-# OpenD, as the last line says · 2 refused or failed before the service was stopped; nothing was touched · 3 it failed, and
-# the version before it is not back: do it by hand, now.
+# Exit code: 0 deployed and accepted, or it runs already · 1 it failed; the version before it is back and verified, or is
+# back and waits for OpenD, as the last line says · 2 refused or failed before the service was stopped; nothing was touched
+# · 3 it failed, and the version before it is not back: do it by hand, now.
 #
 # Variables, with their defaults:
 #   TARGET_REF                                a tag, branch or commit; instead of BRANCH

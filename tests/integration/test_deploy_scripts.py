@@ -605,4 +605,4 @@ def test_scripts_are_strict(path: Path) -> None:
     assert text.startswith("#!/usr/bin/env bash\n")
     assert "\nset -euo pipefail\n" in text
     assert path.stat().st_mode & 0o111 == 0o111
-    assert not re.search(r"\\033|\\e\[|tput", text), "no colours"
+    assert not re.search(r"\\033|\\e\[|\btput", text), "no colours"
