@@ -89,6 +89,11 @@ def get_logger() -> Any:  # noqa: ANN401 - structlog's own type for a lazy logge
     return structlog.get_logger()
 
 
+def priority(level: str, out: TextIO) -> str:
+    """What a line of this level begins with, so that `journalctl -p` finds it; empty unless the journal reads it."""
+    return _PRIORITIES[level] if _is_journal(out) else ""
+
+
 def _is_journal(out: TextIO) -> bool:
     """Whether systemd's journal reads this stream: JOURNAL_STREAM names its device and inode."""
     try:

@@ -152,6 +152,18 @@ as_recorder() {
   fi
 }
 
+# Whether the recorder that runs was started from the tree as it is: it is up, and was started after the tree came to this
+# commit. (`git switch main` at the same commit, which the documents suggest, changes nothing.)
+runs_tree() {
+  local started since
+  [[ $(show ActiveState) =~ ^(active|activating)$ ]] && [ "$(show MainPID)" != 0 ] || return 1
+  started=$(TZ=UTC show ExecMainStartTimestamp)
+  started=$(date -d "${started:-none}" +%s 2>/dev/null) || return 1
+  since=$(in_git reflog --date=unix --format='%H %gd' HEAD | sed 's/HEAD@{\(.*\)}/\1/' |
+    awk -v head="$(commit_of HEAD)" '$1 != head { exit } { since = $2 } END { print since }')
+  [ -n "$since" ] && ((started > since))
+}
+
 stop_service() {
   if ! is_known; then
     say "there is no $SERVICE_NAME yet"
@@ -207,6 +219,55 @@ except (OSError, ValueError, KeyError, TypeError):
 ' "$DATA_ROOT" "$pid") || return 1
   why_away=${said#away }
   [ -n "$said" ]
+}
+
+# ---- the market
+
+readonly HOURS_BEGIN=0900 HOURS_END=1615 # Hong Kong's; the closing auction's last print comes by then
+# From when on a market that OpenD calls closed is a holiday, or a half day that is over, and not one that has yet to open.
+readonly CLOSED_COUNTS_FROM=0935
+
+# Whether a restart now would cost ticks: sets `why_open`. By Hong Kong's clock, and by what the recorder has heard from
+# OpenD, which alone knows of holidays. A recorder that does not run has nothing to lose. For a condition, as above.
+market_is_open() {
+  local now word
+  why_open=""
+  if [ "$(show MainPID)" = 0 ]; then return 1; fi
+  now=$(TZ=HKT-8 date +%u%H%M) # a zone that needs no files
+  word=$(market_by_opend) || word=""
+  if [[ $word == open* ]]; then
+    why_open="OpenD says ${word#open }"
+    return 0
+  fi
+  if ((10#$now >= 60000 || 10#${now:1} < 10#$HOURS_BEGIN || 10#${now:1} >= 10#$HOURS_END)); then return 1; fi
+  if [[ $word == closed* ]] && ((10#${now:1} >= 10#$CLOSED_COUNTS_FROM)); then return 1; fi
+  why_open="it is ${now:1:2}:${now:3} on a weekday in Hong Kong"
+}
+
+# "open STATE" or "closed STATE", as OpenD has told the recorder that runs; nothing if it has not, or lately ticks came.
+market_by_opend() {
+  [ -x "$VENV/bin/python" ] || return 0
+  "$VENV/bin/python" -I -c '
+import json, sys, time
+QUIET_SEC = 900
+try:
+    with open(sys.argv[1] + "/recorder.json") as file:
+        state = json.load(file)
+    market, push_age_sec = state["market"], state["session"].get("last_push_age_sec")
+    if state["pid"] == int(sys.argv[2]) and abs(time.time() - state["at_ms"] / 1000) < 30 and market["source"] == "opend":
+        if market["is_open"]:
+            print("open", market["state"])
+        elif market["state"] in ("CLOSED", "NONE") and (push_age_sec is None or push_age_sec > QUIET_SEC):
+            print("closed", market["state"])
+except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    pass
+' "$DATA_ROOT" "$(show MainPID)"
+}
+
+need_closed_market() {
+  if ((ALLOW_OPEN_MARKET)) || ! market_is_open; then return 0; fi
+  fail "Hong Kong trades ($why_open), and a restart may lose ticks: wait until 16:15 in Hong Kong, or say" \
+    "ALLOW_OPEN_MARKET=1"
 }
 
 # It must be up, and be the same process all the time: one that crashes and is started again looks well in between.

@@ -7,11 +7,12 @@
 # In this order: stop service, git sync, install dependencies, run tests, repair future ts_ms, install the unit if it has
 # changed, start service, collect acceptance logs, verify. While the service is stopped nothing is recorded, and OpenD
 # offers only the last 1000 ticks of a symbol afterwards. So before the stop, with the recorder running, the new version is
-# fetched, installed and tested in a directory of its own; what is then left to do takes seconds.
+# fetched, installed and tested in a directory of its own; what is then left to do takes seconds. While Hong Kong trades
+# nothing is deployed, unless you insist; and a commit that runs already is not deployed again.
 #
-# Exit code: 0 deployed and accepted · 1 it failed; the version before it is back and verified, or is back and waits for
-# OpenD, as the last line says · 2 refused or failed before the service was stopped; nothing was touched · 3 it failed, and
-# the version before it is not back: do it by hand, now.
+# Exit code: 0 deployed and accepted, or it runs already · 1 it failed; the version before it is back and verified, or is
+# back and waits for OpenD, as the last line says · 2 refused or failed before the service was stopped; nothing was touched
+# · 3 it failed, and the version before it is not back: do it by hand, now.
 #
 # Variables, with their defaults:
 #   TARGET_REF                                a tag, branch or commit; instead of BRANCH
@@ -23,6 +24,7 @@
 #   DATA_ROOT          what the running recorder has
 #   AUTO_ROLLBACK      1                      0: leave a failed deploy as it is
 #   ALLOW_NO_OPEND     0                      1: deploy though OpenD is not connected, when it is the old version's fault
+#   ALLOW_OPEN_MARKET  0                      1: deploy while Hong Kong trades: weekdays 09:00 to 16:15, or by OpenD's word
 #   PREPARE            1                      0: do all with the service stopped
 #   INSTALL_COMMAND    bash tools/bootstrap.sh run    in APP_DIR. Without a network: PIP_NO_INDEX=1 PIP_FIND_LINKS=DIR
 #   PREPARE_COMMAND    INSTALL_COMMAND, or bash tools/bootstrap.sh test    where the tests run, beside the recorder
@@ -47,6 +49,7 @@ PROGRAM=redeploy
 
 touched=0  # the service may have been stopped
 deployed=0 # set by the last line of the deploy, and by nothing else
+is_same=0  # nothing to deploy
 was_active=0
 target=""      # the commit to deploy
 record=""      # where what was before is kept
@@ -64,12 +67,15 @@ main() {
   trap 'exit 143' TERM
   trap '' PIPE # a terminal that is gone must not end a deploy half way
 
-  step "prepare: see whether OpenD is there" need_opend
   step "prepare: find out what to deploy" find_target
+  step "prepare: see whether it runs already" need_another_version
+  step "prepare: see whether Hong Kong trades" need_closed_market
+  step "prepare: see whether OpenD is there" need_opend
   step "prepare: keep what is there now" keep_what_is
   if ((PREPARE)); then
     step "prepare: install and test ${target:0:12} beside the running recorder" rehearse
-    step "prepare: see whether OpenD is still there" need_opend # that took minutes
+    step "prepare: see whether Hong Kong trades now" need_closed_market # that took minutes
+    step "prepare: see whether OpenD is still there" need_opend
   fi
 
   local since
@@ -94,6 +100,7 @@ on_exit() {
   trap - EXIT
   trap '' HUP INT TERM # a second Ctrl-C must not stop the way back
   set +e
+  if ((is_same)); then exit 0; fi
   if ((deployed)); then
     drop_stage
     prune_records "$record"
@@ -139,12 +146,13 @@ read_settings() {
   FETCH=${FETCH:-1}
   AUTO_ROLLBACK=${AUTO_ROLLBACK:-1}
   ALLOW_NO_OPEND=${ALLOW_NO_OPEND:-0}
+  ALLOW_OPEN_MARKET=${ALLOW_OPEN_MARKET:-0}
   PREPARE=${PREPARE:-1}
   SKIP_TESTS=${SKIP_TESTS:-0}
   SKIP_REPAIR=${SKIP_REPAIR:-0}
   INSTALL_UNIT=${INSTALL_UNIT:-auto}
   local name
-  for name in FETCH AUTO_ROLLBACK ALLOW_NO_OPEND PREPARE SKIP_TESTS SKIP_REPAIR; do
+  for name in FETCH AUTO_ROLLBACK ALLOW_NO_OPEND ALLOW_OPEN_MARKET PREPARE SKIP_TESTS SKIP_REPAIR; do
     [[ ${!name} == [01] ]] || refuse "$name=${!name}: expected 0 or 1"
   done
   [[ $INSTALL_UNIT =~ ^(auto|0|1)$ ]] || refuse "INSTALL_UNIT=$INSTALL_UNIT: expected auto, 0 or 1"
@@ -190,6 +198,15 @@ find_target() {
   fi
   target=$(commit_of "$ref") || fail "$ref is no commit here: check TARGET_REF or BRANCH"
   say "from $(short HEAD) to $(short "$target")"
+}
+
+need_another_version() {
+  if [ "$target" != "$(commit_of HEAD)" ] || [ "$INSTALL_UNIT" = 1 ] || [ ! -f "$unit_file" ] || ! runs_tree; then
+    return 0
+  fi
+  say "nothing to deploy: $(short "$target") runs already, and was not restarted"
+  is_same=1
+  exit 0
 }
 
 keep_what_is() {

@@ -13,6 +13,7 @@
 # Variables, with their defaults:
 #   ROLLBACK_REF                              required: a commit, or a tag
 #   DISCARD_CHANGES    0                      1: go back even if the tree has changes of its own, and lose them
+#   ALLOW_OPEN_MARKET  0                      1: go back while Hong Kong trades; needless after a deploy that was cut off
 #   INSTALL_COMMAND    bash tools/bootstrap.sh run    in APP_DIR. Without a network: PIP_NO_INDEX=1 PIP_FIND_LINKS=DIR
 #   INSTALL_UNIT       auto                   0: do not touch the installed unit
 #   APP_DIR            the checkout of this script
@@ -35,9 +36,11 @@ main() {
   [ -n "${ROLLBACK_REF:-}" ] || refuse "ROLLBACK_REF is not set: ROLLBACK_REF=<previous commit> $0"
   set_places
   DISCARD_CHANGES=${DISCARD_CHANGES:-0}
+  ALLOW_OPEN_MARKET=${ALLOW_OPEN_MARKET:-0}
   INSTALL_UNIT=${INSTALL_UNIT:-auto}
   INSTALL_COMMAND=${INSTALL_COMMAND:-bash tools/bootstrap.sh run}
   [[ $DISCARD_CHANGES == [01] ]] || refuse "DISCARD_CHANGES=$DISCARD_CHANGES: expected 0 or 1"
+  [[ $ALLOW_OPEN_MARKET == [01] ]] || refuse "ALLOW_OPEN_MARKET=$ALLOW_OPEN_MARKET: expected 0 or 1"
   [[ $INSTALL_UNIT =~ ^(auto|0)$ ]] || refuse "INSTALL_UNIT=$INSTALL_UNIT: expected auto or 0"
   need_root
   need_tools git flock systemctl journalctl timeout
@@ -48,6 +51,9 @@ main() {
   # After a deploy that was cut off the tree may be half of each version: nothing of anybody's is lost then.
   if ((!DISCARD_CHANGES)) && [ ! -f "$STATE_DIR/unfinished" ]; then need_clean_tree; fi
   find_data_root
+  if [ ! -f "$STATE_DIR/unfinished" ] && ((!ALLOW_OPEN_MARKET)) && market_is_open; then
+    refuse "Hong Kong trades ($why_open), and a restart may lose ticks: ALLOW_OPEN_MARKET=1 goes back all the same"
+  fi
   trap '' PIPE
 
   plan=$STATE_DIR/$(date -u +%Y%m%dT%H%M%SZ)-rollback

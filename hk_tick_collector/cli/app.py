@@ -204,7 +204,9 @@ def _fail(exc: BaseException, code: int, line: str = "") -> NoReturn:
     if DEBUG in sys.argv:
         traceback.print_exception(exc)
     text = " ".join((line or str(exc)).split())
-    sys.stderr.write(f"hk-tick-collector: {text}\n")
+    from hk_tick_collector.logs import priority  # noqa: PLC0415 - only a command that fails needs it
+
+    sys.stderr.write(f"{priority('ERROR', sys.stderr)}hk-tick-collector: {text}\n")
     sys.exit(code)
 
 

@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -482,6 +483,107 @@ def test_the_scripts_can_be_called_through_a_link(place: DeployPlace) -> None:
     assert place.version == "v2"
 
 
+# ---- trading hours, and what runs already
+
+
+@pytest.mark.parametrize(
+    ("clock", "market", "push_age_sec", "why"),
+    [
+        ("10900", None, None, "it is 09:00 on a weekday in Hong Kong"),
+        ("31031", None, None, "it is 10:31 on a weekday in Hong Kong"),
+        ("51230", ("REST", False, "opend"), 1800.0, "it is 12:30 on a weekday in Hong Kong"),
+        ("51614", ("CLOSED", False, "opend"), 240.0, "it is 16:14 on a weekday in Hong Kong"),
+        ("10905", ("CLOSED", False, "opend"), None, "it is 09:05 on a weekday in Hong Kong"),
+        ("11031", ("CLOSED", False, "clock"), None, "it is 10:31 on a weekday in Hong Kong"),
+        ("62200", ("MORNING", True, "opend"), 0.1, "OpenD says MORNING"),
+    ],
+)
+def test_nothing_is_restarted_while_hong_kong_trades(
+    place: DeployPlace, clock: str, market: tuple[str, bool, str] | None, push_age_sec: float | None, why: str
+) -> None:
+    """By the clock of Hong Kong or by OpenD's word; neither deploy nor rollback."""
+    place.set_hong_kong(clock)
+    place.say(connected=True, market=market, push_age_sec=push_age_sec)
+    for done in (place.deploy(), place.run("rollback", ROLLBACK_REF="v1")):
+        assert done.returncode == 2, done.stderr
+        assert f"Hong Kong trades ({why}), and a restart may lose ticks: " in done.stderr.splitlines()[-1]
+        assert "ALLOW_OPEN_MARKET=1" in done.stderr.splitlines()[-1]
+    assert place.steps == []
+
+
+def test_an_operator_who_insists_may_deploy_and_go_back_while_hong_kong_trades(place: DeployPlace) -> None:
+    """ALLOW_OPEN_MARKET=1."""
+    place.set_hong_kong("31031")
+    assert place.deploy(ALLOW_OPEN_MARKET="1").returncode == 0
+    assert place.run("rollback", ROLLBACK_REF="v1", ALLOW_OPEN_MARKET="1").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("clock", "market", "push_age_sec"),
+    [
+        ("10859", None, None),
+        ("51615", ("CLOSED", False, "opend"), 240.0),
+        ("61031", None, None),
+        ("71031", None, None),
+        ("31031", ("CLOSED", False, "opend"), None),
+        ("21400", ("CLOSED", False, "opend"), 6_000.0),
+    ],
+    ids=["before", "after", "Saturday", "Sunday", "a holiday", "a half day"],
+)
+def test_outside_of_trading_hours_it_is_deployed(
+    place: DeployPlace, clock: str, market: tuple[str, bool, str] | None, push_age_sec: float | None
+) -> None:
+    """Nights, weekends, and days on which OpenD says that it is closed and nothing has come for a while."""
+    place.set_hong_kong(clock)
+    place.say(connected=True, market=market, push_age_sec=push_age_sec)
+    done = place.deploy()
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_market_that_opens_during_the_preparation_stops_the_deploy(place: DeployPlace) -> None:
+    """The preparation takes minutes, so the clock is read again after it, before the stop."""
+    place.set_hong_kong("10859")
+    done = place.deploy(PREPARE_COMMAND='place-install; echo 10901 >"$PLACE/hong-kong"')
+    assert done.returncode == 2, done.stderr
+    assert "it is 09:01 on a weekday" in done.stderr.splitlines()[-1]
+    assert place.steps == ["prepare-install@v2", "prepare-test@v2"]
+
+
+def test_a_recorder_that_does_not_run_may_be_deployed_at_any_time(place: DeployPlace) -> None:
+    """There is nothing to lose by it."""
+    place.set_hong_kong("31031")
+    (place.directory / "state/active").write_text("failed\n")
+    assert place.deploy().returncode == 0
+
+
+def test_a_failed_deploy_goes_back_also_while_hong_kong_trades(place: DeployPlace) -> None:
+    """Who insisted on the deploy has the way back, by itself or by hand after it was cut off."""
+    place.set_hong_kong("31031")
+    place.fail("start@v2")
+    assert_back(place, place.deploy(ALLOW_OPEN_MARKET="1"))
+
+
+def test_the_commit_that_runs_is_not_deployed_again(place: DeployPlace) -> None:
+    """Exit 0, one line, no restart; `git switch` to the same commit changes nothing, as it is the same tree."""
+    place.set_hong_kong("31031")
+    assert place.deploy(ALLOW_OPEN_MARKET="1").returncode == 0
+    place.set_started(time.time() + 2)
+    steps = place.steps
+    place.git("checkout", "--quiet", "-B", "main", "v2")
+    done = place.deploy()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.search(r'nothing to deploy: \w+ "v2" runs already, and was not restarted$', done.stdout.splitlines()[-1])
+    assert place.steps == [*steps, "checkout@v2"]
+
+
+def test_a_recorder_older_than_its_tree_is_deployed(place: DeployPlace) -> None:
+    """A `git pull` by hand has brought the tree to the target, but what runs was started before."""
+    place.set_started(time.time() - 3600)
+    place.git("merge", "--quiet", "--ff-only", "v2")
+    assert place.deploy().returncode == 0
+    assert "start@v2" in place.steps
+
+
 @pytest.mark.parametrize(
     "path", [*sorted(SCRIPTS.glob("*.sh")), ROOT / "tools/bootstrap.sh", ROOT / ".ci/run"], ids=lambda path: path.name
 )
@@ -503,4 +605,4 @@ def test_scripts_are_strict(path: Path) -> None:
     assert text.startswith("#!/usr/bin/env bash\n")
     assert "\nset -euo pipefail\n" in text
     assert path.stat().st_mode & 0o111 == 0o111
-    assert not re.search(r"\\033|\\e\[|tput", text), "no colours"
+    assert not re.search(r"\\033|\\e\[|\btput", text), "no colours"

@@ -48,6 +48,7 @@ property() {
     NRestarts)
       if [ -f "$state/crashes" ]; then echo $(($(cat "$state/restarts") + 1)) >"$state/restarts"; fi
       cat "$state/restarts" ;;
+    ExecMainStartTimestamp) [ ! -f "$state/started" ] || cat "$state/started" ;;
     *) ;;
   esac
 }
@@ -85,6 +86,10 @@ version_here >.venv/version
     "place-test": r"""
 case $PWD in "$place/app") where=test ;; *) where=prepare-test ;; esac
 note "$where" "$(version_here)"
+""",
+    # What time it is in Hong Kong: a test can't wait for the market.
+    "date": """
+if [ "$*" = +%u%H%M ]; then cat "$place/hong-kong"; else PATH=${PATH#*:} exec date "$@"; fi
 """,
     "id": 'cat "$place/uid"\n',  # so that it can be tested by anybody
     "place-smoke": "note smoke\n",
@@ -135,6 +140,7 @@ class DeployPlace:
         self._write("log", _LOG)
         self._make_repositories()
         self._write("uid", "0\n")
+        self.set_hong_kong("61031")
         self._write("state/active", "active\n")
         self._write("state/pid", "4711\n")
         self._write("state/restarts", "0\n")
@@ -164,10 +170,28 @@ class DeployPlace:
         """Let OpenD be away from the next start on: a recorder that is started waits for it."""
         self._write("away", "")
 
-    def say(self, *, connected: bool, pid: int = 4711, age_sec: float = 0.0) -> None:
-        """What the recorder that runs says of its connection to OpenD; 4711 is its pid."""
-        session = {"connected": connected, "last_disconnect": "refused"}
-        state = {"pid": pid, "at_ms": int((time.time() - age_sec) * 1000), "session": session}
+    def set_hong_kong(self, clock: str) -> None:
+        """Let it be that weekday (1: Monday), hour and minute in Hong Kong: `11031`."""
+        self._write("hong-kong", f"{clock}\n")
+
+    def set_started(self, at: float) -> None:
+        """Let the service be started at that time, as systemd writes it."""
+        self._write("state/started", time.strftime("%a %Y-%m-%d %H:%M:%S UTC\n", time.gmtime(at)))
+
+    def say(
+        self,
+        *,
+        connected: bool,
+        pid: int = 4711,
+        age_sec: float = 0.0,
+        market: tuple[str, bool, str] | None = None,
+        push_age_sec: float | None = None,
+    ) -> None:
+        """What the recorder that runs says of OpenD, and of the market (state, is_open, source); 4711 is its pid."""
+        session = {"connected": connected, "last_disconnect": "refused", "last_push_age_sec": push_age_sec}
+        state: dict[str, object] = {"pid": pid, "at_ms": int((time.time() - age_sec) * 1000), "session": session}
+        if market is not None:
+            state["market"] = dict(zip(("state", "is_open", "source"), market, strict=True))
         self._write("data/recorder.json", json.dumps(state))
 
     def run(

@@ -41,6 +41,7 @@ INSTALL: Final = (
 QUICK: Final = {
     "INSTALL_COMMAND": INSTALL,
     "TEST_COMMAND": """.venv/bin/python -c 'import os, hk_tick_collector as p; assert os.getcwd() in p.__file__'""",
+    "ALLOW_OPEN_MARKET": "1",  # the simulated market never closes
     "ACCEPT_SEC": "2",
     "VERIFY_WAIT_SEC": "60",
     "START_TIMEOUT_SEC": "60",
@@ -134,11 +135,18 @@ def assert_all_is_the_recorders(machine: Machine) -> None:
 
 
 def test_a_good_deploy_comes_into_service_and_loses_nothing(checkout: Machine, simulate: Simulate) -> None:
-    """The new version runs from the new unit, was accepted, and has fetched what came while it was stopped."""
+    """Not while the market trades, nor what runs already; else it is accepted, and fetches what came meanwhile."""
     simulator = simulate(rate=RATE)
     recorder = MachineRecorder(checkout, simulator.port, SYMBOLS).start()
     recorder.wait_for("backfill_done")
+    done = deploy(checkout)
+    assert (done.returncode, done.stdout.count("nothing to deploy: ")) == (0, 1), said(done)
     release(checkout, GOOD)
+    done = deploy(checkout, ALLOW_OPEN_MARKET="0")
+    assert done.returncode == 2, said(done)
+    refused = "Hong Kong trades (OpenD says MORNING), and a restart may lose ticks: wait until 16:15 in Hong Kong"
+    assert refused in done.stderr.splitlines()[-1], said(done)
+    assert len(recorder.log_lines("recorder_started")) == 1
     done = deploy(checkout)
     assert done.returncode == 0, said(done)
     steps = re.findall(r"^\S+Z (\d)/9: ([^\n,]+)", done.stdout, re.MULTILINE)
@@ -150,6 +158,9 @@ def test_a_good_deploy_comes_into_service_and_loses_nothing(checkout: Machine, s
     assert f"# {GOOD}\n" in checkout.systemctl("cat", UNIT)
     assert "max_minus_now_sec=" in done.stdout
     assert "accepted\n" in done.stdout
+    assert len(recorder.log_lines("recorder_started")) == 2
+    done = deploy(checkout)
+    assert (done.returncode, done.stdout.count("nothing to deploy: ")) == (0, 1), said(done)
     assert len(recorder.log_lines("recorder_started")) == 2
     assert_nothing_lost(recorder, simulator)
 

@@ -349,3 +349,17 @@ def test_a_slow_protobuf_that_is_asked_for_by_the_environment_is_not_taken() -> 
     environ = {**os.environ, "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python"}
     done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "upb"
+
+
+def test_an_error_is_an_error_for_the_journal(tmp_path: Path) -> None:
+    """Where systemd's journal reads standard error, the line that names the setting has the priority of an error."""
+    with (tmp_path / "stderr").open("w") as stderr:
+        status = os.fstat(stderr.fileno())
+        for stream, inode in ((stderr, status.st_ino), (stderr, status.st_ino + 1)):
+            env = {**os.environ, "JOURNAL_STREAM": f"{status.st_dev}:{inode}", "BATCH_SIZE": "many"}
+            command = [sys.executable, "-m", "hk_tick_collector.cli.app", "run"]
+            done = subprocess.run(command, stderr=stream, env=env, timeout=TIMEOUT_SEC, check=False)
+            assert done.returncode == 2
+    shown, hidden = (tmp_path / "stderr").read_text().splitlines()
+    assert re.match("<3>hk-tick-collector: .*BATCH_SIZE", shown)
+    assert re.match("hk-tick-collector: .*BATCH_SIZE", hidden)

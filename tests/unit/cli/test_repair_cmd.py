@@ -179,3 +179,24 @@ def test_the_script_does_the_same(root: Path, *, isolated: bool) -> None:
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["repaired"] == 1
     assert stored(path)[0][2] == OPEN_MS
+
+
+@pytest.mark.parametrize("has_venv", [True, False])
+def test_the_script_finds_the_checkout_s_own_python(tmp_path: Path, *, has_venv: bool) -> None:
+    """Called with a Python that lacks the dependencies, it works by the checkout's, or says how to install them."""
+    script = tmp_path / "scripts" / SCRIPT.name
+    script.parent.mkdir()
+    script.write_text(SCRIPT.read_text())
+    (tmp_path / "hk_tick_collector").symlink_to(SCRIPT.parents[1] / "hk_tick_collector")
+    if has_venv:
+        (tmp_path / ".venv").symlink_to(sys.prefix)
+    command = [sys.executable, "-S", "-I", script, "--help"]  # -S: no site-packages
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    if has_venv:
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "Options:" in done.stdout
+    else:
+        said = f"repair_future_ts_ms: {sys.executable} lacks what the program needs (No module named 'typer'): run "
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith(f"{said}`bash tools/bootstrap.sh run` in {tmp_path} first, or use ")
+        assert done.stderr.count("\n") == 1
