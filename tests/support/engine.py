@@ -46,6 +46,7 @@ runtime = "crun"
 [network]
 network_backend = "netavark"
 """
+# A /dev/null of its own: crun gives what a container has as its standard input to the container's user.
 _OWN: Final = ("--mount", "--propagation=private", "--pid", "--fork", "--kill-child=KILL", "--mount-proc", "--net")
 _BEGIN: Final = """
 umount /sys/fs/cgroup/unified 2>/dev/null
@@ -53,6 +54,8 @@ set -e
 mount -t tmpfs -o mode=755,size=4g store "$1"
 mkdir -p "$1/images/volumes"
 mount --bind "$2" "$1/images/volumes"
+mknod -m 666 "$1/null" c 1 3
+mount --bind "$1/null" /dev/null
 shift 2
 exec "$@"
 """
