@@ -185,7 +185,7 @@ def damaged(path: Path) -> None:
     ("make", "said"),
     [
         (foreign, r"bad\.db is no day database of this program, or can't be read: .* made by another program"),
-        (older, r"bad\.db is no day database of this program"),
+        (older, r"bad\.db was made by the older recorder .* hk-tick-collector migrate "),
         (newer, rf"bad\.db has schema version {VERSION + 1}, this program knows up to {VERSION}"),
         (nonsense, r"bad\.db is no day database of this program, or can't be read: .*not a database"),
         (damaged, r"not merged, and no .*c\.db was made: .*bad\.db is damaged: .*"),
