@@ -188,8 +188,8 @@ def _down(state: RecorderState, serious: Verdict) -> Iterator[Finding]:
         serious = Verdict.DEGRADED
     if not session.connects and serious is Verdict.DEGRADED:
         serious = Verdict.UNPROVEN
-    opend = f"OpenD at {excerpt(session.address)}" if session.address else "OpenD"
-    yield Finding(serious, Trouble.OPEND_DOWN, f"{opend} not connected for {span(down_sec)}: {why}{closed}")
+    tried = f" (tried {excerpt(session.address)})" if session.address else ""
+    yield Finding(serious, Trouble.OPEND_DOWN, f"OpenD not connected for {span(down_sec)}: {why}{tried}{closed}")
 
 
 def _away(state: RecorderState) -> Iterator[Finding]:

@@ -92,22 +92,22 @@ def test_a_closed_market_is_no_fault() -> None:
         (
             {"session": DOWN},
             Recording.NO,
-            "NOT RECORDING since 09:59:18 HK: OpenD at 127.0.0.1:11111 not connected for 42 s: Connection refused",
+            "NOT RECORDING since 09:59:18 HK: OpenD not connected for 42 s: Connection refused (tried 127.0.0.1:11111)",
             Trouble.OPEND_DOWN,
         ),
         (
             {"session": DOWN, "market": CLOSED},
             Recording.NO,
             (
-                "NO, but the market is closed: OpenD at 127.0.0.1:11111 not connected for 42 s: Connection refused "
-                "(market closed, OpenD says CLOSED)"
+                "NO, but the market is closed: OpenD not connected for 42 s: Connection refused "
+                "(tried 127.0.0.1:11111) (market closed, OpenD says CLOSED)"
             ),
             Trouble.OPEND_DOWN,
         ),
         (
             {"session": {**DOWN, "connects": 0, "down_sec": 2.0}, "uptime_sec": 2.0},
             Recording.NO,
-            "NOT YET: OpenD at 127.0.0.1:11111 not connected for 2 s: Connection refused",
+            "NOT YET: OpenD not connected for 2 s: Connection refused (tried 127.0.0.1:11111)",
             Trouble.OPEND_DOWN,
         ),
         (
