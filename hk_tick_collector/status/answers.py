@@ -96,7 +96,7 @@ def answer(
     main = _main(health.findings)
     recording, records = _records(state, main, now_ms, rows)
     lost, is_lost = _lost(state, losses, recording, now_ms)
-    to_do = _to_do(health.findings, main, machine)
+    to_do = _to_do(health.findings, None if recording is Recording.YES else main, machine)  # not named above
     if losses.fault:
         to_do += (f"{losses.fault}. {cure(Trouble.DAY_UNREADABLE)}",)
     return Answers(recording, records, lost, is_lost, to_do), health

@@ -148,7 +148,8 @@ def _presence(state: RecorderState, now_ms: int | None, machine: Machine) -> Ite
         seen = f"no state update for {span(age_sec)}: the disk is full{room_text(state)}"
         yield Finding(Verdict.FAILING, Trouble.SILENT_FULL, seen)
     elif age_sec > SILENT_SEC_MAX:
-        seen = f"no state update for {span(age_sec)}: the recorder (pid {state.pid}) hangs"
+        pid = f" (pid {state.pid})" if state.pid else ""
+        seen = f"no state update for {span(age_sec)}: the recorder{pid} hangs"
         yield Finding(Verdict.FAILING, Trouble.SILENT, seen)
     elif age_sec < -FUTURE_SEC_MAX:
         seen = f"recorder.json is dated {span(-age_sec)} in the future: a clock was changed, so its age is unknown"
@@ -188,8 +189,8 @@ def _down(state: RecorderState, serious: Verdict) -> Iterator[Finding]:
         serious = Verdict.DEGRADED
     if not session.connects and serious is Verdict.DEGRADED:
         serious = Verdict.UNPROVEN
-    opend = f"OpenD at {excerpt(session.address)}" if session.address else "OpenD"
-    yield Finding(serious, Trouble.OPEND_DOWN, f"{opend} not connected for {span(down_sec)}: {why}{closed}")
+    tried = f" (tried {excerpt(session.address)})" if session.address else ""
+    yield Finding(serious, Trouble.OPEND_DOWN, f"OpenD not connected for {span(down_sec)}: {why}{tried}{closed}")
 
 
 def _away(state: RecorderState) -> Iterator[Finding]:
@@ -201,7 +202,7 @@ def _away(state: RecorderState) -> Iterator[Finding]:
     since = f" at {since_text[11:19]} HK" if since_text else ""
     serious = Verdict.FAILING if is_open(state) else Verdict.DEGRADED
     if away.cause == "kicked_out" and away.is_without_right:
-        seen = f"OpenD has had a quote right without pushes (BMP) since {since_text[11:19]} HK, so no tick comes"
+        seen = f"OpenD was given a quote right without pushes (BMP){since}, so no tick comes"
         yield Finding(serious, Trouble.NO_QUOTE_RIGHT, seen)
     elif away.cause == "kicked_out":
         yield Finding(serious, Trouble.KICKED_OUT, f"another login took the quote right{since}, so no tick comes")

@@ -84,7 +84,7 @@ def test_a_closed_market_is_no_fault() -> None:
             {"session": {"away": {**KICKED["away"], "is_without_right": True}}},
             Recording.NO,
             (
-                "NOT RECORDING since 09:31:14 HK: OpenD has had a quote right without pushes (BMP) since 09:31:14 HK, "
+                "NOT RECORDING since 09:31:14 HK: OpenD was given a quote right without pushes (BMP) at 09:31:14 HK, "
                 "so no tick comes"
             ),
             Trouble.NO_QUOTE_RIGHT,
@@ -92,22 +92,22 @@ def test_a_closed_market_is_no_fault() -> None:
         (
             {"session": DOWN},
             Recording.NO,
-            "NOT RECORDING since 09:59:18 HK: OpenD at 127.0.0.1:11111 not connected for 42 s: Connection refused",
+            "NOT RECORDING since 09:59:18 HK: OpenD not connected for 42 s: Connection refused (tried 127.0.0.1:11111)",
             Trouble.OPEND_DOWN,
         ),
         (
             {"session": DOWN, "market": CLOSED},
             Recording.NO,
             (
-                "NO, but the market is closed: OpenD at 127.0.0.1:11111 not connected for 42 s: Connection refused "
-                "(market closed, OpenD says CLOSED)"
+                "NO, but the market is closed: OpenD not connected for 42 s: Connection refused "
+                "(tried 127.0.0.1:11111) (market closed, OpenD says CLOSED)"
             ),
             Trouble.OPEND_DOWN,
         ),
         (
             {"session": {**DOWN, "connects": 0, "down_sec": 2.0}, "uptime_sec": 2.0},
             Recording.NO,
-            "NOT YET: OpenD at 127.0.0.1:11111 not connected for 2 s: Connection refused",
+            "NOT YET: OpenD not connected for 2 s: Connection refused (tried 127.0.0.1:11111)",
             Trouble.OPEND_DOWN,
         ),
         (
@@ -261,6 +261,14 @@ def test_other_troubles_are_to_do_with_what_was_seen() -> None:
         f"2 symbols without quota: HK.1, HK.2 (quota: 900 units used, 0 left). {cure(Trouble.NO_QUOTA)}",
         f"clock 5.2 s behind OpenD's. {cure(Trouble.CLOCK_OFF)}",
     )
+
+
+def test_what_is_not_named_in_the_first_answer_is_named_in_the_last() -> None:
+    """A few ticks that can't be read do not stop the recording."""
+    found = answers(writer={"bad_recent": 2, "rows_recent": 3000})
+    assert found.recording is Recording.YES
+    seen = "2 of 3,000 ticks of the last half minute can't be read"
+    assert found.to_do == (f"{seen}. {cure(Trouble.UNREADABLE_TICKS)}",)
 
 
 def test_the_supervisor_is_told_nothing_special_while_ticks_are_recorded() -> None:
