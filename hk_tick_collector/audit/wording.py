@@ -75,8 +75,12 @@ def missing_text(symbol: SymbolAudit) -> str:
 
 def why_text(symbol: SymbolAudit) -> str:
     """Before the close, what is known so far; after it, the reasons, and what would have proved the day."""
-    if symbol.verdict is Verdict.UNPROVABLE and symbol.so_far:
+    if is_open(symbol):
         return symbol.so_far
+    still_open = [gap for gap in symbol.gaps if gap.state == "open"]
+    if symbol.so_far and still_open:  # how much is in a column of its own; what a proof lacks can't be there yet
+        spans = [f"{span_text(*bounds_of(gap), hk_day(gap.resumed_ms))} ({gap.cause})" for gap in still_open]
+        return "; ".join([*spans, symbol.so_far.rpartition("; ")[2]])
     would = f" (would prove it: {'; '.join(symbol.would_prove)})" if symbol.would_prove else ""
     return "; ".join(symbol.reasons) + would
 

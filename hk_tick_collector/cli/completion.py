@@ -73,7 +73,7 @@ def _root(ctx: Any) -> Path:  # noqa: ANN401 - as above
     from hk_tick_collector.cli.places import find_data_root  # noqa: PLC0415 - as above
 
     given = ctx.params
-    return find_data_root(given.get("data_root"), given.get("config"), given.get("env_file"), tell=lambda _: None)
+    return find_data_root(given.get("data_root"), given.get("config"), given.get("env_file"), announce=lambda _: None)
 
 
 def _like(day: str, incomplete: str) -> str:

@@ -17,13 +17,14 @@ _DAY: Final = "today, yesterday, 20261120 or 2026-11-20"
 
 
 def _day(if_none: str) -> object:
-    """The argument `[DAY]`; the text says what is taken without it."""
-    return typer.Argument(metavar="[DAY]", help=f"{_DAY}{if_none}.", autocompletion=completion.days, show_default=False)
+    """The argument DAY; the text says what is taken without it."""
+    return typer.Argument(metavar="DAY", help=f"{_DAY}{if_none}.", autocompletion=completion.days, show_default=False)
 
 
 NewestDay = Annotated[str | None, _day("; the newest day with ticks if not given")]
 AnyDay = Annotated[str | None, _day("; all days if not given")]
 OneDay = Annotated[str | None, _day("")]
+SealedDay = Annotated[str | None, _day(", or all; only with --sealed")]
 DayOption = Annotated[
     str | None, typer.Option("--day", metavar="DAY", help="Another way to give DAY.", autocompletion=completion.days)
 ]

@@ -37,7 +37,7 @@ def data_root_of(data_root: str | None, config: Path | None, env_file: Path | No
     Raises:
         ConfigError: it is not such a directory, or see `load_settings`.
     """
-    root = find_data_root(data_root, config, env_file, _tell)
+    root = find_data_root(data_root, config, env_file, _announce)
     if fault := _fault_of(root):
         raise ConfigError(fault)
     rehearsal.follow(root)
@@ -45,9 +45,9 @@ def data_root_of(data_root: str | None, config: Path | None, env_file: Path | No
 
 
 def find_data_root(
-    data_root: str | None, config: Path | None, env_file: Path | None, tell: Callable[[str], None]
+    data_root: str | None, config: Path | None, env_file: Path | None, announce: Callable[[str], None]
 ) -> Path:
-    """The same without a check; `tell` gets the line about the service."""
+    """The same without a check; `announce` gets the line about the service."""
     overrides = {"DATA_ROOT": data_root} if data_root else {}
     loaded = load_settings(config_path=config, env_file=env_file, overrides=overrides)
     root = loaded.settings.data_root
@@ -64,11 +64,11 @@ def find_data_root(
         )
     if service.data_root is None:
         return root
-    tell(f"using {service.data_root}, where the service records")
+    announce(f"using {service.data_root}, where the service records")
     return service.data_root
 
 
-def _tell(line: str) -> None:
+def _announce(line: str) -> None:
     sys.stderr.write(f"{line}\n")
 
 

@@ -36,7 +36,7 @@ def repair_command(  # noqa: PLR0913 - each is an option
     files: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[DAY|FILE]...",
+            metavar="DAY|FILE",
             help="Days or databases; all days of DATA_ROOT if none is given.",
             autocompletion=completion.days,
         ),

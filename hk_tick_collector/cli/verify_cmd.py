@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from hk_tick_collector.cli.dates import one_day
-from hk_tick_collector.cli.options import AsJson, ConfigFile, DataRoot, DayOption, EnvFile, OneDay  # noqa: TC001 - typer reads them
+from hk_tick_collector.cli.options import AsJson, ConfigFile, DataRoot, DayOption, EnvFile, SealedDay  # noqa: TC001 - typer reads them
 from hk_tick_collector.cli.places import data_root_of
 from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.errors import ConfigError, DatabaseError
@@ -63,7 +63,7 @@ _Unit = Annotated[str, typer.Option(help="The systemd unit whose journal is read
 
 
 def verify_command(  # noqa: PLR0913 - each is an option
-    written: OneDay = None,
+    written: SealedDay = None,
     *,
     data_root: DataRoot = None,
     since: _Since = SINCE,

@@ -205,7 +205,11 @@ SO_FAR = "nothing missing so far; proof after 16:12"
             "a; b (would prove it: c; d)",
         ),
         (symbol_audit(), "none", ""),
-        (incomplete(so_far="12 ticks missing so far; proof after 16:12"), "12 ticks", "12 ticks are missing"),
+        (
+            incomplete(so_far="12 ticks missing so far; proof after 16:12"),
+            "12 ticks",
+            "10:01:05 to 10:03:10 (opend_down); proof after 16:12",
+        ),
     ],
 )
 def test_before_the_close_it_is_said_how_it_stands(symbol: SymbolAudit, missing: str, why: str) -> None:
