@@ -156,7 +156,17 @@ class Play:
         """Start both processes; returns when trading began, in monotonic seconds."""
         script = self._script
         self._simulator.start(
-            *("--date", DAY, "--start", START, "--speed", f"{script.speed:g}", "--skip-lunch", "--stay"),
+            *(
+                "--date",
+                DAY,
+                "--start",
+                START,
+                "--speed",
+                f"{script.speed:g}",
+                "--skip-lunch",
+                "--stay",
+                "--usual-types",
+            ),
             *("--symbols", str(script.symbols), "--seed", str(script.seed)),
             *("--ticks-per-day", str(script.ticks_per_day)),
         )
@@ -230,7 +240,7 @@ class Play:
         self._view.event("stop", "SIGTERM to the recorder")
         self._recorder.stop()
         self._simulator.stop()
-        self._view.event("", "all have stopped: comparing sent and stored; audit, seal, verify")
+        self._view.event("", "all have stopped; comparing, auditing, sealing")
         verdict = compare(self._place.ledger, self._place.data_root)
         database = day_files(self._place.data_root)[-1]
         return Outcome(tuple(self._accidents), verdict, prove(self._place, database), database)
