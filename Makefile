@@ -22,7 +22,7 @@ endef
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
 
-demo: .venv/.stamp-run ## A minute of a Hong Kong session, recorded through three accidents (DEMO="--seconds 20")
+demo: .venv/.stamp-run ## A Hong Kong day in a minute, recorded through three accidents and proven (DEMO="--seconds 20")
 	@.venv/bin/hk-tick-collector demo $(DEMO)
 
 test: .venv/.stamp-test ## Run the tests (PYTEST="-k journal")

@@ -141,7 +141,8 @@ class Bench:
         """Memory over a simulated day: it must not grow with what was recorded."""
         root = self.directory / "day"
         speed = 8 * 3600 / self.day_sec
-        args = ("--date", "20260616", "--speed", f"{speed:.0f}", "--start", "09:00", "--ticks-per-day", "1000000")
+        day = ("--date", "20260616", "--start", "09:00", "--stay")
+        args = (*day, "--speed", f"{speed:.0f}", "--ticks-per-day", "1000000")
         samples: list[float] = []
         with simulator(self.directory, *args, name="day") as sim, Recorder(root, sim.port, self.symbols) as recorder:
             sim.command("resume")

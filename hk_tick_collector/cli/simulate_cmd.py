@@ -85,6 +85,14 @@ _Clock = Annotated[
     ),
 ]
 _SkipLunch = Annotated[bool, typer.Option("--skip-lunch", help="Jump from 12:01 to 12:59.", rich_help_panel=_DAY)]
+_UsualTypes = Annotated[
+    bool,
+    typer.Option(
+        "--usual-types",
+        help="No rare types of ticks: on a day of few ticks, nothing proves that they are in the totals.",
+        rich_help_panel=_DAY,
+    ),
+]
 _Stay = Annotated[bool, typer.Option("--stay", help="Go on after the day's end, until stopped.", rich_help_panel=_DAY)]
 _Ledger = Annotated[Path, typer.Option(metavar="PATH", help="Where the truth is written, a JSON object a line.")]
 _Host = Annotated[str, typer.Option(help="Address to listen on.")]
@@ -148,6 +156,7 @@ def simulate_command(  # noqa: PLR0913 - each is an option
     hold: _Hold = None,
     clock: _Clock = None,
     skip_lunch: _SkipLunch = False,
+    usual_types: _UsualTypes = False,
     stay: _Stay = False,
     ledger: _Ledger = Path("simulator.ledger.jsonl"),
     host: _Host = "127.0.0.1",
@@ -175,7 +184,7 @@ def simulate_command(  # noqa: PLR0913 - each is an option
     settings = SimulatorSettings(
         symbols=_symbols(symbols, seed), ledger=ledger, seed=seed, date=_date(date), journal=journal,
         start=_start(start, dated=date is not None), speed=speed, ticks_per_day=ticks_per_day, rate=rate,
-        ordinals=ordinals, uncounted=_types(totals_without), time_form=time_form,
+        ordinals=ordinals, uncounted=_types(totals_without), time_form=time_form, usual_types=usual_types,
         hold=date is not None if hold is None else hold, clock=_clock(clock, ledger, is_simulated=not now),
         skip_lunch=skip_lunch, stay=stay, pump_ms=pump_ms, host=host, port=port, control_port=control_port,
         opend=OpenDOptions(
@@ -208,16 +217,17 @@ def _expect_one(*kinds_of_market: bool) -> None:
 
 
 def _announce(settings: SimulatorSettings, told: dict[str, Any]) -> None:
-    if settings.date is not None:
+    if settings.clock is not None:
         sys.stderr.write((_begun if told["event"] == "listening" else _over)(settings, told))
     sys.stdout.write(json.dumps(told) + "\n")
     sys.stdout.flush()
 
 
 def _begun(settings: SimulatorSettings, told: dict[str, Any]) -> str:
+    what, where = settings.date or settings.journal, f"{told['host']}:{told['port']}"
     waits = ", and begins when a recorder subscribes" if settings.hold else ""
     return (
-        f"Simulating {settings.date} at {settings.speed:g} x speed on {told['host']}:{told['port']}{waits}. "
+        f"Simulating {what} at {settings.speed:g} x speed on {where}{waits}.\n"
         "Record it in another terminal:\n"
         f"  {_PROGRAM} run --rehearse {shlex.quote(str(settings.clock))} --data-root {_DATA_ROOT}\n"
     )

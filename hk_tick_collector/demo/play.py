@@ -5,7 +5,8 @@ not come back, ends the demo with an error: nothing here passes by default.
 
 OpenD returns only a symbol's last 1000 ticks. If the recorder is away while the busiest symbol makes more than that,
 some ticks are lost for good. At the demo's speed, which no exchange has, this could happen on a slow machine. So
-trading is then held until the recorder has fetched what it missed, and the demo says so.
+trading is then held until the recorder has fetched what it missed, and the demo says so. So it is if the recorder is
+away for so long that the close would come before the last accident.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ CONNECT_TIMEOUT_SEC = 60.0
 STORE_TIMEOUT_SEC = 60.0
 CLOSE_TIMEOUT_SEC = 90.0
 LOCK_TIMEOUT_MS = 10_000
+AWAY_SHARE_MAX = 0.3  # of the trading time, for each of two accidents
 AWAY_TICKS_MAX = 700  # of one symbol; OpenD keeps 1000, and the other 300 are for ticks that come while it fetches
 
 
@@ -81,6 +83,11 @@ class Script(NamedTuple):
     def ticks_per_day(self) -> int:
         """Ticks per simulated day, scaled so that the rate per demo second is the same for every demo length."""
         return round(TICKS_OF_A_SECOND * self.trading_sec * min(1.0, self.symbols / SYMBOLS_OF_FULL_RATE))
+
+    @property
+    def away_sec_max(self) -> float:
+        """How long trading goes on while the recorder is away: all accidents must happen before the close."""
+        return self.trading_sec * AWAY_SHARE_MAX
 
     @property
     def away_ticks_max(self) -> int:
@@ -157,7 +164,8 @@ class Play:
         """Start both processes; returns when trading began, in monotonic seconds."""
         script = self._script
         self._simulator.start(
-            *("--date", DAY, "--start", START, "--speed", f"{script.speed:g}", "--skip-lunch", "--stay"),
+            *("--date", DAY, "--start", START, "--speed", f"{script.speed:g}"),
+            *("--skip-lunch", "--usual-types", "--stay"),
             *("--symbols", str(script.symbols), "--seed", str(script.seed)),
             *("--ticks-per-day", str(script.ticks_per_day)),
         )
@@ -231,7 +239,7 @@ class Play:
         self._view.event("stop", "SIGTERM to the recorder")
         self._recorder.stop()
         self._simulator.stop()
-        self._view.event("", "all have stopped: comparing sent and stored; audit, seal, verify")
+        self._view.event("", "all have stopped; comparing, auditing, sealing")
         verdict = compare(self._place.ledger, self._place.data_root)
         database = day_files(self._place.data_root)[-1]
         return Outcome(tuple(self._accidents), verdict, prove(self._place, database), database)
@@ -243,7 +251,8 @@ class Play:
 
         def is_back(sample: Sample) -> bool:
             nonlocal is_held
-            if not is_held and sample.sent - before.sent > self._script.away_ticks_max:
+            has_missed_much = sample.sent - before.sent > self._script.away_ticks_max
+            if not is_held and (has_missed_much or sample.at - before.at > self._script.away_sec_max):
                 self._simulator.command("pause")
                 is_held = True
             return sample.ready > 0 and sample.connected > before.connected

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 MINUTE_MS: Final = 60_000
-PRINTS_END_MS: Final = 10 * MINUTE_MS  # after the close of continuous trading
-AFTER_CLOSE_MS: Final = 13 * MINUTE_MS  # from then on, a snapshot is certainly one of after the close
-LATEST_MS: Final = 43 * MINUTE_MS  # a recorder asks once more at 16:42
+# From then on, a snapshot is certainly one of after the close (16:12), also by a clock that is two minutes behind.
+AFTER_CLOSE_MS: Final = 15 * MINUTE_MS
+LATEST_MS: Final = 43 * MINUTE_MS  # a recorder asks once more at 16:42; like the others, after the close at 16:00
 PATIENCE_SEC: Final = 60.0  # beyond that, for a recorder that has not asked
 SLOW_FROM_MS: Final = 7 * MINUTE_MS + MINUTE_MS // 2
 # The end of a day is played no faster than this: a tick's delay is multiplied by the speed, and a recorder believes no
 # clocks that are two minutes apart.
-SPEED_MAX: Final = 90.0
+SPEED_MAX: Final = 150.0
 TOLD_MIN: Final = 2
 
 

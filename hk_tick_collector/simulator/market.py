@@ -47,6 +47,7 @@ class DayPlan:
         ordinals: what the low halves of the sequences look like; see `tape`.
         uncounted: types of ticks that are not in the totals.
         time_form: how the times of ticks are written.
+        usual_types: see `tape`.
     """
 
     date: dt.date
@@ -57,6 +58,7 @@ class DayPlan:
     ordinals: Ordinals = "contiguous"
     uncounted: frozenset[int] = frozenset()
     time_form: TimeForm = "seconds"
+    usual_types: bool = False
 
 
 def day_plan(
@@ -136,6 +138,7 @@ class MarketDay(Market):
             ordinals=plan.ordinals,
             uncounted=plan.uncounted,
             time_form=plan.time_form,
+            usual_types=plan.usual_types,
         )
         self.plan = plan
         self._midnight_sec = sessions.midnight_sec(plan.date)

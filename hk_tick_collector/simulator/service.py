@@ -11,7 +11,7 @@ import contextlib
 import datetime as dt
 import os
 import signal
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +59,7 @@ class SimulatorSettings:
         ordinals: what sequences look like; see `tape`.
         uncounted: types of ticks that are not in the exchange's totals.
         time_form: how the times of ticks are written; a journal keeps its own.
+        usual_types: a simulated day has no types of ticks but automatic matches, odd lots and auctions.
         hold: make no tick until a client registers for ticker pushes, or `resume`.
         clock: where a simulated day's clock is written, for a recorder that rehearses; None: nowhere.
         skip_lunch: jump over the lunch break; only with `clock`.
@@ -82,6 +83,7 @@ class SimulatorSettings:
     ordinals: Ordinals = "contiguous"
     uncounted: frozenset[int] = frozenset()
     time_form: TimeForm = "seconds"
+    usual_types: bool = False
     hold: bool = False
     clock: Path | None = None
     skip_lunch: bool = False
@@ -103,7 +105,7 @@ async def serve(settings: SimulatorSettings, announce: Callable[[dict[str, Any]]
     ledger = _ledger(settings, market.symbols, clock.now_ms)
     try:
         opend = SimulatedOpenD(market, clock, ledger, settings.opend)
-        if isinstance(market, MarketDay):
+        if isinstance(market, MarketDay) and market.start_ts_ms < market.close_ms:  # not for a mere evening
             opend.ending = Ending(market.close_ms, opend.watched)
         if settings.hold:
             opend.pause()
@@ -224,6 +226,7 @@ def _market(settings: SimulatorSettings) -> tuple[Market, MarketClock]:
         uncounted=settings.uncounted,
         time_form=settings.time_form,
     )
+    plan = replace(plan, usual_types=settings.usual_types)
     start_ts_ms = None
     if settings.start is not None:
         start_ts_ms = int(dt.datetime.combine(settings.date, settings.start, HK).timestamp() * 1000)

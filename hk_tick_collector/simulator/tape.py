@@ -158,8 +158,21 @@ class Tape:
         ordinals: Ordinals,
         uncounted: frozenset[int] = frozenset(),
         time_form: TimeForm = "seconds",
+        usual_types: bool = False,
     ) -> None:
-        """`uncounted` types of ticks are not in the totals. ConfigError: no symbols, or a duplicate."""
+        """Open the books.
+
+        Args:
+            symbols: busiest first.
+            seed: the same seed makes the same trades.
+            ordinals: what sequences look like.
+            uncounted: types of ticks that are not in the totals.
+            time_form: how times are written.
+            usual_types: make no types but automatic matches, odd lots and auctions.
+
+        Raises:
+            ConfigError: no symbols, or a duplicate.
+        """
         self.symbols = tuple(symbols)
         if not self.symbols or len(set(self.symbols)) < len(self.symbols):
             raise ConfigError(
@@ -167,6 +180,7 @@ class Tape:
             )
         self._ordinals = ordinals
         self._uncounted = uncounted
+        self._specials = _SPECIALS[:1] if usual_types else _SPECIALS
         self._before_ms = _BEFORE_MS.get(time_form)
         self._trades = random.Random(f"{seed}:trades")
         self._random = self._trades.random
@@ -275,7 +289,7 @@ class Tape:
         elif side < _AUTO_MATCHES:
             price, direction, tick_type = bid, NEUTRAL, AUTO_MATCH
         else:
-            tick_type = self._trades.choices(_SPECIALS, _SPECIAL_WEIGHTS)[0]
+            tick_type = self._trades.choices(self._specials, _SPECIAL_WEIGHTS[: len(self._specials)])[0]
             if tick_type == ODD_LOT:
                 return self._odd_lot(book, second, time)
             price, direction = bid, NEUTRAL

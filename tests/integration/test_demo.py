@@ -19,13 +19,17 @@ import apsw
 import pytest
 from rich.console import Console
 from rich.text import Text
+from support.audits import day_audit, incomplete
 from support.once import made_once
 
+from hk_tick_collector.demo.end_screen import end_screen
 from hk_tick_collector.demo.gauges import Sample
-from hk_tick_collector.demo.play import AWAY_TICKS_MAX, Script
+from hk_tick_collector.demo.place import Place
+from hk_tick_collector.demo.play import AWAY_TICKS_MAX, Accident, Outcome, Script
+from hk_tick_collector.demo.proof import Proof
 from hk_tick_collector.demo.view import LiveView
 from hk_tick_collector.simulator.ledger import read_ledger
-from hk_tick_collector.simulator.verdict import compare
+from hk_tick_collector.simulator.verdict import Verdict, compare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -118,7 +122,7 @@ def test_its_day_is_audited_sealed_and_proven(played: Played) -> None:
     told = json.loads(audit.stdout)
     assert [outage["cause"] for outage in told["outages"]] == ["recorder_down", "connection_lost", "recorder_down"]
     assert all(len(symbol["sessions"]) >= 3 for symbol in told["symbols"])
-    sealed = subprocess.run([*CLI, "verify", "--sealed", "all", *root], capture_output=True, text=True, check=False)
+    sealed = subprocess.run([*CLI, "verify", "--sealed", *root], capture_output=True, text=True, check=False)
     assert sealed.returncode == 0, sealed.stdout
     assert "2024-10-08 <b" in (played.data / "audit.html").read_text()
 
@@ -172,7 +176,7 @@ def test_the_database_was_locked_while_ticks_came(played: Played) -> None:
 def test_nothing_of_an_earlier_demo_is_left(played: Played) -> None:
     """The directory of an earlier demo is emptied first, and the files that are named are there."""
     assert played.code == 0, played.stderr
-    assert [path.name for path in (played.data / "data").glob("*.db")] == ["20241008.db"]
+    assert [path.name for path in (played.data / "data").glob("2*.db")] == ["20241008.db"]
     assert all(Path(path).is_file() for path in played.told["files"].values())
 
 
@@ -381,6 +385,30 @@ def has_stopped_growing(path: Path, sizes: list[int]) -> bool:
     sizes.append(path.stat().st_size)
     time.sleep(0.1)
     return len(sizes) > 20 and sizes[-1] == sizes[-20]
+
+
+def test_a_day_that_is_not_proven_is_told_on_the_last_screen() -> None:
+    """Which verdict, why, and that the file differs from its certificate; it fits the screen nevertheless."""
+    place = Place(Path("demo-data"), Path("/x/demo-data"))
+    counts = Verdict(1, 9000, 8999, 1, 0, 0, 0, 0, 0, 0, 0, 0, ({"kind": "missing", "symbol": "HK.00700", "seq": 7},))
+    facts = {"back_sec": 0.4, "meanwhile": 1234}
+    accidents = (
+        Accident("cut", "", "", facts),
+        Accident("kill", "", "", facts),
+        Accident("lock", "", "", {"locked_sec": 4.0, "waited": 5}),
+    )
+    proof = Proof(day_audit(incomplete()), place.data_root / "20241008.certificate.json", ("its SHA-256 is another",))
+    outcome = Outcome(accidents, counts, proof, place.data_root / "20241008.db")
+    assert not outcome.ok
+    console = Console(file=io.StringIO(), width=80)
+    console.print(end_screen(outcome, place), soft_wrap=True)
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert "NOT what was sent" in text
+    assert "INCOMPLETE  0 of 1 symbol, by the exchange's own totals" in text
+    assert "verify --sealed  its SHA-256 is another" in text
+    assert '{"kind": "missing", "symbol": "HK.00700", "seq": 7}' in text
+    assert all(reason in text.replace("\n", " ") for reason in incomplete().reasons[:1])
 
 
 @pytest.mark.parametrize("symbols", [1, 2, 5, 50, 900])

@@ -16,13 +16,13 @@ def at(clock: str) -> int:
 
 
 def test_a_day_is_over_once_each_recorded_symbol_was_asked_for_twice_after_the_close() -> None:
-    """Snapshots of before 16:13 don't count, nor does one symbol for another."""
+    """Snapshots of before 16:15 don't count, nor does one symbol for another."""
     ending = Ending(CLOSE_MS, lambda: ["HK.00700", "HK.00005"])
     for symbols, clock, is_over in (
-        (["HK.00700", "HK.00005"], "16:12:59", False),
-        (["HK.00700", "HK.00005"], "16:13:00", False),
-        (["HK.00700"], "16:13:10", False),
-        (["HK.00005"], "16:13:20", True),
+        (["HK.00700", "HK.00005"], "16:14:59", False),
+        (["HK.00700", "HK.00005"], "16:15:00", False),
+        (["HK.00700"], "16:15:10", False),
+        (["HK.00005"], "16:15:20", True),
     ):
         ending.told(symbols, at(clock))
         assert ending.is_over(at(clock), 0.0) is is_over, clock

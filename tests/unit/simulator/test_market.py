@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.simulator.market import FlatMarket, MarketDay, day_plan
-from hk_tick_collector.simulator.tape import AUCTION, ODD_LOT
+from hk_tick_collector.simulator.tape import AUCTION, AUTO_MATCH, ODD_LOT
 from hk_tick_collector.simulator.universe import universe
 
 if TYPE_CHECKING:
@@ -53,6 +53,13 @@ def test_each_date_has_prices_of_its_own() -> None:
     firsts = [{tick.symbol: tick.price for tick in reversed(ticks)} for ticks in (one, other)]
     assert all(firsts[0][symbol] != firsts[1][symbol] for symbol in firsts[0])
     assert [tick.volume for tick in one[:50]] != [tick.volume for tick in other[:50]]
+
+
+def test_a_day_can_do_without_rare_types() -> None:
+    """Only automatic matches, odd lots and auctions are made; otherwise there are others."""
+    usual = replace(_plan(ticks=5000), usual_types=True)
+    assert {tick.tick_type for tick in _whole_day(usual)} == {AUTO_MATCH, ODD_LOT, AUCTION}
+    assert {tick.tick_type for tick in _whole_day(_plan(ticks=5000))} > {AUTO_MATCH, ODD_LOT, AUCTION}
 
 
 def test_types_can_be_left_out_of_the_totals() -> None:
