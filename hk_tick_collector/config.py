@@ -11,8 +11,8 @@ an env file means the default. In `.env`, `${…}` is not expanded.
 
 import io
 import os
-import platform
 import re
+import socket
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -60,7 +60,7 @@ def _instance(value: str) -> str:
 
 
 def _host_name() -> str:
-    return re.sub(r"[^A-Za-z0-9._-]", "-", platform.node())[:64] or "hk-tick-collector"
+    return re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())[:64] or "hk-tick-collector"
 
 
 def _number(default: float, least: float, most: float, description: str) -> Any:  # noqa: ANN401 - as pydantic's Field

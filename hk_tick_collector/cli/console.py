@@ -41,12 +41,13 @@ def print_in_any_encoding() -> None:
     """
     codecs.register_error(_FALLBACK, _plainer)
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict" and not _is_unicode(stream.encoding):
+        if isinstance(stream, io.TextIOWrapper) and _can_fail(stream):
             stream.reconfigure(errors=_FALLBACK)
 
 
-def _is_unicode(encoding: str) -> bool:
-    return encoding.lower().startswith("utf")
+def _can_fail(stream: io.TextIOWrapper) -> bool:
+    """Whether some character can't be printed; standard error prints its number instead."""
+    return stream.errors in {"strict", "surrogateescape"} and not stream.encoding.lower().startswith("utf")
 
 
 def _plainer(error: UnicodeError) -> tuple[str, int]:

@@ -585,7 +585,9 @@ def test_a_recorder_older_than_its_tree_is_deployed(place: DeployPlace) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [*sorted(SCRIPTS.glob("*.sh")), ROOT / "tools/bootstrap.sh", ROOT / ".ci/run"], ids=lambda path: path.name
+    "path",
+    [*sorted(SCRIPTS.glob("*.sh")), ROOT / "tools/bootstrap.sh", ROOT / ".ci/run", ROOT / ".ci/other_pythons"],
+    ids=lambda path: path.name,
 )
 def test_shellcheck_finds_nothing(path: Path) -> None:
     """Not even a style remark."""

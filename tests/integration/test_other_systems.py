@@ -206,16 +206,24 @@ def test_the_simulator_runs_there_on_the_event_loop_of_asyncio(tmp_path: Path, s
 
 
 @pytest.mark.parametrize(
-    ("encoding", "shown"), [("cp1252", "??->…"), ("cp950", "資料→…"), ("ascii", "??->..."), ("utf-8", "資料→…")]
+    ("encoding", "shown"),
+    [
+        ("cp1252", "??->…"),
+        ("cp1252:surrogateescape", "??->…"),
+        ("cp950", "資料→…"),
+        ("ascii", "??->..."),
+        ("utf-8", "資料→…"),
+    ],
 )
 def test_a_pipe_of_any_encoding_can_be_written_to(tmp_path: Path, encoding: str, shown: str) -> None:
     """A character that it lacks becomes similar ones, or `?`; JSON stays JSON."""
     environ = {"PATH": os.environ["PATH"], "PYTHONIOENCODING": encoding, "PYTHONUTF8": "1", "DATA_ROOT": "資料→…"}
+    codec = encoding.partition(":")[0]
     command = [sys.executable, "-m", "hk_tick_collector", "config"]
     table, as_json = (
         subprocess.run([*command, *more], env=environ, cwd=tmp_path, capture_output=True, timeout=60, check=True)
         for more in ([], ["--json"])
     )
-    assert re.search(rf"^DATA_ROOT .*{re.escape(shown)} ", table.stdout.decode(encoding), re.MULTILINE)
-    assert json.loads(as_json.stdout.decode(encoding))["DATA_ROOT"]["value"] == shown
+    assert re.search(rf"^DATA_ROOT .*{re.escape(shown)} ", table.stdout.decode(codec), re.MULTILINE)
+    assert json.loads(as_json.stdout.decode(codec))["DATA_ROOT"]["value"] == shown
     assert (table.stderr, as_json.stderr) == (b"", b"")
