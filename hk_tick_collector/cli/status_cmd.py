@@ -20,6 +20,7 @@ from hk_tick_collector.cli.options import (  # noqa: TC001 - typer reads them
 )
 from hk_tick_collector.cli.places import data_root_of
 from hk_tick_collector.errors import ConfigError
+from hk_tick_collector.status.findings import Verdict
 from hk_tick_collector.status.reading import read_status
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def status_command(  # noqa: PLR0913 - each is an option
     config: ConfigFile = None,
     env_file: EnvFile = None,
 ) -> None:
-    """Show whether ticks are recorded now, whether any were lost today, and what there is to do."""
+    """Show whether ticks are recorded now, whether any were lost today, and what there is to do (exit 0 or 1)."""
     wanted = one_day(written, day)
     root = data_root_of(data_root, config, env_file)
     if watch:
@@ -51,10 +52,12 @@ def status_command(  # noqa: PLR0913 - each is an option
     status = read_status(root, wanted)
     if as_json:
         typer.echo(json.dumps(status, indent=2))
-        return
-    from hk_tick_collector.cli.status_screen import render  # noqa: PLC0415 - not for --json
+    else:
+        from hk_tick_collector.cli.status_screen import render  # noqa: PLC0415 - not for --json
 
-    typer.echo(render(wide_console(), status, all_symbols=all_symbols), nl=False)
+        typer.echo(render(wide_console(), status, all_symbols=all_symbols), nl=False)
+    if status["health"]["verdict"] != Verdict.OK:
+        raise typer.Exit(1)
 
 
 def _watch(root: Path, day: str | None, every_sec: float, *, all_symbols: bool, as_json: bool) -> None:

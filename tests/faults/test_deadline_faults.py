@@ -61,7 +61,7 @@ class Stage:
 
     def status(self) -> str:
         """What `status` shows, on one line."""
-        return " ".join(self.recorder.shown("status").split())
+        return " ".join(self.recorder.shown("status", codes={0, 1}).split())
 
     def settle(self) -> Verdict:
         """Make no more ticks, wait until all that was to be had is stored, and compare."""
