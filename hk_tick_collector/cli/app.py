@@ -74,16 +74,16 @@ class Commands(TyperGroup):
             command = self.get_command(ctx, name)
             summary = ((command and command.help) or "").partition("\n\n")[0]
             rows.setdefault(heading, []).append((name, " ".join(summary.split())))
-        column = max(len(name) for name in self.list_commands(ctx)) + 2
+        width = max(len(name) for name in self.list_commands(ctx))
         for heading, under in rows.items():
             with formatter.section(heading):
-                formatter.write_dl([(name.ljust(column - 2), summary) for name, summary in under])
+                formatter.write_dl([(name.ljust(width), summary) for name, summary in under])
 
 
 def build(only: str | None = None, beginning: str = "") -> typer.Typer:
     """The application, with one command; if the name is None or unknown, with all that begin so.
 
-    Shell completion comes with all of them only, since nobody installs it while recording.
+    The options that install shell completion come with all of them only: a recorder has no use for them.
     """
     is_one = only in COMMANDS
     app = typer.Typer(
@@ -173,7 +173,7 @@ def _complete(words: list[str]) -> None:
 
 
 def _leave_pipe() -> NoReturn:
-    """Whoever read the output has enough of it, as `head` has: nothing is wrong, and nothing more is written."""
+    """End quietly: the reader of the output, such as `head`, has all that it wanted."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     sys.exit(0)
 

@@ -139,6 +139,8 @@ def _write_page(audit: DayAudit, of_day: int, path: Path, html: Path) -> None:
     from hk_tick_collector.audit.activity import read_activity  # noqa: PLC0415 - only for a page
     from hk_tick_collector.audit.page import page  # noqa: PLC0415 - as above
 
+    if html.suffix == path.suffix:
+        raise ConfigError(f"--html {html} has the name of a database, expected one such as day.html")
     activity = read_activity(path, {symbol.symbol for symbol in audit.symbols})
     temporary = html.parent / f".{html.name}.{os.getpid()}.tmp"
     try:

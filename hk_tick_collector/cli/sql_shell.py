@@ -11,6 +11,7 @@ import contextlib
 import io
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 import apsw
@@ -110,6 +111,8 @@ class DayShell(Shell):
             raise Shell.Error("a pipe is not supported: pipe the output of hk-tick-collector itself")
         if name.startswith("-") or len(cmd) > 1:
             raise Shell.Error(f"seen {' '.join(cmd)!r}, expected one file name and no option")
+        if name != _STDOUT and Path(name).exists() and Path(name).samefile(self.db.filename):
+            raise Shell.Error(f"{name} is the day itself, expected another file")
         super().command_output([os.devnull if name == "off" else name])
 
     def command_once(self, cmd: list[str]) -> None:

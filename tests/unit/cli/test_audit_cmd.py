@@ -244,6 +244,10 @@ def test_the_days_that_there_are_are_named(root: Path, run: Run) -> None:
         (("--html", "nowhere/page.html"), "--html nowhere/page.html can't be written: No such file or directory"),
         (("--html", "data"), "--html data can't be written: Is a directory"),
         (("--html", "/"), "--html / can't be written: "),
+        (
+            ("--html", f"data/{DAY}.db"),
+            f"--html data/{DAY}.db has the name of a database, expected one such as day.html",
+        ),
         (("--fly",), "No such option: --fly"),
     ],
 )

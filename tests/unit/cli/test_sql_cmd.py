@@ -258,6 +258,7 @@ def test_a_file_of_statements_is_read(data_root: Path) -> None:
         (".output |less", "a pipe is not supported: pipe the output of hk-tick-collector itself"),
         (".output -x a", "seen '-x a', expected one file name and no option"),
         (".once", "expected a file name"),
+        (".output data/20200331.db", "data/20200331.db is the day itself, expected another file"),
         (".mode nosuch", "Expected a valid output mode"),
         (".schema 'x", "No closing quotation"),
         (".", 'Unknown command ""'),
