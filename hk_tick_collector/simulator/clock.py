@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _STEP_MAX_SEC = 0.25
 # How long before it takes effect a change is published.
 LEAD_MS: Final = 3 * LOOK_EVERY_MS
+_KEPT: Final = 4  # anchors of before a change: several changes may follow each other within that time
 
 
 class MarketClock:
@@ -112,7 +113,7 @@ class SharedClock(MarketClock):
         """Go at this speed; 0: stand still."""
         begin_ms = boot_ms() + LEAD_MS
         market_ms = at(self._anchors, begin_ms)
-        self._anchors = [*[anchor for anchor in self._anchors if anchor.boot_ms < begin_ms][-2:]]
+        self._anchors = [anchor for anchor in self._anchors if anchor.boot_ms < begin_ms][-_KEPT:]
         most = min((turn.speed_max for turn in self._turns if turn.from_ms <= market_ms), default=speed)
         self._anchors.append(Anchor(begin_ms, market_ms, min(speed, most)))
         if speed:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
+import logging
 import os
 import signal
 from dataclasses import dataclass, field, replace
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hk_tick_collector.simulator.tape import Ordinals, TimeForm
+
+_log = logging.getLogger(__name__)
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _KEEP_ALIVE_CHECK_SEC = 1.0
@@ -264,13 +267,27 @@ class _Shared:
         )
 
     def write(self, anchors: Sequence[Anchor], *, is_over: bool = False) -> None:
-        """Replace the file."""
+        """Replace the file.
+
+        Raises:
+            OSError: it can't be written.
+        """
         offset_ms = self._clock.now_ms - host_ms()
         self._day._replace(anchors=tuple(anchors), offset_ms=offset_ms, is_over=is_over).write(self._path)
 
+    def publish(self, anchors: Sequence[Anchor]) -> None:
+        """Replace the file; a full disk must not end the simulator."""
+        try:
+            self.write(anchors)
+        except OSError as exc:
+            _log.error("can't write the clock %s: %s; those who follow it go on as before", self._path, exc.strerror)
+
     def end(self) -> None:
         """From now on, it is a clock like any other."""
-        self.write([Anchor(boot_ms(), self._clock.now_ms, 1.0)], is_over=True)
+        try:
+            self.write([Anchor(boot_ms(), self._clock.now_ms, 1.0)], is_over=True)
+        except OSError as exc:
+            _log.error("can't write the clock %s: %s", self._path, exc.strerror)
 
 
 def _share(settings: SimulatorSettings, server: Server) -> _Shared | None:
@@ -288,7 +305,7 @@ def _share(settings: SimulatorSettings, server: Server) -> _Shared | None:
     except OSError as exc:
         server.close()
         raise ConfigError(f"can't write the clock {settings.clock}: {exc.strerror}") from exc
-    clock.publish = shared.write
+    clock.publish = shared.publish
     if not clock.paused:
         clock.run(settings.speed)
     return shared

@@ -132,6 +132,9 @@ def test_commands_follow_a_rehearsal_by_its_data_root(tmp_path: Path) -> None:
     rehearsal.follow(tmp_path)
     assert clock.wall_ms() == NINE_MS
     clock._rehearsal = None
+    day()._replace(date="20261123").write(path)
+    rehearsal.follow(tmp_path)
+    assert clock._rehearsal is None
     path.unlink()
     rehearsal.follow(tmp_path)
     assert abs(clock.wall_ms() - clock.host_ms()) < 1000
