@@ -23,6 +23,8 @@ from hk_tick_collector.hktime import parse_time
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.processes  # the program, as it is called
+
 TIMEOUT_SEC = 60.0
 
 

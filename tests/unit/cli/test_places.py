@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+pytestmark = pytest.mark.processes  # the program, as it is called
+
+
 @pytest.fixture
 def unit(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A unit that records to `served`, on a machine where no other DATA_ROOT is known."""

@@ -21,6 +21,8 @@ from hk_tick_collector.text import PlainTerminal
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.processes  # the program, as it is called
+
 EVIL = "HK.\x1b]0;owned\x07\x9b2J\u202e[/]"
 SHOWN = "HK.\ufffd]0;owned\ufffd\ufffd2J\ufffd[/]"
 
