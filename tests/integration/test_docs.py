@@ -61,7 +61,12 @@ SYMBOLS: Final = ("HK.00700", "HK.09988", "HK.00005")
 REVISED: Final = 5
 
 # Lines that are not run: they would fetch packages. What they install is what these tests run in.
-INSTALLING: Final = {"pip install .", "python3 -m venv .venv", ".venv/bin/pip install -c constraints.txt ."}
+INSTALLING: Final = {
+    "pip install .",
+    "python3 -m venv .venv",
+    ". .venv/bin/activate",
+    ".venv/bin/pip install -c constraints.txt .",
+}
 
 # A reader has minutes, a test has seconds.
 QUICK: Final = {"RECONNECT_MIN_DELAY": "0.1", "FUTU_POLL_INTERVAL_SEC": "0.5", "FUTU_POLL_STALE_SEC": "0.5"}

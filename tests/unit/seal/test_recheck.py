@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,18 @@ def test_a_sealed_day_is_as_it_was(database: Path) -> None:
     found = recheck(database.parent, DAY, SILENT)
     assert found == (DAY, "UNPROVABLE", database.stat().st_size, (), ())
     assert state_of(database.parent) == before
+
+
+def test_a_day_and_its_certificate_can_be_verified_anywhere(database: Path, tmp_path: Path) -> None:
+    """A directory with copies of the two files is enough."""
+    elsewhere = tmp_path / "laptop"
+    elsewhere.mkdir()
+    for path in (database, certificate_of(database)):
+        shutil.copy(path, elsewhere)
+    assert sealed_days(elsewhere) == [DAY]
+    assert recheck(elsewhere, DAY, SILENT).differences == ()
+    (elsewhere / f"{DAY}.db").write_bytes(b"another")
+    assert recheck(elsewhere, DAY, SILENT).differences != ()
 
 
 @pytest.mark.parametrize("seed", range(3))
