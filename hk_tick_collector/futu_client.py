@@ -180,7 +180,7 @@ class FutuClient:
             link.abort("session ended")
 
     async def _record(self, link: Link, totals: Totals) -> None:
-        """Subscribe and fetch, again whenever the stream may have missed something; audit in between."""
+        """Subscribe and fetch, again whenever the stream may have missed something; poll in between."""
         settings = self._settings
         subscriber = Subscriber(link, settings.request_timeout_sec, self.state)
         fetcher = Fetcher(link, settings, self._stored, self.state)
@@ -210,8 +210,8 @@ class FutuClient:
                 retry_at = time.monotonic() + retry_sec
                 symbols = await self._retry_unsubscribed(symbols, subscriber, fetcher)
             teller.tell(symbols)
-            if settings.poll_enabled and await fetcher.audit(self.state.subscribed, self._missed):
-                self.state.audit_cycles += 1
+            if settings.poll_enabled and await fetcher.poll(self.state.subscribed, self._missed):
+                self.state.poll_cycles += 1
             if self._missed.is_set() and not self.outages.is_open:  # pushes are missing
                 self.outages.lost(Cause.UNKNOWN, self._last_push_ms(link))
             await wait_for(self._missed, 1.0)

@@ -55,7 +55,7 @@ _TIMES_MAX = 100_000  # more than a day has seconds
 
 
 class PushType(IntEnum):
-    """How a tick came: pushed, found by an audit, or fetched after a connect."""
+    """How a tick came: pushed, found by a poll, or fetched after a connect."""
 
     PUSH = 0
     POLL = 1

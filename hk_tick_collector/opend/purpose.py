@@ -1,7 +1,7 @@
 """Why a request was made, carried by its serial number.
 
 A reply carries the serial number of its request and nothing else of it. So the number's last two bits hold the
-purpose, and a journaled reply shows years later, without its request, whether it was an audit or a backfill.
+purpose, and a journaled reply shows years later, without its request, whether it was a poll or a backfill.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ class Purpose(IntEnum):
 
     CONTROL = 0
     BACKFILL = 1
-    AUDIT = 2
+    POLL = 2
     TOTALS = 3
 
 

@@ -1,4 +1,4 @@
-"""Fetches ticks with GetTicker: the backfill after each possible interruption, and the audits in between.
+"""Fetches ticks with GetTicker: the backfill after each possible interruption, and the polls in between.
 
 Owns which symbol is asked for how many ticks, and when. It reads only the sequences of a reply, to know how far it
 reaches. Replies go to the journal like everything else; new ticks in them are found when they are stored.
@@ -40,10 +40,10 @@ log = logs.get_logger()
 IN_FLIGHT = 8  # concurrent calls: enough to keep OpenD busy, few enough to keep the order
 ATTEMPTS = 3
 ATTEMPT_PAUSE_SEC = 1.0
-BUSIEST_PROBED = 10  # the busiest symbols, which are audited even when no push comes at all
+BUSIEST_PROBED = 10  # the busiest symbols, which are polled even when no push comes at all
 # After a lost connection: ask for MARGIN times the expected ticks since the last fetch, plus MARGIN_TICKS for a burst.
 MARGIN, MARGIN_TICKS = 5, 50
-PUSHES_MISSING_MAX = 2  # audits in a row; resubscribing has not helped then, but a new connection may
+PUSHES_MISSING_MAX = 2  # polls in a row; resubscribing has not helped then, but a new connection may
 
 
 class Fetcher:
@@ -54,9 +54,9 @@ class Fetcher:
         self._settings = settings
         self._stored = stored
         self._state = state
-        self._rows_before: list[dict[str, int]] = []  # at the last two audits
+        self._rows_before: list[dict[str, int]] = []  # at the last two polls
         self._newest: dict[str, int] = {}  # the highest sequence fetched on this connection; 0: a reply without ticks
-        self._missing = 0  # audits in a row that found new ticks while no push came at all
+        self._missing = 0  # polls in a row that found new ticks while no push came at all
         self._audited_at = time.monotonic()
         self._pushes_at_audit = 0
 
@@ -71,15 +71,15 @@ class Fetcher:
     async def backfill(self, symbols: list[str], outage: Outage | None = None) -> bool:
         """Ask for the last ticks of each symbol, in `fetch_order`.
 
-        Symbols that fail three times are logged, at most ten by name; the audits ask for them again.
+        Symbols that fail three times are logged, at most ten by name; the polls ask for them again.
 
         Returns:
-            Whether it fetched. With BACKFILL_N=0 it does so only if OpenD was away, and with the purpose AUDIT.
+            Whether it fetched. With BACKFILL_N=0 it does so only if OpenD was away, and with the purpose POLL.
         """
         depth = self.depth(outage)
         if not depth:
             return False
-        purpose = Purpose.BACKFILL if self._settings.backfill_n else Purpose.AUDIT
+        purpose = Purpose.BACKFILL if self._settings.backfill_n else Purpose.POLL
         started = time.monotonic()
         ranked = await self._order(symbols, outage)
         waiting = dict.fromkeys(ranked, "")
@@ -100,13 +100,13 @@ class Fetcher:
         self._audited_at = time.monotonic()
         return True
 
-    async def audit(self, symbols: list[str], interrupt: asyncio.Event) -> bool:
-        """Look for pushes that never came, if an audit is due. True: a whole cycle was made.
+    async def poll(self, symbols: list[str], interrupt: asyncio.Event) -> bool:
+        """Look for pushes that never came, if a poll is due. True: a whole cycle was made.
 
-        Ask for `poll_num` ticks of each symbol, plus what it has traded since the audit before last. The calls are
+        Ask for `poll_num` ticks of each symbol, plus what it has traded since the poll before last. The calls are
         spread over the interval so that they don't disturb the stream; first come the symbols whose rate predicts the
         most ticks since their count last grew. While no push comes at all (night, lunch), only the busiest symbols are
-        audited, and less often. If they have traded nevertheless, the pushes are failing: then set `interrupt`, so
+        polled, and less often. If they have traded nevertheless, the pushes are failing: then set `interrupt`, so
         that all symbols are subscribed and fetched again.
 
         Raises:
@@ -138,7 +138,7 @@ class Fetcher:
             await asyncio.gather(*(self._audit_one(symbol, depths[symbol]) for symbol in part))
             if await wait_for(interrupt, pause_sec):
                 return False
-        # If something was pushed since the previous audit, pushes stop now because trading stops, as at noon.
+        # If something was pushed since the previous poll, pushes stop now because trading stops, as at noon.
         traded = [s for s, newest in newest_before.items() if newest is not None and self._newest.get(s) != newest]
         if is_quiet and traded and self._link.pushes == self._pushes_at_audit:
             self._missing += 1
@@ -158,14 +158,14 @@ class Fetcher:
     async def _audit_one(self, symbol: str, depth: int) -> None:
         """Ask for `depth` ticks; if they don't reach back to the end of the previous fetch, ask for all there are."""
         before = self._newest.get(symbol)
-        refused, sequences = await self._ask(symbol, depth, Purpose.AUDIT)
+        refused, sequences = await self._ask(symbol, depth, Purpose.POLL)
         is_cut_off = refused is None and len(sequences) >= depth
         if is_cut_off and depth < TICKER_REPLY_MAX and (before is None or min(sequences) > before):
-            refused, sequences = await self._ask(symbol, TICKER_REPLY_MAX, Purpose.AUDIT)
+            refused, sequences = await self._ask(symbol, TICKER_REPLY_MAX, Purpose.POLL)
         state = self._state
-        state.audit_fault = None if refused is None else str(refused)
-        state.audits_failed = 0 if refused is None else state.audits_failed + 1
-        if refused is None:  # otherwise the next audit must reach back as far as this one should have
+        state.poll_fault = None if refused is None else str(refused)
+        state.polls_failed = 0 if refused is None else state.polls_failed + 1
+        if refused is None:  # otherwise the next poll must reach back as far as this one should have
             self._note_newest(symbol, sequences)
 
     def _note_newest(self, symbol: str, sequences: list[int]) -> None:
@@ -177,7 +177,7 @@ class Fetcher:
         self._state.fetched[symbol] = Fetched(newest, time.monotonic())
 
     async def _depths(self, symbols: list[str]) -> dict[str, int]:
-        """How many ticks to ask for. Storing lags, so the base of what was traded since is the audit before last."""
+        """How many ticks to ask for. Storing lags, so the base of what was traded since is the poll before last."""
         rows = await rows_in_time(self._stored)
         base = self._rows_before[0] if self._rows_before else {}
         self._rows_before = [*self._rows_before[-1:], rows]

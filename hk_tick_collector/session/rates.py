@@ -30,7 +30,7 @@ async def read_rates(
     Args:
         state: of the session; its rates take the readings.
         stored: what is read.
-        poll_interval_sec: the audits' interval.
+        poll_interval_sec: the polls' interval.
         outage: the current outage, which lasts until all is fetched; None: there is no outage.
     """
     seen = (-1, "")

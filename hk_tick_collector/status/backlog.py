@@ -29,7 +29,7 @@ EXACT_BYTES: Final = 1024 * 1024
 EMPTY_TIMES_MAX: Final = 64  # read up to this many times more while no tick is found;
 PUSH_BYTES: Final = 150  # after that, assume one tick per this many bytes
 
-_FETCHED: Final = frozenset({Purpose.BACKFILL, Purpose.AUDIT})
+_FETCHED: Final = frozenset({Purpose.BACKFILL, Purpose.POLL})
 
 
 class Backlog(NamedTuple):

@@ -48,7 +48,7 @@ QUIET_GAPS = 20.0
 # This many symbols are never all quiet for QUIET_SEC_MAX in trading hours.
 MANY_SYMBOLS = 50
 
-AUDITS_FAILED_MAX = 10  # calls in a row
+POLLS_FAILED_MAX = 10  # calls in a row
 TOTALS_FAILED_MAX = 3  # rounds in a row, one per minute
 
 WORD_LATE_MS = 600_000  # OpenD's market state is requested once a minute, and may be this old
@@ -297,8 +297,8 @@ def _answers(state: RecorderState) -> Iterator[Finding]:
     session = state.session
     if not session.connected:
         return
-    if session.audits_failed >= AUDITS_FAILED_MAX:
-        seen = f"{count(session.audits_failed, 'audit')} in a row not answered ({excerpt(session.audit_fault)})"
+    if session.polls_failed >= POLLS_FAILED_MAX:
+        seen = f"{count(session.polls_failed, 'poll')} in a row not answered ({excerpt(session.poll_fault)})"
         yield Finding(Verdict.DEGRADED, Trouble.UNANSWERED, f"{seen}: a push that never comes is not found")
     if session.totals_failed >= TOTALS_FAILED_MAX:
         times, why = count(session.totals_failed, "time"), excerpt(session.totals_fault)

@@ -66,7 +66,7 @@ COUNTERS: Final = (
     _Spec("hktick_watchdog_recoveries_failed", lambda s: s.watchdog.recoveries_failed, "Recoveries that did not help."),
     _Spec("hktick_disconnects", lambda s: s.session.disconnects, "Sessions with OpenD that have ended."),
     _Spec("hktick_backfills", lambda s: s.session.backfills, "Times that all symbols were fetched again."),
-    _Spec("hktick_audit_cycles", lambda s: s.session.audit_cycles, "Audits over the symbols that were completed."),
+    _Spec("hktick_poll_cycles", lambda s: s.session.poll_cycles, "Polls over all symbols that were completed."),
     _Spec(
         "hktick_resubscribes",
         lambda s: s.session.resubscribes,

@@ -57,9 +57,9 @@ class Session:
     down_sec: float | None = None
     backfills: int | None = None
     backfill_n: int | None = None
-    audit_cycles: int | None = None
-    audits_failed: int = 0
-    audit_fault: str | None = None
+    poll_cycles: int | None = None
+    polls_failed: int = 0
+    poll_fault: str | None = None
     totals_failed: int = 0
     totals_fault: str | None = None
     unanswered: dict[str, str] = field(default_factory=dict)  # request: why OpenD does not answer it

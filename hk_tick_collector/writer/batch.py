@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hk_tick_collector.mapping import Correction, Row
     from hk_tick_collector.opend.frames import SplitRun
 
-_PUSH_TYPE_OF = {Purpose.BACKFILL: PushType.BACKFILL, Purpose.AUDIT: PushType.POLL}
+_PUSH_TYPE_OF = {Purpose.BACKFILL: PushType.BACKFILL, Purpose.POLL: PushType.POLL}
 
 
 class Part:

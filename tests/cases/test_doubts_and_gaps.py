@@ -45,7 +45,7 @@ def test_a_gap_is_filled_by_its_ticks_and_by_nothing_that_is_traded_later(begin:
             story.to(story.now_ms + SEC)
             story.trade(TENCENT, 70, tick_type=ODD_LOT)
     else:
-        story.window(TENCENT, 50, purpose=Purpose.AUDIT)
+        story.window(TENCENT, 50, purpose=Purpose.POLL)
     story.trade_until("16:00:00")
     story.close()
     audit = story.audit()

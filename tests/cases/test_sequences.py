@@ -28,13 +28,13 @@ def test_sequences_of_a_reply_alone_double_nothing_and_are_told(begin: Begin, lo
     story = begin()
     story.open()
     story.trade_until("11:00:00")
-    story.window(TENCENT, 50, purpose=Purpose.AUDIT, own=own)
+    story.window(TENCENT, 50, purpose=Purpose.POLL, own=own)
     story.trade_until("13:30:00")
     story.to(story.now_ms + 20 * SEC)
     story.trade(TENCENT, 900, lost=lost == "a tick", unpushed=lost == "a push")
     story.look()
     for symbol in (TENCENT, HSBC):
-        story.window(symbol, 50, purpose=Purpose.AUDIT, own=own)
+        story.window(symbol, 50, purpose=Purpose.POLL, own=own)
     story.trade_until("14:30:00")
     since_ms = story.host_ms - 5 * SEC
     story.opend_state()

@@ -56,8 +56,8 @@ class Stage:
 
     def wait_for_rates(self) -> None:
         """Until it has seen for a while how fast symbols trade; nobody is told of that before it matters."""
-        cycles = self.recorder.state()["session"]["audit_cycles"]
-        until(lambda: self.recorder.state()["session"]["audit_cycles"] > cycles + 4, "it has audited for a while")
+        cycles = self.recorder.state()["session"]["poll_cycles"]
+        until(lambda: self.recorder.state()["session"]["poll_cycles"] > cycles + 4, "it has audited for a while")
 
     def status(self) -> str:
         """What `status` shows, on one line."""

@@ -267,8 +267,8 @@ def test_a_link_that_flaps_is_not_answered_with_whole_memories(
     recorder = bench.record(gateway.port, *SYMBOLS)
     for cuts in range(4):
         recorder.wait_for("backfill_done", cuts + 1)
-        audits = recorder.state()["session"]["audit_cycles"]
-        until(lambda least=audits + 3: recorder.state()["session"]["audit_cycles"] >= least, "rates are known")
+        audits = recorder.state()["session"]["poll_cycles"]
+        until(lambda least=audits + 3: recorder.state()["session"]["poll_cycles"] >= least, "rates are known")
         if cuts < 3:
             assert sim.stats()["connections"] == 1
             gateway.cut()

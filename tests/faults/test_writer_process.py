@@ -98,7 +98,7 @@ def test_it_stores_all_and_ends_with_its_standard_input(bench: WriterBench, word
 def test_replies_are_told_by_what_they_were_asked_for(bench: WriterBench) -> None:
     """A tick of an audit is `poll`, one of a backfill `backfill`; what was pushed before stays `push`."""
     writer = bench.write()
-    bench.feed(push(TENCENT, ticker(1)) + reply(TENCENT, ticker(1), ticker(2), purpose=Purpose.AUDIT))
+    bench.feed(push(TENCENT, ticker(1)) + reply(TENCENT, ticker(1), ticker(2), purpose=Purpose.POLL))
     writer.wait_until(rows=3)
     bench.feed(reply(TENCENT, ticker(2), ticker(3), purpose=Purpose.BACKFILL) + reply(HSBC))
     writer.wait_until(rows=5)

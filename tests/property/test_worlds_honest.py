@@ -139,7 +139,7 @@ def test_a_reply_has_the_serial_number_of_its_purpose() -> None:
                 assert purpose_of(record.serial_no) is Purpose.TOTALS
                 assert world.records.index(asked[record.serial_no]) < number, world.seed
             elif isinstance(record.payload, Ticks) and record.serial_no:
-                purpose = Purpose.BACKFILL if record.payload.way is Way.BACKFILL else Purpose.AUDIT
+                purpose = Purpose.BACKFILL if record.payload.way is Way.BACKFILL else Purpose.POLL
                 assert purpose_of(record.serial_no) is purpose
 
 

@@ -145,7 +145,7 @@ class WholeDay:
             if not self._is_calm and clock in INTERRUPTIONS:
                 self._interrupt(clock)
             elif clock == AUDIT:
-                self._fetch(Purpose.AUDIT, 50)
+                self._fetch(Purpose.POLL, 50)
             elif minute % SNAPSHOT_EVERY_MIN == 0 and (self._is_calm or not _is_away(clock)):
                 self._total()
         for clock in LAST_WORDS:

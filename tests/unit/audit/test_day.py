@@ -124,7 +124,7 @@ def test_a_gap_that_was_filled_does_not_stand_in_the_way(day: Tale) -> None:
     for _ in range(2):
         day.tell()
         day.wait(30)
-    day.hear(reply(TENCENT, lost, purpose=Purpose.AUDIT))
+    day.hear(reply(TENCENT, lost, purpose=Purpose.POLL))
     day.close()
     symbol = of(day)
     assert (symbol.verdict, [gap.state for gap in symbol.gaps]) == (Verdict.COMPLETE, ["filled"])

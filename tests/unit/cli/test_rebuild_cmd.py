@@ -88,7 +88,7 @@ def bench(root: Path) -> Bench:
     """Two symbols' ticks of a day, with one that came twice, one revised, one of the next day; all stored."""
     made = Bench(root)
     made.feed(pushes(TENCENT, range(20)) + pushes(HSBC, range(5)))
-    made.feed(reply(TENCENT, ticker(19), ticker(20), ticker(3, price=1.0), purpose=Purpose.AUDIT))
+    made.feed(reply(TENCENT, ticker(19), ticker(20), ticker(3, price=1.0), purpose=Purpose.POLL))
     made.feed(pushes(TENCENT, [1], OPEN_MS + DAY_MS), OPEN_MS + DAY_MS)
     made.write()
     return made

@@ -51,10 +51,10 @@ def test_ordinals_tell_what_a_window_lacks(tale: Tale) -> None:
     assert tale.gaps("session, since_ms IS NOT NULL, before_ts_ms, after_ts_ms, filled_ms") == [
         ("morning", 1, OPEN_MS, OPEN_MS, None)
     ]
-    tale.hear(reply(TENCENT, *(ticker(n) for n in range(101, 140)), purpose=Purpose.AUDIT))
+    tale.hear(reply(TENCENT, *(ticker(n) for n in range(101, 140)), purpose=Purpose.POLL))
     tale.write()
     assert tale.gaps("state") == [("open",)]
-    tale.hear(reply(TENCENT, ticker(140), purpose=Purpose.AUDIT))
+    tale.hear(reply(TENCENT, ticker(140), purpose=Purpose.POLL))
     tale.write()
     assert tale.gaps("state, filled_by, filled_ms") == [("filled", "poll", tale.now_ms)]
 
@@ -165,7 +165,7 @@ def test_a_poll_that_was_ahead_of_the_pushes_bounds_no_outage(tale: Tale) -> Non
     """Pushes between were under way when the connection ended: a window back to the poll proves nothing."""
     first = range(1, 201, 2)
     tale.hear(pushes(TENCENT, first))
-    tale.hear(reply(TENCENT, ticker(305), ticker(307), purpose=Purpose.AUDIT))
+    tale.hear(reply(TENCENT, ticker(305), ticker(307), purpose=Purpose.POLL))
     tale.resume(Cause.CONNECTION_LOST, tale.now_ms)
     tale.hear(reply(TENCENT, ticker(305), ticker(307), ticker(309)))
     tale.write()
@@ -226,7 +226,7 @@ def test_a_gap_is_told_when_it_is_found_and_when_it_is_filled(tale: Tale, capsys
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "gap_found" in line]
     for field in ("missing=1", "cause=connection_lost", "evidence=ordinals", "session=morning", f"symbol={TENCENT}"):
         assert field in line
-    tale.hear(reply(TENCENT, ticker(101), purpose=Purpose.AUDIT))
+    tale.hear(reply(TENCENT, ticker(101), purpose=Purpose.POLL))
     tale.write()
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "gap_f" in line]
     assert "gap_filled" in line
@@ -362,7 +362,7 @@ def test_the_greatest_sequence_that_there_can_be_is_one_like_any_other(tale: Tal
     """There is none behind it: a window that ends with it, and what is fetched beside it, are stored and judged."""
     tale.hear(push(TENCENT, ticker(1)))
     odd = ticker(2, sequence=2**63 - 1)
-    for purpose in (Purpose.BACKFILL, Purpose.AUDIT):
+    for purpose in (Purpose.BACKFILL, Purpose.POLL):
         tale.hear(reply(TENCENT, *(ticker(n) for n in range(1, 20)), odd, purpose=purpose))
     tale.write()
     assert tale.query("SELECT count(*), max(seq) FROM ticks") == [(20, 2**63 - 1)]

@@ -30,7 +30,7 @@ def hear_pushes(tale: Tale, *ordinals: int) -> None:
     tale.hear(*(push(TENCENT, told(n)) for n in ordinals))
 
 
-def poll(tale: Tale, *tickers: pb.Ticker, purpose: Purpose = Purpose.AUDIT) -> None:
+def poll(tale: Tale, *tickers: pb.Ticker, purpose: Purpose = Purpose.POLL) -> None:
     """A reply."""
     tale.hear(reply(TENCENT, *tickers, purpose=purpose))
 
@@ -66,7 +66,7 @@ def test_a_reply_that_is_told_again_after_a_restart_is_no_evidence(tale: Tale) -
         (tale.root / DIRECTORY / CURSOR).unlink()
 
 
-@pytest.mark.parametrize("purpose", [Purpose.AUDIT, Purpose.BACKFILL])
+@pytest.mark.parametrize("purpose", [Purpose.POLL, Purpose.BACKFILL])
 def test_a_reply_under_other_sequences_stores_no_tick_twice(tale: Tale, purpose: Purpose) -> None:
     """What is new of it gets a made-up sequence below 0, the same each time."""
     hear_pushes(tale, *range(1, 7))
@@ -82,7 +82,7 @@ def test_it_is_known_to_the_next_writer_and_of_that_symbol_only(tale: Tale) -> N
     poll(tale, *(told(n, 7) for n in range(1, 7)))
     tale.write()
     poll(tale, told(3, 9), told(8, 9))
-    tale.hear(push(HSBC, ticker(5)), reply(HSBC, ticker(9), purpose=Purpose.AUDIT))
+    tale.hear(push(HSBC, ticker(5)), reply(HSBC, ticker(9), purpose=Purpose.POLL))
     assert stored(tale)[-1] == (8, 0)
     assert len(stored(tale)) == 9
     assert tale.query("SELECT seq FROM ticks WHERE symbol = 'HK.00005'") == [(seq_at(5),), (seq_at(9),)]

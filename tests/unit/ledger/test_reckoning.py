@@ -135,7 +135,7 @@ def test_what_comes_from_before_an_outage_does_not_hide_what_was_lost_in_it(day:
     day.lose(volume=200)
     day.resume(Cause.CONNECTION_LOST, day.now_ms)
     day.trade()
-    day.hear(reply(TENCENT, lost, purpose=Purpose.AUDIT))
+    day.hear(reply(TENCENT, lost, purpose=Purpose.POLL))
     told(day, 4)
     assert [cause for _, cause, _ in day.doubts()] == ["connection_lost"]
 
@@ -254,7 +254,7 @@ def test_a_doubt_with_a_type_that_nobody_has_proven_stays(day: Tale) -> None:
     assert (len(day.doubts()), day.gaps()) == (1, [])
 
 
-@pytest.mark.parametrize("purpose", [Purpose.AUDIT, Purpose.BACKFILL])
+@pytest.mark.parametrize("purpose", [Purpose.POLL, Purpose.BACKFILL])
 def test_a_gap_is_filled_by_as_much_as_is_missing_and_two_snapshots(day: Tale, purpose: Purpose) -> None:
     """The tick alone does not fill it, since it tells what is missing at least; nor does less of it."""
     first, second = day.lose(), day.lose()
@@ -269,7 +269,7 @@ def test_a_gap_is_filled_by_as_much_as_is_missing_and_two_snapshots(day: Tale, p
     assert day.gaps("state") == [("open",)]
     came_ms = day.now_ms
     told(day, 2)
-    filled_by = "poll" if purpose is Purpose.AUDIT else "backfill"
+    filled_by = "poll" if purpose is Purpose.POLL else "backfill"
     assert day.gaps("state, filled_by, filled_ms") == [("filled", filled_by, came_ms)]
 
 
@@ -281,7 +281,7 @@ def test_what_comes_elsewhere_fills_no_gap(day: Tale) -> None:
     day.trade()
     told(day)
     late = day.made()
-    day.hear(reply(TENCENT, late, purpose=Purpose.AUDIT))
+    day.hear(reply(TENCENT, late, purpose=Purpose.POLL))
     told(day, 3)
     assert day.gaps("missing_volume, state") == [(100, "open")]
 

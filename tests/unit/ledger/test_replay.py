@@ -93,7 +93,7 @@ def live_through(tale: Tale, random: Random) -> None:
         elif what < 0.85:
             happen(tale, random, what)
         elif what < 0.93:
-            purpose = random.choice([Purpose.BACKFILL, Purpose.AUDIT])
+            purpose = random.choice([Purpose.BACKFILL, Purpose.POLL])
             tale.hear(reply(symbol, *known[-random.randrange(1, 40) :], purpose=purpose))
         elif what < 0.95:
             one = random.choice(known)
@@ -101,7 +101,7 @@ def live_through(tale: Tale, random: Random) -> None:
         else:
             others = [changed(tick, sequence=tick.sequence + 7) for tick in known[-random.randrange(3, 30) :]]
             for _ in range(random.choice([1, 2])):
-                tale.hear(reply(symbol, *others, purpose=Purpose.AUDIT))
+                tale.hear(reply(symbol, *others, purpose=Purpose.POLL))
     tale.close(rounds=3)
 
 
@@ -130,8 +130,8 @@ def test_a_replay_over_what_is_stored_changes_nothing(tale: Tale) -> None:
 
 def test_a_poll_that_overtook_a_push_is_first_in_whatever_batch(tale: Tale) -> None:
     """The tick is the poll's, since that came first; so it may fill a gap."""
-    tale.hear(push(TENCENT, ticker(1)), reply(TENCENT, ticker(2), purpose=Purpose.AUDIT), push(TENCENT, ticker(2)))
-    tale.hear(push(TENCENT, ticker(3)), reply(TENCENT, ticker(3), purpose=Purpose.AUDIT))
+    tale.hear(push(TENCENT, ticker(1)), reply(TENCENT, ticker(2), purpose=Purpose.POLL), push(TENCENT, ticker(2)))
+    tale.hear(push(TENCENT, ticker(3)), reply(TENCENT, ticker(3), purpose=Purpose.POLL))
     assert differing(tale) == {}
     assert tale.query("SELECT push_type FROM ticks ORDER BY seq") == [("push",), ("poll",), ("push",)]
 
@@ -142,7 +142,7 @@ def test_two_polls_under_other_sequences_store_a_tick_once_in_whatever_batch(tal
     tale.hear(*(push(TENCENT, tick) for tick in ticks[:6]))
     others = [changed(tick, sequence=tick.sequence + 7) for tick in ticks]
     for _ in range(2):
-        tale.hear(reply(TENCENT, *others, purpose=Purpose.AUDIT))
+        tale.hear(reply(TENCENT, *others, purpose=Purpose.POLL))
     assert differing(tale) == {}
     assert tale.query("SELECT count(*) FROM ticks") == [(8,)]
 

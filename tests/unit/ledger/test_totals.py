@@ -162,7 +162,7 @@ def test_the_worked_example_has_its_numbers(tale: Tale) -> None:
     tale.tell()
     tale.write()
     assert tale.bounds() == [(0, 100), (100, 200), (100, 100)], "the fourth is the third, told again: that is all"
-    tale.hear(reply(TENCENT, lost, purpose=Purpose.AUDIT))
+    tale.hear(reply(TENCENT, lost, purpose=Purpose.POLL))
     tale.wait(60)
     tale.trade(HSBC)
     for _ in range(2):

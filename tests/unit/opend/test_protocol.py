@@ -113,7 +113,7 @@ def test_serial_numbers_rise_and_carry_the_purpose() -> None:
     """Whatever the order of purposes: each number is higher than the one before, and tells its own purpose."""
     connection = in_state(State.READY)
     last = 4
-    for purpose in [*Purpose, *reversed(Purpose), Purpose.AUDIT, Purpose.AUDIT]:
+    for purpose in [*Purpose, *reversed(Purpose), Purpose.POLL, Purpose.POLL]:
         serial_no, data = connection.request(ProtoId.QOT_GET_TICKER, b"body", purpose)
         assert serial_no > last
         assert purpose_of(serial_no) is purpose
@@ -126,7 +126,7 @@ def test_the_numbers_of_purposes_never_change() -> None:
     assert {purpose.name: purpose.value for purpose in Purpose} == {
         "CONTROL": 0,
         "BACKFILL": 1,
-        "AUDIT": 2,
+        "POLL": 2,
         "TOTALS": 3,
     }
     assert purpose_of(0xFFFFFFFF) is Purpose.TOTALS

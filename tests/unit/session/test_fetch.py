@@ -1,4 +1,4 @@
-"""Backfill and audit on a link of our own: what is asked for, what an answer proves, and when pushes are missing."""
+"""Backfill and poll on a link of our own: what is asked for, what an answer proves, and when pushes are missing."""
 
 from __future__ import annotations
 
@@ -76,13 +76,13 @@ class Session:
         """All of them."""
         return list(self.opend.traded)
 
-    async def audit(self) -> None:
+    async def poll(self) -> None:
         """Wait until one is due, and make it."""
         for _ in range(1000):
-            if await self.fetcher.audit(self.symbols, self.interrupt):
+            if await self.fetcher.poll(self.symbols, self.interrupt):
                 return
             await asyncio.sleep(0.002)
-        raise AssertionError("no audit was made")
+        raise AssertionError("no poll was made")
 
 
 @pytest.fixture
@@ -102,16 +102,16 @@ def test_trades_without_a_push_are_noticed_once_and_then_end_the_session(logged:
         session.opend.trade(pushed=False)
         await session.fetcher.backfill(session.symbols)
         session.opend.trade(pushed=False)
-        await session.audit()
+        await session.poll()
         assert session.interrupt.is_set()
         assert session.state.resubscribes == 1
         session.interrupt.clear()
         await session.fetcher.backfill(session.symbols)
-        await session.audit()
+        await session.poll()
         assert not session.interrupt.is_set(), "no trade since is no evidence"
         session.opend.trade(pushed=False)
         with pytest.raises(SessionError, match="no pushes, though 1 symbols are trading"):
-            await session.audit()
+            await session.poll()
         assert session.state.resubscribes == 2
 
     asyncio.run(work())
@@ -127,29 +127,29 @@ def test_pushes_that_come_again_begin_the_count_anew(logged: KeptLog) -> None:
         await session.fetcher.backfill(session.symbols)
         for round_no in range(1, 4):
             session.opend.trade(pushed=False)
-            await session.audit()
+            await session.poll()
             assert session.interrupt.is_set()
             assert session.state.resubscribes == round_no
             session.interrupt.clear()
             session.opend.trade()
-            await session.audit()
+            await session.poll()
             assert not session.interrupt.is_set()
-            await session.audit()  # with nothing pushed since, and nothing traded
+            await session.poll()  # with nothing pushed since, and nothing traded
 
     asyncio.run(work())
     assert logged.events().count("pushes_missing") == 3
 
 
 def test_pushes_that_end_with_the_session_are_not_missing(logged: KeptLog) -> None:
-    """At noon the last trades were pushed before the audit, and none comes while it goes on: nothing is wrong."""
+    """At noon the last trades were pushed before the poll, and none comes while it goes on: nothing is wrong."""
 
     async def work() -> None:
         session = Session(OpenD(TENCENT))
         await session.fetcher.backfill(session.symbols)
         for _ in range(3):
             session.opend.trade(count=5)
-            await session.audit()
-            await session.audit()
+            await session.poll()
+            await session.poll()
         assert not session.interrupt.is_set()
 
     asyncio.run(work())
@@ -166,7 +166,7 @@ def test_a_quiet_night_raises_nothing(logged: KeptLog) -> None:
         fetched_at = session.state.last_fetched_at
         assert fetched_at is not None
         for _ in range(5):
-            await session.audit()
+            await session.poll()
         assert session.state.last_fetched_at == fetched_at
         assert not session.interrupt.is_set()
 
@@ -175,15 +175,15 @@ def test_a_quiet_night_raises_nothing(logged: KeptLog) -> None:
 
 
 def test_without_a_base_nothing_is_concluded(logged: KeptLog) -> None:
-    """With BACKFILL_N=0 the first audit only learns what there is; the second one can tell."""
+    """With BACKFILL_N=0 the first poll only learns what there is; the second one can tell."""
 
     async def work() -> None:
         session = Session(OpenD(TENCENT))
         session.opend.trade(count=300, pushed=False)
-        await session.audit()
+        await session.poll()
         assert not session.interrupt.is_set()
         session.opend.trade(pushed=False)
-        await session.audit()
+        await session.poll()
         assert session.interrupt.is_set()
 
     asyncio.run(work())
@@ -197,7 +197,7 @@ def test_a_symbol_that_was_never_traded_is_a_base_too(logged: KeptLog) -> None:
         session = Session(OpenD(TENCENT))
         await session.fetcher.backfill(session.symbols)
         session.opend.trade(pushed=False)
-        await session.audit()
+        await session.poll()
         assert session.interrupt.is_set()
 
     asyncio.run(work())
@@ -205,7 +205,7 @@ def test_a_symbol_that_was_never_traded_is_a_base_too(logged: KeptLog) -> None:
 
 
 def test_a_push_that_is_late_is_not_missing(logged: KeptLog) -> None:
-    """The answer to an audit may overtake the push of the same tick, which comes before the audit is over."""
+    """The answer to a poll may overtake the push of the same tick, which comes before the poll is over."""
 
     async def work() -> None:
         session = Session(OpenD(TENCENT))
@@ -218,7 +218,7 @@ def test_a_push_that_is_late_is_not_missing(logged: KeptLog) -> None:
             return ticks(symbol, count)
 
         session.opend.answer = late
-        await session.audit()
+        await session.poll()
         assert session.opend.pushes == 1
         assert not session.interrupt.is_set()
 
@@ -233,11 +233,11 @@ def test_without_pushes_only_the_busiest_are_asked(logged: KeptLog) -> None:
         session = Session(OpenD(*(f"HK.{n:05}" for n in range(1, 41))))
         for n, symbol in enumerate(session.symbols):
             session.opend.trade(symbol, count=n, pushed=False)
-        await session.audit()
+        await session.poll()
         assert {symbol for symbol, _, _ in session.opend.asked} == set(session.symbols[-BUSIEST_PROBED:])
         session.opend.asked.clear()
         session.opend.trade()
-        await session.audit()
+        await session.poll()
         assert {symbol for symbol, _, _ in session.opend.asked} == set(session.symbols)
 
     asyncio.run(work())
@@ -253,7 +253,7 @@ def test_the_canaries_of_a_long_quiet_time_are_the_busiest_of_the_day(logged: Ke
             session.opend.trade(symbol, count=n, pushed=False)
         for _ in range(4):
             session.opend.asked.clear()
-            await session.audit()
+            await session.poll()
         assert {symbol for symbol, _, _ in session.opend.asked} == set(session.symbols[-BUSIEST_PROBED:])
 
     asyncio.run(work())
@@ -271,7 +271,7 @@ def test_an_audit_begins_with_those_of_which_the_most_should_have_come(logged: K
             session.state.rates.take(now + seconds, rows)
         session.opend.traded = {"HK.00001": 9, "HK.00002": 900, "HK.00003": 600, "HK.00004": 990}
         session.opend.pushes = 5
-        await session.audit()
+        await session.poll()
         assert [symbol for symbol, _, _ in session.opend.asked] == ["HK.00003", "HK.00004", "HK.00002", "HK.00001"]
 
     asyncio.run(work())
@@ -355,7 +355,7 @@ def test_of_those_that_are_past_the_one_that_loses_most_is_first(
 @pytest.mark.parametrize("cause", Cause)
 @pytest.mark.parametrize("backfill_n", [0, 100, 1000])
 def test_what_opend_itself_missed_is_fetched_as_deep_as_it_goes(logged: KeptLog, backfill_n: int, cause: Cause) -> None:
-    """Whatever BACKFILL_N says; with 0, which is off, as an audit. An outage of the link is the operator's choice."""
+    """Whatever BACKFILL_N says; with 0, which is off, as a poll. An outage of the link is the operator's choice."""
     is_of_opend = cause in {Cause.EXCHANGE_LOST, Cause.KICKED_OUT, Cause.UNKNOWN}
     session = Session(OpenD(TENCENT), SETTINGS._replace(backfill_n=backfill_n))
     session.opend.trade(count=1500, pushed=False)
@@ -363,7 +363,7 @@ def test_what_opend_itself_missed_is_fetched_as_deep_as_it_goes(logged: KeptLog,
     depth = 1000 if is_of_opend else backfill_n
     assert session.fetcher.depth(outage) == depth
     assert asyncio.run(session.fetcher.backfill([TENCENT], outage)) == bool(depth)
-    purpose = Purpose.BACKFILL if backfill_n else Purpose.AUDIT
+    purpose = Purpose.BACKFILL if backfill_n else Purpose.POLL
     assert session.opend.asked == ([(TENCENT, depth, purpose)] if depth else [])
     assert logged.events() == (["backfill_done"] if depth else [])
 
@@ -494,10 +494,10 @@ def test_an_audit_that_does_not_reach_back_is_made_again_whole(logged: KeptLog) 
         session.opend.asked.clear()
         session.opend.rows_by_symbol = lambda: {TENCENT: 100}  # type: ignore[method-assign]
         session.opend.trade(count=500, pushed=False)
-        await session.audit()
+        await session.poll()
         assert [(count, purpose) for _, count, purpose in session.opend.asked] == [
-            (120, Purpose.AUDIT),
-            (1000, Purpose.AUDIT),
+            (120, Purpose.POLL),
+            (1000, Purpose.POLL),
         ]
 
     asyncio.run(work())
@@ -505,7 +505,7 @@ def test_an_audit_that_does_not_reach_back_is_made_again_whole(logged: KeptLog) 
 
 
 def test_ticks_that_lack_optional_fields_are_read_one_by_one(logged: KeptLog) -> None:
-    """They make no columns; the sequences are known all the same, so the audit does its work."""
+    """They make no columns; the sequences are known all the same, so the poll does its work."""
 
     def odd(symbol: str, count: int) -> bytes:
         del count
@@ -523,7 +523,7 @@ def test_ticks_that_lack_optional_fields_are_read_one_by_one(logged: KeptLog) ->
         await session.fetcher.backfill(session.symbols)
         assert session.fetcher._newest[TENCENT] == ticker(10, OPEN_MS).sequence
         session.opend.trade(pushed=False)
-        await session.audit()
+        await session.poll()
         assert session.fetcher._newest[TENCENT] == ticker(11, OPEN_MS).sequence
         assert session.interrupt.is_set()
 
@@ -550,7 +550,7 @@ def unanswered(_symbol: str, _count: int) -> bytes:
 def test_a_symbol_whose_ticks_can_not_be_had_is_named(
     logged: KeptLog, monkeypatch: pytest.MonkeyPatch, answer: Callable[[str, int], bytes], reason: str
 ) -> None:
-    """After three attempts, and the session goes on; the audit after it asks as deep as if it had not been made."""
+    """After three attempts, and the session goes on; the poll after it asks as deep as if it had not been made."""
     monkeypatch.setattr(fetch_module, "ATTEMPT_PAUSE_SEC", 0.001)
 
     async def work() -> None:
@@ -559,11 +559,11 @@ def test_a_symbol_whose_ticks_can_not_be_had_is_named(
         session.opend.answer = answer
         await session.fetcher.backfill(session.symbols)
         assert len(session.opend.asked) == 3
-        await session.audit()
+        await session.poll()
         assert TENCENT not in session.fetcher._newest
         session.opend.answer = ticks
         session.opend.trade()
-        await session.audit()
+        await session.poll()
         assert session.fetcher._newest[TENCENT] == ticker(0).sequence
 
     asyncio.run(work())

@@ -54,7 +54,7 @@ def test_ticks_are_counted_and_not_frames(tmp_path: Path, journal: Journal) -> N
         pushes(TENCENT, range(10)),
         push(TENCENT, *(ticker(n) for n in range(10, 17))),
         reply(HSBC, *(ticker(n) for n in range(300)))
-        + reply(HSBC, *(ticker(n) for n in range(40)), purpose=Purpose.AUDIT),
+        + reply(HSBC, *(ticker(n) for n in range(40)), purpose=Purpose.POLL),
         reply(HSBC, *(ticker(n) for n in range(500)), purpose=Purpose.CONTROL),
         frames.encode(ProtoId.KEEP_ALIVE, 8, b""),
     )

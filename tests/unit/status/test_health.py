@@ -337,10 +337,10 @@ JUDGED: Final = {
         f"1 symbol refused: {'n' * 100} ({'r' * 150})",
     ),
     # ---- what is asked for besides the pushes
-    "audits are not answered": (
-        healthy_state(session={"audits_failed": 40, "audit_fault": "no answer within 15 s"}),
+    "polls are not answered": (
+        healthy_state(session={"polls_failed": 40, "poll_fault": "no answer within 15 s"}),
         DEGRADED,
-        "40 audits in a row not answered (no answer within 15 s): a push that never comes is not found",
+        "40 polls in a row not answered (no answer within 15 s): a push that never comes is not found",
     ),
     "totals are not told": (
         healthy_state(session={"totals_failed": 4, "totals_fault": "too often"}),

@@ -76,7 +76,7 @@ def test_each_value_is_served_under_its_name() -> None:
         "hktick_reconnects_total": 2,
         "hktick_disconnects_total": 2,
         "hktick_backfills_total": 1,
-        "hktick_audit_cycles_total": 235,
+        "hktick_poll_cycles_total": 235,
         "hktick_resubscribes_total": 0,
         "hktick_connected": 1,
         "hktick_opend_logged_in": 1,

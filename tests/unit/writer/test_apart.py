@@ -49,7 +49,7 @@ def test_odd_ticks_are_put_aside_and_all_beside_them_are_stored(tale: Tale, *, i
     begin(tale, ON_TICKS)
     odd = [ticker(n, volume=ODD) for n in (20, 21, 40)]
     some = [*(ticker(n) for n in range(2, 20)), *odd[:2], *(ticker(n) for n in range(22, 40)), odd[2]]
-    message = reply(TENCENT, *some, purpose=Purpose.AUDIT) if is_reply else push(TENCENT, *some)
+    message = reply(TENCENT, *some, purpose=Purpose.POLL) if is_reply else push(TENCENT, *some)
     tale.hear(push(HSBC, ticker(1)))
     tale.hear(push(HSBC, ticker(2)), message, push(HSBC, ticker(3)))
     tale.hear(push(HSBC, ticker(4)))

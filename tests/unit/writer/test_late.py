@@ -52,7 +52,7 @@ def fetch(tale: Tale, purpose: Purpose) -> None:
     tale.hear(reply(TENCENT, ticker(1, price=8.0), *(ticker(n) for n in range(2, 41)), purpose=purpose))
 
 
-@pytest.mark.parametrize("purpose", [Purpose.BACKFILL, Purpose.AUDIT])
+@pytest.mark.parametrize("purpose", [Purpose.BACKFILL, Purpose.POLL])
 def test_what_is_known_opens_no_sealed_day(tale: Tale, database: Path, purpose: Purpose) -> None:
     """Ticks that are stored, their other versions and corrected times, fetched again and pushed again."""
     before = state_of(tale.root)

@@ -266,7 +266,7 @@ def test_todays_locked_database_keeps_it_waiting_as_ever(tale: Tale, monkeypatch
 def test_a_certified_day_that_is_kept_elsewhere_is_left_alone(tale: Tale, said: list[dict[str, Any]]) -> None:
     """Nothing is opened or made in its place, nobody waits for it, and today is stored."""
     (tale.root / f"{DAY}.certificate.json").write_text("{}")
-    tale.hear(reply(TENCENT, *(ticker(n) for n in range(1, 20)), purpose=Purpose.AUDIT))
+    tale.hear(reply(TENCENT, *(ticker(n) for n in range(1, 20)), purpose=Purpose.POLL))
     of_both_days(tale, range(20, 30))
     writer = made(tale)
     store_all(writer)
