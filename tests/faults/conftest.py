@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.bench import Bench
-from support.stage import Stage
+from support.fault_rig import FaultRig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,9 +24,9 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
+def rig(tmp_path: Path) -> Iterator[FaultRig]:
     """A simulator and a recorder whose losses are compared with the gaps; they end with the test."""
-    made = Stage(tmp_path)
+    made = FaultRig(tmp_path)
     try:
         yield made
     finally:

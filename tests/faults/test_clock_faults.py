@@ -37,7 +37,7 @@ HOUR_MS = 3_600_000
 OPTIONS = ("--now", "--hold", "--rate", "60", "--symbols", "3", "--no-rate-limits")
 
 
-class Stage:
+class FaultRig:
     """A simulator by a clock that is right, and a recorder by one that is set."""
 
     def __init__(self, directory: Path) -> None:
@@ -77,29 +77,29 @@ def steps_of(records: list[Record]) -> list[int]:
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
+def rig(tmp_path: Path) -> Iterator[FaultRig]:
     """Both, at ten on a Friday."""
-    made = Stage(tmp_path)
+    made = FaultRig(tmp_path)
     yield made
     made.recorder.end()
     made.sim.stop()
 
 
-def test_a_clock_that_is_set_is_in_the_journal_before_any_time_by_it(stage: Stage) -> None:
+def test_a_clock_that_is_set_is_in_the_journal_before_any_time_by_it(rig: FaultRig) -> None:
     """With the right size, in a stream that goes on and in one that is idle; OpenD's clock stays what it is."""
-    stage.step(-6)
-    stage.wait_for_offset(6)
-    made = stage.sim.stats()["made"]
-    stage.sim.wait_for(lambda stats: stats["made"] > made + 50)
-    stage.sim.command("pause")
-    stage.recorder.wait_until_stored(stage.sim)
-    stage.step(30)
-    stage.wait_for_offset(-24)
-    stage.step(-24)
-    stage.wait_for_offset(0)
-    records = stage.end()
+    rig.step(-6)
+    rig.wait_for_offset(6)
+    made = rig.sim.stats()["made"]
+    rig.sim.wait_for(lambda stats: stats["made"] > made + 50)
+    rig.sim.command("pause")
+    rig.recorder.wait_until_stored(rig.sim)
+    rig.step(30)
+    rig.wait_for_offset(-24)
+    rig.step(-24)
+    rig.wait_for_offset(0)
+    records = rig.end()
     told = steps_of(records)
-    assert stage.recorder.log_lines("clock_stepped")[0].fields["step_ms"] == str(told[0])
+    assert rig.recorder.log_lines("clock_stepped")[0].fields["step_ms"] == str(told[0])
     assert told == pytest.approx([-6 * HOUR_MS, 30 * HOUR_MS, -24 * HOUR_MS], abs=50)
     seen = []
     for before, record in pairwise(records):
@@ -120,12 +120,12 @@ def test_a_clock_that_is_set_is_in_the_journal_before_any_time_by_it(stage: Stag
     assert sum(record.kind == Kind.FRAMES for record in records[first:]) > 10
 
 
-def test_the_journal_says_what_is_recorded_and_when_totals_are_asked_for(stage: Stage) -> None:
+def test_the_journal_says_what_is_recorded_and_when_totals_are_asked_for(rig: FaultRig) -> None:
     """Each session says what it should record; each snapshot has its question before it, of the same number."""
-    until(lambda: stage.recorder.query("SELECT count(*) FROM exchange_totals") != [(0,)], "totals are stored")
-    assert stage.sim.command("cut")["n"] == 1
-    stage.recorder.wait_for("backfill_done", 2)
-    records = stage.end()
+    until(lambda: rig.recorder.query("SELECT count(*) FROM exchange_totals") != [(0,)], "totals are stored")
+    assert rig.sim.command("cut")["n"] == 1
+    rig.recorder.wait_for("backfill_done", 2)
+    records = rig.end()
     asked: dict[tuple[int, int], int] = {}
     answered = 0
     for record in records:

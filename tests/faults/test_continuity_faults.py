@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 from support.bench import faults_of
 from support.calm import show_types
+from support.fault_rig import SYMBOLS, FaultRig
 from support.recorder_process import until
 from support.sizes import drawn
-from support.stage import SYMBOLS, Stage
 
 from hk_tick_collector.journal.events import Cause, gravest
 
@@ -24,14 +24,14 @@ BUSIEST = "HK.00700"
 ORDINALS = ["contiguous", "sparse", "none"]
 
 
-def check(stage: Stage, gaps: list[GapRow], cause: str, session: str = "morning") -> None:
+def check(rig: FaultRig, gaps: list[GapRow], cause: str, session: str = "morning") -> None:
     """Each gap has that cause, or the graver one of a beginning in which the loss may be as well; so has each doubt.
 
     That gaps tell together what is lost, to the tick or the share, is seen by `settle`.
     """
-    lost = stage.lost()
-    ledger = stage.sim.ledger()
-    begun = {doubt.symbol: doubt for doubt in stage.beginning}
+    lost = rig.lost()
+    ledger = rig.sim.ledger()
+    begun = {doubt.symbol: doubt for doubt in rig.beginning}
     for gap in gaps:
         inside = [key for key in lost if gap.covers(key)]
         if gap.symbol in begun:
@@ -42,169 +42,169 @@ def check(stage: Stage, gaps: list[GapRow], cause: str, session: str = "morning"
         assert gap.state == "open"
         assert gap.missing in {None, len(inside)}, gap
         assert (gap.missing_volume or 0) <= sum(ledger.ticks[key].volume for key in inside), gap
-    assert {doubt.cause for doubt in stage.doubts() - stage.beginning} <= {cause}
+    assert {doubt.cause for doubt in rig.doubts() - rig.beginning} <= {cause}
 
 
 @pytest.mark.parametrize("ordinals", ORDINALS)
-def test_a_cut_within_the_cache_leaves_no_gap(stage: Stage, ordinals: str) -> None:
+def test_a_cut_within_the_cache_leaves_no_gap(rig: FaultRig, ordinals: str) -> None:
     """The window reaches back to what was stored: nothing is missing, whatever the ordinals are."""
-    stage.begin("--ordinals", ordinals)
+    rig.begin("--ordinals", ordinals)
     for _ in range(2):
-        connects = len(stage.recorder.log_lines("backfill_done"))
-        assert stage.sim.command("cut", mid_frame=True)["n"] == 1
-        stage.recorder.wait_for("backfill_done", connects + 1)
-        until(lambda: stage.doubts() == stage.beginning, lambda: f"the window decides: {stage.doubts()}")
-    assert stage.settle() == []
-    assert not stage.lost()
-    assert stage.doubts() == stage.beginning
+        connects = len(rig.recorder.log_lines("backfill_done"))
+        assert rig.sim.command("cut", mid_frame=True)["n"] == 1
+        rig.recorder.wait_for("backfill_done", connects + 1)
+        until(lambda: rig.doubts() == rig.beginning, lambda: f"the window decides: {rig.doubts()}")
+    assert rig.settle() == []
+    assert not rig.lost()
+    assert rig.doubts() == rig.beginning
 
 
 @pytest.mark.parametrize("ordinals", ORDINALS)
-def test_an_outage_beyond_the_cache_is_a_gap(stage: Stage, ordinals: str) -> None:
+def test_an_outage_beyond_the_cache_is_a_gap(rig: FaultRig, ordinals: str) -> None:
     """A symbol that trades 1,500 times while OpenD can't be reached lacks 500, between bounds that tell where."""
-    stage.begin("--ordinals", ordinals)
-    assert stage.sim.command("refuse", sec=1.5)["n"] == 1
-    stage.sim.command("burst", ticks=1500, symbols=[BUSIEST])
-    stage.recorder.wait_for("backfill_done", 2)
-    gaps = stage.settle()
+    rig.begin("--ordinals", ordinals)
+    assert rig.sim.command("refuse", sec=1.5)["n"] == 1
+    rig.sim.command("burst", ticks=1500, symbols=[BUSIEST])
+    rig.recorder.wait_for("backfill_done", 2)
+    gaps = rig.settle()
     assert {gap.symbol for gap in gaps} == {BUSIEST}
-    assert len(stage.lost()) >= 500
-    check(stage, gaps, "opend_down")
+    assert len(rig.lost()) >= 500
+    check(rig, gaps, "opend_down")
     assert {gap.evidence for gap in gaps} == {"ordinals" if ordinals == "contiguous" else "totals"}
 
 
 @pytest.mark.parametrize("ordinals", ORDINALS)
-def test_a_restart_with_an_empty_cache_is_a_gap(stage: Stage, ordinals: str) -> None:
+def test_a_restart_with_an_empty_cache_is_a_gap(rig: FaultRig, ordinals: str) -> None:
     """What was traded while OpenD restarted is inside a gap of each symbol."""
-    stage.begin("--ordinals", ordinals)
-    assert stage.sim.command("restart", sec=1.5)["n"] == 1
-    stage.recorder.wait_for("backfill_done", 2)
-    gaps = stage.settle()
-    assert set(stage.sim.ledger().unreachable.values()) == {"restart"}
+    rig.begin("--ordinals", ordinals)
+    assert rig.sim.command("restart", sec=1.5)["n"] == 1
+    rig.recorder.wait_for("backfill_done", 2)
+    gaps = rig.settle()
+    assert set(rig.sim.ledger().unreachable.values()) == {"restart"}
     assert {gap.symbol for gap in gaps} == set(SYMBOLS)
-    check(stage, gaps, "opend_down")
+    check(rig, gaps, "opend_down")
 
 
 @pytest.mark.parametrize("ordinals", ORDINALS)
-def test_an_opend_that_was_down_with_its_cache_kept_is_a_gap(stage: Stage, ordinals: str) -> None:
+def test_an_opend_that_was_down_with_its_cache_kept_is_a_gap(rig: FaultRig, ordinals: str) -> None:
     """A window that reaches back is no proof where OpenD itself did not hear: the hole is in its memory."""
-    stage.begin("--ordinals", ordinals)
-    assert stage.sim.command("refuse", sec=1.5, keep_cache=False)["n"] == 1
-    stage.recorder.wait_for("backfill_done", 2)
-    gaps = stage.settle()
-    assert set(stage.sim.ledger().unreachable.values()) == {"down"}
+    rig.begin("--ordinals", ordinals)
+    assert rig.sim.command("refuse", sec=1.5, keep_cache=False)["n"] == 1
+    rig.recorder.wait_for("backfill_done", 2)
+    gaps = rig.settle()
+    assert set(rig.sim.ledger().unreachable.values()) == {"down"}
     assert {gap.symbol for gap in gaps} == set(SYMBOLS)
-    check(stage, gaps, "opend_down")
+    check(rig, gaps, "opend_down")
 
 
 @pytest.mark.parametrize("ordinals", ORDINALS)
-def test_an_outage_of_the_exchange_beyond_50_is_a_gap(stage: Stage, ordinals: str) -> None:
+def test_an_outage_of_the_exchange_beyond_50_is_a_gap(rig: FaultRig, ordinals: str) -> None:
     """OpenD makes good 50 of a symbol: the busiest has a gap, the others none."""
-    stage.begin("--ordinals", ordinals, rate=10)
-    assert stage.sim.command("outage", sec=2)["n"] == 1
-    stage.sim.command("burst", ticks=300, symbols=[BUSIEST])
-    until(lambda: bool(faults_of(stage.sim, "outage_over")), "the exchange is back")
-    stage.recorder.wait_for("backfill_done", 2)
-    gaps = stage.settle()
-    assert set(stage.sim.ledger().unreachable.values()) == {"upstream"}
+    rig.begin("--ordinals", ordinals, rate=10)
+    assert rig.sim.command("outage", sec=2)["n"] == 1
+    rig.sim.command("burst", ticks=300, symbols=[BUSIEST])
+    until(lambda: bool(faults_of(rig.sim, "outage_over")), "the exchange is back")
+    rig.recorder.wait_for("backfill_done", 2)
+    gaps = rig.settle()
+    assert set(rig.sim.ledger().unreachable.values()) == {"upstream"}
     assert {gap.symbol for gap in gaps} == {BUSIEST}
-    check(stage, gaps, "exchange_lost")
+    check(rig, gaps, "exchange_lost")
 
 
 @pytest.mark.parametrize("ordinals", ORDINALS)
-def test_an_outage_of_the_exchange_within_50_leaves_no_gap(stage: Stage, ordinals: str) -> None:
+def test_an_outage_of_the_exchange_within_50_leaves_no_gap(rig: FaultRig, ordinals: str) -> None:
     """Fewer than 50 were made good: that was all, as ordinals or totals tell; else it stays in doubt."""
-    stage.begin("--ordinals", ordinals, rate=10)
-    assert stage.sim.command("outage", sec=2)["n"] == 1
-    stage.sim.command("burst", ticks=20, symbols=[BUSIEST])
-    until(lambda: bool(faults_of(stage.sim, "outage_over")), "the exchange is back")
-    stage.recorder.wait_for("backfill_done", 2)
-    assert stage.settle() == []
-    assert not stage.lost()
-    check(stage, [], "exchange_lost")
-    doubted = {doubt.symbol for doubt in stage.doubts() - stage.beginning}
-    assert doubted == (set() if stage.is_timely else set(SYMBOLS))  # no window proves it, and totals do not decide it
+    rig.begin("--ordinals", ordinals, rate=10)
+    assert rig.sim.command("outage", sec=2)["n"] == 1
+    rig.sim.command("burst", ticks=20, symbols=[BUSIEST])
+    until(lambda: bool(faults_of(rig.sim, "outage_over")), "the exchange is back")
+    rig.recorder.wait_for("backfill_done", 2)
+    assert rig.settle() == []
+    assert not rig.lost()
+    check(rig, [], "exchange_lost")
+    doubted = {doubt.symbol for doubt in rig.doubts() - rig.beginning}
+    assert doubted == (set() if rig.is_timely else set(SYMBOLS))  # no window proves it, and totals do not decide it
 
 
 @pytest.mark.parametrize("ordinals", ORDINALS)
-def test_being_kicked_out_for_more_than_the_cache_is_a_gap(stage: Stage, ordinals: str) -> None:
+def test_being_kicked_out_for_more_than_the_cache_is_a_gap(rig: FaultRig, ordinals: str) -> None:
     """What has left OpenD's memory before the right came back is lost, and the cause is the other login."""
-    stage.begin("--ordinals", ordinals)
-    assert stage.sim.command("kick", sec=2)["n"] == 1
-    stage.sim.command("burst", ticks=1400, symbols=[BUSIEST])
-    until(lambda: bool(faults_of(stage.sim, "kick_over")), "the right is back")
-    stage.recorder.wait_for("backfill_done", 2)
-    gaps = stage.settle()
+    rig.begin("--ordinals", ordinals)
+    assert rig.sim.command("kick", sec=2)["n"] == 1
+    rig.sim.command("burst", ticks=1400, symbols=[BUSIEST])
+    until(lambda: bool(faults_of(rig.sim, "kick_over")), "the right is back")
+    rig.recorder.wait_for("backfill_done", 2)
+    gaps = rig.settle()
     assert {gap.symbol for gap in gaps} == {BUSIEST}
-    assert len(stage.lost()) >= 400
-    check(stage, gaps, "kicked_out")
+    assert len(rig.lost()) >= 400
+    check(rig, gaps, "kicked_out")
 
 
 @pytest.mark.parametrize("burst", [500, 1500])
 @pytest.mark.parametrize("ordinals", ORDINALS)
-def test_a_recorder_that_was_down_knows_what_it_missed(stage: Stage, ordinals: str, burst: int) -> None:
+def test_a_recorder_that_was_down_knows_what_it_missed(rig: FaultRig, ordinals: str, burst: int) -> None:
     """Killed and started again: within the cache nothing is missing, beyond it there is a gap."""
-    stage.begin("--ordinals", ordinals)
-    stage.recorder.kill_all()
-    stage.sim.command("burst", ticks=burst, symbols=[BUSIEST])
-    stage.recorder.start()
-    stage.recorder.wait_for("backfill_done", 2)
-    gaps = stage.settle()
+    rig.begin("--ordinals", ordinals)
+    rig.recorder.kill_all()
+    rig.sim.command("burst", ticks=burst, symbols=[BUSIEST])
+    rig.recorder.start()
+    rig.recorder.wait_for("backfill_done", 2)
+    gaps = rig.settle()
     assert {gap.symbol for gap in gaps} == ({BUSIEST} if burst > 1000 else set())
-    check(stage, gaps, "recorder_down")
+    check(rig, gaps, "recorder_down")
 
 
 @pytest.mark.parametrize("ordinals", ORDINALS)
-def test_single_pushes_that_never_came_are_found_by_the_totals(stage: Stage, ordinals: str) -> None:
+def test_single_pushes_that_never_came_are_found_by_the_totals(rig: FaultRig, ordinals: str) -> None:
     """With audits off and no outage, the exchange's volume goes ahead of ours, and stays there."""
-    stage.begin("--ordinals", ordinals)
-    assert stage.sim.command("lose", n=4)["n"] == 4
-    gaps = stage.settle()
-    assert len(stage.lost()) == 4
+    rig.begin("--ordinals", ordinals)
+    assert rig.sim.command("lose", n=4)["n"] == 4
+    gaps = rig.settle()
+    assert len(rig.lost()) == 4
     assert {gap.evidence for gap in gaps} == {"totals"}
-    check(stage, gaps, "unknown")
+    check(rig, gaps, "unknown")
 
 
-def test_a_gap_that_is_filled_later_says_so(stage: Stage) -> None:
+def test_a_gap_that_is_filled_later_says_so(rig: FaultRig) -> None:
     """The backfill after a cut brings what pushes had missed: the gap stays in the ledger, filled, and by what."""
-    stage.begin()
-    assert stage.sim.command("lose", n=4)["n"] == 4
-    stage.tell()
-    found = stage.gaps()
+    rig.begin()
+    assert rig.sim.command("lose", n=4)["n"] == 4
+    rig.tell()
+    found = rig.gaps()
     assert found
     assert {gap.state for gap in found} == {"open"}
-    assert len(stage.lost()) == 4
-    assert stage.sim.command("cut")["n"] == 1
-    stage.recorder.wait_for("backfill_done", 2)
-    gaps = stage.settle()
-    assert not stage.lost()
+    assert len(rig.lost()) == 4
+    assert rig.sim.command("cut")["n"] == 1
+    rig.recorder.wait_for("backfill_done", 2)
+    gaps = rig.settle()
+    assert not rig.lost()
     assert [gap._replace(state="open", after_seq=None) for gap in gaps] == [
         gap._replace(after_seq=None) for gap in found
     ]
     assert {gap.state for gap in gaps} == {"filled"}
-    assert set(stage.recorder.query("SELECT filled_by FROM gaps")) == {("backfill",)}
-    assert all(ms is not None for (ms,) in stage.recorder.query("SELECT filled_ms FROM gaps"))
+    assert set(rig.recorder.query("SELECT filled_by FROM gaps")) == {("backfill",)}
+    assert all(ms is not None for (ms,) in rig.recorder.query("SELECT filled_ms FROM gaps"))
 
 
-def test_what_a_symbol_misses_before_it_is_subscribed_is_a_gap(stage: Stage) -> None:
+def test_what_a_symbol_misses_before_it_is_subscribed_is_a_gap(rig: FaultRig) -> None:
     """There was no quota for it: what was traded until there was, and has left OpenD's memory, has that cause."""
     last = SYMBOLS[-1]
-    stage.clock.jump_to("2026-11-20 08:00:00")
-    stage.launch("--quota", str(len(SYMBOLS) - 1), rate=20)
-    stage.sim.command("pause")
-    assert stage.recorder.log_lines("futu_subscribed")[0].fields["left_out"] == "1"
-    stage.clock.jump_to("2026-11-20 10:00:00")
-    stage.sim.command("resume")
-    stage.sim.command("burst", ticks=1500, symbols=[last])
-    stage.sim.command("quota", n=len(SYMBOLS))
-    stage.recorder.wait_for("backfill_done", 2)
+    rig.clock.jump_to("2026-11-20 08:00:00")
+    rig.launch("--quota", str(len(SYMBOLS) - 1), rate=20)
+    rig.sim.command("pause")
+    assert rig.recorder.log_lines("futu_subscribed")[0].fields["left_out"] == "1"
+    rig.clock.jump_to("2026-11-20 10:00:00")
+    rig.sim.command("resume")
+    rig.sim.command("burst", ticks=1500, symbols=[last])
+    rig.sim.command("quota", n=len(SYMBOLS))
+    rig.recorder.wait_for("backfill_done", 2)
     for _ in range(2):  # the other two show which types are counted
-        show_types(stage.clock, stage.sim, SYMBOLS)
-        stage.calm(last)
-    gaps = stage.settle()
-    assert len(stage.lost()) >= 500
+        show_types(rig.clock, rig.sim, SYMBOLS)
+        rig.calm(last)
+    gaps = rig.settle()
+    assert len(rig.lost()) >= 500
     assert {gap.symbol for gap in gaps} == {last}
-    check(stage, gaps, "not_subscribed", "pre-opening")
+    check(rig, gaps, "not_subscribed", "pre-opening")
 
 
 CAUSES = {
@@ -219,45 +219,45 @@ CAUSES = {
 }
 
 
-def mixture(stage: Stage, random: Random) -> Cause:
+def mixture(rig: FaultRig, random: Random) -> Cause:
     """A fault of any kind, in its full length, with or without a burst in it; what it is the cause of."""
     kind = random.choice(list(CAUSES))
     ticks = random.choice([0, 30, 300, 1400])
-    backfills = len(stage.recorder.log_lines("backfill_done"))
+    backfills = len(rig.recorder.log_lines("backfill_done"))
     if kind == "kill":
-        stage.recorder.kill_all()
+        rig.recorder.kill_all()
     elif kind == "lose":
-        assert stage.sim.command("lose", n=3)["n"] == 3
+        assert rig.sim.command("lose", n=3)["n"] == 3
         return CAUSES[kind]
     elif kind == "cut":
-        assert stage.sim.command("cut")["n"] == 1
+        assert rig.sim.command("cut")["n"] == 1
     else:
         fault, options = {"down": ("refuse", {"keep_cache": False})}.get(kind, (kind, {}))
-        assert stage.sim.command(fault, sec=round(random.uniform(0.5, 1.5), 1), **options)["n"] == 1
+        assert rig.sim.command(fault, sec=round(random.uniform(0.5, 1.5), 1), **options)["n"] == 1
     if ticks:
-        stage.sim.command("burst", ticks=ticks, symbols=[BUSIEST])
+        rig.sim.command("burst", ticks=ticks, symbols=[BUSIEST])
     if kind == "kill":
-        stage.recorder.start()
-    stage.recorder.wait_for("backfill_done", backfills + 1)
-    until(lambda: not stage.sim.stats()["faults"], "the fault is over")
+        rig.recorder.start()
+    rig.recorder.wait_for("backfill_done", backfills + 1)
+    until(lambda: not rig.sim.stats()["faults"], "the fault is over")
     return CAUSES[kind]
 
 
 @pytest.mark.parametrize("seed", range(drawn(6)))
-def test_whatever_happens_nothing_is_lost_in_silence(stage: Stage, seed: int) -> None:
+def test_whatever_happens_nothing_is_lost_in_silence(rig: FaultRig, seed: int) -> None:
     """Faults by a seed, one after the other: each lost tick is inside a gap, each open gap has a loss in it.
 
     No gap and no doubt is of a cause that was not there, and the journal tells the same again.
     """
     random = Random(seed)
-    stage.begin("--ordinals", ORDINALS[seed % 3], rate=40)
-    causes = {Cause(doubt.cause) for doubt in stage.beginning}
+    rig.begin("--ordinals", ORDINALS[seed % 3], rate=40)
+    causes = {Cause(doubt.cause) for doubt in rig.beginning}
     for _ in range(5):
-        causes.add(mixture(stage, random))
+        causes.add(mixture(rig, random))
         time.sleep(random.uniform(0, 2))  # so that some come before the one before is decided
-    gaps = stage.settle()
-    assert {Cause(one.cause) for one in (*gaps, *stage.doubts())} <= causes
-    tables = {name: stage.recorder.query(f"SELECT * FROM {name}") for name in ("gaps", "doubts", "exchange_totals")}  # noqa: S608
-    stage.derive()
-    assert stage.gaps() == gaps
-    assert tables == {name: stage.recorder.query(f"SELECT * FROM {name}") for name in tables}  # noqa: S608
+    gaps = rig.settle()
+    assert {Cause(one.cause) for one in (*gaps, *rig.doubts())} <= causes
+    tables = {name: rig.recorder.query(f"SELECT * FROM {name}") for name in ("gaps", "doubts", "exchange_totals")}  # noqa: S608
+    rig.derive()
+    assert rig.gaps() == gaps
+    assert tables == {name: rig.recorder.query(f"SELECT * FROM {name}") for name in tables}  # noqa: S608

@@ -31,7 +31,7 @@ BUSIEST = "HK.00700"
 SYMBOLS = 5
 
 
-class Stage:
+class FaultRig:
     """A simulator and a recorder, on a clock that says Friday morning in Hong Kong."""
 
     def __init__(self, directory: Path) -> None:
@@ -94,91 +94,91 @@ class Stage:
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
+def rig(tmp_path: Path) -> Iterator[FaultRig]:
     """Ends with the test."""
-    made = Stage(tmp_path)
+    made = FaultRig(tmp_path)
     try:
         yield made
     finally:
         made.end()
 
 
-def test_an_outage_that_can_be_made_good_says_how_long(stage: Stage) -> None:
+def test_an_outage_that_can_be_made_good_says_how_long(rig: FaultRig) -> None:
     """While OpenD can't be reached: in recorder.json, the log, the health and `status`; afterwards nothing is said."""
-    stage.begin(rate=100)
-    stage.wait_for_rates()
-    assert stage.outage() == {}
-    assert "outage" not in stage.status()
-    assert stage.sim.command("refuse", sec=8)["n"] == 1
-    (line,) = stage.recorder.wait_for("outage_deadlines")
-    told = stage.outage()
+    rig.begin(rate=100)
+    rig.wait_for_rates()
+    assert rig.outage() == {}
+    assert "outage" not in rig.status()
+    assert rig.sim.command("refuse", sec=8)["n"] == 1
+    (line,) = rig.recorder.wait_for("outage_deadlines")
+    told = rig.outage()
     assert told["cause"] in {"connection_lost", "opend_down"}
     assert told["past"] == 0
     first = told["symbols"][0]
-    made = [tick.ts_ms for (symbol, _), tick in stage.sim.ledger().ticks.items() if symbol == first["symbol"]]
+    made = [tick.ts_ms for (symbol, _), tick in rig.sim.ledger().ticks.items() if symbol == first["symbol"]]
     true_rate = len(made) / ((max(made) - min(made)) / 1000)
     assert true_rate / 4 < first["rate"] < true_rate * 4
     assert (told["first_deadline_ms"] - told["since_ms"]) / 1000 == pytest.approx(1000 / first["rate"], rel=0.01)
     assert (line.level, line.fields["past"]) == ("WARNING", "0")
     assert first["symbol"] in line.fields["text"]
-    assert any("can be recovered until" in reason for reason in assess_health(stage.recorder.state()).reasons)
-    shown = stage.status()
+    assert any("can be recovered until" in reason for reason in assess_health(rig.recorder.state()).reasons)
+    shown = rig.status()
     assert "outage OpenD unreachable for" in shown
     assert "recoverable for another" in shown
     assert f"({first['symbol']})" in shown
-    until(lambda: bool(faults_of(stage.sim, "refuse_over")), "OpenD is back")
-    stage.recorder.wait_for("backfill_done", 2)
-    until(lambda: stage.outage() == {}, "nothing is said any more")
-    verdict = stage.settle()
+    until(lambda: bool(faults_of(rig.sim, "refuse_over")), "OpenD is back")
+    rig.recorder.wait_for("backfill_done", 2)
+    until(lambda: rig.outage() == {}, "nothing is said any more")
+    verdict = rig.settle()
     assert verdict.stored == verdict.sent
 
 
-def test_what_is_past_its_deadline_is_named(stage: Stage) -> None:
+def test_what_is_past_its_deadline_is_named(rig: FaultRig) -> None:
     """OpenD makes 50 good of what it did not hear itself: soon the busiest symbols are past, and that is failing."""
-    stage.begin(rate=200)
-    stage.wait_for_rates()
-    assert stage.sim.command("outage", sec=6)["n"] == 1
-    until(lambda: bool(stage.outage().get("past")), lambda: f"a deadline has passed: {stage.outage()}")
-    told = stage.outage()
+    rig.begin(rate=200)
+    rig.wait_for_rates()
+    assert rig.sim.command("outage", sec=6)["n"] == 1
+    until(lambda: bool(rig.outage().get("past")), lambda: f"a deadline has passed: {rig.outage()}")
+    told = rig.outage()
     assert told["cause"] == "exchange_lost"
     assert BUSIEST in told["past_symbols"]
-    health = assess_health(stage.recorder.state())
+    health = assess_health(rig.recorder.state())
     assert health.verdict == "failing"
     assert any("can no longer be fully recovered" in reason and BUSIEST in reason for reason in health.reasons)
-    assert "past" in stage.status()
-    until(lambda: bool(faults_of(stage.sim, "outage_over")), "the exchange is back")
-    stage.recorder.wait_for("backfill_done", 2)
-    verdict = stage.settle()
+    assert "past" in rig.status()
+    until(lambda: bool(faults_of(rig.sim, "outage_over")), "the exchange is back")
+    rig.recorder.wait_for("backfill_done", 2)
+    verdict = rig.settle()
     assert verdict.unreachable > 0
     assert verdict.stored == verdict.sent - verdict.unreachable
 
 
 @pytest.mark.parametrize("backfill_n", [0, 100])
-def test_what_opend_missed_is_fetched_whole_whatever_the_operator_asks_for(stage: Stage, backfill_n: int) -> None:
+def test_what_opend_missed_is_fetched_whole_whatever_the_operator_asks_for(rig: FaultRig, backfill_n: int) -> None:
     """600 ticks while another login had the right: deeper than BACKFILL_N, and no audit to help."""
-    stage.begin(rate=20, FUTU_POLL_ENABLED="false", BACKFILL_N=backfill_n)
-    before = len(stage.recorder.log_lines("backfill_done"))
-    assert stage.sim.command("kick", sec=1)["n"] == 1
-    stage.sim.command("burst", ticks=600, symbols=[BUSIEST])
-    until(lambda: bool(faults_of(stage.sim, "kick_over")), "the right is back")
-    stage.recorder.wait_for("backfill_done", before + 1)
-    verdict = stage.settle()
+    rig.begin(rate=20, FUTU_POLL_ENABLED="false", BACKFILL_N=backfill_n)
+    before = len(rig.recorder.log_lines("backfill_done"))
+    assert rig.sim.command("kick", sec=1)["n"] == 1
+    rig.sim.command("burst", ticks=600, symbols=[BUSIEST])
+    until(lambda: bool(faults_of(rig.sim, "kick_over")), "the right is back")
+    rig.recorder.wait_for("backfill_done", before + 1)
+    verdict = rig.settle()
     assert verdict.stored == verdict.sent
-    how = {how for (how,) in stage.recorder.query("SELECT DISTINCT push_type FROM ticks WHERE symbol = 'HK.00700'")}
+    how = {how for (how,) in rig.recorder.query("SELECT DISTINCT push_type FROM ticks WHERE symbol = 'HK.00700'")}
     assert ("poll" if backfill_n == 0 else "backfill") in how
 
 
-def test_trade_dates_are_in_the_journal_once_a_session(stage: Stage) -> None:
+def test_trade_dates_are_in_the_journal_once_a_session(rig: FaultRig) -> None:
     """Whole, as OpenD has told them, with this day among them."""
-    stage.begin(rate=50)
+    rig.begin(rate=50)
     for sessions in (1, 2):
-        until(lambda n=sessions: len(stage.bodies(ProtoId.QOT_REQUEST_TRADE_DATE)) == n, "one for each session")  # type: ignore[misc]
+        until(lambda n=sessions: len(rig.bodies(ProtoId.QOT_REQUEST_TRADE_DATE)) == n, "one for each session")  # type: ignore[misc]
         if sessions == 1:
-            assert stage.sim.command("cut")["n"] == 1
-    stage.settle()
-    first, second = map(trade_dates, stage.bodies(ProtoId.QOT_REQUEST_TRADE_DATE))
+            assert rig.sim.command("cut")["n"] == 1
+    rig.settle()
+    first, second = map(trade_dates, rig.bodies(ProtoId.QOT_REQUEST_TRADE_DATE))
     assert first == second
     assert first[DAY] == "whole"
     assert len(first) >= 14
-    assert hk_day(stage.recorder.state()["started_ms"]) == DAY
-    assert not stage.recorder.log_lines("trade_dates_unavailable")
+    assert hk_day(rig.recorder.state()["started_ms"]) == DAY
+    assert not rig.recorder.log_lines("trade_dates_unavailable")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import apsw
 
-from support.tale import clock
+from support.scenario import clock
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ from hk_tick_collector.seal.day import SealedDay, seal, sealing
 from hk_tick_collector.store import certificate_file
 from hk_tick_collector.store.sealed import certificate_of
 from support.merging import record
-from support.tale import Tale, volume_of
+from support.scenario import Scenario, volume_of
 from support.ticks import DAY, HSBC, OPEN_MS, TENCENT, pushes, row, seq_at
 
 if TYPE_CHECKING:
@@ -26,23 +26,23 @@ def make_day(root: Path, day: str = DAY, *, ticks: int = 5) -> Path:
     )
 
 
-def tell_day(tale: Tale, *, lost: int = 0) -> Path:
+def tell_day(scenario: Scenario, *, lost: int = 0) -> Path:
     """A day of one symbol whose end the exchange has told; so many shares more than ours.
 
     It was exact at two moments before, so that three show that its type of ticks is counted.
     """
-    tale.record_only(TENCENT)
+    scenario.record_only(TENCENT)
     for last in (13, 26, 40):
-        tale.hear(pushes(TENCENT, range(last - 12 - (last == 40), last + 1)))
+        scenario.hear(pushes(TENCENT, range(last - 12 - (last == 40), last + 1)))
         for _ in range(2 if last < 40 else 0):
-            tale.wait(20)
-            tale.totals(tencent=volume_of(range(1, last + 1)))
-    tale.now_ms = CLOSED_MS
+            scenario.wait(20)
+            scenario.totals(tencent=volume_of(range(1, last + 1)))
+    scenario.now_ms = CLOSED_MS
     for _ in range(3):
-        tale.wait(60)
-        tale.totals(tencent=volume_of(range(1, 41)) + lost)
-    tale.write()
-    return tale.root / f"{DAY}.db"
+        scenario.wait(60)
+        scenario.totals(tencent=volume_of(range(1, 41)) + lost)
+    scenario.write()
+    return scenario.root / f"{DAY}.db"
 
 
 def seal_day(database: Path) -> SealedDay:

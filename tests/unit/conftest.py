@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from support.scenario import Scenario
 from support.still_recorder import StillRecorder
-from support.tale import Tale
 
 from hk_tick_collector.writer import loop as writer_module
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def tale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tale]:
+def scenario(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scenario]:
     """In DATA_ROOT `tmp_path`; nobody listens to its writers."""
     monkeypatch.setattr(writer_module, "send", lambda _message: None)
-    made = Tale(tmp_path)
+    made = Scenario(tmp_path)
     yield made
     made.journal.close(5)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import apsw
 import pytest
-from support.tale import ALIBABA, CHEUNG_KONG, MEITUAN, Tale
+from support.scenario import ALIBABA, CHEUNG_KONG, MEITUAN, Scenario
 from support.ticks import DAY, DAY_MS, HSBC, OPEN_MS, TENCENT, push, pushes, reply, ticker
 
 from hk_tick_collector.audit.counted import Votes
@@ -25,35 +25,35 @@ OTHERS = (ALIBABA, MEITUAN, CHEUNG_KONG)
 
 
 @pytest.fixture
-def day(tale: Tale) -> Tale:
+def day(scenario: Scenario) -> Scenario:
     """A day on which two others show that types are counted; it is 9:51, and all four are to be recorded."""
-    tale.at("09:50:00")
-    tale.record_only(TENCENT, *OTHERS)
-    tale.prove_types()
-    return tale
+    scenario.at("09:50:00")
+    scenario.record_only(TENCENT, *OTHERS)
+    scenario.prove_types()
+    return scenario
 
 
-def audit(tale: Tale) -> DayAudit:
+def audit(scenario: Scenario) -> DayAudit:
     """What the audit says once all is stored."""
-    tale.write()
-    return audit_day(tale.root / f"{DAY}.db", tale.now_ms)
+    scenario.write()
+    return audit_day(scenario.root / f"{DAY}.db", scenario.now_ms)
 
 
-def of(tale: Tale, symbol: str = TENCENT) -> SymbolAudit:
+def of(scenario: Scenario, symbol: str = TENCENT) -> SymbolAudit:
     """What it says of one symbol."""
-    return {one.symbol: one for one in audit(tale).symbols}[symbol]
+    return {one.symbol: one for one in audit(scenario).symbols}[symbol]
 
 
-def trade(tale: Tale, times: int, *, lost: Iterable[int] = (), symbol: str = TENCENT) -> None:
+def trade(scenario: Scenario, times: int, *, lost: Iterable[int] = (), symbol: str = TENCENT) -> None:
     """So many trades, of which these are lost."""
     for number in range(times):
         if number in lost:
-            tale.lose(symbol)
+            scenario.lose(symbol)
         else:
-            tale.trade(symbol)
+            scenario.trade(symbol)
 
 
-def test_totals_after_the_close_that_are_ours_prove_the_day(day: Tale) -> None:
+def test_totals_after_the_close_that_are_ours_prove_the_day(day: Scenario) -> None:
     """All figures are told, and nothing is in the way."""
     trade(day, 60)
     day.close()
@@ -72,7 +72,7 @@ def test_totals_after_the_close_that_are_ours_prove_the_day(day: Tale) -> None:
 
 @pytest.mark.parametrize("lost", [0, 1, 30, 58, 59])
 @pytest.mark.parametrize("rounds", [2, 4])
-def test_a_day_without_one_tick_is_not_complete(day: Tale, lost: int, rounds: int) -> None:
+def test_a_day_without_one_tick_is_not_complete(day: Scenario, lost: int, rounds: int) -> None:
     """Wherever it was, and however often the exchange was asked after the close."""
     trade(day, 60, lost=[lost])
     day.close(rounds=rounds)
@@ -81,7 +81,7 @@ def test_a_day_without_one_tick_is_not_complete(day: Tale, lost: int, rounds: in
     assert of(day).reasons
 
 
-def test_a_loss_that_no_gap_tells_is_not_located(day: Tale) -> None:
+def test_a_loss_that_no_gap_tells_is_not_located(day: Scenario) -> None:
     """The exchange was never asked before the close, and only then twice within a moment."""
     trade(day, 5, lost=[4])
     day.close(rounds=0)
@@ -91,7 +91,7 @@ def test_a_loss_that_no_gap_tells_is_not_located(day: Tale) -> None:
     assert reason == "100 shares by the exchange's count, not located, perhaps after the last tick of 09:51:19"
 
 
-def test_missing_ordinals_alone_are_no_proof_of_a_loss(day: Tale) -> None:
+def test_missing_ordinals_alone_are_no_proof_of_a_loss(day: Scenario) -> None:
     """Where no last word was told a hole may have another reason, unless it is within an interruption."""
     day.hear(pushes(TENCENT, [n for n in range(1, 1301) if n != 700]))
     symbol = of(day)
@@ -99,7 +99,7 @@ def test_missing_ordinals_alone_are_no_proof_of_a_loss(day: Tale) -> None:
     assert "perhaps missing: 1 tick, whose ordinals are" in symbol.reasons
 
 
-def test_holes_within_an_interruption_are_a_loss(day: Tale) -> None:
+def test_holes_within_an_interruption_are_a_loss(day: Scenario) -> None:
     """Told with bounds, cause and evidence."""
     trade(day, 60)
     since_ms = day.now_ms
@@ -114,7 +114,7 @@ def test_holes_within_an_interruption_are_a_loss(day: Tale) -> None:
     assert symbol.so_far == "2 ticks missing so far; proof after 16:12"
 
 
-def test_a_gap_that_was_filled_does_not_stand_in_the_way(day: Tale) -> None:
+def test_a_gap_that_was_filled_does_not_stand_in_the_way(day: Scenario) -> None:
     """It stays in the ledger."""
     trade(day, 60)
     day.resume(Cause.OPEND_DOWN, day.now_ms)
@@ -130,7 +130,7 @@ def test_a_gap_that_was_filled_does_not_stand_in_the_way(day: Tale) -> None:
     assert (symbol.verdict, [gap.state for gap in symbol.gaps]) == (Verdict.COMPLETE, ["filled"])
 
 
-def test_a_symbol_that_was_to_be_recorded_is_there_without_a_tick(day: Tale) -> None:
+def test_a_symbol_that_was_to_be_recorded_is_there_without_a_tick(day: Scenario) -> None:
     """OpenD never let it: nothing is known of it, and that is not green; why is told."""
     day.record_only(TENCENT, HSBC, *OTHERS, hsbc="no quote right")
     trade(day, 3)
@@ -142,7 +142,7 @@ def test_a_symbol_that_was_to_be_recorded_is_there_without_a_tick(day: Tale) -> 
     assert of(day).verdict is Verdict.COMPLETE
 
 
-def test_a_symbol_that_was_not_to_be_recorded_has_no_say(day: Tale) -> None:
+def test_a_symbol_that_was_not_to_be_recorded_has_no_say(day: Scenario) -> None:
     """A few of its ticks came all the same; they are shown, and the day is complete without it."""
     trade(day, 3)
     trade(day, 3, lost=[1], symbol=HSBC)
@@ -151,15 +151,15 @@ def test_a_symbol_that_was_not_to_be_recorded_has_no_say(day: Tale) -> None:
     assert (of(day, HSBC).verdict, of(day, HSBC).recorded) == (Verdict.INCOMPLETE, False)
 
 
-def test_a_day_on_which_nothing_was_to_be_recorded_is_not_complete(tale: Tale) -> None:
+def test_a_day_on_which_nothing_was_to_be_recorded_is_not_complete(scenario: Scenario) -> None:
     """No verdict that counts is no proof."""
-    tale.at("09:50:00")
-    tale.prove_types()
-    tale.close()
-    assert audit(tale).verdict is Verdict.UNPROVABLE
+    scenario.at("09:50:00")
+    scenario.prove_types()
+    scenario.close()
+    assert audit(scenario).verdict is Verdict.UNPROVABLE
 
 
-def test_what_could_not_be_stored_as_a_tick_stands_in_the_way(day: Tale) -> None:
+def test_what_could_not_be_stored_as_a_tick_stands_in_the_way(day: Scenario) -> None:
     """It is kept aside, and may hide behind totals that agree."""
     trade(day, 3)
     day.hear(push(TENCENT, ticker(11, price=float("nan"))))
@@ -169,7 +169,7 @@ def test_what_could_not_be_stored_as_a_tick_stands_in_the_way(day: Tale) -> None
     assert symbol.contradictions == ("1 kept aside in bad_ticks, which could not be stored as ticks",)
 
 
-def test_types_that_the_exchange_does_not_count_are_measured_and_named(day: Tale) -> None:
+def test_types_that_the_exchange_does_not_count_are_measured_and_named(day: Scenario) -> None:
     """Three symbols say so of each other; the rest is proven, and these are named as not covered."""
     for symbol in (TENCENT, ALIBABA, MEITUAN):
         day.trade(symbol)
@@ -181,7 +181,7 @@ def test_types_that_the_exchange_does_not_count_are_measured_and_named(day: Tale
     assert (of(day).covered, of(day).not_covered) == (("AUTO_MATCH",), ("ODD_LOT",))
 
 
-def test_a_type_that_nobody_has_proven_stands_in_the_way(day: Tale) -> None:
+def test_a_type_that_nobody_has_proven_stands_in_the_way(day: Scenario) -> None:
     """Its own totals may agree by coincidence."""
     day.trade()
     day.trade(type=ODD_LOT)
@@ -193,7 +193,7 @@ def test_a_type_that_nobody_has_proven_stands_in_the_way(day: Tale) -> None:
     assert symbol.would_prove
 
 
-def test_the_worst_come_first(day: Tale) -> None:
+def test_the_worst_come_first(day: Scenario) -> None:
     """Incomplete, then unprovable, then complete."""
     trade(day, 3, lost=[1])
     trade(day, 3, symbol=HSBC)
@@ -206,7 +206,7 @@ def test_the_worst_come_first(day: Tale) -> None:
     ]
 
 
-def test_before_the_close_it_is_told_how_it_stands(day: Tale) -> None:
+def test_before_the_close_it_is_told_how_it_stands(day: Scenario) -> None:
     """Nothing is missing so far, or nobody can tell; and when there will be a proof."""
     trade(day, 3)
     day.tell()
@@ -266,10 +266,10 @@ def test_no_day_database_is_one_line(tmp_path: Path) -> None:
         audit_day(tmp_path / f"{DAY}.db")
 
 
-def test_an_audit_leaves_nothing_behind(tale: Tale) -> None:
+def test_an_audit_leaves_nothing_behind(scenario: Scenario) -> None:
     """The file's bytes are the same, and nothing lies beside it."""
-    tale.hear(pushes(TENCENT, range(1, 11)))
-    tale.write()
-    before = {path.name: path.read_bytes() for path in tale.root.glob("*.db*")}
-    audit_day(tale.root / f"{DAY}.db")
-    assert {path.name: path.read_bytes() for path in tale.root.glob("*.db*")} == before
+    scenario.hear(pushes(TENCENT, range(1, 11)))
+    scenario.write()
+    before = {path.name: path.read_bytes() for path in scenario.root.glob("*.db*")}
+    audit_day(scenario.root / f"{DAY}.db")
+    assert {path.name: path.read_bytes() for path in scenario.root.glob("*.db*")} == before

@@ -6,8 +6,8 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import apsw
+from support.scenario import Scenario
 from support.sealing import SILENT, seal_day, tell_day
-from support.tale import Tale
 from support.ticks import DAY, NEXT_DAY
 
 from hk_tick_collector.audit.counted import Votes
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 def test_the_catalogue_remembers_what_days_have_shown_of_types(tmp_path: Path) -> None:
     """Each day's own is not in it; without a catalogue, or with another program's, there is none."""
     assert type_history(tmp_path, DAY) == {}
-    tale = Tale(tmp_path)
-    path = tell_day(tale)
-    tale.journal.close(5)
+    scenario = Scenario(tmp_path)
+    path = tell_day(scenario)
+    scenario.journal.close(5)
     seal_day(path)
     Catalog(tmp_path, SILENT).close()
     assert type_history(tmp_path, NEXT_DAY) == {1: Votes(3, 0)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.tale import clock
+from support.scenario import clock
 from support.ticks import DAY
 
 from hk_tick_collector.audit.schedule import after_close_ms, closing_print_ms, sessions_of, traded_type

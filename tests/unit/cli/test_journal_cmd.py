@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.tale import Tale
+from support.scenario import Scenario
 from support.ticks import HSBC, OPEN_MS, TENCENT, push, pushes, reply, ticker
 
 from hk_tick_collector.cli.app import entry
@@ -38,9 +38,9 @@ def run(root: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixtur
 
 
 @pytest.fixture
-def tale(root: Path) -> Iterator[Tale]:
+def scenario(root: Path) -> Iterator[Scenario]:
     """A journal with an event, two runs of pushes, a reply, and something that is no ticker."""
-    made = Tale(root)
+    made = Scenario(root)
     made.record_only(TENCENT, HSBC)
     made.hear(pushes(TENCENT, range(1, 4)), push(HSBC, ticker(7)))
     made.hear(reply(HSBC, ticker(5), ticker(6)))
@@ -50,16 +50,16 @@ def tale(root: Path) -> Iterator[Tale]:
     made.journal.close(5)
 
 
-def test_the_segments_are_listed_with_what_is_stored_of_them(tale: Tale, run: Run) -> None:
+def test_the_segments_are_listed_with_what_is_stored_of_them(scenario: Scenario, run: Run) -> None:
     """Number, day, size, since when, and whether the writer has been there."""
-    (segment,) = list_segments(tale.root / DIRECTORY)
+    (segment,) = list_segments(scenario.root / DIRECTORY)
     code, out, _ = run("list")
     assert code == 0
     line = out.splitlines()[1].split()
     assert line[:3] == ["1", segment.day, f"{segment.size_bytes:,}"]
     assert line[3:] == ["2026-07-31", "10:00:01.000", "not", "stored"]
     assert out.splitlines()[-1] == f"1 segment, {segment.size_bytes / 1e6:,.1f} MB"
-    tale.write()
+    scenario.write()
     told = json.loads(run("list", "--json")[1])
     assert told["segments"] == [
         {
@@ -70,13 +70,13 @@ def test_the_segments_are_listed_with_what_is_stored_of_them(tale: Tale, run: Ru
             "state": "stored",
         }
     ]
-    tale.hear(pushes(TENCENT, range(6, 8)))
+    scenario.hear(pushes(TENCENT, range(6, 8)))
     assert "stored up to" in run()[1], "list is what it does without a word"
 
 
-def test_records_are_shown_with_what_is_in_them(tale: Tale, run: Run) -> None:
+def test_records_are_shown_with_what_is_in_them(scenario: Scenario, run: Run) -> None:
     """Place, time, session; an event with its fields, frames by kind with ticks and symbols; what can't be read."""
-    assert tale
+    assert scenario
     code, out, err = run("show")
     lines = [line.split(maxsplit=5) for line in out.splitlines()]
     assert code == 0
@@ -94,9 +94,9 @@ def test_records_are_shown_with_what_is_in_them(tale: Tale, run: Run) -> None:
     assert lines[4][5].startswith("1 QOT_UPDATE_TICKER  CAN'T BE READ: QOT_UPDATE_TICKER: Error parsing message")
 
 
-def test_records_are_chosen_and_gone_on_with(tale: Tale, run: Run) -> None:
+def test_records_are_chosen_and_gone_on_with(scenario: Scenario, run: Run) -> None:
     """By symbol, by kind, so many, and from a place on that it names itself."""
-    assert tale
+    assert scenario
     assert len(run("show", "--symbol", "700")[1].splitlines()) == 2
     assert len(run("show", "--events")[1].splitlines()) == 1
     _, out, err = run("show", "--limit", "3")
@@ -106,9 +106,9 @@ def test_records_are_chosen_and_gone_on_with(tale: Tale, run: Run) -> None:
     assert out + rest == run("show")[1]
 
 
-def test_ticks_are_shown_as_opend_sent_them(tale: Tale, run: Run) -> None:
+def test_ticks_are_shown_as_opend_sent_them(scenario: Scenario, run: Run) -> None:
     """Nothing of them is read or corrected; as JSON each record is a line."""
-    assert tale
+    assert scenario
     out = run("show", "--symbol", HSBC, "--ticks")[1]
     assert f"    {HSBC} {ticker(7).sequence} 2026-07-31 10:00:00 100 @ 301.4 = 30,000.00\n" in out
     records = [json.loads(line) for line in run("show", "--json", "--ticks")[1].splitlines()]
@@ -122,7 +122,7 @@ def test_ticks_are_shown_as_opend_sent_them(tale: Tale, run: Run) -> None:
     assert [json.loads(line)["ticks"] for line in run("show", "--json")[1].splitlines()] == [0, 4, 2, 2, 0]
 
 
-def test_a_whole_journal_checks_well(tale: Tale, run: Run) -> None:
+def test_a_whole_journal_checks_well(scenario: Scenario, run: Run) -> None:
     """How much it is, from when to when; what can't be read was written so, and is no damage."""
     code, out, _ = run("check")
     lines = out.splitlines()
@@ -132,12 +132,12 @@ def test_a_whole_journal_checks_well(tale: Tale, run: Run) -> None:
     assert lines[2] == "each byte is as it was written"
     told = json.loads(run("check", "--json")[1])
     assert (told["records"], told["unreadable"], told["damages"]) == (5, 1, [])
-    assert told["bytes"] == sum(segment.size_bytes for segment in list_segments(tale.root / DIRECTORY))
+    assert told["bytes"] == sum(segment.size_bytes for segment in list_segments(scenario.root / DIRECTORY))
 
 
-def test_a_byte_that_has_changed_is_found(tale: Tale, run: Run) -> None:
+def test_a_byte_that_has_changed_is_found(scenario: Scenario, run: Run) -> None:
     """Where it is, and how much is lost with it; exit 1. The rest is read all the same."""
-    (segment,) = list_segments(tale.root / DIRECTORY)
+    (segment,) = list_segments(scenario.root / DIRECTORY)
     second = json.loads(run("show", "--json")[1].splitlines()[1])
     data = bytearray(segment.path.read_bytes())
     data[second["offset"] + HEADER_SIZE + 3] ^= 1
@@ -156,15 +156,15 @@ def test_a_byte_that_has_changed_is_found(tale: Tale, run: Run) -> None:
 def test_where_there_is_no_journal_it_is_one_line(root: Path, run: Run, args: tuple[str, ...]) -> None:
     """Exit 2, and nothing is made."""
     if "9" in args:
-        Tale(root).journal.close(5)
+        Scenario(root).journal.close(5)
     code, out, err = run(*args)
     assert (code, out) == (2, "")
     assert err.startswith(f"hk-tick-collector: no segment {'9 ' if '9' in args else ''}in ")
     assert err.count("\n") == 1
 
 
-def test_what_opend_says_never_steers_a_terminal(tale: Tale, run: Run) -> None:
+def test_what_opend_says_never_steers_a_terminal(scenario: Scenario, run: Run) -> None:
     """Neither an event's text nor a tick's time."""
-    tale.event("session_down", reason="\x1b[2Jgone")
-    tale.hear(push(TENCENT, ticker(9, time="\x1b]0;x\x07")))
+    scenario.event("session_down", reason="\x1b[2Jgone")
+    scenario.hear(push(TENCENT, ticker(9, time="\x1b]0;x\x07")))
     assert "\x1b" not in run("show", "--ticks")[1]

@@ -15,8 +15,8 @@ from support.last_word import tell_last_word
 from support.late_ticks import assert_stats_true, bytes_of, query, stored
 from support.merging import record
 from support.needs import need_root
+from support.scenario import ALIBABA, Counted, clock, snapshot_of
 from support.settings import writer_settings
-from support.tale import ALIBABA, Counted, clock, snapshot_of
 from support.ticks import DAY, DAY_MS, HSBC, NEXT_DAY, OPEN_MS, TENCENT, pushes, reply, row, seq_at, ticker
 
 from hk_tick_collector.cli import rebuild_cmd

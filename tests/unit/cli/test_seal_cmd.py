@@ -9,8 +9,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.scenario import Scenario
 from support.sealing import certificate, make_day, seal_day, tell_day
-from support.tale import Tale
 from support.ticks import DAY, NEXT_DAY, TENCENT, pushes
 
 from hk_tick_collector.cli.app import entry
@@ -55,7 +55,7 @@ def words(text: str, day: str) -> list[str]:
 
 def test_seal_seals_a_day(root: Path, run: Run) -> None:
     """It tells the verdict and the figures; again it says that nothing was to be done."""
-    tell_day(Tale(root))
+    tell_day(Scenario(root))
     code, out, _ = run("seal", "--day", "2026-07-31")
     assert code == 0
     assert words(out, DAY)[:6] == [DAY, "COMPLETE", "1", "0", "0", "40"]
@@ -203,7 +203,7 @@ def test_verify_sealed_refuses_what_makes_no_sense(root: Path, run: Run) -> None
 @pytest.fixture
 def days(root: Path) -> Path:
     """A sealed day that lacks 300 shares in a gap that ordinals show, and one that is not sealed."""
-    database = tell_day(Tale(root), lost=300)
+    database = tell_day(Scenario(root), lost=300)
     seal_day(database)
     told = {name: value for name, value in certificate(database).items() if name != "self"}
     gap = {
@@ -349,10 +349,10 @@ def test_a_listing_fits_a_narrow_terminal() -> None:
 
 def test_a_late_tick_and_the_commands(root: Path, run: Run) -> None:
     """A tick that came after the sealing: the day is listed as not sealed, and is sealed again by hand."""
-    tale = Tale(root)
-    seal_day(tell_day(tale))
-    tale.hear(pushes(TENCENT, [50]))
-    tale.write()
+    scenario = Scenario(root)
+    seal_day(tell_day(scenario))
+    scenario.hear(pushes(TENCENT, [50]))
+    scenario.write()
     assert re.search(rf"^{DAY} +not sealed ", run("days")[1], re.MULTILINE)
     assert run("verify", "--sealed", "--day", DAY)[0] == 1
     assert run("seal", "--due")[0] == 0

@@ -6,14 +6,14 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from support.tale import SEC, volume_of
+from support.scenario import SEC, volume_of
 from support.ticks import TENCENT, pushes
 
 from hk_tick_collector.clock import AGREE_MS
 from hk_tick_collector.ledger.clocks import Clocks
 
 if TYPE_CHECKING:
-    from support.tale import Tale
+    from support.scenario import Scenario
 
 NOW = 1_000_000_000
 HOUR = 3600 * SEC
@@ -109,40 +109,40 @@ def test_what_is_no_clock_is_an_error(broken: dict[str, object]) -> None:
 # ---- in a journal
 
 
-def exchange_times(tale: Tale) -> list[int | None]:
+def exchange_times(scenario: Scenario) -> list[int | None]:
     """The exchange's time of each snapshot."""
-    tale.write()
-    return [ms for (ms,) in tale.query("SELECT exchange_ms FROM exchange_totals ORDER BY segment, offset")]
+    scenario.write()
+    return [ms for (ms,) in scenario.query("SELECT exchange_ms FROM exchange_totals ORDER BY segment, offset")]
 
 
-def test_live_trades_are_a_clock_and_fetched_and_late_ones_are_not(tale: Tale) -> None:
+def test_live_trades_are_a_clock_and_fetched_and_late_ones_are_not(scenario: Scenario) -> None:
     """Only what OpenD calls real time is held against the host's clock."""
-    tale.hear(pushes(TENCENT, range(1, 4)))
-    tale.totals(tencent=volume_of(range(1, 4)))
-    first_ms = tale.now_ms
-    tale.wait(HOUR / SEC)
-    tale.hear(pushes(TENCENT, [4]))  # traded an hour ago: no two clocks agree any more
-    tale.totals(tencent=volume_of(range(1, 5)))
-    assert exchange_times(tale) == [first_ms, None]
+    scenario.hear(pushes(TENCENT, range(1, 4)))
+    scenario.totals(tencent=volume_of(range(1, 4)))
+    first_ms = scenario.now_ms
+    scenario.wait(HOUR / SEC)
+    scenario.hear(pushes(TENCENT, [4]))  # traded an hour ago: no two clocks agree any more
+    scenario.totals(tencent=volume_of(range(1, 5)))
+    assert exchange_times(scenario) == [first_ms, None]
 
 
-def test_a_host_whose_clock_is_wrong_is_outvoted(tale: Tale) -> None:
+def test_a_host_whose_clock_is_wrong_is_outvoted(scenario: Scenario) -> None:
     """OpenD and the trades agree on another time; when the host's is set right, all three do."""
-    tale.now_ms += HOUR
-    tale.opend_state(-HOUR)
-    tale.hear(pushes(TENCENT, range(1, 4)))
-    tale.totals(tencent=volume_of(range(1, 4)))
-    first_ms = tale.now_ms - HOUR
-    tale.step_clock(-HOUR)
-    tale.totals(tencent=volume_of(range(1, 5)))
-    assert exchange_times(tale) == [first_ms, tale.now_ms]
+    scenario.now_ms += HOUR
+    scenario.opend_state(-HOUR)
+    scenario.hear(pushes(TENCENT, range(1, 4)))
+    scenario.totals(tencent=volume_of(range(1, 4)))
+    first_ms = scenario.now_ms - HOUR
+    scenario.step_clock(-HOUR)
+    scenario.totals(tencent=volume_of(range(1, 5)))
+    assert exchange_times(scenario) == [first_ms, scenario.now_ms]
 
 
-def test_clocks_that_disagree_are_a_reason_and_when_they_agree_again_it_goes(tale: Tale) -> None:
+def test_clocks_that_disagree_are_a_reason_and_when_they_agree_again_it_goes(scenario: Scenario) -> None:
     """The host is an hour fast, and OpenD's clock is another one."""
-    tale.opend_state(2 * HOUR)
-    tale.totals(tencent=0)
-    tale.opend_state(0)
-    tale.hear(pushes(TENCENT, [1]))
-    tale.totals(tencent=volume_of([1]))
-    assert exchange_times(tale) == [tale.now_ms]
+    scenario.opend_state(2 * HOUR)
+    scenario.totals(tencent=0)
+    scenario.opend_state(0)
+    scenario.hear(pushes(TENCENT, [1]))
+    scenario.totals(tencent=volume_of([1]))
+    assert exchange_times(scenario) == [scenario.now_ms]

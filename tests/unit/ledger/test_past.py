@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from support.last_word import tell_last_word
 from support.merging import record
+from support.scenario import Scenario, clock, volume_of
 from support.sealing import seal_day, tell_day
-from support.tale import Tale, clock, volume_of
 from support.ticks import DAY, DAY_MS, NEXT_DAY, OPEN_MS, TENCENT, row, seq_at
 
 from hk_tick_collector.ledger.past import LOOK_BACK_DAYS, READ_AGAIN_MS, LastWords, days_before
@@ -57,9 +57,9 @@ def test_a_day_of_which_a_symbol_was_not_known_is_read_again(tmp_path: Path) -> 
 
 def test_a_sealed_day_whose_database_is_elsewhere_is_told_by_its_certificate(tmp_path: Path) -> None:
     """One that makes no sense tells nothing."""
-    tale = Tale(tmp_path)
-    path = tell_day(tale)
-    tale.journal.close(5)
+    scenario = Scenario(tmp_path)
+    path = tell_day(scenario)
+    scenario.journal.close(5)
     seal_day(path)
     path.unlink()
     assert LastWords(tmp_path).is_last(DAY, totals(volume_of(range(1, 41))), OPENS_MS, OPENS_MS, no_databases)
@@ -73,15 +73,15 @@ def test_days_before_are_as_many_as_a_holiday_may_last() -> None:
     assert len(days_before("20260803")) == LOOK_BACK_DAYS
 
 
-def test_a_symbol_that_was_not_traded_today_is_known_by_its_last_word(tale: Tale) -> None:
+def test_a_symbol_that_was_not_traded_today_is_known_by_its_last_word(scenario: Scenario) -> None:
     """Its snapshot of yesterday, as it was told yesterday, says: nothing today."""
-    tale.trade()
-    tale.tell()
-    tale.write()
-    tale.now_ms = OPEN_MS + DAY_MS
-    tale.trade("HK.00005")
-    tale.wait(30)
-    tale.tell()
-    tale.write()
-    today = tale.query("SELECT symbol, volume, own_ms FROM exchange_totals WHERE symbol = 'HK.00700'", NEXT_DAY)
+    scenario.trade()
+    scenario.tell()
+    scenario.write()
+    scenario.now_ms = OPEN_MS + DAY_MS
+    scenario.trade("HK.00005")
+    scenario.wait(30)
+    scenario.tell()
+    scenario.write()
+    today = scenario.query("SELECT symbol, volume, own_ms FROM exchange_totals WHERE symbol = 'HK.00700'", NEXT_DAY)
     assert today == [(TENCENT, 0, None)]

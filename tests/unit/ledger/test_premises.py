@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from support.tale import SEC
+from support.scenario import SEC
 from support.ticks import DAY, HSBC, TENCENT, pushes, reply, ticker
 
 from hk_tick_collector.audit.day import audit_day
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
-    from support.tale import Tale
+    from support.scenario import Scenario
 
 
 def test_a_premise_is_counted_by_symbol(tmp_path: Path) -> None:
@@ -40,41 +40,43 @@ def test_a_premise_is_counted_by_symbol(tmp_path: Path) -> None:
     day.close()
 
 
-def test_a_window_with_a_hole_proves_nothing_from_then_on(tale: Tale, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_window_with_a_hole_proves_nothing_from_then_on(
+    scenario: Scenario, capsys: pytest.CaptureFixture[str]
+) -> None:
     """It lacks what is stored between its ends: that is told, the doubt stays, and so does the next one."""
-    tale.hear(pushes(TENCENT, range(1, 201, 2)))
-    tale.resume(Cause.CONNECTION_LOST, tale.now_ms)
-    tale.hear(reply(TENCENT, *(ticker(n) for n in (101, 103, 107, 201))))
-    tale.resume(Cause.CONNECTION_LOST, tale.now_ms)
-    tale.hear(reply(TENCENT, *(ticker(n) for n in range(101, 211, 2))))
-    tale.write()
-    assert [cause for _, cause, _ in tale.doubts()] == ["connection_lost", "connection_lost"]
-    ((seen, at_ms),) = tale.query("SELECT seen, failed_ms FROM premises WHERE failed > 0")
+    scenario.hear(pushes(TENCENT, range(1, 201, 2)))
+    scenario.resume(Cause.CONNECTION_LOST, scenario.now_ms)
+    scenario.hear(reply(TENCENT, *(ticker(n) for n in (101, 103, 107, 201))))
+    scenario.resume(Cause.CONNECTION_LOST, scenario.now_ms)
+    scenario.hear(reply(TENCENT, *(ticker(n) for n in range(101, 211, 2))))
+    scenario.write()
+    assert [cause for _, cause, _ in scenario.doubts()] == ["connection_lost", "connection_lost"]
+    ((seen, at_ms),) = scenario.query("SELECT seen, failed_ms FROM premises WHERE failed > 0")
     assert seen == "4 ticks were told, 51 are stored between the first and the last of them"
-    assert at_ms == tale.now_ms - 2 * SEC
+    assert at_ms == scenario.now_ms - 2 * SEC
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "premise_failed" in line]
     assert "whole_window" in line
-    assert audit_day(tale.root / f"{DAY}.db").symbols[0].premises["whole_window"][1] == 1
+    assert audit_day(scenario.root / f"{DAY}.db").symbols[0].premises["whole_window"][1] == 1
 
 
-def test_a_whole_window_is_seen_to_hold(tale: Tale) -> None:
+def test_a_whole_window_is_seen_to_hold(scenario: Scenario) -> None:
     """One of a single tick shows nothing."""
-    tale.hear(pushes(TENCENT, range(1, 10)), reply(TENCENT, ticker(5)))
-    tale.hear(reply(TENCENT, *(ticker(n) for n in range(3, 10))))
-    tale.write()
-    assert tale.premises() == [(TENCENT, "same_sequence", 1, 0), (TENCENT, "whole_window", 1, 0)]
+    scenario.hear(pushes(TENCENT, range(1, 10)), reply(TENCENT, ticker(5)))
+    scenario.hear(reply(TENCENT, *(ticker(n) for n in range(3, 10))))
+    scenario.write()
+    assert scenario.premises() == [(TENCENT, "same_sequence", 1, 0), (TENCENT, "whole_window", 1, 0)]
 
 
-def test_a_snapshot_that_counts_less_than_its_ticks_is_late_and_bounds_nothing(tale: Tale) -> None:
+def test_a_snapshot_that_counts_less_than_its_ticks_is_late_and_bounds_nothing(scenario: Scenario) -> None:
     """That is a failed premise of that symbol, and of no other."""
-    tale.at("09:59:00")
-    tale.prove_types()
-    tale.trade(TENCENT, 100)
-    tale.wait(20)
-    tale.trade(TENCENT, 100)
-    tale.wait(20)
-    tale.trade(TENCENT, 100)
-    tale.tell(tencent=100)
-    tale.write()
-    assert tale.bounds() == [(None, -100)], "by 100 shares fewer than were traded 15 s before"
-    assert [row for row in tale.premises() if row[3]] == [(TENCENT, "fresh_snapshot", 0, 1)]
+    scenario.at("09:59:00")
+    scenario.prove_types()
+    scenario.trade(TENCENT, 100)
+    scenario.wait(20)
+    scenario.trade(TENCENT, 100)
+    scenario.wait(20)
+    scenario.trade(TENCENT, 100)
+    scenario.tell(tencent=100)
+    scenario.write()
+    assert scenario.bounds() == [(None, -100)], "by 100 shares fewer than were traded 15 s before"
+    assert [row for row in scenario.premises() if row[3]] == [(TENCENT, "fresh_snapshot", 0, 1)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from support.tale import CHEUNG_KONG, SEC
+from support.scenario import CHEUNG_KONG, SEC
 from support.ticks import DAY, DAY_MS, HSBC, TENCENT, push, reply, ticker
 
 from hk_tick_collector.audit.day import Verdict, audit_day
@@ -13,38 +13,38 @@ from hk_tick_collector.journal.events import Cause
 from hk_tick_collector.opend.purpose import Purpose
 
 if TYPE_CHECKING:
-    from support.tale import Tale
+    from support.scenario import Scenario
 
 GAP = "cause, before_seq, after_seq, missing, missing_volume, evidence, state"
 
 
 @pytest.fixture
-def day(tale: Tale) -> Tale:
+def day(scenario: Scenario) -> Scenario:
     """Types are proven; the symbol has traded twice, half a minute ago, and that was told twice."""
-    tale.at("09:50:00")
-    tale.record_only(TENCENT)
-    tale.prove_types()
+    scenario.at("09:50:00")
+    scenario.record_only(TENCENT)
+    scenario.prove_types()
     for _ in range(2):
-        tale.trade()
-    told(tale)
-    return tale
+        scenario.trade()
+    told(scenario)
+    return scenario
 
 
-def told(tale: Tale, times: int = 2, **volumes: int) -> None:
+def told(scenario: Scenario, times: int = 2, **volumes: int) -> None:
     """Snapshots, half a minute apart, with a sign of life of the market before each."""
     for _ in range(times):
-        tale.wait(30)
-        tale.trade(CHEUNG_KONG)
-        tale.tell(**volumes)
-    tale.write()
+        scenario.wait(30)
+        scenario.trade(CHEUNG_KONG)
+        scenario.tell(**volumes)
+    scenario.write()
 
 
-def last_seq(tale: Tale) -> int:
+def last_seq(scenario: Scenario) -> int:
     """Of the symbol."""
-    return int(tale.query("SELECT max(seq) FROM ticks WHERE symbol = 'HK.00700'")[0][0])
+    return int(scenario.query("SELECT max(seq) FROM ticks WHERE symbol = 'HK.00700'")[0][0])
 
 
-def test_a_loss_is_a_gap_between_what_no_loss_was_in_and_what_was_not_counted(day: Tale) -> None:
+def test_a_loss_is_a_gap_between_what_no_loss_was_in_and_what_was_not_counted(day: Scenario) -> None:
     """By ticks that are stored: the last that was counted before, and the first that can't have been."""
     before = last_seq(day)
     day.lose(volume=300)
@@ -57,7 +57,7 @@ def test_a_loss_is_a_gap_between_what_no_loss_was_in_and_what_was_not_counted(da
     assert before < inside < last_seq(day)
 
 
-def test_a_second_loss_is_a_gap_of_its_own(day: Tale) -> None:
+def test_a_second_loss_is_a_gap_of_its_own(day: Scenario) -> None:
     """What is missing beyond what gaps tell already."""
     for volume in (300, 500):
         day.lose(volume=volume)
@@ -66,25 +66,25 @@ def test_a_second_loss_is_a_gap_of_its_own(day: Tale) -> None:
     assert day.gaps("missing_volume, state") == [(300, "open"), (500, "open")]
 
 
-def lose_by_ordinals(tale: Tale) -> None:
+def lose_by_ordinals(scenario: Scenario) -> None:
     """Ordinals count, and an outage costs 300 shares in two trades; then ordinals begin to jump, and count no more."""
     for _ in range(60):
-        tale.trade()
-    told(tale)
-    since_ms = tale.now_ms
-    tale.lose()
-    tale.lose(volume=200)
-    tale.resume(Cause.OPEND_DOWN, since_ms)
-    tale.hear(reply(TENCENT, *(tale.made() for _ in range(3))))
-    tale.write()
-    assert tale.gaps("cause, missing, missing_volume, evidence") == [("opend_down", 2, None, "ordinals")]
+        scenario.trade()
+    told(scenario)
+    since_ms = scenario.now_ms
+    scenario.lose()
+    scenario.lose(volume=200)
+    scenario.resume(Cause.OPEND_DOWN, since_ms)
+    scenario.hear(reply(TENCENT, *(scenario.made() for _ in range(3))))
+    scenario.write()
+    assert scenario.gaps("cause, missing, missing_volume, evidence") == [("opend_down", 2, None, "ordinals")]
     for _ in range(3):
-        tale.ordinals[TENCENT] += 5
-        tale.trade()
-    tale.write()
+        scenario.ordinals[TENCENT] += 5
+        scenario.trade()
+    scenario.write()
 
 
-def test_a_loss_after_one_by_ordinals_is_told_by_totals_once_these_have_bounded_the_first(day: Tale) -> None:
+def test_a_loss_after_one_by_ordinals_is_told_by_totals_once_these_have_bounded_the_first(day: Scenario) -> None:
     """Two snapshots show what was missing at most by then; what is missing beyond that is another loss."""
     lose_by_ordinals(day)
     before = last_seq(day)
@@ -99,7 +99,7 @@ def test_a_loss_after_one_by_ordinals_is_told_by_totals_once_these_have_bounded_
     assert len(day.gaps()) == 2
 
 
-def test_a_loss_before_the_first_is_bounded_may_be_part_of_it(day: Tale) -> None:
+def test_a_loss_before_the_first_is_bounded_may_be_part_of_it(day: Scenario) -> None:
     """It is no gap of its own, and what is doubted stays in doubt."""
     lose_by_ordinals(day)
     since_ms = day.now_ms
@@ -111,7 +111,7 @@ def test_a_loss_before_the_first_is_bounded_may_be_part_of_it(day: Tale) -> None
     assert [cause for _, cause, _ in day.doubts()] == ["connection_lost"]
 
 
-def test_a_doubt_is_dropped_once_all_that_is_missing_was_missing_before_it(day: Tale) -> None:
+def test_a_doubt_is_dropped_once_all_that_is_missing_was_missing_before_it(day: Scenario) -> None:
     """An earlier snapshot shows as much to be missing, of what is stored now."""
     lose_by_ordinals(day)
     told(day, 3)
@@ -125,7 +125,7 @@ def test_a_doubt_is_dropped_once_all_that_is_missing_was_missing_before_it(day: 
     assert day.query("SELECT cause, decided_by FROM decided") == [("connection_lost", "totals")]
 
 
-def test_what_comes_from_before_an_outage_does_not_hide_what_was_lost_in_it(day: Tale) -> None:
+def test_what_comes_from_before_an_outage_does_not_hide_what_was_lost_in_it(day: Scenario) -> None:
     """As many shares have come of an older loss as were lost: as much is missing as there was, and not the same."""
     lose_by_ordinals(day)
     lost = day.lose(volume=200)
@@ -141,7 +141,7 @@ def test_what_comes_from_before_an_outage_does_not_hide_what_was_lost_in_it(day:
 
 
 @pytest.mark.parametrize("is_before", [True, False])
-def test_a_loss_that_is_seen_before_the_stream_resumes_is_of_that_cause(day: Tale, *, is_before: bool) -> None:
+def test_a_loss_that_is_seen_before_the_stream_resumes_is_of_that_cause(day: Scenario, *, is_before: bool) -> None:
     """It may begin after the snapshot, too: what was under way is lost with the connection.
 
     A snapshot counts trades whose pushes have not come yet; by the time that the loss is told the cause is known.
@@ -164,7 +164,7 @@ def test_a_loss_that_is_seen_before_the_stream_resumes_is_of_that_cause(day: Tal
     assert day.doubts() == []
 
 
-def test_a_doubt_from_before_the_first_is_bounded_is_not_decided_by_what_is_lost_later(day: Tale) -> None:
+def test_a_doubt_from_before_the_first_is_bounded_is_not_decided_by_what_is_lost_later(day: Scenario) -> None:
     """Only an outage in which the later loss can be is."""
     lose_by_ordinals(day)
     day.resume(Cause.CONNECTION_LOST, day.now_ms)
@@ -182,7 +182,7 @@ def test_a_doubt_from_before_the_first_is_bounded_is_not_decided_by_what_is_lost
     assert [cause for _, cause, _ in day.doubts()] == ["connection_lost"]
 
 
-def test_a_loss_in_an_outage_is_of_its_cause_and_decides_the_doubt(day: Tale) -> None:
+def test_a_loss_in_an_outage_is_of_its_cause_and_decides_the_doubt(day: Scenario) -> None:
     """Of several doubts the gravest."""
     since_ms = day.now_ms
     day.lose()
@@ -195,7 +195,7 @@ def test_a_loss_in_an_outage_is_of_its_cause_and_decides_the_doubt(day: Tale) ->
     assert day.query("SELECT * FROM decided") == []
 
 
-def test_the_rest_of_a_loss_that_was_told_in_part_has_its_cause(day: Tale) -> None:
+def test_the_rest_of_a_loss_that_was_told_in_part_has_its_cause(day: Scenario) -> None:
     """A trade that the first snapshot may have counted hides a part, which comes to light when the doubt is decided."""
     day.lose(volume=500)
     day.resume(Cause.OPEND_DOWN, day.now_ms)
@@ -210,7 +210,7 @@ def test_the_rest_of_a_loss_that_was_told_in_part_has_its_cause(day: Tale) -> No
     assert day.doubts() == []
 
 
-def test_a_loss_after_all_of_another_was_told_is_not_of_its_cause(day: Tale) -> None:
+def test_a_loss_after_all_of_another_was_told_is_not_of_its_cause(day: Scenario) -> None:
     """Two snapshots have shown since that no more is missing."""
     day.lose(volume=500)
     day.resume(Cause.OPEND_DOWN, day.now_ms)
@@ -222,7 +222,7 @@ def test_a_loss_after_all_of_another_was_told_is_not_of_its_cause(day: Tale) -> 
     assert day.gaps("cause, missing_volume") == [("opend_down", 500), ("unknown", 700)]
 
 
-def test_two_snapshots_decide_a_doubt_in_which_nothing_is_missing(day: Tale) -> None:
+def test_two_snapshots_decide_a_doubt_in_which_nothing_is_missing(day: Scenario) -> None:
     """One is no word; that nothing else has decided it is kept."""
     day.resume(Cause.OPEND_DOWN, day.now_ms)
     resumed_ms = day.now_ms
@@ -235,7 +235,7 @@ def test_two_snapshots_decide_a_doubt_in_which_nothing_is_missing(day: Tale) -> 
     ]
 
 
-def test_a_doubt_is_never_decided_by_waiting(day: Tale) -> None:
+def test_a_doubt_is_never_decided_by_waiting(day: Scenario) -> None:
     """A frozen feed tells the same totals again and again: nobody has traded since, so it shows nothing."""
     day.resume(Cause.OPEND_DOWN, day.now_ms)
     for _ in range(5):
@@ -245,7 +245,7 @@ def test_a_doubt_is_never_decided_by_waiting(day: Tale) -> None:
     assert len(day.doubts()) == 1
 
 
-def test_a_doubt_with_a_type_that_nobody_has_proven_stays(day: Tale) -> None:
+def test_a_doubt_with_a_type_that_nobody_has_proven_stays(day: Scenario) -> None:
     """A lost tick may stand for one that is not counted."""
     day.trade(type=6, is_counted=False)
     day.resume(Cause.OPEND_DOWN, day.now_ms)
@@ -255,7 +255,7 @@ def test_a_doubt_with_a_type_that_nobody_has_proven_stays(day: Tale) -> None:
 
 
 @pytest.mark.parametrize("purpose", [Purpose.POLL, Purpose.BACKFILL])
-def test_a_gap_is_filled_by_as_much_as_is_missing_and_two_snapshots(day: Tale, purpose: Purpose) -> None:
+def test_a_gap_is_filled_by_as_much_as_is_missing_and_two_snapshots(day: Scenario, purpose: Purpose) -> None:
     """The tick alone does not fill it, since it tells what is missing at least; nor does less of it."""
     first, second = day.lose(), day.lose()
     day.trade()
@@ -273,7 +273,7 @@ def test_a_gap_is_filled_by_as_much_as_is_missing_and_two_snapshots(day: Tale, p
     assert day.gaps("state, filled_by, filled_ms") == [("filled", filled_by, came_ms)]
 
 
-def test_what_comes_elsewhere_fills_no_gap(day: Tale) -> None:
+def test_what_comes_elsewhere_fills_no_gap(day: Scenario) -> None:
     """As many shares, but traded after its bounds; the loss is still there."""
     day.lose()
     day.trade()
@@ -286,7 +286,7 @@ def test_what_comes_elsewhere_fills_no_gap(day: Tale) -> None:
     assert day.gaps("missing_volume, state") == [(100, "open")]
 
 
-def test_a_revision_counts_towards_a_gap_and_nothing_is_proven_missing(day: Tale) -> None:
+def test_a_revision_counts_towards_a_gap_and_nothing_is_proven_missing(day: Scenario) -> None:
     """Nobody knows which of its contents the exchange counts, so the gap stays open, with nothing left in it."""
     made = day.made(volume=400)
     day.hear(push(TENCENT, ticker(made.sequence & 0xFFFFFFFF, day.now_ms + SEC, volume=100, turnover=30_000.0)))
@@ -304,7 +304,7 @@ def test_a_revision_counts_towards_a_gap_and_nothing_is_proven_missing(day: Tale
 
 
 @pytest.mark.parametrize("absurd", [0, 100])
-def test_an_absurdly_low_snapshot_makes_no_loss_and_decides_nothing(day: Tale, absurd: int) -> None:
+def test_an_absurdly_low_snapshot_makes_no_loss_and_decides_nothing(day: Scenario, absurd: int) -> None:
     """What is missing never falls by itself, and a greater total that follows is no loss."""
     day.resume(Cause.OPEND_DOWN, day.now_ms)
     told(day, 4, tencent=absurd)
@@ -313,14 +313,14 @@ def test_an_absurdly_low_snapshot_makes_no_loss_and_decides_nothing(day: Tale, a
     assert (day.gaps(), day.doubts()) == ([], [])
 
 
-def test_two_snapshots_below_what_is_stored_are_counted(day: Tale) -> None:
+def test_two_snapshots_below_what_is_stored_are_counted(day: Scenario) -> None:
     """They speak against totals that agree at last."""
     told(day, 3, tencent=100)
     told(day, 2)
     assert [most for _, most in day.bounds() if most is not None and most < 0]
 
 
-def test_a_snapshot_that_says_the_same_prolongs_the_one_before(day: Tale) -> None:
+def test_a_snapshot_that_says_the_same_prolongs_the_one_before(day: Scenario) -> None:
     """With the time of the last but one, and the newest sign of life."""
     told(day, 3)
     ((count, until_ms, confirmed_ms, market_ms),) = day.query(
@@ -331,7 +331,7 @@ def test_a_snapshot_that_says_the_same_prolongs_the_one_before(day: Tale) -> Non
     assert (until_ms, confirmed_ms, market_ms) == (day.now_ms, day.now_ms - 32 * SEC, day.now_ms - SEC)
 
 
-def test_a_symbol_without_times_in_its_sequences_is_bounded_in_calm_moments_alone(day: Tale) -> None:
+def test_a_symbol_without_times_in_its_sequences_is_bounded_in_calm_moments_alone(day: Scenario) -> None:
     """Its ticks can't be told apart by when they were traded."""
     made = day.made(HSBC, sequence=5)
     day.hear(push(HSBC, made))
@@ -342,7 +342,7 @@ def test_a_symbol_without_times_in_its_sequences_is_bounded_in_calm_moments_alon
     assert day.bounds(HSBC)[-1][1] is None
 
 
-def test_a_snapshot_on_monday_is_fridays_last_word(day: Tale) -> None:
+def test_a_snapshot_on_monday_is_fridays_last_word(day: Scenario) -> None:
     """Of a symbol that has not traded since: what is missing on Friday is found on Monday."""
     day.lose(volume=700)
     own = dict(day.counted)

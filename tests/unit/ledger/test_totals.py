@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support.tale import SEC, clock, snapshot_of
+from support.scenario import SEC, clock, snapshot_of
 from support.ticks import DAY, HSBC, OPEN_MS, TENCENT, push, reply, row, seq_at
 
 from hk_tick_collector import ledger
@@ -30,7 +30,7 @@ from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.seal.open_day import open_day
 
 if TYPE_CHECKING:
-    from support.tale import Tale
+    from support.scenario import Scenario
 
 PROOF = Path(__file__).parents[3] / "docs" / "proof.md"
 T = OPEN_MS
@@ -130,47 +130,47 @@ def test_what_is_stored_is_summed_from_a_place_on(tmp_path: Path) -> None:
 # ---- the example of docs/proof.md
 
 
-def test_the_worked_example_has_its_numbers(tale: Tale) -> None:
+def test_the_worked_example_has_its_numbers(scenario: Scenario) -> None:
     """A symbol trades 100 shares at 10:00:00, :20, :40 and 10:01:00; the push of :20 is lost, and polled at last."""
-    tale.at("09:55:00")
-    tale.prove_types()
+    scenario.at("09:55:00")
+    scenario.prove_types()
 
     def traded(text: str) -> None:
-        tale.at(text)
-        tale.trade()
+        scenario.at(text)
+        scenario.trade()
 
     def told(text: str) -> list[tuple[int | None, int | None]]:
-        tale.at(text)
-        tale.hear(snapshot_of({TENCENT: tale.counted[TENCENT]}))
-        tale.write()
-        return tale.bounds()
+        scenario.at(text)
+        scenario.hear(snapshot_of({TENCENT: scenario.counted[TENCENT]}))
+        scenario.write()
+        return scenario.bounds()
 
     traded("10:00:00")
     assert told("10:00:10") == [(None, 100)]
-    tale.at("10:00:20")
-    lost = tale.lose()
+    scenario.at("10:00:20")
+    lost = scenario.lose()
     traded("10:00:40")
     assert told("10:00:50") == [(0, 100), (None, 200)]
     traded("10:01:00")
     assert told("10:01:50") == [(0, 100), (100, 200), (None, 200)]
     columns = "cause, before_seq, after_seq, end_ms, missing_volume, state"
     gap = ("unknown", None, seq_at(4, clock("10:01:00")), clock("10:00:52"), 100)
-    assert tale.gaps(columns) == [(*gap, "open")]
-    tale.at("10:02:48")
-    tale.trade(HSBC)
-    tale.at("10:02:50")
-    tale.tell()
-    tale.write()
-    assert tale.bounds() == [(0, 100), (100, 200), (100, 100)], "the fourth is the third, told again: that is all"
-    tale.hear(reply(TENCENT, lost, purpose=Purpose.POLL))
-    tale.wait(60)
-    tale.trade(HSBC)
+    assert scenario.gaps(columns) == [(*gap, "open")]
+    scenario.at("10:02:48")
+    scenario.trade(HSBC)
+    scenario.at("10:02:50")
+    scenario.tell()
+    scenario.write()
+    assert scenario.bounds() == [(0, 100), (100, 200), (100, 100)], "the fourth is the third, told again: that is all"
+    scenario.hear(reply(TENCENT, lost, purpose=Purpose.POLL))
+    scenario.wait(60)
+    scenario.trade(HSBC)
     for _ in range(2):
-        tale.tell()
-        tale.wait(30)
-    tale.write()
-    assert tale.bounds()[-1] == (0, 0)
-    assert tale.gaps(columns) == [(*gap, "filled")]
+        scenario.tell()
+        scenario.wait(30)
+    scenario.write()
+    assert scenario.bounds()[-1] == (0, 0)
+    assert scenario.gaps(columns) == [(*gap, "filled")]
 
 
 def test_the_ledgers_page_and_the_documents_have_the_same_example() -> None:
@@ -186,17 +186,19 @@ def test_the_ledgers_page_and_the_documents_have_the_same_example() -> None:
         assert (volume - may, volume - must) == (least, most)
 
 
-def test_a_late_snapshot_makes_no_loss_and_a_push_that_is_under_way_neither(tale: Tale) -> None:
+def test_a_late_snapshot_makes_no_loss_and_a_push_that_is_under_way_neither(scenario: Scenario) -> None:
     """The bound is taken when what was under way has come; a snapshot that counts too little only weakens it."""
-    tale.at("09:55:00")
-    tale.prove_types()
+    scenario.at("09:55:00")
+    scenario.prove_types()
     for number in range(12):
-        tale.wait(20)
-        made = tale.made()
-        tale.tell(**({"tencent": 100 * number} if number % 3 else {}))  # now and then it has not counted the last yet
-        tale.wait(8)
-        tale.hear(push(TENCENT, made))
-    tale.close()
-    tale.write()
-    assert tale.gaps() == []
-    assert all(least is None or least <= 0 for least, _ in tale.bounds())
+        scenario.wait(20)
+        made = scenario.made()
+        scenario.tell(
+            **({"tencent": 100 * number} if number % 3 else {})
+        )  # now and then it has not counted the last yet
+        scenario.wait(8)
+        scenario.hear(push(TENCENT, made))
+    scenario.close()
+    scenario.write()
+    assert scenario.gaps() == []
+    assert all(least is None or least <= 0 for least, _ in scenario.bounds())

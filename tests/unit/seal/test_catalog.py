@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 import pytest
+from support.scenario import Scenario
 from support.sealing import SILENT, make_day, seal_day, tell_day
-from support.tale import Tale
 from support.ticks import DAY, NEXT_DAY, OPEN_MS, TENCENT, row, seq_at
 
 from hk_tick_collector.audit.day import Gap
@@ -29,8 +29,8 @@ LACKING = 300
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A sealed day with a gap, one that is not sealed, and one that is damaged."""
-    tale = Tale(tmp_path)
-    seal_day(tell_day(tale, lost=LACKING))
+    scenario = Scenario(tmp_path)
+    seal_day(tell_day(scenario, lost=LACKING))
     make_day(tmp_path, NEXT_DAY)
     (tmp_path / "20260802.db").write_bytes(b"no database" * 1000)
     return tmp_path
@@ -60,7 +60,7 @@ def test_it_tells_what_the_files_tell(root: Path) -> None:
 
 def test_days_and_gaps_are_chosen(tmp_path: Path) -> None:
     """By day from and to, by symbol, by state."""
-    seal_day(tell_day(Tale(tmp_path / "made"), lost=LACKING))
+    seal_day(tell_day(Scenario(tmp_path / "made"), lost=LACKING))
     told = certificate_file.read(tmp_path / "made" / f"{DAY}.certificate.json")
     (tmp_path / "root").mkdir()
     for number in range(1, 4):
@@ -187,7 +187,7 @@ def test_the_newest_sealed_day(root: Path) -> None:
 def ten_years(root: Path, symbols: int) -> Path:
     """2,500 certificates of so many symbols, each with some gaps."""
     root.mkdir()
-    seal_day(tell_day(Tale(root / "made"), lost=LACKING))
+    seal_day(tell_day(Scenario(root / "made"), lost=LACKING))
     told = certificate_file.read(root / "made" / f"{DAY}.certificate.json")
     told["symbols"] = told["symbols"] * symbols
     day = date(2016, 1, 1)

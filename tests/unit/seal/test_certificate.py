@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.merging import record
+from support.scenario import Scenario
 from support.sealing import SILENT, certificate, make_day, seal_day, tell_day
-from support.tale import Tale
 from support.ticks import DAY, HSBC, TENCENT, row, seq_at
 
 from hk_tick_collector.errors import DatabaseError
@@ -75,7 +75,7 @@ def test_each_content_is_in_the_hash(tmp_path: Path, field: str, value: float) -
 
 def test_a_certificate_tells_the_day(tmp_path: Path) -> None:
     """Everything that the day is signed off with, and its own hash over it."""
-    database = tell_day(Tale(tmp_path))
+    database = tell_day(Scenario(tmp_path))
     done = seal_day(database)
     told = certificate(database)
     assert done.is_new

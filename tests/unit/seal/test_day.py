@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 import pytest
+from support.scenario import Scenario
 from support.sealing import SILENT, certificate, make_day, seal_day, tell_day
-from support.tale import Tale
 from support.ticks import DAY, HSBC, NEXT_DAY, TENCENT, row, seq_at
 
 from hk_tick_collector.db import DayDatabase, Pragmas
@@ -52,7 +52,7 @@ def test_a_sealed_day_is_read_only(tmp_path: Path, before: int, after: int) -> N
 
 def test_the_verdict_is_signed_whatever_it_is(tmp_path: Path) -> None:
     """A day that lacks something is sealed as one that lacks something; one without evidence likewise."""
-    lacking = seal_day(tell_day(Tale(tmp_path / "a"), lost=300)).certificate
+    lacking = seal_day(tell_day(Scenario(tmp_path / "a"), lost=300)).certificate
     assert lacking["verdict"] == "INCOMPLETE"
     assert lacking["gaps"]["missing_volume"] == 300
     unproven = seal_day(make_day(tmp_path / "b")).certificate

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.kept_log import KeptLog, keep_log
+from support.scenario import Scenario
 from support.sealing import make_day, seal_day, tell_day
-from support.tale import Tale
 from support.ticks import DAY, NEXT_DAY
 
 from hk_tick_collector.clock import HostClock
@@ -238,7 +238,7 @@ def run_process(root: Path, before_day: str) -> subprocess.CompletedProcess[str]
 def test_the_process_tells_each_day_in_a_line(tmp_path: Path) -> None:
     """What was sealed, and what could not be."""
     make_day(tmp_path, "20260730")
-    tell_day(Tale(tmp_path))
+    tell_day(Scenario(tmp_path))
     (tmp_path / f"{NEXT_DAY}.db").write_bytes(b"no database" * 1000)
     done = run_process(tmp_path, "20260803")
     assert done.returncode == 0
@@ -261,7 +261,7 @@ def test_the_process_leaves_another_one_alone(tmp_path: Path) -> None:
 def test_the_recorder_has_a_process_seal_and_tells_it(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """A line for each day that was tried: sealed, as a warning where it is not complete, or failed."""
     make_day(tmp_path, "20260730")
-    tell_day(Tale(tmp_path))
+    tell_day(Scenario(tmp_path))
     (tmp_path / f"{NEXT_DAY}.db").write_bytes(b"no database" * 1000)
     sealer = Sealer(Settings(seal_delay_min=0), tmp_path, ClientState())
     capfd.readouterr()

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.late_ticks import LATE_MS, make_current, stored, tick
+from support.scenario import Scenario
 from support.sealing import SILENT, make_day, seal_day, state_of
-from support.tale import Tale
 from support.ticks import DAY, NEXT_DAY, OPEN_MS, TENCENT, pushes
 
 from hk_tick_collector.cli.app import entry
@@ -84,10 +84,10 @@ def test_rebuild_replaces_no_sealed_day(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """It compares as ever; --replace is one line and exit 1, until the seal is taken off."""
-    tale = Tale(tmp_path)
-    tale.hear(pushes(TENCENT, range(5)))
-    tale.write()
-    tale.journal.close(5)
+    scenario = Scenario(tmp_path)
+    scenario.hear(pushes(TENCENT, range(5)))
+    scenario.write()
+    scenario.journal.close(5)
     seal_day(tmp_path / f"{DAY}.db")
     before = state_of(tmp_path)
     rebuild = ("rebuild", "--data-root", tmp_path, "--day", DAY)

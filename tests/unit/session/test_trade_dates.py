@@ -36,7 +36,7 @@ def unanswered() -> bytes:
     raise UnansweredError("no answer within 1 s")
 
 
-class Stage:
+class FaultRig:
     """A link, and a clock; what is asked, and what is logged."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,61 +74,61 @@ class Stage:
 
 
 @pytest.fixture
-def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
+def rig(monkeypatch: pytest.MonkeyPatch) -> FaultRig:
     """Where OpenD's clock is known, and is ours."""
-    made = Stage(monkeypatch)
+    made = FaultRig(monkeypatch)
     made.state.clock_offset_ms = 0
     return made
 
 
-def test_a_week_back_and_two_ahead_are_asked_for_once(stage: Stage) -> None:
+def test_a_week_back_and_two_ahead_are_asked_for_once(rig: FaultRig) -> None:
     """However often it is looked at on that day."""
-    stage.look(3)
+    rig.look(3)
     today = dt.date.fromisoformat(FRIDAY)
-    assert stage.asked == [
+    assert rig.asked == [
         ((today - dt.timedelta(days=7)).isoformat(), (today + dt.timedelta(days=14)).isoformat())
     ]  # fmt: skip
 
 
-def test_opends_day_counts(stage: Stage) -> None:
+def test_opends_day_counts(rig: FaultRig) -> None:
     """Nothing is asked before its clock is known, and again when it says another day, whatever the host's says."""
-    stage.state.clock_offset_ms = None
-    stage.look()
-    assert stage.asked == []
-    stage.state.clock_offset_ms = 14 * HOUR_MS - 1
-    stage.look()
-    stage.now_ms += 1
-    stage.look(2)
-    assert [begin for begin, _ in stage.asked] == ["2026-11-13", "2026-11-14"]
+    rig.state.clock_offset_ms = None
+    rig.look()
+    assert rig.asked == []
+    rig.state.clock_offset_ms = 14 * HOUR_MS - 1
+    rig.look()
+    rig.now_ms += 1
+    rig.look(2)
+    assert [begin for begin, _ in rig.asked] == ["2026-11-13", "2026-11-14"]
 
 
 @pytest.mark.parametrize("answer", [lambda: refusal("too frequent"), unanswered, lambda: b"\xff\xff"])
-def test_a_refusal_is_told_once_and_asked_again_later(stage: Stage, answer: Callable[[], bytes]) -> None:
+def test_a_refusal_is_told_once_and_asked_again_later(rig: FaultRig, answer: Callable[[], bytes]) -> None:
     """The session goes on without them."""
-    stage.answer = answer
+    rig.answer = answer
     for _ in range(3):
-        stage.look(2)
-        stage.monotonic_sec += RETRY_SEC
-    assert len(stage.asked) == 3
-    assert stage.logged == ["trade_dates_unavailable"]
-    assert list(stage.state.unanswered) == ["trade_dates"]
-    stage.answer = dates
-    stage.look(2)
-    assert len(stage.asked) == 4
-    assert not stage.state.unanswered
+        rig.look(2)
+        rig.monotonic_sec += RETRY_SEC
+    assert len(rig.asked) == 3
+    assert rig.logged == ["trade_dates_unavailable"]
+    assert list(rig.state.unanswered) == ["trade_dates"]
+    rig.answer = dates
+    rig.look(2)
+    assert len(rig.asked) == 4
+    assert not rig.state.unanswered
 
 
-def test_it_is_looked_at_again_and_again(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_looked_at_again_and_again(rig: FaultRig, monkeypatch: pytest.MonkeyPatch) -> None:
     """As long as the session lasts."""
     monkeypatch.setattr(trade_dates_module, "LOOK_SEC", 0.0)
 
     async def work() -> None:
-        task = asyncio.create_task(stage.dates.keep())
+        task = asyncio.create_task(rig.dates.keep())
         for day in range(1, 4):
-            while len(stage.asked) < day and not task.done():  # noqa: ASYNC110 - as often as it looks
+            while len(rig.asked) < day and not task.done():  # noqa: ASYNC110 - as often as it looks
                 await asyncio.sleep(0)
-            stage.now_ms += 24 * HOUR_MS
+            rig.now_ms += 24 * HOUR_MS
         task.cancel()
 
     asyncio.run(work())
-    assert len(stage.asked) == 3
+    assert len(rig.asked) == 3

@@ -16,17 +16,17 @@ from hk_tick_collector.writer.storing import Storing
 
 if TYPE_CHECKING:
     import pytest
-    from support.tale import Tale
+    from support.scenario import Scenario
 
 
 class DiedError(BaseException):
     """The process is gone: nothing that would be done after it is done."""
 
 
-def lives(tale: Tale, number: int) -> int:
+def lives(scenario: Scenario, number: int) -> int:
     """Have careful writers store what there is, each after the one before has died; how many have."""
     for deaths in range(number):
-        writer = Writer(writer_settings(tale.root, is_careful=True))
+        writer = Writer(writer_settings(scenario.root, is_careful=True))
         try:
             while writer.step():
                 pass
@@ -40,7 +40,7 @@ def lives(tale: Tale, number: int) -> int:
 
 
 def test_a_record_that_raises_an_error_first_and_then_kills_is_found(
-    tale: Tale, monkeypatch: pytest.MonkeyPatch
+    scenario: Scenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The error does not begin the count anew: two die of it, the third puts it aside."""
 
@@ -57,12 +57,12 @@ def test_a_record_that_raises_an_error_first_and_then_kills_is_found(
     storing_run = Storing.run
     monkeypatch.setattr(Storing, "run", run)
     monkeypatch.setattr(Apart, "run", run_apart)
-    tale.hear(pushes(TENCENT, range(5)))
-    assert lives(tale, 10) == 2
+    scenario.hear(pushes(TENCENT, range(5)))
+    assert lives(scenario, 10) == 2
 
 
 def test_a_writer_that_dies_when_a_record_is_stored_has_not_died_of_it(
-    tale: Tale, monkeypatch: pytest.MonkeyPatch
+    scenario: Scenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While it puts down what it knows, or its place: the record is whole, and none is put aside."""
     deaths = 0
@@ -75,9 +75,9 @@ def test_a_writer_that_dies_when_a_record_is_stored_has_not_died_of_it(
         save_cursor(*args)
 
     monkeypatch.setattr("hk_tick_collector.writer.loop.save_cursor", save)
-    tale.hear(pushes(TENCENT, range(5)))
-    tale.hear(pushes(TENCENT, range(5, 10)))
-    assert lives(tale, 20) == 6
-    assert tale.stored_ordinals("20260731") == list(range(10))
-    assert tale.query("SELECT count(*) FROM bad_ticks") == [(0,)]
-    assert not list((tale.root / DIRECTORY).glob("attempt*"))
+    scenario.hear(pushes(TENCENT, range(5)))
+    scenario.hear(pushes(TENCENT, range(5, 10)))
+    assert lives(scenario, 20) == 6
+    assert scenario.stored_ordinals("20260731") == list(range(10))
+    assert scenario.query("SELECT count(*) FROM bad_ticks") == [(0,)]
+    assert not list((scenario.root / DIRECTORY).glob("attempt*"))

@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from support.scenario import Scenario, volume_of
 from support.sealing import CLOSED_MS, SILENT, certificate, seal_day, state_of, tell_day
-from support.tale import Tale, volume_of
 from support.ticks import DAY, DAY_MS, HSBC, OPEN_MS, TENCENT, push, pushes, reply, ticker
 
 from hk_tick_collector.journal.cursor import CURSOR
@@ -25,9 +25,9 @@ NEXT_MS = OPEN_MS + DAY_MS  # the next day's morning
 
 
 @pytest.fixture
-def tale(tmp_path: Path) -> Tale:
+def scenario(tmp_path: Path) -> Scenario:
     """A day that was told to its end, with a revision, a corrected time and a bad tick in it."""
-    made = Tale(tmp_path)
+    made = Scenario(tmp_path)
     made.hear(push(TENCENT, ticker(1, price=9.0)), push(TENCENT, ticker(1, price=8.0)))
     made.hear(push(HSBC, ticker(7, OPEN_MS, time="2026-07-31 18:00:00")))
     made.hear(push(HSBC, ticker(8, price=float("nan"))))
@@ -39,70 +39,70 @@ def tale(tmp_path: Path) -> Tale:
 
 
 @pytest.fixture
-def database(tale: Tale) -> Path:
+def database(scenario: Scenario) -> Path:
     """It, sealed."""
-    made = tale.root / f"{DAY}.db"
+    made = scenario.root / f"{DAY}.db"
     seal_day(made)
-    tale.now_ms = NEXT_MS
+    scenario.now_ms = NEXT_MS
     return made
 
 
-def fetch(tale: Tale, purpose: Purpose) -> None:
+def fetch(scenario: Scenario, purpose: Purpose) -> None:
     """All that OpenD remembers of that day: it was there before."""
-    tale.hear(reply(TENCENT, ticker(1, price=8.0), *(ticker(n) for n in range(2, 41)), purpose=purpose))
+    scenario.hear(reply(TENCENT, ticker(1, price=8.0), *(ticker(n) for n in range(2, 41)), purpose=purpose))
 
 
 @pytest.mark.parametrize("purpose", [Purpose.BACKFILL, Purpose.POLL])
-def test_what_is_known_opens_no_sealed_day(tale: Tale, database: Path, purpose: Purpose) -> None:
+def test_what_is_known_opens_no_sealed_day(scenario: Scenario, database: Path, purpose: Purpose) -> None:
     """Ticks that are stored, their other versions and corrected times, fetched again and pushed again."""
-    before = state_of(tale.root)
-    fetch(tale, purpose)
-    tale.hear(push(TENCENT, ticker(1, price=9.0)), pushes(TENCENT, range(2, 41)))
-    tale.hear(push(HSBC, ticker(7, OPEN_MS, time="2026-07-31 18:00:00")))
-    tale.write()
+    before = state_of(scenario.root)
+    fetch(scenario, purpose)
+    scenario.hear(push(TENCENT, ticker(1, price=9.0)), pushes(TENCENT, range(2, 41)))
+    scenario.hear(push(HSBC, ticker(7, OPEN_MS, time="2026-07-31 18:00:00")))
+    scenario.write()
     assert is_sealed(database)
-    assert state_of(tale.root) == before
+    assert state_of(scenario.root) == before
 
 
-def test_a_replay_opens_no_sealed_day(tale: Tale, database: Path) -> None:
+def test_a_replay_opens_no_sealed_day(scenario: Scenario, database: Path) -> None:
     """Without its cursor a writer stores all again, also what is to be judged and what was kept aside."""
-    before = state_of(tale.root)
+    before = state_of(scenario.root)
     for _ in range(2):
-        (tale.root / DIRECTORY / CURSOR).unlink()
-        tale.write()
+        (scenario.root / DIRECTORY / CURSOR).unlink()
+        scenario.write()
     assert is_sealed(database)
-    assert state_of(tale.root) == before
+    assert state_of(scenario.root) == before
 
 
-def test_what_is_judged_opens_no_sealed_day(tale: Tale, database: Path) -> None:
+def test_what_is_judged_opens_no_sealed_day(scenario: Scenario, database: Path) -> None:
     """An outage that reaches back into it, a window and totals of it, the calendar: the next day has them."""
-    before = state_of(tale.root)
-    tale.resume(Cause.OPEND_DOWN, CLOSED_MS - 3_600_000)
-    fetch(tale, Purpose.BACKFILL)
+    before = state_of(scenario.root)
+    scenario.resume(Cause.OPEND_DOWN, CLOSED_MS - 3_600_000)
+    fetch(scenario, Purpose.BACKFILL)
     for _ in range(3):
-        tale.totals(at_ms=CLOSED_MS, tencent=volume_of(range(1, 99)))
-    tale.trade_dates({DAY: 0})
-    tale.write()
+        scenario.totals(at_ms=CLOSED_MS, tencent=volume_of(range(1, 99)))
+    scenario.trade_dates({DAY: 0})
+    scenario.write()
     assert is_sealed(database)
-    assert state_of(tale.root) == before
-    tale.hear(push(TENCENT, ticker(1, NEXT_MS)))
-    tale.write()
+    assert state_of(scenario.root) == before
+    scenario.hear(push(TENCENT, ticker(1, NEXT_MS)))
+    scenario.write()
     assert is_sealed(database)
-    assert state_of(tale.root).items() > before.items()
+    assert state_of(scenario.root).items() > before.items()
 
 
 @pytest.mark.parametrize("what", ["a new tick", "another version", "a bad one"])
 def test_what_is_new_opens_a_sealed_day(
-    tale: Tale, database: Path, capfd: pytest.CaptureFixture[str], what: str
+    scenario: Scenario, database: Path, capfd: pytest.CaptureFixture[str], what: str
 ) -> None:
     """It is stored; the certificate is superseded, which is told, and the day can be sealed again."""
     first = certificate(database)
     bad = ticker(99, price=float("inf"))
     new = {"a new tick": ticker(41), "another version": ticker(5, price=1.5), "a bad one": bad}
     if what == "a bad one":
-        tale.now_ms = CLOSED_MS  # it has no time that makes sense: it is kept where it was received
-    tale.hear(push(TENCENT, new[what]))
-    tale.write()
+        scenario.now_ms = CLOSED_MS  # it has no time that makes sense: it is kept where it was received
+    scenario.hear(push(TENCENT, new[what]))
+    scenario.write()
     assert not is_sealed(database)
     assert json.loads(superseded(database)[1].read_bytes()) == first
     said = capfd.readouterr()
@@ -111,22 +111,22 @@ def test_what_is_new_opens_a_sealed_day(
     assert again["supersedes"] == 1
     assert again["rows"] == first["rows"] + (what == "a new tick")
     assert again["database"]["sha256"] != first["database"]["sha256"]
-    assert not recheck(tale.root, DAY, SILENT).differences
+    assert not recheck(scenario.root, DAY, SILENT).differences
 
 
-def test_a_batch_with_known_and_new_ticks_is_counted_rightly(tale: Tale, database: Path) -> None:
+def test_a_batch_with_known_and_new_ticks_is_counted_rightly(scenario: Scenario, database: Path) -> None:
     """What was there is there once, what is new is stored, and the next day's tick opens only its own."""
-    tale.hear(reply(TENCENT, *(ticker(n) for n in range(30, 45))), pushes(HSBC, [1], NEXT_MS))
-    tale.write()
-    assert tale.query("SELECT rows FROM symbol_stats WHERE symbol = 'HK.00700'") == [(44,)]
-    assert tale.query("SELECT count(*) FROM ticks WHERE symbol = 'HK.00700'") == [(44,)]
+    scenario.hear(reply(TENCENT, *(ticker(n) for n in range(30, 45))), pushes(HSBC, [1], NEXT_MS))
+    scenario.write()
+    assert scenario.query("SELECT rows FROM symbol_stats WHERE symbol = 'HK.00700'") == [(44,)]
+    assert scenario.query("SELECT count(*) FROM ticks WHERE symbol = 'HK.00700'") == [(44,)]
     assert list(superseded(database)) == [1]
-    assert (tale.root / "20260801.db").exists()
+    assert (scenario.root / "20260801.db").exists()
 
 
-def test_a_writer_leaves_a_sealed_day_one_plain_file(tale: Tale, database: Path) -> None:
+def test_a_writer_leaves_a_sealed_day_one_plain_file(scenario: Scenario, database: Path) -> None:
     """What is looked up in it leaves no log beside it."""
-    fetch(tale, Purpose.BACKFILL)
-    tale.write()
+    fetch(scenario, Purpose.BACKFILL)
+    scenario.write()
     assert journal_mode_of(database) != "wal"
-    assert [path.name for path in tale.root.glob(f"{DAY}.db*")] == [f"{DAY}.db"]
+    assert [path.name for path in scenario.root.glob(f"{DAY}.db*")] == [f"{DAY}.db"]

@@ -23,7 +23,7 @@ from hk_tick_collector.writer.loop import Writer
 from hk_tick_collector.writer.progress import WaitingDay
 
 if TYPE_CHECKING:
-    from support.tale import Tale
+    from support.scenario import Scenario
 
 DAYS: Final = [hk_day(OPEN_MS + n * DAY_MS) for n in range(5)]
 TODAY: Final = DAYS[-1]
@@ -31,21 +31,25 @@ TICKS: Final = 20
 
 
 @pytest.fixture(autouse=True)
-def _clock(tale: Tale, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The host's clock is the tale's, for the journal's names and for the writer."""
-    tale.journal.close(5)
-    for segment in (tale.root / DIRECTORY).glob("*.hkj"):
+def _clock(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The host's clock is the scenario's, for the journal's names and for the writer."""
+    scenario.journal.close(5)
+    for segment in (scenario.root / DIRECTORY).glob("*.hkj"):
         segment.unlink()
-    tale.journal = Journal(
-        tale.root / DIRECTORY, segment_bytes=1 << 20, buffer_bytes=1 << 20, sync_ms=10, clock_ms=lambda: tale.now_ms
+    scenario.journal = Journal(
+        scenario.root / DIRECTORY,
+        segment_bytes=1 << 20,
+        buffer_bytes=1 << 20,
+        sync_ms=10,
+        clock_ms=lambda: scenario.now_ms,
     )
-    tale.journal.start()
-    monkeypatch.setattr(writer_module, "wall_ms", lambda: tale.now_ms)
+    scenario.journal.start()
+    monkeypatch.setattr(writer_module, "wall_ms", lambda: scenario.now_ms)
 
 
-def made(tale: Tale) -> Writer:
+def made(scenario: Scenario) -> Writer:
     """A writer of small batches that tries again at once."""
-    return Writer(writer_settings(tale.root, retry_backoff_sec=0.0, batch_size=5))
+    return Writer(writer_settings(scenario.root, retry_backoff_sec=0.0, batch_size=5))
 
 
 def store_all(writer: Writer) -> None:
@@ -55,37 +59,37 @@ def store_all(writer: Writer) -> None:
     writer.close()
 
 
-def trade(tale: Tale, day: int, some: range) -> None:
+def trade(scenario: Scenario, day: int, some: range) -> None:
     """Pushes of that day."""
     begin_ms = OPEN_MS + day * DAY_MS
-    tale.now_ms = max(tale.now_ms, begin_ms)
+    scenario.now_ms = max(scenario.now_ms, begin_ms)
     for n in some:
-        tale.hear(push(TENCENT, ticker(n, begin_ms + n)))
+        scenario.hear(push(TENCENT, ticker(n, begin_ms + n)))
 
 
 @pytest.fixture
-def week(tale: Tale) -> Tale:
+def week(scenario: Scenario) -> Scenario:
     """Five days in the journal, all stored but for one that lacks its database; then the cursor is lost."""
     for day in range(5):
-        trade(tale, day, range(1, TICKS + 1))
-    tale.write()
-    lose_cursor(tale)
-    (tale.root / f"{DAYS[1]}.db").unlink()
-    return tale
+        trade(scenario, day, range(1, TICKS + 1))
+    scenario.write()
+    lose_cursor(scenario)
+    (scenario.root / f"{DAYS[1]}.db").unlink()
+    return scenario
 
 
-def lose_cursor(tale: Tale) -> None:
+def lose_cursor(scenario: Scenario) -> None:
     """It is a file like any other."""
-    (tale.root / DIRECTORY / CURSOR).unlink()
+    (scenario.root / DIRECTORY / CURSOR).unlink()
 
 
-def is_whole(tale: Tale, day: str, ticks: int = TICKS) -> bool:
+def is_whole(scenario: Scenario, day: str, ticks: int = TICKS) -> bool:
     """Whether all of a day's ticks are stored."""
-    return (tale.root / f"{day}.db").exists() and tale.stored_ordinals(day) == list(range(1, ticks + 1))
+    return (scenario.root / f"{day}.db").exists() and scenario.stored_ordinals(day) == list(range(1, ticks + 1))
 
 
 @pytest.mark.parametrize("restart_every", [0, 1, 3])
-def test_today_is_stored_before_all_that_is_older(week: Tale, restart_every: int) -> None:
+def test_today_is_stored_before_all_that_is_older(week: Scenario, restart_every: int) -> None:
     """Also where writers end meanwhile; in the end all is there, and nothing waits any more."""
     trade(week, 4, range(TICKS + 1, 2 * TICKS + 1))
     writer = made(week)
@@ -105,7 +109,7 @@ def test_today_is_stored_before_all_that_is_older(week: Tale, restart_every: int
     assert not list((week.root / DIRECTORY).glob("judge-*"))
 
 
-def test_it_is_told_with_its_progress(week: Tale, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_told_with_its_progress(week: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the log, and to the recorder: how much is left, less each time."""
     logged = keep_log(waiting_module, monkeypatch)
     writer = made(week)
@@ -122,7 +126,7 @@ def test_it_is_told_with_its_progress(week: Tale, monkeypatch: pytest.MonkeyPatc
     assert logged.events().count("stored_again") == 1, "the others are held back for half a minute"
 
 
-def test_no_day_is_sealed_meanwhile(week: Tale) -> None:
+def test_no_day_is_sealed_meanwhile(week: Scenario) -> None:
     """More of it may be in the journal."""
     writer = made(week)
     writer.step()
@@ -132,7 +136,7 @@ def test_no_day_is_sealed_meanwhile(week: Tale) -> None:
     assert due_days(week.root, "20261231", 0) == DAYS
 
 
-def test_a_writer_that_is_to_stop_leaves_it_to_the_next(week: Tale) -> None:
+def test_a_writer_that_is_to_stop_leaves_it_to_the_next(week: Scenario) -> None:
     """What is stored again is there already, nearly always; nobody should wait for it."""
     writer = made(week)
     while writer.step(is_stopping=True):
@@ -144,7 +148,7 @@ def test_a_writer_that_is_to_stop_leaves_it_to_the_next(week: Tale) -> None:
     assert is_whole(week, DAYS[1])
 
 
-def test_a_day_that_can_not_be_written_then_waits_alone(week: Tale) -> None:
+def test_a_day_that_can_not_be_written_then_waits_alone(week: Scenario) -> None:
     """The others are stored again, and it catches up when it can."""
     noise(week.root / f"{DAYS[2]}.db")
     writer = made(week)
@@ -158,32 +162,32 @@ def test_a_day_that_can_not_be_written_then_waits_alone(week: Tale) -> None:
     assert is_whole(week, DAYS[2])
 
 
-def test_todays_ticks_that_were_received_by_a_late_clock_are_stored_too(tale: Tale) -> None:
+def test_todays_ticks_that_were_received_by_a_late_clock_are_stored_too(scenario: Scenario) -> None:
     """The host was three days late for two days and until this morning: what is of today stands under old names."""
     for day in (2, 3, 4):
-        tale.now_ms = OPEN_MS + (day - 3) * DAY_MS
+        scenario.now_ms = OPEN_MS + (day - 3) * DAY_MS
         for n in range(1, TICKS + 1):
-            tale.hear(push(TENCENT, ticker(n, OPEN_MS + day * DAY_MS + n)))
-    trade(tale, 4, range(TICKS + 1, 2 * TICKS + 1))
-    tale.write()
-    lose_cursor(tale)
-    (tale.root / f"{TODAY}.db").unlink()
-    store_all(made(tale))
-    assert is_whole(tale, TODAY, 2 * TICKS)
-    assert load_waits(tale.root / DIRECTORY) == {}
+            scenario.hear(push(TENCENT, ticker(n, OPEN_MS + day * DAY_MS + n)))
+    trade(scenario, 4, range(TICKS + 1, 2 * TICKS + 1))
+    scenario.write()
+    lose_cursor(scenario)
+    (scenario.root / f"{TODAY}.db").unlink()
+    store_all(made(scenario))
+    assert is_whole(scenario, TODAY, 2 * TICKS)
+    assert load_waits(scenario.root / DIRECTORY) == {}
 
 
-def test_where_nothing_is_older_nothing_waits(tale: Tale) -> None:
+def test_where_nothing_is_older_nothing_waits(scenario: Scenario) -> None:
     """A first start, or a journal of today alone."""
-    assert made(tale)._waiting.waits == {}
-    trade(tale, 0, range(1, 5))
-    writer = made(tale)
+    assert made(scenario)._waiting.waits == {}
+    trade(scenario, 0, range(1, 5))
+    writer = made(scenario)
     assert writer._waiting.waits == {}
     store_all(writer)
-    assert tale.stored_ordinals(DAY) == [1, 2, 3, 4]
+    assert scenario.stored_ordinals(DAY) == [1, 2, 3, 4]
 
 
-def test_another_lanes_look_at_past_days_drops_no_lock(week: Tale) -> None:
+def test_another_lanes_look_at_past_days_drops_no_lock(week: Scenario) -> None:
     """To open and close a file that this process has open takes SQLite's locks away: then anybody deletes its log."""
     writer = made(week)
     path = week.root / f"{DAYS[1]}.db"
@@ -199,7 +203,7 @@ def test_another_lanes_look_at_past_days_drops_no_lock(week: Tale) -> None:
     assert all(is_whole(week, day) for day in DAYS)
 
 
-def test_a_cursor_of_another_journal_leaves_no_day_waiting(week: Tale) -> None:
+def test_a_cursor_of_another_journal_leaves_no_day_waiting(week: Scenario) -> None:
     """Its places say nothing of this one."""
     places = {DAYS[0]: Wait(Position(50, 100, 7), 1, "BusyError: database is locked")}
     save_cursor(week.root / DIRECTORY, Position(50, 100, 7), places)

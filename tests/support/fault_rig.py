@@ -26,7 +26,7 @@ SYMBOLS: Final = tuple(universe(3, 0))
 SETTINGS: Final[dict[str, Any]] = {"FUTU_POLL_ENABLED": "false", "FUTU_TOTALS_INTERVAL_SEC": 0.3}
 
 
-class Stage:
+class FaultRig:
     """A simulator and a recorder, on a clock that says Friday morning in Hong Kong and is set forward in calm moments.
 
     Attributes:

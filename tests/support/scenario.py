@@ -72,7 +72,7 @@ def snapshot(at_ms: int, **volumes: int) -> bytes:
     return snapshot_of({NAMES[name]: Counted(volume, at_ms) for name, volume in volumes.items()})
 
 
-class Tale:
+class Scenario:
     """A journal that is told second by second from `OPEN_MS` on, and what writers make of it.
 
     Besides what it is told to say it can play an exchange that counts: `trade`, `lose`, `tell`, `close`.
