@@ -41,6 +41,11 @@ def follow(rehearsal: Rehearsal) -> None:
     _rehearsal = rehearsal
 
 
+def is_rehearsal() -> bool:
+    """Whether this process follows a rehearsal's clock."""
+    return _rehearsal is not None
+
+
 def wall_ms() -> int:
     """The host's clock, UTC epoch ms; in a rehearsal, the rehearsal's."""
     return host_ms() if _rehearsal is None else _rehearsal.now_ms()

@@ -24,7 +24,7 @@ ticks of its message: the same in every replay and every delivery, and never the
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from enum import IntEnum
 from hashlib import blake2b
 from itertools import repeat
@@ -66,6 +66,7 @@ class PushType(IntEnum):
 # direction_id, tick_type_id, push_type_id, push_data_type, recv_ts_ms, inserted_at_ms. Prices are in the counter's
 # currency, volume in shares, times in UTC epoch ms; direction, tick type and push data type are OpenD's own numbers.
 Row = tuple[str, int, int, float, int, float, int, int, int, int, int, int]
+Content = tuple[str, float, int, float, int, int]  # of OpenD's: time, price, volume, turnover, direction, type
 
 # Places in a row.
 SEQ: Final = 1
@@ -334,31 +335,31 @@ def decide_time(written: WrittenTime, timestamp_sec: float, seq: int, recv_ts_ms
 class MadeUp:
     """Stable negative sequences for the ticks of one message that have none.
 
-    Made from the tick's content and the number of equal ticks before it in its message: two equal trades in one message
-    stay two, and a replay or a second delivery gives the same. They identify stored rows: if they were made
-    differently, every such tick would be stored again.
+    They identify stored rows: if they were made differently, every such tick would be stored again.
     """
 
     def __init__(self, tickers: Sequence[TickerLike]) -> None:
         self._tickers = tickers
-        self._counts: dict[tuple[str, float, int, float, int, int], int] = {}
+        self._counts: Counter[Content] = Counter()
         self._counted = 0  # how many ticks of the message are in the counts
 
     def seq(self, place: int) -> int:
         """The sequence of the tick at a place. Call it with rising places: each tick is counted once."""
         assert place >= self._counted, "places rise"
-        for t in self._tickers[self._counted : place]:
-            content = _content(t)
-            self._counts[content] = self._counts.get(content, 0) + 1
+        self._counts.update(map(_content, self._tickers[self._counted : place]))
         content = _content(self._tickers[place])
-        equals_before = self._counts.get(content, 0)
-        self._counts[content] = equals_before + 1
+        self._counts[content] += 1
         self._counted = place + 1
-        digest = blake2b(f"{content!r}#{equals_before}".encode(), digest_size=8).digest()
-        return -1 - (int.from_bytes(digest, "little") & (_INT64_MAX >> 1))
+        return made_up_seq(content, self._counts[content] - 1)
 
 
-def _content(t: TickerLike) -> tuple[str, float, int, float, int, int]:
+def made_up_seq(content: Content, equals_before: int) -> int:
+    """The sequence of a tick that has none: by its content, and how many equal ticks came before it."""
+    digest = blake2b(f"{content!r}#{equals_before}".encode(), digest_size=8).digest()
+    return -1 - (int.from_bytes(digest, "little") & (_INT64_MAX >> 1))
+
+
+def _content(t: TickerLike) -> Content:
     return (t.time, t.price, t.volume, t.turnover, t.dir, t.type)
 
 

@@ -116,7 +116,8 @@ def symbols_of(entries: Iterable[str], option: str = "--symbol") -> tuple[str, .
     """
     codes: dict[str, None] = {}
     problems: list[str] = []
-    for entry, place in _expanded(",".join(entries), option):
+    given = list(entries)
+    for entry, place in _expanded(",".join(given), option):
         try:
             code = _code(entry)
         except ValueError as error:
@@ -127,6 +128,8 @@ def symbols_of(entries: Iterable[str], option: str = "--symbol") -> tuple[str, .
         codes[code] = None
     if problems:
         raise ConfigError(f"{option}: {_joined(problems)}")
+    if given and not codes:  # an empty variable of a script must not mean all symbols
+        raise ConfigError(f"{option} names no code, expected one such as HK.00700")
     return tuple(codes)
 
 

@@ -126,17 +126,19 @@ is_known() { [ "$(show LoadState)" != not-found ]; }
 
 # The recorder's DATA_ROOT: what you say, else what the one that runs has been given, else what the settings say.
 find_data_root() {
-  local pid
+  local pid root=""
   pid=$(show MainPID)
-  if [ -z "$DATA_ROOT" ] && [ "${pid:-0}" -gt 0 ] && [ -r "/proc/$pid/environ" ]; then
-    DATA_ROOT=$(tr '\0' '\n' <"/proc/$pid/environ" | sed -n 's/^DATA_ROOT=//p')
+  if [ "${pid:-0}" -gt 0 ] && [ -r "/proc/$pid/environ" ]; then
+    root=$(tr '\0' '\n' <"/proc/$pid/environ" | sed -n 's/^DATA_ROOT=//p')
   fi
-  if [ -z "$DATA_ROOT" ] && [ -r "$ENV_FILE" ]; then
-    DATA_ROOT=$(sed -n 's/^[[:space:]]*DATA_ROOT=//p' "$ENV_FILE" | tail -n 1 | tr -d "\"'")
+  if [ -z "$root" ] && [ -r "$ENV_FILE" ]; then
+    root=$(sed -n 's/^[[:space:]]*DATA_ROOT=//p' "$ENV_FILE" | tail -n 1 | tr -d "\"'")
   fi
-  if [ -z "$DATA_ROOT" ]; then
-    DATA_ROOT=$(show Environment | tr ' ' '\n' | tr -d "\"'" | sed -n 's/^DATA_ROOT=//p' | tail -n 1)
+  if [ -z "$root" ]; then
+    root=$(show Environment | tr ' ' '\n' | tr -d "\"'" | sed -n 's/^DATA_ROOT=//p' | tail -n 1)
   fi
+  # Last, since a login shell may export it for other commands.
+  DATA_ROOT=${root:-$DATA_ROOT}
   [[ $DATA_ROOT == /* ]] ||
     refuse "the recorder's DATA_ROOT is not to be found (seen: '${DATA_ROOT:-nothing}'): set DATA_ROOT, in full"
 }

@@ -184,9 +184,12 @@ make_command() {
   ln -sf "$target" "$link"
 }
 
+# What is there already may say something else on purpose, and stays.
 make_profile() {
-  local profile=/etc/profile.d/$NAME.sh line="export DATA_ROOT=$DATA"
-  if grep -qsxF "$line" "$profile"; then return 0; fi
+  local profile=/etc/profile.d/$NAME.sh line root
+  if [ -e "$profile" ]; then return 0; fi
+  root=$(sed -n 's/^[[:space:]]*DATA_ROOT=//p' "$SETTINGS" 2>/dev/null | tail -n 1 | tr -d "\"'")
+  line="export DATA_ROOT=${root:-$DATA}"
   wants "have the commands know where the data is, after the next login: $profile" "echo '$line' >$profile" || return 0
   echo "$line" >"$profile"
 }

@@ -54,8 +54,8 @@ def audit_command(  # noqa: PLR0913 - each is an option
     Exits with 0 only if all symbols are COMPLETE: proven by the exchange's own totals, which come after the close.
     """
     wanted = symbols_of(symbol or ())
-    chosen = one_day(written, day)
-    path = _database(data_root_of(data_root, config, env_file), chosen)
+    root = data_root_of(data_root, config, env_file)
+    path = _database(root, one_day(written, day))
     audit = audit_day(path)
     of_day = len(audit.symbols)
     if wanted:

@@ -56,8 +56,8 @@ def days_command(  # noqa: PLR0913 - each is an option
     env_file: EnvFile = None,
 ) -> None:
     """List the recorded days: verdict or state, ticks, what was lost, and size."""
-    begin, end = day_range(one_day(written, day), since, until)
     root = data_root_of(data_root, config, env_file)
+    begin, end = day_range(one_day(written, day), since, until)
     with closing(Catalog(root, Progress().tell)) as catalog:
         rows = catalog.days(begin, end)
     states = States(root)

@@ -56,9 +56,9 @@ def gaps_command(  # noqa: PLR0913 - each is an option
 
     Exits with 1 if a day can't be read: it may have gaps, too.
     """
+    root = data_root_of(data_root, config, env_file)
     begin, end = day_range(one_day(written, day), since, until)
     symbols = symbols_of(symbol or ())
-    root = data_root_of(data_root, config, env_file)
     with closing(Catalog(root, Progress().tell)) as catalog:
         found = catalog.gaps(begin, end, symbol=symbols[0] if len(symbols) == 1 else None, is_open=is_open)
         unreadable = catalog.unreadable(begin, end)

@@ -15,6 +15,7 @@ from hk_tick_collector.config import load_settings
 from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.migrate.days import EMPTY, IMPORTED, NOT_DONE, SAME, DayResult, migrate_days
 from hk_tick_collector.migrate.env import ENV_OUT_DEFAULT, Env, read_env, refuse_existing, write_env
+from hk_tick_collector.store import rehearsal
 from hk_tick_collector.store.schema import day_files, require_sqlite
 from hk_tick_collector.store.setting_names import Fate
 from hk_tick_collector.text import counted, plain
@@ -53,13 +54,14 @@ def migrate_command(  # noqa: PLR0913 - each is an option
     settings = load_settings(config_path=config, env_file=env_file, overrides=overrides).settings
     found = None
     if env is not None:
-        refuse_existing(env_out, may_replace=force)
+        refuse_existing(env_out, env, may_replace=force)
         found = read_env(env, settings.data_root)
         old = old or _root_with_days(found)
     elif old is None:
         raise ConfigError("expected OLD_DATA_ROOT, the directory with the older recorder's day databases")
     days: list[DayResult] = []
     if old is not None:
+        rehearsal.refuse(settings.data_root)
         days = list(migrate_days(old, settings.data_root, Progress().tell, settings.prepare_data_root))
     if found is not None:
         write_env(found, env_out, may_replace=force)

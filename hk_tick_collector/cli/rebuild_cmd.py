@@ -84,12 +84,12 @@ def rebuild_command(  # noqa: PLR0913 - each is an option
     env_file: EnvFile = None,
 ) -> None:
     """Derive a day from the journal again, and show what differs from its database."""
+    root = data_root_of(data_root, config, env_file)
     name = one_day(written, day)
     if name is None:
         raise ConfigError("expected a DAY, such as yesterday or 20261120")
     if allow_loss and not replace_it:
         raise ConfigError("--allow-loss means nothing without --replace")
-    root = data_root_of(data_root, config, env_file)
     outcome = Outcome(name, root / f"{name}.db")
     with ExitStack() as held:
         if replace_it:

@@ -40,10 +40,10 @@ def seal_command(  # noqa: PLR0913 - each is an option
     env_file: EnvFile = None,
 ) -> None:
     """Certify a day that is over, whatever its verdict, and make its file read-only."""
+    root = data_root_of(data_root, config, env_file)
     wanted = one_day(written, day)
     if (wanted is None) != due or (take_off and due):
         raise ConfigError("expected either a DAY, such as yesterday, or --due; --reopen goes with a DAY")
-    root = data_root_of(data_root, config, env_file)
     if wanted is None:
         days = due_days(root, hk_day(now_ms(root)), 0)
     else:

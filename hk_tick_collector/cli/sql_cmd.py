@@ -42,8 +42,8 @@ def sql_command(
     Without -e it is a shell with the dot commands of SQLite's own, such as .tables, .mode csv and .output FILE; .help
     lists them. Statements may also come from a pipe. Exits with 1 if a statement fails.
     """
-    chosen = one_day(written, day)
-    path = find_day(data_root_of(data_root, config, env_file), chosen)
+    root = data_root_of(data_root, config, env_file)
+    path = find_day(root, one_day(written, day))
     con = open_readonly(path)
     from hk_tick_collector.cli.sql_shell import DayShell  # noqa: PLC0415 - only this command needs it
 

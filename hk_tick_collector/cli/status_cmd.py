@@ -44,8 +44,8 @@ def status_command(  # noqa: PLR0913 - each is an option
     env_file: EnvFile = None,
 ) -> None:
     """Show whether ticks are recorded now, whether any were lost today, and what there is to do (exit 0 or 1)."""
-    wanted = one_day(written, day)
     root = data_root_of(data_root, config, env_file)
+    wanted = one_day(written, day)  # after that: `today` of a rehearsal is by its clock
     if watch:
         _watch(root, wanted, every_sec, all_symbols=all_symbols, as_json=as_json)
         return

@@ -84,8 +84,8 @@ def verify_command(  # noqa: PLR0913 - each is an option
 
     While the market is closed, what only trades could show is not judged.
     """
-    wanted = one_day(written, day, takes_all=True)
     root = data_root_of(data_root, config, env_file)
+    wanted = one_day(written, day, takes_all=True)
     if is_sealed:
         from hk_tick_collector.cli.sealed import verify_sealed  # noqa: PLC0415 - not for a recorder's targets
 

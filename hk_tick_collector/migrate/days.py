@@ -8,6 +8,7 @@ leaves only a directory of its own, which the next run clears.
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -22,7 +23,7 @@ from hk_tick_collector.store.data_root import copy_ownership, sync
 from hk_tick_collector.store.imported import Import, read_imports
 from hk_tick_collector.store.opening import open_readonly
 from hk_tick_collector.store.schema import check_ours, day_files
-from hk_tick_collector.text import counted
+from hk_tick_collector.text import counted, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from hk_tick_collector.migrate.old_file import OldFile
 
 SCRATCH: Final = ".migrate"
+SPARE_BYTES: Final = 500_000_000  # for a recorder that records there meanwhile
 
 IMPORTED, SAME, EMPTY, NOT_DONE = "imported", "same", "empty", "NOT DONE"
 
@@ -165,6 +167,10 @@ class _Run:
                 path.unlink(missing_ok=True)
 
     def _make(self, day: str, sources: list[Path], target: Path) -> DayResult:
+        needed = sum(path.stat().st_size for path in sources) + SPARE_BYTES
+        if (free := shutil.disk_usage(self._root).free) < needed:
+            told = f"{size(free)} free in {self._root}, expected at least {size(needed)}: make space, and run it again"
+            return DayResult(day, NOT_DONE, sources=tuple(map(str, sources)), error=told)
         made = self._scratch / target.name
         with ExitStack() as held:
             files = self._open(held, sources)

@@ -90,12 +90,14 @@ def read_env(path: Path, data_root: Path) -> Env:
     return Env(values, tuple(became), root, bad_lines)
 
 
-def refuse_existing(path: Path, *, may_replace: bool) -> None:
+def refuse_existing(path: Path, source: Path | None = None, *, may_replace: bool) -> None:
     """Refuse to write over a file, or where there is no directory, before anything else is done.
 
     Raises:
-        ConfigError: it is there, or can't be made there.
+        ConfigError: it is there, or can't be made there; or it is the older recorder's file, which is never changed.
     """
+    if source is not None and path.exists() and source.exists() and path.samefile(source):
+        raise ConfigError(f"--env-out {path} is the older recorder's file itself: name another one")
     if not path.absolute().parent.is_dir():
         raise ConfigError(f"--env-out {path} can't be written: {path.absolute().parent} is not a directory")
     if os.path.lexists(path) and not may_replace:

@@ -16,11 +16,11 @@ import json
 from collections import Counter
 from hashlib import blake2b
 from math import isfinite
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hk_tick_collector.errors import BadTickError
 from hk_tick_collector.hktime import DAY_MS, EPOCH_MS_MAX, EPOCH_MS_MIN, hk_day, hk_text, parse_time
-from hk_tick_collector.mapping import EIGHT_HOURS_MS, Correction, MadeUp, PushType
+from hk_tick_collector.mapping import EIGHT_HOURS_MS, Content, Correction, PushType, made_up_seq
 from hk_tick_collector.opend.numbers import DIRECTIONS, TICK_TYPES
 from hk_tick_collector.repair.rules import Finding, Rule
 from hk_tick_collector.store.schema import INT64_MAX
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from hk_tick_collector.mapping import Row
-    from hk_tick_collector.opend.messages import TickerLike
 
 # The columns that are read, in this order; one that an older schema version lacks is read as NULL.
 COLUMNS: Final = (
@@ -46,17 +45,6 @@ _TICK_TYPES: Final = {name: number for number, name in TICK_TYPES.items()} | {"N
 # How a tick came is only known if it says so; whatever else there is was not pushed live, as far as is known.
 _PUSH_TYPES: Final = {"push": PushType.PUSH, "poll": PushType.POLL, "backfill": PushType.BACKFILL}
 _NOT_TOLD: Final = 0  # push_data_type: the older recorder did not keep it
-
-
-class _Content(NamedTuple):
-    """What a made-up sequence is made from, named as OpenD's ticker has it."""
-
-    time: str
-    price: float
-    volume: int
-    turnover: float
-    dir: int
-    type: int
 
 
 # A row of `bad_ticks`.
@@ -128,7 +116,7 @@ class OldRowMapper:
         self._bounds = bounds
         self._is_own_file = bounds.day == file_day
         self._file_day = file_day
-        self._equals: Counter[tuple[str, _Content]] = Counter()
+        self._equals: Counter[tuple[str, Content]] = Counter()
 
     def map(self, rows: Iterable[tuple[Any, ...]]) -> OldRows:
         """Map rows of the file, as `COLUMNS`; those of other days are left out."""
@@ -168,7 +156,7 @@ class OldRowMapper:
         direction_id = _id_of(direction, _DIRECTIONS, out)
         type_id = _id_of(tick_type, _TICK_TYPES, out)
         if seq is None or seq <= 0:
-            seq = self._made_up(symbol, _Content(hk_text(ts_ms)[:19], price, volume, turnover, direction_id, type_id))
+            seq = self._made_up(symbol, (hk_text(ts_ms)[:19], price, volume, turnover, direction_id, type_id))
         inserted_ms = inserted_ms if _is_time(inserted_ms) else ts_ms
         return (
             symbol, seq, ts_ms, price, volume, turnover, direction_id, type_id,
@@ -176,11 +164,11 @@ class OldRowMapper:
             recv_ms if _is_time(recv_ms) else inserted_ms, inserted_ms,
         )  # fmt: skip
 
-    def _made_up(self, symbol: str, content: _Content) -> int:
+    def _made_up(self, symbol: str, content: Content) -> int:
         """The sequence that `mapping` would make up, as if all equal ticks of the file had come in one message."""
         before = self._equals[symbol, content]
         self._equals[symbol, content] += 1
-        return MadeUp(cast("list[TickerLike]", [content] * (before + 1))).seq(before)
+        return made_up_seq(content, before)
 
 
 def _symbol(written: object, market: object) -> str:

@@ -11,8 +11,9 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from hk_tick_collector import logs
-from hk_tick_collector.clock import OFFSET_MS_MAX, disagreement
+from hk_tick_collector.clock import OFFSET_MS_MAX, disagreement, is_rehearsal
 from hk_tick_collector.errors import RemoteProtocolError, SessionError
+from hk_tick_collector.hktime import DAY_MS
 from hk_tick_collector.journal.events import STATE_EVENT, Cause
 from hk_tick_collector.opend import market, messages
 from hk_tick_collector.opend.numbers import ProtoId
@@ -107,6 +108,8 @@ class OpendState:
         if told.clock_sec is not None:  # truncated to whole seconds: half a second too low on average
             self._state.clock_offset_ms = told.clock_sec * 1000 + 500 - at_ms
             reason = disagreement(self._state.clock_offset_ms)
+            if is_rehearsal() and abs(self._state.clock_offset_ms) > DAY_MS:
+                raise SessionError(f"this is not the OpenD of the rehearsed day: {reason}")
             if reason is not None and (held := self._limiter.allow("apart")) is not None:
                 log.warning("clocks_apart", reason=reason, repeated=held, cure=OF_SIMULATED_DAY)
         elif self._limiter.allow("clock") is not None:

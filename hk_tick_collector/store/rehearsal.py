@@ -148,8 +148,10 @@ class RehearsalClock:
             seen = self._stamp()
             if seen not in {self._seen, None}:
                 self._seen = seen
-                with contextlib.suppress(ConfigError):  # gone or of another program meanwhile: it goes on as it went
-                    self._rehearsed = Rehearsed.read(self._path)
+                # Gone, of another program, or of another day's simulation meanwhile: it goes on as it went.
+                with contextlib.suppress(ConfigError):
+                    read = Rehearsed.read(self._path)
+                    self._rehearsed = read if read.date == self._rehearsed.date else self._rehearsed
         return boot_ms
 
     def _stamp(self) -> tuple[int, int] | None:

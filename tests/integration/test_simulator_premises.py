@@ -142,8 +142,8 @@ def test_a_share_of_the_rows_can_come_late(sim: SimulatorProcess, client: RawCli
 def test_late_totals_of_a_day_before_are_those_of_that_day(start: StartSimulator) -> None:
     """A day of trades at 60 times its pace: a late row is one that was true, and its turnover goes with its volume."""
     sim = SimulatorProcess(
-        start().ledger_path.parent, "--date", "20261120", "--start", "10:00", "--speed", "60", "--symbols", "2",
-        "--ticks-per-day", "200000", name="day",
+        start().ledger_path.parent, "--date", "20261120", "--start", "10:00", "--no-hold", "--speed", "60",
+        "--symbols", "2", "--ticks-per-day", "200000", name="day",
     ).start()  # fmt: skip
     try:
         with RawClient(sim.port) as client:

@@ -142,6 +142,7 @@ def test_a_good_deploy_comes_into_service_and_loses_nothing(checkout: Machine, s
     done = deploy(checkout)
     assert (done.returncode, done.stdout.count("nothing to deploy: ")) == (0, 1), said(done)
     release(checkout, GOOD)
+    until(lambda: recorder.state()["market"]["source"] == "opend", "OpenD's word has been reported")
     done = deploy(checkout, ALLOW_OPEN_MARKET="0")
     assert done.returncode == 2, said(done)
     refused = "Hong Kong trades (OpenD says MORNING), and a restart may lose ticks: wait until 16:15 in Hong Kong"

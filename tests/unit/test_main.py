@@ -64,7 +64,7 @@ def refusal(tmp_path: Path, *, prelude: str = "", **settings: str) -> str:
         ({"MAX_WAIT_MS": "0"}, "MAX_WAIT_MS"),
         ({"SQLITE_SYNCHRONOUS": "OFF"}, "SQLITE_SYNCHRONOUS"),
         ({"FUTU_SYMBOLS": ""}, ") is empty: expected at least one code"),
-        ({"FUTU_SYMBOLS": "00700"}, "HK.00700"),
+        ({"FUTU_SYMBOLS": "US.AAPL"}, "US.AAPL"),
         ({"FUTU_SYMBOLS": "@none.txt"}, "none.txt"),
         ({"FUTU_RSA_KEY_FILE": "none.pem"}, "none.pem"),
         ({"DATA_ROOT": "/proc/hk-tick-collector"}, "DATA_ROOT='/proc/hk-tick-collector'"),
