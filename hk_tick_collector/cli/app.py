@@ -5,7 +5,6 @@ Only the called command is imported: the recorder must not use memory for the si
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import traceback
@@ -196,8 +195,6 @@ def _open_standard_files() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # it gets the lowest number that is free
             setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115
-    with contextlib.suppress(AttributeError, ValueError):  # a terminal that lacks a character shows another one
-        sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
 
 
 def _fail(exc: BaseException, code: int, line: str = "") -> NoReturn:

@@ -47,7 +47,8 @@ def print_in_any_encoding() -> None:
 
 def _can_fail(stream: io.TextIOWrapper) -> bool:
     """Whether some character can't be printed; standard error prints its number instead."""
-    return stream.errors in {"strict", "surrogateescape"} and not stream.encoding.lower().startswith("utf")
+    is_unicode = stream.encoding.lower().startswith("utf")  # only what is no character fails there, as in an odd path
+    return stream.errors == "strict" or (stream.errors == "surrogateescape" and not is_unicode)
 
 
 def _plainer(error: UnicodeError) -> tuple[str, int]:

@@ -30,7 +30,7 @@ from hk_tick_collector.journal.cursor import load_waits, waits_for
 from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.seal.catalog import Catalog
 from hk_tick_collector.seal.due import now_ms
-from hk_tick_collector.store.data_root import RECORDER_LOCK, is_locked
+from hk_tick_collector.store.data_root import read_recorder
 from hk_tick_collector.store.other_disks import is_there
 from hk_tick_collector.store.sealed import is_sealed
 from hk_tick_collector.store.stored import future_days
@@ -107,7 +107,7 @@ class States:
             self.fault = f"it is not known which days wait: {exc.filename}: {exc.strerror}"
         self._today = hk_day(now_ms(root))
         self._future = set(future_days(root))
-        self._is_recording = is_locked(root / RECORDER_LOCK)
+        self._is_recording = read_recorder(root)[0] is not None
 
     def of(self, row: DayRow) -> str:
         """The state by its name in the JSON.
