@@ -108,6 +108,22 @@ def test_a_recorder_without_the_switch_says_what_is_wrong(tmp_path: Path) -> Non
         assert recorder.stop() == 0
 
 
+def test_a_rehearsal_takes_nothing_from_another_opend_on_its_port(tmp_path: Path) -> None:
+    """One that was started once the simulator had ended: it is asked for its time, and for nothing else."""
+    with SimulatorProcess(tmp_path, "--date", DATE, "--symbols", SYMBOLS) as sim, Rehearser(tmp_path, sim) as recorder:
+        recorder.wait_for("backfill_done")
+        sim.stop()
+        before = recorder.stored()
+        options = ("--now", "--rate", "200", "--symbols", SYMBOLS, "--port", str(sim.port))
+        with SimulatorProcess(tmp_path, *options, name="other") as other:
+            refused = "this is not the OpenD of the rehearsed day: "
+            until(lambda: refused in recorder.log_path.read_text(), "it has seen that")
+            assert other.stats()["made"] > 0
+            assert other.stats()["pushed"] == 0
+        assert recorder.stop() == 0
+        assert recorder.stored() == before
+
+
 def test_what_can_t_be_rehearsed_is_refused_in_one_line(tmp_path: Path) -> None:
     """No clock; a DATA_ROOT with real days; and a rehearsal's DATA_ROOT without the switch."""
     refused = run(tmp_path, "run", "--rehearse", "absent.json")

@@ -170,6 +170,13 @@ def test_an_option_names_codes_and_files_of_them(tmp_path: Path) -> None:
     assert symbols_of([]) == ()
 
 
+@pytest.mark.parametrize("entries", [[""], [" , "], ["", ""]])
+def test_an_option_that_names_no_code_does_not_mean_all(entries: list[str]) -> None:
+    """It may be an empty variable of a script."""
+    with pytest.raises(ConfigError, match=r"^--symbol names no code, expected one such as HK\.00700$"):
+        symbols_of(entries)
+
+
 @pytest.mark.parametrize(
     ("written", "said"),
     [

@@ -8,7 +8,7 @@ import pytest
 
 from hk_tick_collector.config import load_settings
 from hk_tick_collector.errors import ConfigError
-from hk_tick_collector.migrate.env import Env, read_env, write_env
+from hk_tick_collector.migrate.env import Env, read_env, refuse_existing, write_env
 from hk_tick_collector.store.setting_names import OLDER
 
 OLD = """\
@@ -111,6 +111,15 @@ def test_a_line_that_is_none_is_told_by_its_number(place: Path) -> None:
     env = read(place, "FUTU_PORT=2\nmy secret token\nFUTU_HOST\n")
     assert env.bad_lines == (2, 3)
     assert env.values["FUTU_PORT"] == "2"
+
+
+def test_the_older_recorders_own_file_is_never_written_over(place: Path) -> None:
+    """Not even when told to replace what is there, and not by another name either."""
+    (place / "old.env").write_text(OLD)
+    (place / "link.env").symlink_to("old.env")
+    for name in ("old.env", "link.env"):
+        with pytest.raises(ConfigError, match=rf"{name} is the older recorder's file itself: name another one$"):
+            refuse_existing(place / name, place / "old.env", may_replace=True)
 
 
 def test_nothing_is_overwritten_without_being_told_to(place: Path) -> None:

@@ -55,6 +55,19 @@ def test_a_clock_that_is_read_back_is_the_one_that_was_written(tmp_path: Path) -
     assert [path.name for path in tmp_path.iterdir()] == ["clock.json"]
 
 
+def test_the_clock_of_another_days_simulation_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second `simulate` in the same directory writes the same file; the one that was begun goes on as it went."""
+    path = write(tmp_path, day())
+    found = RehearsalClock(path)
+    now_ms = clock.boot_ms()
+    monkeypatch.setattr(clock, "boot_ms", lambda: now_ms + 1000)
+    day(Anchor(0, NINE_MS - 5 * 86_400_000, 0.0))._replace(date="20261115").write(path)
+    assert found.now_ms() == NINE_MS
+    monkeypatch.setattr(clock, "boot_ms", lambda: now_ms + 2000)
+    day(Anchor(0, NINE_MS + 60_000, 0.0)).write(path)
+    assert found.now_ms() == NINE_MS + 60_000
+
+
 def test_a_process_that_follows_a_rehearsal_has_its_time(tmp_path: Path) -> None:
     """Also after the simulator has changed its speed; and a time that passed is told in real milliseconds."""
     path = write(tmp_path, day(Anchor(0, NINE_MS, 0.0)))
