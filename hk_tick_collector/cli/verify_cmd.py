@@ -165,7 +165,7 @@ class Verification:
         except DatabaseError as exc:
             fault = str(exc)
         now_ms = wall_ms()  # after the database was read, so that a tick stored meanwhile is not in the future
-        self._machine = machine_of(self._root) if lock_pid is None else Machine()
+        self._machine = machine_of(self._root) if lock_pid is None else Machine(lock_pid=lock_pid)
         health = assess(with_disk(state, self._root), now_ms, self._machine)
         return Evidence(
             now_ms=now_ms,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 NOTHING: Final = "nothing"
 _ABSENT: Final = frozenset({Trouble.NO_REPORT, Trouble.NOT_RUNNING, Trouble.WRONG_SETTING})
-_UNHEARD: Final = frozenset({Trouble.SILENT, Trouble.SILENT_FULL, Trouble.FROM_THE_FUTURE})
+_UNHEARD: Final = frozenset({Trouble.NOT_REPORTED, Trouble.SILENT, Trouble.SILENT_FULL, Trouble.FROM_THE_FUTURE})
 # The outage itself, whose cure is that of its cause.
 _OUTAGE: Final = frozenset({Trouble.LOSING_TICKS, Trouble.STREAM_INTERRUPTED})
 
