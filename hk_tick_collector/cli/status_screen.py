@@ -111,10 +111,11 @@ def _answers(status: dict[str, Any], *, is_whole: bool) -> list[tuple[str, str]]
     colour = _RECORDING_COLOURS[Recording(told["recording"])]
     word, colon, rest = _plain(told["records"]).partition(":")
     rows = [("recording", f"[{colour}]{word}[/]{colon}{rest}")]
-    label, of_day = _lost_label(status)
+    day = _other_day(status)
     for number, text in enumerate(told["lost"]):
         shown = f"[red]{_plain(text)}[/]" if told["is_lost"] and not number else _plain(text)
-        rows.append(("", shown) if number else (label, of_day + shown))
+        of = "" if day is None else "now: " if text == told["lost_now"] else f"on {day}: "
+        rows.append(("" if number else "lost today" if day is None else "lost", of + shown))
     to_do = told["to_do"] if is_whole else told["to_do"][:TO_DO_SHOWN]
     for number, text in enumerate(to_do or [NOTHING]):
         mark = f"{number + 1}. " if len(told["to_do"]) > 1 else ""
@@ -124,10 +125,10 @@ def _answers(status: dict[str, Any], *, is_whole: bool) -> list[tuple[str, str]]
     return rows
 
 
-def _lost_label(status: dict[str, Any]) -> tuple[str, str]:
-    """The label of the second answer, and what comes before its text: the day, if it is not today."""
-    is_today = status["day"] is None or status["day"] == hk_day(wall_ms())
-    return ("lost today", "") if is_today else ("lost", f"on {status['day']}: ")
+def _other_day(status: dict[str, Any]) -> str | None:
+    """The day that is shown; None: it is today."""
+    day: str | None = status["day"]
+    return None if day == hk_day(wall_ms()) else day
 
 
 def _code(text: str) -> str:

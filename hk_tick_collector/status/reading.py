@@ -60,7 +60,10 @@ def read_status(root: Path, day: str | None = None) -> dict[str, Any]:
     rows = sum(entry["rows"] for entry in symbols)
     state = with_disk(decode(RecorderState, recorder), root)
     machine = Machine(lock_pid=lock_pid) if recorder["running"] else machine_of(root)
-    answers, health = answer(state, Losses(read.lost, read.fault), now_ms, machine, None if read.fault else rows)
+    newest_ms = last["last_ts_ms"] if last and day is None else None
+    answers, health = answer(
+        state, Losses(read.lost, read.fault), now_ms, machine, None if read.fault else rows, newest_ms
+    )
     path = read.path
     return {
         "data_root": str(root.absolute()),
