@@ -21,6 +21,7 @@ from hk_tick_collector.status.health import SILENT_SEC_MAX, end_text
 from hk_tick_collector.status.health_storing import LAG_MS_MAX
 from hk_tick_collector.status.outlook import outlook_text
 from hk_tick_collector.status.state import RecorderState
+from hk_tick_collector.status.troubles import Trouble
 from hk_tick_collector.text import counted, plain, size, span
 from hk_tick_collector.typed_json import decode
 
@@ -110,10 +111,11 @@ def _answers(status: dict[str, Any], *, is_whole: bool) -> list[tuple[str, str]]
     colour = _RECORDING_COLOURS[Recording(told["recording"])]
     word, colon, rest = _plain(told["records"]).partition(":")
     rows = [("recording", f"[{colour}]{word}[/]{colon}{rest}")]
-    label, of_day = _lost_label(status)
+    day = _other_day(status)
     for number, text in enumerate(told["lost"]):
         shown = f"[red]{_plain(text)}[/]" if told["is_lost"] and not number else _plain(text)
-        rows.append(("", shown) if number else (label, of_day + shown))
+        of = "" if day is None else "now: " if text == told["lost_now"] else f"on {day}: "
+        rows.append(("" if number else "lost today" if day is None else "lost", of + shown))
     to_do = told["to_do"] if is_whole else told["to_do"][:TO_DO_SHOWN]
     for number, text in enumerate(to_do or [NOTHING]):
         mark = f"{number + 1}. " if len(told["to_do"]) > 1 else ""
@@ -123,10 +125,10 @@ def _answers(status: dict[str, Any], *, is_whole: bool) -> list[tuple[str, str]]
     return rows
 
 
-def _lost_label(status: dict[str, Any]) -> tuple[str, str]:
-    """The label of the second answer, and what comes before its text: the day, if it is not today."""
-    is_today = status["day"] is None or status["day"] == hk_day(wall_ms())
-    return ("lost today", "") if is_today else ("lost", f"on {status['day']}: ")
+def _other_day(status: dict[str, Any]) -> str | None:
+    """The day that is shown; None: it is today."""
+    day: str | None = status["day"]
+    return None if day == hk_day(wall_ms()) else day
 
 
 def _code(text: str) -> str:
@@ -145,9 +147,10 @@ def _details(status: dict[str, Any], *, is_whole: bool, is_tall: bool) -> Iterat
     state = decode(RecorderState, recorder)
     verdict = Verdict(status["health"]["verdict"])
     yield "health", f"[{COLOURS[verdict]}]{verdict}[/]"
-    yield "recorder", _recorder_text(recorder, state)
-    yield "OpenD", _session_text(recorder, state.session)
-    if is_tall and (outage := _outage_text(recorder, state.outage)):
+    has_reported = all(found["trouble"] != Trouble.NOT_REPORTED for found in status["health"]["troubles"])
+    yield "recorder", _recorder_text(recorder, state) if has_reported else "[yellow]running, no report yet[/]"
+    yield "OpenD", _session_text(recorder, state.session) if has_reported else "[dim]unknown[/]"
+    if is_tall and has_reported and (outage := _outage_text(recorder, state.outage)):
         yield "outage", f"[red]{_plain(outage)}[/]"
     yield "stored", _stored_text(status)
     if status["last_ts_ms"] is not None:
@@ -197,10 +200,10 @@ def _plain(words: object) -> str:
 
 def _recorder_text(recorder: dict[str, Any], state: RecorderState) -> str:
     if not recorder["running"]:
-        return f"[yellow]not running[/]{', ' + _plain(end_text(state)) if 'at_ms' in recorder else ''}"
+        return f"[yellow]not running[/]{', ' + _plain(end_text(state)) if state.at_ms is not None else ''}"
     if _is_silent(recorder):
         return f"[red]running, pid {recorder.get('pid')}, but silent for {recorder['state_age_sec']} s[/]"
-    return f"[green]running[/], pid {recorder['pid']}, version {recorder['version']}"
+    return f"[green]running[/], pid {state.pid}, version {plain(state.version, limit=80)}"
 
 
 def _is_silent(recorder: dict[str, Any]) -> bool:

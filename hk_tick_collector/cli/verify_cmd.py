@@ -59,7 +59,7 @@ _Since = Annotated[
     str, typer.Option(help="Count WATCHDOG lines since then: a time with its zone, @seconds, or an age such as 30m.")
 ]
 _Log = Annotated[str | None, typer.Option(metavar="FILE|-", help="The recorder's log, instead of the unit's journal.")]
-_Unit = Annotated[str, typer.Option(help="The systemd unit whose journal is read, if there is such a unit.")]
+_Unit = Annotated[str, typer.Option(help="The recorder's systemd unit, whose journal is read, if there is one.")]
 
 
 def verify_command(  # noqa: PLR0913 - each is an option
@@ -109,6 +109,7 @@ class Log:
     """The source of the recorder's log: a file, standard input, a unit's journal, or none."""
 
     def __init__(self, path: str | None, unit: str) -> None:
+        self.unit = unit
         self._path = path
         self._unit = unit if path is None and evidence.has_unit(unit) else None
         # Standard input can be read only once; later lines are not read.
@@ -165,7 +166,7 @@ class Verification:
         except DatabaseError as exc:
             fault = str(exc)
         now_ms = wall_ms()  # after the database was read, so that a tick stored meanwhile is not in the future
-        self._machine = machine_of(self._root) if lock_pid is None else Machine()
+        self._machine = machine_of(self._root, self._log.unit) if lock_pid is None else Machine(lock_pid=lock_pid)
         health = assess(with_disk(state, self._root), now_ms, self._machine)
         return Evidence(
             now_ms=now_ms,

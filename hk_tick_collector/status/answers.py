@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from hk_tick_collector.hktime import is_trading_time, may_trade_between, plausible_text
+from hk_tick_collector.hktime import hk_midnight_ms, may_trade_between, plausible_text
 from hk_tick_collector.status.findings import Verdict, named
 from hk_tick_collector.status.health import Machine, assess, is_open, market_text, reason_text
 from hk_tick_collector.status.lost import doubt_text, lost_text
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 NOTHING: Final = "nothing"
 _ABSENT: Final = frozenset({Trouble.NO_REPORT, Trouble.NOT_RUNNING, Trouble.WRONG_SETTING})
-_UNHEARD: Final = frozenset({Trouble.SILENT, Trouble.SILENT_FULL, Trouble.FROM_THE_FUTURE})
+_UNHEARD: Final = frozenset({Trouble.NOT_REPORTED, Trouble.SILENT, Trouble.SILENT_FULL, Trouble.FROM_THE_FUTURE})
 # The outage itself, whose cure is that of its cause.
 _OUTAGE: Final = frozenset({Trouble.LOSING_TICKS, Trouble.STREAM_INTERRUPTED})
 
@@ -67,6 +67,7 @@ class Answers(NamedTuple):
         lost: the second, in words, the gravest first.
         is_lost: whether something is lost for good, or being lost by estimate.
         to_do: the third: what to do, the most urgent first; (): nothing.
+        lost_now: the text in `lost` that is about now and not about the day; "": there is none.
     """
 
     recording: Recording
@@ -74,6 +75,7 @@ class Answers(NamedTuple):
     lost: tuple[str, ...]
     is_lost: bool
     to_do: tuple[str, ...]
+    lost_now: str = ""
 
 
 def answer(
@@ -82,6 +84,7 @@ def answer(
     now_ms: int,
     machine: Machine = Machine(),  # noqa: B008 - it can't change
     rows: int | None = None,
+    last_tick_ms: int | None = None,
 ) -> tuple[Answers, Health]:
     """The answers, and the health that they rest on.
 
@@ -91,15 +94,17 @@ def answer(
         now_ms: UTC epoch ms.
         machine: what is known of this machine.
         rows: ticks stored of the day; None: not known.
+        last_tick_ms: the newest tick stored, UTC epoch ms; None: not known.
     """
     health = assess(state, now_ms, machine)
     main = _main(health.findings)
     recording, records = _records(state, main, now_ms, rows)
-    lost, is_lost = _lost(state, losses, recording, now_ms)
+    at_risk = _at_risk(state, recording, now_ms, last_tick_ms)
+    lost, lost_now, is_lost = _lost(state, losses, recording, now_ms, at_risk)
     to_do = _to_do(health.findings, None if recording is Recording.YES else main, machine)  # not named above
     if losses.fault:
         to_do += (f"{losses.fault}. {cure(Trouble.DAY_UNREADABLE)}",)
-    return Answers(recording, records, lost, is_lost, to_do), health
+    return Answers(recording, records, lost, is_lost, to_do, lost_now), health
 
 
 def headline(state: RecorderState, health: Health, now_ms: int) -> str:
@@ -118,16 +123,26 @@ def _main(findings: tuple[Finding, ...]) -> Finding | None:
             return finding
     for wanted in (Effect.STOPPED, Effect.DELAYED):
         for finding in findings:
-            if effect(finding.trouble) is wanted:
+            if _effect(finding) is wanted:
                 return finding
-    return findings[0] if findings and findings[0].verdict is Verdict.UNPROVEN else None
+    return next((finding for finding in findings if finding.verdict is Verdict.UNPROVEN), None)
+
+
+def _effect(finding: Finding) -> Effect:
+    """What a finding does to the recording, of which the verdict decides a part."""
+    found = effect(finding.trouble)
+    if finding.trouble is Trouble.CATCHING_UP and finding.verdict is Verdict.FAILING:  # today's
+        return Effect.DELAYED
+    if found is Effect.DELAYED and finding.verdict is Verdict.DEGRADED:  # a few ticks, or it is over
+        return Effect.NONE
+    return found
 
 
 # ---- does it record now?
 
 
 def _records(state: RecorderState, main: Finding | None, now_ms: int, rows: int | None) -> tuple[Recording, str]:
-    what = Effect.NONE if main is None else effect(main.trouble)
+    what = Effect.NONE if main is None else _effect(main)
     found, word = Recording.YES, ""
     if main is not None and main.trouble in _ABSENT:
         found, word = Recording.NO, "NO"
@@ -138,7 +153,7 @@ def _records(state: RecorderState, main: Finding | None, now_ms: int, rows: int 
         word = "NOT YET" if what is Effect.STOPPED else "NOT PROVEN YET"
     elif what is Effect.STOPPED:
         found, word = Recording.NO, _stopped(state)
-    elif what is Effect.DELAYED and main is not None and main.verdict is Verdict.FAILING:
+    elif what is Effect.DELAYED:
         found, word = Recording.DELAYED, "YES, but not into the database yet"
     return found, f"{word}: {main.seen}" if main is not None and word else _well(state, now_ms, rows)
 
@@ -188,8 +203,11 @@ def _well(state: RecorderState, now_ms: int, rows: int | None) -> str:
 # ---- was anything lost?
 
 
-def _lost(state: RecorderState, losses: Losses, recording: Recording, now_ms: int) -> tuple[tuple[str, ...], bool]:
-    said, known = [], lost_text(losses.lost)
+def _lost(
+    state: RecorderState, losses: Losses, recording: Recording, now_ms: int, at_risk: str
+) -> tuple[tuple[str, ...], str, bool]:
+    """The second answer, its text about now, and whether something is lost."""
+    said, known, now = [], lost_text(losses.lost), ""
     if losses.fault:
         last = lost_text(state.lost_today)
         as_of = f"; by the recorder's last report: {last}" if last else ""
@@ -201,31 +219,33 @@ def _lost(state: RecorderState, losses: Losses, recording: Recording, now_ms: in
     if outage is not None and outage.past > 0:
         symbols = f"ticks of {counted(outage.past, 'symbol')} ({named(outage.past_symbols, outage.past)})"
         when = "being lost now, by estimate" if recording is Recording.NO else "by estimate, counted soon"
-        said.append(f"{when}: {symbols}")
+        now = f"{when}: {symbols}"
     elif outage is not None and outage.first_deadline_ms is not None and outage.first_deadline_ms > now_ms:
         until = plausible_text(outage.first_deadline_ms)[11:19]
         first = f" ({outage.symbols[0].symbol} first)" if outage.symbols else ""
         so_far = "no more" if known else "nothing lost yet"
-        said.append(f"{so_far}, if the stream is back before {until} HK, by estimate{first}")
-    elif at_risk := _at_risk(state, recording, now_ms):
-        said.append(at_risk)
+        now = f"{so_far}, if the stream is back before {until} HK, by estimate{first}"
+    else:
+        now = at_risk
+    if now:
+        said.append(now)
     elif not said:
         said.append("nothing so far")
     if doubted := doubt_text(losses.lost):
         said.append(f"not decided yet: whether ticks are missing of {doubted}")
-    return tuple(said), bool(known) or _is_losing(outage)
+    return tuple(said), now, bool(known) or _is_losing(outage)
 
 
-def _at_risk(state: RecorderState, recording: Recording, now_ms: int) -> str:
+def _at_risk(state: RecorderState, recording: Recording, now_ms: int, last_tick_ms: int | None) -> str:
     """What may be lost while nothing is recorded and no estimate is known; empty: nothing."""
     if recording not in {Recording.NO, Recording.UNKNOWN}:
         return ""
     if state.running is not False and recording is Recording.NO:
         said = "not known yet: OpenD replays only the last ticks of each symbol, once the stream is back"
         return said if is_open(state) else ""
-    last_ms = state.stopped_ms or state.at_ms
-    is_missing = is_trading_time(now_ms) if last_ms is None else may_trade_between(last_ms, max(now_ms, last_ms))
-    if not is_missing:
+    last_ms = next((ms for ms in (state.stopped_ms, state.at_ms, last_tick_ms) if plausible_text(ms)), None)
+    since_ms = hk_midnight_ms(now_ms) if last_ms is None else last_ms
+    if not may_trade_between(since_ms, max(now_ms, since_ms)):
         return ""
     text = plausible_text(last_ms)
     since = f"since {text[:19]} HK" if text else "so far"

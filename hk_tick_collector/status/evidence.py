@@ -24,6 +24,7 @@ from hk_tick_collector.status.targets import Day, LogSeen, Pragmas
 from hk_tick_collector.store.opening import open_readonly
 from hk_tick_collector.store.other_disks import require_answer
 from hk_tick_collector.store.schema import day_files
+from hk_tick_collector.store.sealed import is_sealed
 from hk_tick_collector.store.stored import days_so_far
 from hk_tick_collector.store.wal import journal_mode_of
 
@@ -84,7 +85,7 @@ def _read_day(path: Path) -> Day:
         raise DatabaseError(f"{path} can't be read: {exc}") from exc
     finally:
         con.close()
-    return Day(path.stem, rows, max_ts_ms, mode)
+    return Day(path.stem, rows, max_ts_ms, mode, is_sealed(path))
 
 
 def pragmas_in_log(lines: Iterable[LogLine], since_ms: int) -> Pragmas | None:

@@ -61,11 +61,13 @@ class Machine(NamedTuple):
         start: how a recorder is started here.
         is_refused: systemd does not start the recorder again, since it has found a setting wrong.
         is_starting: systemd is about to start it.
+        lock_pid: the process that holds the recorder's lock; None or 0: not known.
     """
 
     start: str = START
     is_refused: bool = False
     is_starting: bool = False
+    lock_pid: int | None = None
 
 
 class Health(NamedTuple):
@@ -134,6 +136,11 @@ def end_text(state: RecorderState) -> str:
 def _presence(state: RecorderState, now_ms: int | None, machine: Machine) -> Iterator[Finding]:
     """Does a recorder report? If not, its last report is stale."""
     at_ms = state.at_ms
+    if unreported := _unreported(state, machine):
+        yield Finding(Verdict.UNPROVEN, Trouble.NOT_REPORTED, unreported)
+        if is_full(state):
+            yield from disk_full(state)
+        return
     if at_ms is None or not EPOCH_MS_MIN <= at_ms < EPOCH_MS_MAX:
         yield Finding(Verdict.UNPROVEN, Trouble.NO_REPORT, "no recorder state yet")
         return
@@ -154,6 +161,17 @@ def _presence(state: RecorderState, now_ms: int | None, machine: Machine) -> Ite
     elif age_sec < -FUTURE_SEC_MAX:
         seen = f"recorder.json is dated {span(-age_sec)} in the future: a clock was changed, so its age is unknown"
         yield Finding(Verdict.UNPROVEN, Trouble.FROM_THE_FUTURE, seen)
+
+
+def _unreported(state: RecorderState, machine: Machine) -> str:
+    """What is seen of a recorder that runs, and whose report is missing or of the one before it; empty: it reports."""
+    pid = machine.lock_pid
+    is_dated = state.at_ms is not None and EPOCH_MS_MIN <= state.at_ms < EPOCH_MS_MAX
+    if state.running and not is_dated:
+        return f"{f'pid {pid}' if pid else 'a recorder'} runs, and has written no report"
+    if pid and state.pid != pid:
+        return f"pid {pid} has started, and has not reported yet"
+    return ""
 
 
 def _link(state: RecorderState) -> Iterator[Finding]:

@@ -1,22 +1,31 @@
 """How the recorder is started on this machine: by systemd, if its unit records to that DATA_ROOT, else by hand.
 
-Owns the questions to systemd. Never changes anything; without systemd, or if it does not answer, the answer is `run`.
+A rehearsal is always started by hand, with its clock. Owns the questions to systemd. Never changes anything; without
+systemd, or if it does not answer, the answer is `run`.
 """
 
 from __future__ import annotations
 
+import contextlib
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Final
 
+from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.status.health import Machine
+from hk_tick_collector.store.rehearsal import clock_of
 
 UNIT: Final = "hk-tick-collector.service"
 ANSWER_SEC: Final = 3.0
 STATE_DIRECTORIES: Final = Path("/var/lib")
 _REFUSED: Final = "2"  # the recorder's exit code for a wrong setting
-_ASKED: Final = ("LoadState", "StateDirectory", "ExecMainStatus", "ActiveState")
+_ASKED: Final = (
+    "LoadState", "StateDirectory", "ExecMainStatus", "ActiveState", "Environment", "EnvironmentFiles",
+    "WorkingDirectory",
+)  # fmt: skip
+_DATA_ROOT: Final = "DATA_ROOT"
 
 
 def machine_of(data_root: Path, unit: str = UNIT) -> Machine:
@@ -26,28 +35,73 @@ def machine_of(data_root: Path, unit: str = UNIT) -> Machine:
         data_root: the directory that is looked at.
         unit: the recorder's unit.
     """
-    told = _ask(unit)
-    places = [STATE_DIRECTORIES / name for name in told.get("StateDirectory", "").split()]
     root = data_root.absolute()
-    if told.get("LoadState") != "loaded" or not any(root.is_relative_to(place) for place in places):
-        return Machine(f"`hk-tick-collector run --data-root {root}`")
+    by_hand = f"--data-root {shlex.quote(str(root))}`"
+    with contextlib.suppress(ConfigError):  # a damaged marker: `run` names it
+        clock = clock_of(root)
+        if clock is not None:
+            return Machine(f"`hk-tick-collector run --rehearse {shlex.quote(str(clock))} {by_hand}")
+    shown = _ask(unit)
+    told = dict(shown)
+    if told.get("LoadState") != "loaded" or not _records_to(root, shown):
+        return Machine(f"`hk-tick-collector run {by_hand}")
     active = told.get("ActiveState")
     return Machine(
-        f"`systemctl start {unit.removesuffix('.service')}`",
+        f"`systemctl start {shlex.quote(unit.removesuffix('.service'))}`",
         is_refused=active == "failed" and told.get("ExecMainStatus") == _REFUSED,
         is_starting=active in {"active", "activating"},
     )
 
 
-def _ask(unit: str) -> dict[str, str]:
+def _records_to(root: Path, shown: list[tuple[str, str]]) -> bool:
+    """Whether a unit records to that directory: by its DATA_ROOT; if that is not known, by its state directories."""
+    told = dict(shown)
+    named = _named(told.get("Environment", ""))
+    is_known = True
+    for name, value in shown:
+        if name == "EnvironmentFiles":
+            try:
+                named = _in_file(Path(value.rpartition(" (ignore_errors=")[0] or value)) or named
+            except FileNotFoundError:
+                continue
+            except (OSError, ValueError):  # only root may read it, most often: it may name another directory
+                is_known = False
+    directory = told.get("WorkingDirectory", "").removeprefix("!") or "/"
+    if named and (Path(directory) / named).resolve() == root.resolve():
+        return True
+    places = [STATE_DIRECTORIES / name for name in told.get("StateDirectory", "").split()]
+    return not (named and is_known) and any(root.is_relative_to(place) for place in places)
+
+
+def _named(environment: str) -> str:
+    """DATA_ROOT in a unit's `Environment`; empty: it is not there."""
+    try:
+        words = shlex.split(environment)
+    except ValueError:
+        return ""
+    found = [word.partition("=")[2] for word in words if word.startswith(f"{_DATA_ROOT}=")]
+    return found[-1] if found else ""
+
+
+def _in_file(file: Path) -> str:
+    """DATA_ROOT in a file of settings; empty: it is not there."""
+    from dotenv import dotenv_values  # noqa: PLC0415 - only on a machine with the service
+
+    with file.open(encoding="utf-8-sig") as stream:
+        return dotenv_values(stream=stream, interpolate=False).get(_DATA_ROOT) or ""
+
+
+def _ask(unit: str) -> list[tuple[str, str]]:
+    """The unit's properties; one that is a list, such as `EnvironmentFiles`, comes several times."""
     systemctl = shutil.which("systemctl")
     if systemctl is None:
-        return {}
+        return []
     try:
         shown = subprocess.run(  # noqa: S603 - no shell, and the unit is one argument
             [systemctl, "show", *(f"--property={name}" for name in _ASKED), "--", unit],
             capture_output=True, text=True, timeout=ANSWER_SEC, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):
-        return {}
-    return dict(line.split("=", 1) for line in shown.stdout.splitlines() if "=" in line)
+        return []
+    parts = (line.partition("=") for line in shown.stdout.splitlines())
+    return [(name, value) for name, equals, value in parts if equals]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hk_tick_collector.clock import real_ms, wall_ms
 from hk_tick_collector.errors import CollectorError, DatabaseError, OlderRecorderError
+from hk_tick_collector.hktime import EPOCH_MS_MAX, EPOCH_MS_MIN
 from hk_tick_collector.journal.cursor import load_cursor
 from hk_tick_collector.journal.segments import DIRECTORY, JournalReader
 from hk_tick_collector.seal.catalog import newest_sealed
@@ -52,14 +53,17 @@ def read_status(root: Path, day: str | None = None) -> dict[str, Any]:
         OlderRecorderError: the older recorder made it, and no recorder is running.
     """
     now_ms = wall_ms()
-    recorder = _recorder(root, now_ms)
+    lock_pid, recorder = _recorder(root, now_ms)
     read = _read_day(root, day, is_running=recorder["running"])
     symbols = _symbols(read.stats, now_ms)
     last = max(symbols, key=lambda entry: entry["last_ts_ms"], default=None)
     rows = sum(entry["rows"] for entry in symbols)
     state = with_disk(decode(RecorderState, recorder), root)
-    machine = Machine() if recorder["running"] else machine_of(root)
-    answers, health = answer(state, Losses(read.lost, read.fault), now_ms, machine, None if read.fault else rows)
+    machine = Machine(lock_pid=lock_pid) if recorder["running"] else machine_of(root)
+    newest_ms = last["last_ts_ms"] if last and day is None else None
+    answers, health = answer(
+        state, Losses(read.lost, read.fault), now_ms, machine, None if read.fault else rows, newest_ms
+    )
     path = read.path
     return {
         "data_root": str(root.absolute()),
@@ -94,12 +98,14 @@ def read_status(root: Path, day: str | None = None) -> dict[str, Any]:
     }
 
 
-def _recorder(root: Path, now_ms: int) -> dict[str, Any]:
-    """Whether a recorder is running (by its lock, not its file), and its last report."""
+def _recorder(root: Path, now_ms: int) -> tuple[int | None, dict[str, Any]]:
+    """The process that holds the lock; and the last report, with whether a recorder runs (by its lock)."""
     pid, state = read_recorder(root)
     state["running"] = pid is not None
-    state["state_age_sec"] = round((now_ms - state["at_ms"]) / 1000, 1) if "at_ms" in state else None
-    return state
+    at_ms = decode(RecorderState, state).at_ms  # None if it is no number
+    is_dated = at_ms is not None and EPOCH_MS_MIN <= at_ms < EPOCH_MS_MAX
+    state["state_age_sec"] = round((now_ms - at_ms) / 1000, 1) if at_ms is not None and is_dated else None
+    return pid, state
 
 
 def with_disk(state: RecorderState, root: Path) -> RecorderState:

@@ -45,6 +45,7 @@ class Day(NamedTuple):
     rows: int
     max_ts_ms: int | None
     journal_mode: str
+    is_sealed: bool = False
 
 
 class Pragmas(NamedTuple):
@@ -330,9 +331,12 @@ def _rows(first: Evidence, last: Evidence, market: Market) -> Finding:
 def _journal_mode(last: Evidence, market: Market) -> Finding:
     if last.day is None:
         return _nothing_stored("journal_mode", last, market, "wal")
-    modes = {"the file's header": last.day.journal_mode}
+    # Sealing takes a file out of WAL mode for good.
+    modes = {} if last.day.is_sealed else {"the file's header": last.day.journal_mode}
     if last.pragmas is not None and last.pragmas.journal_mode is not None:
         modes[last.pragmas.source] = last.pragmas.journal_mode
+    if not modes:
+        return Finding("journal_mode", Outcome.UNJUDGED, f"{last.day.name} is sealed", "wal")
     seen = ", ".join(f"{mode} ({source})" for source, mode in modes.items())
     outcome = Outcome.OK if set(modes.values()) == {"wal"} else Outcome.MISSED
     return Finding("journal_mode", outcome, seen, "wal", Trouble.NOT_WAL)

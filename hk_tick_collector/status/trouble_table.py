@@ -42,6 +42,12 @@ _PRESENCE: Final = {
         "Start it: {start}",
         Effect.STOPPED,
     ),
+    Trouble.NOT_REPORTED: Entry(
+        "pid … runs, and has not reported yet",
+        "It has just started, or it hangs, or it can't write `recorder.json`",
+        "Wait half a minute. If it lasts, check disk space and the owner of DATA_ROOT; if both are right, restart it",
+        Effect.STOPPED,
+    ),
     Trouble.NOT_RUNNING: Entry(
         "no recorder is running",
         "It was stopped, or it has ended: by a fault, out of memory, or with the machine",

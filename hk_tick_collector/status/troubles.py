@@ -21,6 +21,7 @@ class Trouble(StrEnum):
     """What can be wrong. `trouble_table.ENTRIES` has the words for each."""
 
     NO_REPORT = "no_report"
+    NOT_REPORTED = "not_reported"
     NOT_RUNNING = "not_running"
     WRONG_SETTING = "wrong_setting"
     SILENT = "silent"

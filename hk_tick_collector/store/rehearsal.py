@@ -212,6 +212,16 @@ def follow(data_root: Path) -> None:
         clock.follow(RehearsalClock(path))
 
 
+def clock_of(data_root: Path) -> Path | None:
+    """The clock file that a rehearsal's DATA_ROOT names, which need not be there any more; None: it names none.
+
+    Raises:
+        ConfigError: the marker can't be read.
+    """
+    told = _told(data_root / MARKER)
+    return Path(str(told["clock"])) if told and "clock" in told else None
+
+
 def over_ms(data_root: Path) -> int | None:
     """The end of a rehearsed day whose simulator has ended, UTC epoch ms; None: it runs, or this is no rehearsal.
 

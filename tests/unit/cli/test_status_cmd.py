@@ -64,6 +64,7 @@ def empty(root: Path) -> dict[str, Any]:
             "lost": ["nothing so far"],
             "is_lost": False,
             "to_do": [start],
+            "lost_now": "",
         },
         "disk": {"mount": mount_of(root)},
         "health": {"verdict": "unproven", "reasons": [f"{seen}. {start}"], "troubles": [trouble]},
@@ -74,7 +75,6 @@ def empty(root: Path) -> dict[str, Any]:
 @pytest.fixture(autouse=True)
 def night(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing can have been traded since the recorder was last seen, whenever the tests run."""
-    monkeypatch.setattr(answers, "is_trading_time", lambda _now_ms: False)
     monkeypatch.setattr(answers, "may_trade_between", lambda _begin_ms, _end_ms: False)
 
 

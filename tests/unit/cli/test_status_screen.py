@@ -25,6 +25,7 @@ def status(symbols: int = 50, **changes: Any) -> dict[str, Any]:  # noqa: ANN401
             "records": "LOSING TICKS since 09:31:14 HK: another login took the quote right, so no tick comes",
             "lost": ["being lost now, by estimate: ticks of 35 symbols (HK.00700, HK.09988, HK.03690 and 32 more)"],
             "is_lost": True,
+            "lost_now": "",
             "to_do": ["Close that login, or run `request_highest_quote_right`", "b [red]x[/] `c", "third", "fourth"],
         },
         "health": {"verdict": "failing", "reasons": [], "troubles": []},
@@ -121,3 +122,12 @@ def test_a_day_that_cant_be_read_has_no_figures() -> None:
     lines = shown(told, 30, 80)
     assert "stored     20261120 can't be read" in lines
     assert "journal    can't be read" in lines
+
+
+def test_what_is_lost_now_is_not_said_of_the_day_that_is_shown() -> None:
+    """An outage of now may come before today has a tick."""
+    lost = ["5 ticks of 1 symbol (OpenD down)", "nothing lost yet, if the stream is back"]
+    answers = {**status()["answers"], "lost": lost, "lost_now": lost[1]}
+    lines = shown(status(answers=answers), 24, 80, is_terminal=False)
+    assert f"lost       on 20261120: {lost[0]}" in lines
+    assert f"           now: {lost[1]}" in lines

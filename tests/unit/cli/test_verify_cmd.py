@@ -285,6 +285,16 @@ def test_a_recorder_that_systemd_is_starting_is_waited_for(recorded: Recorded, m
     assert looking(recorded, 600, come) == (True, 1)
 
 
+def test_the_unit_that_is_asked_about_is_the_one_that_is_named(
+    recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under whatever name it was installed."""
+    recorded.die()
+    put_systemctl(recorded.root.parent, recorded.root, monkeypatch)
+    result = verify(recorded, "--unit", "ticks-hk.service")
+    assert "Start it: `systemctl start ticks-hk`." in result.stdout
+
+
 def test_what_does_not_mend_itself_is_not_waited_for(recorded: Recorded) -> None:
     """A persistent stall stays one."""
     recorded.tell("WATCHDOG persistent_stall failures=3")

@@ -275,3 +275,37 @@ def test_the_supervisor_is_told_nothing_special_while_ticks_are_recorded() -> No
     """It has its own line for that."""
     state = decode(RecorderState, healthy_state())
     assert headline(state, assess(state), NOW_MS) == ""
+
+
+def test_what_is_not_proven_is_no_yes_whatever_else_fails() -> None:
+    """A failing trouble that stops nothing comes first among the findings."""
+    unproven = {"frames": 0, "writer": {"rows": 0}, "market": CLOSED, "session": {"last_push_age_sec": None}}
+    found = answers(**unproven, disk={"unsaved": "Permission denied"})
+    assert found.recording is Recording.UNPROVEN
+    assert found.records.startswith("NOT PROVEN YET: link up, but no tick has come since the start")
+    assert len(found.to_do) == 2
+
+
+@pytest.mark.parametrize(("is_today", "recording"), [(True, Recording.DELAYED), (False, Recording.YES)])
+def test_today_is_delayed_while_it_is_caught_up(recording: Recording, *, is_today: bool) -> None:
+    """A day of the past delays nothing."""
+    wait = {"day": "20261120", "is_today": is_today, "is_catching_up": True, "reason": "it was locked"}
+    assert answers(writer={"waits": [wait]}).recording is recording
+
+
+@pytest.mark.parametrize(
+    ("clock", "last_tick_ms", "lost"),
+    [
+        ("08:00:00", None, "nothing so far"),
+        ("20:00:00", None, "not known: what was traded so far, "),
+        ("20:00:00", hk_ms(FRIDAY, "11:00:00"), "not known: what was traded since 2026-11-20 11:00:00 HK, "),
+        ("20:00:00", hk_ms(FRIDAY, "16:30:00"), "nothing so far"),
+    ],
+)
+def test_without_a_report_the_last_tick_stored_says_since_when_ticks_may_be_missing(
+    clock: str, last_tick_ms: int | None, lost: str
+) -> None:
+    """Without a tick, since midnight."""
+    found, _ = answer(RecorderState(running=False), Losses(), hk_ms(FRIDAY, clock), last_tick_ms=last_tick_ms)
+    assert found.lost[0].startswith(lost)
+    assert found.lost_now == ("" if lost == "nothing so far" else found.lost[0])

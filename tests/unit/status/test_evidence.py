@@ -95,6 +95,13 @@ def test_reading_does_not_disturb_who_writes(tmp_path: Path) -> None:
         database.close()
 
 
+def test_a_day_with_a_certificate_is_sealed(tmp_path: Path) -> None:
+    """Its journal mode is not the recorder's any more."""
+    (tmp_path / "20261120.db").touch()
+    (tmp_path / "20261120.certificate.json").touch()
+    assert evidence.read_day(tmp_path) == Day("20261120", 0, None, "empty file", is_sealed=True)
+
+
 def test_no_day_and_a_day_without_its_first_transaction(tmp_path: Path) -> None:
     """Nothing is there; then a file that has no table yet."""
     assert evidence.read_day(tmp_path) is None

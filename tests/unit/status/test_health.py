@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 from support.recorder_state import FRIDAY, MORNING, healthy_state, hk_ms
 
 from hk_tick_collector.status.findings import Verdict
-from hk_tick_collector.status.health import Health, assess_health
+from hk_tick_collector.status.health import Health, Machine, assess, assess_health
 from hk_tick_collector.status.lost import Lost
+from hk_tick_collector.status.state import RecorderState
 from hk_tick_collector.status.trouble_table import cure
-from hk_tick_collector.typed_json import encode
+from hk_tick_collector.status.troubles import Trouble
+from hk_tick_collector.typed_json import decode, encode
 
 OK, DEGRADED, UNPROVEN, FAILING = Verdict.OK, Verdict.DEGRADED, Verdict.UNPROVEN, Verdict.FAILING
 
@@ -598,6 +600,27 @@ def test_old_news_is_no_news(age_sec: float, verdict: Verdict, reason: str) -> N
     now_ms = state["at_ms"] + round(age_sec * 1000)
     health = assess_health(state, now_ms)
     assert (health.verdict, [found.seen for found in health.findings]) == (verdict, [reason] if reason else [])
+
+
+@pytest.mark.parametrize(
+    ("lock_pid", "changes", "seen"),
+    [
+        (4712, {}, "pid 4712 has started, and has not reported yet"),
+        (4712, {"at_ms": None}, "pid 4712 runs, and has written no report"),
+        (0, {"at_ms": None}, "a recorder runs, and has written no report"),
+        (4711, {}, None),
+        (0, {}, None),
+    ],
+)
+def test_the_report_of_the_recorder_before_says_nothing_of_the_one_that_runs(
+    lock_pid: int, changes: dict[str, Any], seen: str | None
+) -> None:
+    """The process that holds the lock has to report itself; a pid that is not known rules out nothing."""
+    state = decode(RecorderState, {**healthy_state(), "running": True, **changes})
+    health = assess(state, hk_ms(FRIDAY, "10:00:00"), Machine(lock_pid=lock_pid))
+    assert [(found.verdict, found.trouble, found.seen) for found in health.findings] == (
+        [(UNPROVEN, Trouble.NOT_REPORTED, seen)] if seen else []
+    )
 
 
 def test_the_ages_of_symbols_and_rows_are_no_sign_of_life() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from support.systemctl import put_systemctl
 
 from hk_tick_collector.status.health import Machine
 from hk_tick_collector.status.machine import machine_of
+from hk_tick_collector.store.rehearsal import MARKER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,6 +21,42 @@ def test_without_systemd_it_is_started_by_hand(tmp_path: Path, monkeypatch: pyte
     """With the directory, so that the line can be copied."""
     monkeypatch.setenv("PATH", str(tmp_path))
     assert machine_of(tmp_path) == Machine(f"`hk-tick-collector run --data-root {tmp_path}`")
+
+
+def test_a_path_with_a_space_is_quoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the line can be copied."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert machine_of(tmp_path / "my ticks").start == f"`hk-tick-collector run --data-root '{tmp_path}/my ticks'`"
+
+
+def test_a_rehearsal_is_started_by_hand_with_its_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without its clock it would be refused; a unit never rehearses. A damaged marker hides nothing else."""
+    root = tmp_path / "data"
+    root.mkdir()
+    put_systemctl(tmp_path, root, monkeypatch)
+    (root / MARKER).write_text(json.dumps({"date": "20261120", "clock": "/srv/a clock.json"}))
+    start = f"`hk-tick-collector run --rehearse '/srv/a clock.json' --data-root {root}`"
+    assert machine_of(root) == Machine(start)
+    (root / MARKER).write_text("{")
+    assert machine_of(root) == Machine("`systemctl start hk-tick-collector`")
+
+
+def test_a_unit_is_known_by_its_data_root_wherever_that_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its files of settings win over its environment, the last one first; its state directory is not asked then."""
+    state, data = tmp_path / "state", tmp_path / "data"
+    first, second = tmp_path / "first.env", tmp_path / "second.env"
+    files = f"{first} (ignore_errors=yes)\nEnvironmentFiles={second} (ignore_errors=no)"
+    told = {"Environment": f'PYTHONSAFEPATH=1 "DATA_ROOT={data}"', "EnvironmentFiles": files, "ActiveState": "active"}
+    put_systemctl(tmp_path, state, monkeypatch, **told)
+    assert machine_of(data) == Machine("`systemctl start hk-tick-collector`", is_starting=True)
+    assert machine_of(state).start.startswith("`hk-tick-collector run ")
+    first.write_text(f"DATA_ROOT={tmp_path / 'first'}\n")
+    second.write_text(f"DATA_ROOT={tmp_path / 'second'}\n")
+    assert machine_of(tmp_path / "second").is_starting
+    assert not machine_of(tmp_path / "first").is_starting
+    second.unlink()
+    second.mkdir()  # can't be read
+    assert machine_of(state).is_starting
 
 
 def test_a_unit_that_records_there_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

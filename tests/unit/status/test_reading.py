@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING
 
 import apsw
 import pytest
+from rich.console import Console
 from support.gap_row import put_gaps
 from support.ticks import OPEN_MS, TENCENT, row, seq_at
 
+from hk_tick_collector.cli.status_screen import render
 from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.status.reading import read_status
+from hk_tick_collector.status.trouble_table import cure
+from hk_tick_collector.status.troubles import Trouble
+from hk_tick_collector.store.data_root import RECORDER_LOCK, STATE_NAME, hold_lock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,3 +71,26 @@ def test_the_days_losses_are_told(root: Path) -> None:
     assert told["lost"]["ticks"] == 5
     assert told["lost"]["from_ms"] == OPEN_MS
     assert told["answers"]["is_lost"]
+
+
+@pytest.mark.parametrize("at_ms", [None, "x", 10**18])
+def test_a_report_without_a_time_is_no_report(root: Path, at_ms: object) -> None:
+    """Whatever stands there."""
+    (root / STATE_NAME).write_text(json.dumps({"at_ms": at_ms}))
+    told = read_status(root)
+    assert [found["trouble"] for found in told["health"]["troubles"]] == ["no_report"]
+
+
+@pytest.mark.parametrize("report", [{"running": True, "pid": 1, "at_ms": 1_795_140_605_000}, {}])
+def test_a_recorder_that_runs_and_has_not_reported_is_not_called_absent(root: Path, report: dict[str, object]) -> None:
+    """Nor is the report of a dead one taken for its own."""
+    (root / STATE_NAME).write_text(json.dumps(report))
+    lock = hold_lock(root, RECORDER_LOCK, 0)
+    try:
+        told = read_status(root)
+    finally:
+        os.close(lock)
+    seen = "has started, and has not reported yet" if report else "runs, and has written no report"
+    assert told["answers"]["records"] == f"UNKNOWN: pid {os.getpid()} {seen}"
+    assert told["answers"]["to_do"] == [cure(Trouble.NOT_REPORTED)]
+    assert "running, no report yet" in render(Console(width=200), told, all_symbols=True)

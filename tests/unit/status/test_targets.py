@@ -168,6 +168,23 @@ def test_the_journal_mode_is_wal_in_the_file_and_for_the_writer(
 
 
 @pytest.mark.parametrize(
+    ("told_mode", "outcome", "words"),
+    [
+        (None, Outcome.UNJUDGED, "20261120 is sealed"),
+        ("wal", Outcome.OK, "wal (the writer)"),
+        ("delete", Outcome.MISSED, "delete (the writer)"),
+    ],
+)
+def test_the_file_of_a_sealed_day_is_not_in_wal_mode_and_need_not_be(
+    told_mode: str | None, outcome: Outcome, words: str
+) -> None:
+    """Sealing takes it out of that mode; only the writer's own connection counts."""
+    day = Day("20261120", 100, FRIDAY_0931_MS, "no wal", is_sealed=True)
+    found = report(seen(day=day, pragmas=Pragmas(5000, "the writer", told_mode))).findings
+    assert [(one.outcome, one.seen) for one in found if one.target == "journal_mode"] == [(outcome, words)]
+
+
+@pytest.mark.parametrize(
     ("pragmas", "accepted"),
     [(Pragmas(1000, "it"), True), (Pragmas(999, "it"), False), (Pragmas(0, "it"), False), (None, False)],
 )

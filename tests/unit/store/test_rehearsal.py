@@ -169,3 +169,12 @@ def test_a_damaged_mark_is_one_line(tmp_path: Path) -> None:
     (tmp_path / rehearsal.MARKER).write_text(json.dumps("x"))
     with pytest.raises(ConfigError, match=r"rehearsal\.json can't be read: expected what `run --rehearse` writes"):
         rehearsal.follow(tmp_path)
+
+
+def test_a_marker_names_its_clock(tmp_path: Path) -> None:
+    """Even if the file is gone; a directory without a marker names none."""
+    assert rehearsal.clock_of(tmp_path) is None
+    (tmp_path / rehearsal.MARKER).write_text("{}")
+    assert rehearsal.clock_of(tmp_path) is None
+    (tmp_path / rehearsal.MARKER).write_text(json.dumps({"date": "20261120", "clock": "/srv/clock.json"}))
+    assert str(rehearsal.clock_of(tmp_path)) == "/srv/clock.json"
