@@ -11,16 +11,17 @@ None; tuples of dataclasses. Numbers that are not finite count as missing.
 
 from __future__ import annotations
 
+import sys
 import types
 from collections.abc import Callable
 from dataclasses import MISSING, Field, field, fields, is_dataclass
 from functools import cache
-from math import isfinite
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 _Read = Callable[[Any], Any]  # a JSON value → a value of the field's type, or `_UNFIT` if it has another type
 _UNFIT = object()
+_FLOAT_MAX = sys.float_info.max
 
 
 def flat(made: type[T]) -> T:
@@ -109,7 +110,7 @@ def _tuple_reader(read: _Read) -> _Read:
 
 def _number(value: Any) -> Any:  # noqa: ANN401
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return value if is_number and isfinite(value) else _UNFIT
+    return value if is_number and -_FLOAT_MAX <= value <= _FLOAT_MAX else _UNFIT  # `isfinite` fails for huge integers
 
 
 def _whole(value: Any) -> Any:  # noqa: ANN401

@@ -58,6 +58,7 @@ def test_it_comes_back_as_it_was() -> None:
     ("told", "expected"),
     [
         (None, Outer()),
+        ({"count": 10**400, "sec": 10**400}, Outer()),
         ([], Outer()),
         ({"from a newer version": 1}, Outer()),
         ({"is_on": 1, "count": True, "sec": "x", "name": 5, "why": [], "names": "x", "inner": 3}, Outer()),
