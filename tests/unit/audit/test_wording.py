@@ -236,6 +236,56 @@ def test_the_headline_before_the_close_tells_of_how_many_nothing_is_missing_so_f
     )
 
 
+@pytest.mark.parametrize(
+    ("symbols", "said"),
+    [
+        (
+            (
+                unprovable(
+                    so_far="perhaps missing: 3 ticks; proof after 16:12", gaps=(gap(missing=3, cause="unknown"),)
+                ),
+                unprovable("HK.00005", so_far=SO_FAR),
+            ),
+            "perhaps missing: 3 ticks of 1 symbol in 1 gap (unknown 10:01:05 to 10:03:10)",
+        ),
+        (
+            (
+                unprovable(
+                    so_far="perhaps missing: 2 ticks; proof after 16:12",
+                    ordinals=Ordinals(900, 898, counts=True, missing=2),
+                ),
+            ),
+            "perhaps missing: 2 ticks of 1 symbol",
+        ),
+        (
+            (unprovable(so_far="can't tell: 2 kept aside in bad_ticks; proof after 16:12"),),
+            "can't tell for 1 of 1 symbol",
+        ),
+        (
+            (unprovable(so_far="can't tell since 14:00: nothing was received; proof after 16:12"),),
+            "can't tell since 14:00: nothing was received",
+        ),
+        (
+            (
+                incomplete(
+                    so_far="12 ticks missing so far; can't tell since 14:00: nothing was received; proof after 16:12"
+                ),
+            ),
+            (
+                "missing so far: 12 ticks of 1 symbol in 1 gap (opend_down 10:01:05 to 10:03:10); "
+                "can't tell since 14:00: nothing was received"
+            ),
+        ),
+    ],
+)
+def test_the_headline_before_the_close_does_not_contradict_the_rows(
+    symbols: tuple[SymbolAudit, ...], said: str
+) -> None:
+    """Where something may be missing, or nothing was received, it is not said that nothing is."""
+    rows = f"{1234 * len(symbols):,} rows"
+    assert wording.headline(day_audit(*symbols, is_over=False)) == f"{said}; proof after 16:12; {rows}"
+
+
 def test_the_longest_interruptions_are_named() -> None:
     """Three of them, and that there are more; none is said as well."""
     outages = tuple(
