@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hk_tick_collector.store.imported import Import
 
 OUTAGES_SHOWN: Final = 3
+SAME_OUTAGE_MS: Final = 2  # see `outages_of`
 NONE: Final = "-"
 
 _TRADE_DATES: Final = {
@@ -297,12 +298,24 @@ def _where(symbols: list[SymbolAudit], day: str) -> str:
     return f" in {counted(len(gaps), 'gap')} ({_by_outage(gaps, day)})" if gaps else ""
 
 
+def outages_of(gaps: Iterable[Gap]) -> list[list[Gap]]:
+    """Gaps by the outage that they are of, in the order in which each outage ended.
+
+    An outage ends at one moment for all symbols; but a symbol's second gap of it is stored as a millisecond later,
+    since the ledger's key is the symbol, that moment and the cause.
+    """
+    found: list[list[Gap]] = []
+    for gap in sorted(gaps, key=lambda gap: (gap.cause, gap.resumed_ms)):
+        last = found[-1][0] if found else None
+        if last is None or gap.cause != last.cause or gap.resumed_ms - last.resumed_ms > SAME_OUTAGE_MS:
+            found.append([])
+        found[-1].append(gap)
+    return sorted(found, key=lambda group: group[0].resumed_ms)
+
+
 def _by_outage(gaps: list[Gap], day: str) -> str:
     """Open gaps by outage, the outage with most gaps first."""
-    found: dict[tuple[str, int], list[Gap]] = {}
-    for gap in gaps:
-        found.setdefault((gap.cause, gap.resumed_ms), []).append(gap)
-    most = sorted(found.values(), key=lambda group: (-len(group), group[0].resumed_ms))
+    most = sorted(outages_of(gaps), key=lambda group: (-len(group), group[0].resumed_ms))
     shown = []
     for group in most[:OUTAGES_SHOWN]:
         begins = [b for gap in group if (b := bounds_of(gap).begin_ms) is not None]

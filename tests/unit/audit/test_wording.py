@@ -140,6 +140,14 @@ def test_the_headline_tells_what_is_missing_and_in_which_outages() -> None:
     )
 
 
+def test_the_headline_names_an_outage_once() -> None:
+    """Also if a symbol has two gaps of it, of which the ledger stores the second as 1 ms later."""
+    twice = (gap(), gap(resumed_ms=gap().resumed_ms + 1))
+    assert wording.headline(day_audit(incomplete(gaps=twice))).endswith(
+        "12 ticks missing in 2 gaps (opend_down 10:01:05 to 10:03:10)"
+    )
+
+
 def test_the_headline_of_many_outages_is_short() -> None:
     """Three are named."""
     gaps = tuple(gap(resumed_ms=at(f"10:0{n}:00")) for n in range(5))
