@@ -10,7 +10,7 @@ is certain. All else is UNPROVABLE, with the reason and with what would have pro
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import apsw
 
@@ -24,7 +24,7 @@ from hk_tick_collector.audit.verdict import WORST_FIRST, DayAudit, SymbolAudit, 
 from hk_tick_collector.audit.weighing import judge_symbol
 from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.errors import DatabaseError
-from hk_tick_collector.hktime import hk_day
+from hk_tick_collector.hktime import MINUTE_MS, hk_day
 from hk_tick_collector.opend.numbers import TICK_TYPES
 from hk_tick_collector.store.opening import read_untouched
 
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Clock", "DayAudit", "Gap", "Ordinals", "Outage", "Session", "SymbolAudit", "Verdict", "audit", "audit_day",
 ]  # fmt: skip
+
+SILENT_MS: Final = 15 * MINUTE_MS  # of an open market: snapshots come more often, also where nothing is traded
 
 
 def audit_day(path: Path, now_ms: int | None = None) -> DayAudit:
@@ -63,8 +65,10 @@ def audit(figures: DayFigures, history: Mapping[int, Votes] | None = None, now_m
     types = Types((_measured(f, figures) for f in figures.symbols), history or {})
     now_ms = wall_ms() if now_ms is None else now_ms
     known = [word.until_ms for f in figures.symbols for word in f.words if word.until_ms is not None]
-    is_over = max(known, default=0) >= after_close_ms(figures.sessions) or hk_day(now_ms) > figures.day
-    audits = [judge_symbol(symbol, figures, types, is_over=is_over) for symbol in figures.symbols]
+    close_ms = after_close_ms(figures.sessions)
+    is_over = max(known, default=0) >= close_ms or now_ms >= close_ms or hk_day(now_ms) > figures.day
+    silent_ms = _silent_since_ms(figures, now_ms)
+    audits = [judge_symbol(one, figures, types, is_over=is_over, silent_ms=silent_ms) for one in figures.symbols]
     audits.sort(key=lambda a: (WORST_FIRST.index(a.verdict), -(a.missing or 0), -(a.missing_volume or 0), a.symbol))
     verdicts = {audit.verdict for audit in audits if audit.recorded} or {Verdict.UNPROVABLE}
     shown = types.of_day
@@ -84,6 +88,18 @@ def audit(figures: DayFigures, history: Mapping[int, Votes] | None = None, now_m
         audited_ms=now_ms,
         imports=figures.imports,
     )
+
+
+def _silent_since_ms(figures: DayFigures, now_ms: int) -> int | None:
+    """Since when nothing was received, if that is long while the market was open: the recorder may have died."""
+    heard = [ms for f in figures.symbols for word in f.words for ms in (word.received_ms, word.until_ms)]
+    heard += [f.last_ts_ms for f in figures.symbols if not f.of_other_days]
+    heard += [outage.resumed_ms for outage in figures.outages]
+    trading = [session for session in figures.sessions if session.name != "pre-opening"]
+    begin_ms = trading[0].begin_ms
+    last_ms = max((ms for ms in heard if ms is not None and ms <= now_ms), default=begin_ms)
+    open_ms = sum(max(0, min(now_ms, s.end_ms) - max(last_ms, s.begin_ms)) for s in trading)
+    return max(last_ms, begin_ms) if open_ms > SILENT_MS else None
 
 
 def _measured(f: Figures, day: DayFigures) -> Measured:

@@ -112,7 +112,7 @@ class DayAudit(NamedTuple):
         outages: interruptions of the stream, harmful or not.
         clocks: the readings of the clocks, by name.
         schema_version: of the database.
-        is_over: the exchange's totals came after the close, or the audit was made on a later day.
+        is_over: the exchange's totals came after the close, or the audit was made after it.
         symbols: the worst first.
         audited_ms: when it was audited, UTC epoch ms.
         imports: the files of another recorder that ticks were taken over from.

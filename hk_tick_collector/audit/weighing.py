@@ -41,8 +41,13 @@ class _Finding:
         return Verdict.UNPROVABLE if self.unproven or self.contradictions else Verdict.COMPLETE
 
 
-def judge_symbol(f: Figures, day: DayFigures, types: Types, *, is_over: bool) -> SymbolAudit:
-    """Judge a symbol's day; until the day is over, also describe what is known so far."""
+def judge_symbol(
+    f: Figures, day: DayFigures, types: Types, *, is_over: bool, silent_ms: int | None = None
+) -> SymbolAudit:
+    """Judge a symbol's day; until the day is over, also describe what is known so far.
+
+    `silent_ms` is since when nothing was received although the market was open; None: the recording goes on.
+    """
     known = {t: types.is_counted(t, f.symbol) for t in f.by_type}
     not_counted = frozenset(t for t, is_counted in known.items() if is_counted is False)
     last = final_word(f, day, not_counted)
@@ -69,7 +74,7 @@ def judge_symbol(f: Figures, day: DayFigures, types: Types, *, is_over: bool) ->
         reasons=(*found.lost, *found.contradictions, *found.unproven),
         contradictions=tuple(found.contradictions),
         would_prove=tuple(found.would_prove) if found.verdict is Verdict.UNPROVABLE else (),
-        so_far="" if is_over else _so_far(f, day),
+        so_far="" if is_over else _so_far(f, day, found, silent_ms),
         rows=f.rows,
         volume=ours.volume,
         turnover=round(ours.turnover, 3),
@@ -232,21 +237,29 @@ def _without_last_word(f: Figures, found: _Finding) -> None:
         found.unproven.append(f"{f.bad} kept aside in bad_ticks, which could not be stored as ticks")
 
 
-def _so_far(f: Figures, day: DayFigures) -> str:
+def _so_far(f: Figures, day: DayFigures, found: _Finding, silent_ms: int | None) -> str:
     """One line on what is known before the close."""
     gaps = [gap for gap in f.gaps if gap.state == "open"]
     later = f"proof after {hk_text(after_close_ms(day.sessions))[11:16]}"
-    if gaps:
-        ticks, shares = _sum_known([gap.missing for gap in gaps]), sum(gap.missing_volume or 0 for gap in gaps)
-        amount = (
-            numbered(ticks, "tick") if ticks else f"at least {numbered(shares, 'share')}" if shares else "some ticks"
-        )
-        return f"{amount} missing so far; {later}"
-    if f.without is not None:
+    ticks, shares = _sum_known([gap.missing for gap in gaps]), sum(gap.missing_volume or 0 for gap in gaps)
+    amount = numbered(ticks, "tick") if ticks else f"at least {numbered(shares, 'share')}" if shares else "some ticks"
+    parts = []
+    if found.lost:
+        parts.append(f"{amount} missing so far")
+    elif gaps:
+        parts.append(f"perhaps missing: {amount}")
+    elif f.without is not None:
         return f"can't tell: OpenD does not give it: {f.without}"
-    if f.doubts:
-        return f"can't tell: {numbered(f.doubts, 'interruption')} undecided; {later}"
-    return f"nothing missing so far; {later}"
+    elif f.ordinals.missing:
+        parts.append(f"perhaps missing: {numbered(f.ordinals.missing, 'tick')}")
+    if silent_ms is not None:
+        parts.append(f"can't tell since {hk_text(silent_ms)[11:16]}: nothing was received")
+    seen = [f"{numbered(f.doubts, 'interruption')} undecided"] if f.doubts else []
+    seen += [f"{numbered(f.of_other_days, 'tick')} of another day"] if f.of_other_days else []
+    seen += [f"{f.bad:,} kept aside in bad_ticks"] if f.bad else []
+    if seen:
+        parts.append(f"can't tell: {', '.join(seen)}")
+    return "; ".join([*(parts or ["nothing missing so far"]), later])
 
 
 # ----

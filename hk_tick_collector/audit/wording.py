@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hk_tick_collector.store.imported import Import
 
 OUTAGES_SHOWN: Final = 3
+SAME_OUTAGE_MS: Final = 2  # see `outages_of`
 NONE: Final = "-"
 
 _TRADE_DATES: Final = {
@@ -80,7 +81,7 @@ def why_text(symbol: SymbolAudit) -> str:
     still_open = [gap for gap in symbol.gaps if gap.state == "open"]
     if symbol.so_far and still_open:  # how much is in a column of its own; what a proof lacks can't be there yet
         spans = [f"{span_text(*bounds_of(gap), hk_day(gap.resumed_ms))} ({gap.cause})" for gap in still_open]
-        return "; ".join([*spans, symbol.so_far.rpartition("; ")[2]])
+        return "; ".join([*spans, symbol.so_far.partition("; ")[2]])
     would = f" (would prove it: {'; '.join(symbol.would_prove)})" if symbol.would_prove else ""
     return "; ".join(symbol.reasons) + would
 
@@ -168,13 +169,24 @@ def _verdicts_text(audit: DayAudit) -> str:
 def _so_far(audit: DayAudit) -> list[str]:
     """Before the close: what is missing so far, of how many symbols that can't be told, and when there is a proof."""
     lacking = [symbol for symbol in audit.symbols if symbol.verdict is Verdict.INCOMPLETE]
-    unsure = sum(is_open(symbol) and not symbol.so_far.startswith("nothing") for symbol in audit.symbols)
-    parts = ["nothing missing so far"]
+    waiting = [symbol for symbol in audit.symbols if is_open(symbol)]
+    perhaps = [symbol for symbol in waiting if symbol.so_far.startswith("perhaps")]
+    unsure = sum(not symbol.so_far.startswith(("nothing", "perhaps")) for symbol in waiting)
+    said = (part for symbol in audit.symbols for part in symbol.so_far.split("; "))
+    silence = next((part for part in said if part.startswith("can't tell since ")), None)
+    parts = []
     if lacking:
         amounts, where = _lost(lacking, audit.day)
-        parts = [f"missing so far: {amounts} of {counted(len(lacking), 'symbol')}{where}"]
-    if unsure:
+        parts.append(f"missing so far: {amounts} of {counted(len(lacking), 'symbol')}{where}")
+    if perhaps:
+        amounts, where = _perhaps_lost(perhaps, audit.day)
+        parts.append(f"perhaps missing: {amounts} of {counted(len(perhaps), 'symbol')}{where}")
+    if silence:
+        parts.append(silence)
+    elif unsure:
         parts.append(f"can't tell for {unsure:,} of {counted(len(audit.symbols), 'symbol')}")
+    if not lacking and not perhaps and not silence and (not unsure or unsure < len(waiting)):
+        parts.insert(0, "nothing missing so far")
     return [*parts, f"proof after {hk_text(after_close_ms(audit.sessions))[11:16]}"]
 
 
@@ -256,22 +268,54 @@ def _lost(lacking: list[SymbolAudit], day: str) -> tuple[str, str]:
     """What some symbols lack, and in which outages."""
     ticks = sum(symbol.missing or 0 for symbol in lacking)
     shares = sum(symbol.missing_volume or 0 for symbol in lacking if not symbol.missing)
+    is_unknown = any(not symbol.missing and not symbol.missing_volume for symbol in lacking)
+    return _amounts(ticks, shares, is_unknown=is_unknown), _where(lacking, day)
+
+
+def _perhaps_lost(symbols: list[SymbolAudit], day: str) -> tuple[str, str]:
+    """What some symbols may lack, by their open gaps, or by ordinals that no gap locates; and in which outages."""
+    gaps = [gap for symbol in symbols for gap in symbol.gaps if gap.state == "open"]
+    located = {gap.symbol for gap in gaps}
+    ticks = sum(gap.missing or 0 for gap in gaps)
+    ticks += sum(symbol.ordinals.missing for symbol in symbols if symbol.symbol not in located)
+    shares = sum(gap.missing_volume or 0 for gap in gaps if not gap.missing)
+    is_unknown = any(not gap.missing and not gap.missing_volume for gap in gaps)
+    return _amounts(ticks, shares, is_unknown=is_unknown), _where(symbols, day)
+
+
+def _amounts(ticks: int, shares: int, *, is_unknown: bool) -> str:
     amounts = [counted(ticks, "tick")] if ticks else []
     if shares:
         amounts.append(f"at least {counted(shares, 'share')}")
-    if any(not symbol.missing and not symbol.missing_volume for symbol in lacking):
+    if is_unknown:
         amounts.append("an unknown number of ticks")
-    gaps = [gap for symbol in lacking for gap in symbol.gaps if gap.state == "open"]
-    where = f" in {counted(len(gaps), 'gap')} ({_by_outage(gaps, day)})" if gaps else ""
-    return " and ".join(amounts), where
+    return " and ".join(amounts)
+
+
+def _where(symbols: list[SymbolAudit], day: str) -> str:
+    """` in 1 gap (opend_down 10:01:05 to 10:03:10)`; "": no gap is open."""
+    gaps = [gap for symbol in symbols for gap in symbol.gaps if gap.state == "open"]
+    return f" in {counted(len(gaps), 'gap')} ({_by_outage(gaps, day)})" if gaps else ""
+
+
+def outages_of(gaps: Iterable[Gap]) -> list[list[Gap]]:
+    """Gaps by the outage that they are of, in the order in which each outage ended.
+
+    An outage ends at one moment for all symbols; but a symbol's second gap of it is stored as a millisecond later,
+    since the ledger's key is the symbol, that moment and the cause.
+    """
+    found: list[list[Gap]] = []
+    for gap in sorted(gaps, key=lambda gap: (gap.cause, gap.resumed_ms)):
+        last = found[-1][0] if found else None
+        if last is None or gap.cause != last.cause or gap.resumed_ms - last.resumed_ms > SAME_OUTAGE_MS:
+            found.append([])
+        found[-1].append(gap)
+    return sorted(found, key=lambda group: group[0].resumed_ms)
 
 
 def _by_outage(gaps: list[Gap], day: str) -> str:
     """Open gaps by outage, the outage with most gaps first."""
-    found: dict[tuple[str, int], list[Gap]] = {}
-    for gap in gaps:
-        found.setdefault((gap.cause, gap.resumed_ms), []).append(gap)
-    most = sorted(found.values(), key=lambda group: (-len(group), group[0].resumed_ms))
+    most = sorted(outages_of(gaps), key=lambda group: (-len(group), group[0].resumed_ms))
     shown = []
     for group in most[:OUTAGES_SHOWN]:
         begins = [b for gap in group if (b := bounds_of(gap).begin_ms) is not None]

@@ -22,6 +22,7 @@ from hk_tick_collector.cli.options import (  # noqa: TC001 - typer reads them
     NewestDay,
     Symbols,
 )
+from hk_tick_collector.cli.outputs import refuse_recorder_file
 from hk_tick_collector.cli.places import data_root_of
 from hk_tick_collector.errors import CollectorError, ConfigError
 from hk_tick_collector.store.schema import day_files
@@ -141,6 +142,7 @@ def _write_page(audit: DayAudit, of_day: int, path: Path, html: Path) -> None:
 
     if html.suffix == path.suffix:
         raise ConfigError(f"--html {html} has the name of a database, expected one such as day.html")
+    refuse_recorder_file(html)
     activity = read_activity(path, {symbol.symbol for symbol in audit.symbols})
     temporary = html.parent / f".{html.name}.{os.getpid()}.tmp"
     try:

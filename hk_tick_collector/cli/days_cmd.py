@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from hk_tick_collector.seal.catalog import DayRow
 
 _DATE: Final = 10  # `2026-11-20` of a time
+_NO_LEDGER: Final = "an older version recorded it, which kept no ledger: what was lost is not known"
 _NOTES_SHOWN: Final = 10  # the newest days
 
 
@@ -159,6 +160,8 @@ def _show(rows: list[DayRow], states: States) -> None:
         if row.verdict and states.of(row) == "away":
             notes.setdefault("sealed, and kept elsewhere", []).append(row.day)
             sealed = f"{sealed} away"
+        if _has_no_ledger(row):
+            notes.setdefault(_NO_LEDGER, []).append(row.day)
         if row.imported:
             sealed = f"{sealed} imported".lstrip()
         if described is not None:
@@ -175,10 +178,15 @@ def _show(rows: list[DayRow], states: States) -> None:
         typer.echo(f"{which}: {note}")
 
 
+def _has_no_ledger(row: DayRow) -> bool:
+    """Whether the day can be read, but an older version recorded it, which did not keep what was lost."""
+    return row.gaps_open is None and row.fault is None
+
+
 def _lost(row: DayRow) -> str | None:
     """What open gaps say is missing: ticks if they are counted, else shares."""
     if row.gaps_open is None:
-        return None
+        return "?" if _has_no_ledger(row) else None
     if not row.gaps_open:
         return "-"
     if row.missing:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from hk_tick_collector.audit.wording import bounds_of
+from hk_tick_collector.audit.wording import bounds_of, outages_of
 from hk_tick_collector.text import counted
 
 if TYPE_CHECKING:
@@ -82,11 +82,7 @@ def losses(found: Iterable[DayGap]) -> list[Loss]:
     groups: list[tuple[str, list[Gap]]] = []
     for day, of_day in groupby(found, key=lambda one: one.day):
         gaps = [one.gap for one in of_day]
-        by_outage: dict[tuple[str, int], list[Gap]] = {}
-        for gap in gaps:
-            if gap.cause != UNKNOWN:
-                by_outage.setdefault((gap.cause, gap.resumed_ms), []).append(gap)
-        groups += [(day, group) for group in by_outage.values()]
+        groups += [(day, group) for group in outages_of(gap for gap in gaps if gap.cause != UNKNOWN)]
         groups += [(day, group) for group in _near([gap for gap in gaps if gap.cause == UNKNOWN])]
     return sorted((_loss(day, group) for day, group in groups), key=lambda loss: (loss.day, loss.end_ms))
 
@@ -114,7 +110,8 @@ def _loss(day: str, gaps: list[Gap]) -> Loss:
     is_outage = gaps[0].cause != UNKNOWN
     since = [gap.since_ms for gap in gaps if is_outage and gap.since_ms is not None]
     begins = since or [ms for gap in gaps if (ms := bounds_of(gap).begin_ms) is not None]
-    ends = [gap.resumed_ms if is_outage else bounds_of(gap).end_ms or gap.resumed_ms for gap in gaps]
+    # The first to end is the outage's own end: others may be stored as a millisecond later.
+    ends = [gaps[0].resumed_ms] if is_outage else [bounds_of(gap).end_ms or gap.resumed_ms for gap in gaps]
     return Loss(
         day=day,
         cause=gaps[0].cause,

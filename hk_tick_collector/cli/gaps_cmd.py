@@ -24,6 +24,7 @@ from hk_tick_collector.cli.options import (  # noqa: TC001 - typer reads them
 )
 from hk_tick_collector.cli.places import data_root_of
 from hk_tick_collector.cli.progress import Progress
+from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.hktime import hk_text
 from hk_tick_collector.seal.catalog import Catalog
 from hk_tick_collector.symbols import symbols_of
@@ -54,7 +55,7 @@ def gaps_command(  # noqa: PLR0913 - each is an option
 ) -> None:
     """List what was lost, outage by outage, and what of it came late.
 
-    Exits with 1 if a day can't be read: it may have gaps, too.
+    Exits with 1 if a day can't be read, or was recorded without a ledger: it may have gaps, too.
     """
     root = data_root_of(data_root, config, env_file)
     begin, end = day_range(one_day(written, day), since, until)
@@ -62,6 +63,9 @@ def gaps_command(  # noqa: PLR0913 - each is an option
     with closing(Catalog(root, Progress().tell)) as catalog:
         found = catalog.gaps(begin, end, symbol=symbols[0] if len(symbols) == 1 else None, is_open=is_open)
         unreadable = catalog.unreadable(begin, end)
+        is_any = bool(catalog.days(begin, end))
+    if not is_any and (begin or end):
+        raise ConfigError(f"no day in {root.absolute()} to list")
     if symbols:
         found = [one for one in found if one.gap.symbol in symbols]
     if as_json:

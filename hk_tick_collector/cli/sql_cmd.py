@@ -10,7 +10,7 @@ import typer
 from hk_tick_collector.cli.dates import one_day
 from hk_tick_collector.cli.options import ConfigFile, DataRoot, DayOption, EnvFile, NewestDay  # noqa: TC001 - typer reads them
 from hk_tick_collector.cli.places import data_root_of
-from hk_tick_collector.errors import CollectorError
+from hk_tick_collector.errors import CollectorError, ConfigError
 from hk_tick_collector.store.opening import open_readonly
 from hk_tick_collector.store.stored import find_day
 
@@ -53,7 +53,31 @@ def sql_command(
             shell.write_error(f"{path}, read-only. .tables lists the tables, .help the commands, .exit ends.\n")
             shell.cmdloop()
         else:
-            _run(shell, sql or [sys.stdin.read()])
+            _run(shell, [_text(one, "--execute") for one in sql or ()] or [_text(_piped(), "standard input")])
+
+
+def _piped() -> str:
+    try:
+        return sys.stdin.read()
+    except UnicodeDecodeError as exc:
+        raise _no_utf8("standard input") from exc
+
+
+def _text(script: str, where: str) -> str:
+    """The script.
+
+    Raises:
+        ConfigError: it had bytes that are not UTF-8, which Python keeps as lone surrogates; SQLite refuses them.
+    """
+    try:
+        script.encode()
+    except UnicodeEncodeError as exc:
+        raise _no_utf8(where) from exc
+    return script
+
+
+def _no_utf8(where: str) -> ConfigError:
+    return ConfigError(f"{where} has bytes that are not UTF-8, expected SQL and dot commands in UTF-8")
 
 
 def _run(shell: DayShell, scripts: Iterable[str]) -> None:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Final, Self, cast
 import apsw
 from apsw.shell import Shell
 
-from hk_tick_collector.errors import CollectorError
+from hk_tick_collector.cli.outputs import refuse_recorder_file
+from hk_tick_collector.errors import CollectorError, ConfigError
 from hk_tick_collector.text import PlainTerminal
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class DayShell(Shell):
                 `fault_of` returns them.
         """
         self._is_once = False
+        self._is_person = is_person
         is_terminal = sys.stdout.isatty()
         super().__init__(
             stdout=cast("TextIO", PlainTerminal(sys.stdout)) if is_terminal else None,
@@ -113,6 +115,8 @@ class DayShell(Shell):
             raise Shell.Error(f"seen {' '.join(cmd)!r}, expected one file name and no option")
         if name != _STDOUT and Path(name).exists() and Path(name).samefile(self.db.filename):
             raise Shell.Error(f"{name} is the day itself, expected another file")
+        if name != _STDOUT:
+            self._check_target(name)
         super().command_output([os.devnull if name == "off" else name])
 
     def command_once(self, cmd: list[str]) -> None:
@@ -121,6 +125,18 @@ class DayShell(Shell):
             raise Shell.Error("expected a file name")
         self.command_output(cmd)
         self._is_once = True
+
+    def command_backup(self, cmd: list[str]) -> None:
+        """backup ?DB? FILE: Copy DB (default "main") to FILE"""
+        for name in cmd[-1:]:
+            self._check_target(name)
+        super().command_backup(cmd)
+
+    def command_pages_svg(self, cmd: list[str]) -> None:
+        """pages_svg FILENAME: Write a drawing of how the database uses its pages to FILENAME"""
+        for name in cmd[-1:]:
+            self._check_target(name)
+        super().command_pages_svg(cmd)
 
     def command_help(self, cmd: list[str]) -> None:
         """help ?COMMAND?: Shows list of commands and their usage
@@ -138,6 +154,20 @@ class DayShell(Shell):
         if cmd and cmd[0].lower().endswith(".py"):
             raise Shell.Error("a Python file is not supported, expected SQL and dot commands")
         super().command_read(cmd)
+
+    def _check_target(self, name: str) -> None:
+        """Refuse a file of the recorder's: a person is told and goes on, a script ends.
+
+        Raises:
+            Shell.Error: it is one, and a person typed it.
+            ConfigError: it is one, in a script.
+        """
+        try:
+            refuse_recorder_file(Path(name))
+        except ConfigError as exc:
+            if self._is_person:
+                raise Shell.Error(str(exc)) from exc
+            raise
 
     def _to_stdout(self, command: Callable[[list[str]], None], cmd: list[str]) -> None:
         """SQLite's shell writes these to standard output, where a pager may read them; apsw's to standard error."""

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from hk_tick_collector.seal.certificate import Certificate, Progress
 
 APPLICATION_ID: Final = 0x484B5458  # "HKTX": the index of "HKTC" files
-VERSION: Final = 3
+VERSION: Final = 4  # 3 listed days without a ledger as days without a gap
 BUSY_TIMEOUT_MS: Final = 2000
 
 _DAY_FILE: Final = re.compile(r"(\d{8})\.(db|db-wal|certificate\.json)")
@@ -101,6 +101,7 @@ _GAP_COLUMNS: Final = ", ".join(Gap._fields)
 class DayRow(NamedTuple):
     """A row of `days`. What only an audit finds is None for a day that is not sealed.
 
+    What tells of gaps is None for a day of a version that kept no ledger.
     `fault` is why nothing is known of the day; `imported` is how many of its ticks were taken over from another
     recorder's database (None: none); `files` identifies the state of the files that the row was made from.
     """
@@ -173,8 +174,8 @@ class Catalog:
         return [DayRow(*row) for row in self._select(select, (since, until or "~"))]
 
     def unreadable(self, since: str = "", until: str = "") -> list[str]:
-        """The days in that range that can't be read, so that nothing is known of them."""
-        select = "SELECT day FROM days WHERE fault IS NOT NULL AND day BETWEEN ? AND ? ORDER BY day"
+        """The days in that range whose gaps can't be read: nothing is known of them, or they have no ledger."""
+        select = "SELECT day FROM days WHERE gaps_open IS NULL AND day BETWEEN ? AND ? ORDER BY day"
         return [day for (day,) in self._select(select, (since, until or "~"))]
 
     def gaps(
@@ -352,26 +353,30 @@ def _of_certificate(told: Certificate, files: str) -> _Read:
 def _of_database(path: Path, files: str) -> _Read:
     """A day that is not sealed: from its statistics and its ledger, without a verdict."""
     (symbols, rows, volume, turnover), gaps, imported = read_untouched(path, lambda con: _counted(con, path))
-    still_open = [gap for gap in gaps if gap.state == "open"]
     row = DayRow(
         day=path.stem,
         symbols=symbols,
         rows=int(rows),
         volume=int(volume),
         turnover=turnover,
-        gaps_open=len(still_open),
-        gaps_filled=len(gaps) - len(still_open),
-        missing=sum(gap.missing or 0 for gap in still_open),
-        missing_volume=sum(gap.missing_volume or 0 for gap in still_open),
         bytes=path.stat().st_size,
         imported=imported or None,
         files=files,
     )
+    if gaps is None:
+        return row, (), ()
+    still_open = [gap for gap in gaps if gap.state == "open"]
+    row = row._replace(
+        gaps_open=len(still_open),
+        gaps_filled=len(gaps) - len(still_open),
+        missing=sum(gap.missing or 0 for gap in still_open),
+        missing_volume=sum(gap.missing_volume or 0 for gap in still_open),
+    )
     return row, gaps, ()
 
 
-def _counted(con: apsw.Connection, path: Path) -> tuple[Any, list[Gap], int]:
-    """Symbols, rows, volume and turnover of a day, its gaps, and how many of its ticks were imported."""
+def _counted(con: apsw.Connection, path: Path) -> tuple[Any, list[Gap] | None, int]:
+    """Symbols, rows, volume and turnover of a day, its gaps (None: no ledger), and how many ticks were imported."""
     refuse_older(con, path)
     version = con.pragma("user_version")
     if version == 0:  # its first transaction was never committed
@@ -379,7 +384,7 @@ def _counted(con: apsw.Connection, path: Path) -> tuple[Any, list[Gap], int]:
     select = "SELECT count(*), total(rows), total(volume_sum), total(turnover_sum) FROM symbol_stats"
     sums = next(con.execute(select))
     if version < LEDGER_VERSION:
-        return sums, [], 0
+        return sums, None, 0
     gaps: list[Any] = con.execute(f"SELECT {_GAP_COLUMNS} FROM gaps").fetchall()  # noqa: S608 - our own names
     return sums, [Gap(*gap) for gap in gaps], sum(one.stored for one in read_imports(con))
 

@@ -11,7 +11,9 @@ from support.ticks import DAY, DAY_MS, HSBC, OPEN_MS, TENCENT, push, pushes, rep
 
 from hk_tick_collector.audit.counted import Votes
 from hk_tick_collector.audit.day import DayAudit, SymbolAudit, Verdict, audit_day
+from hk_tick_collector.audit.schedule import after_close_ms
 from hk_tick_collector.errors import DatabaseError
+from hk_tick_collector.hktime import hk_text
 from hk_tick_collector.journal.events import Cause
 from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.store.schema import DAY_OF_TS, MIGRATIONS, day_of_ts
@@ -216,6 +218,20 @@ def test_before_the_close_it_is_told_how_it_stands(day: Scenario) -> None:
     assert of(day).so_far == "can't tell: 1 interruption undecided; proof after 16:12"
     day.now_ms = OPEN_MS + DAY_MS
     assert (audit(day).is_over, of(day).so_far) == (True, ""), "on a later day no proof will come of itself"
+
+
+def test_a_recording_that_ended_early_is_not_said_to_miss_nothing(day: Scenario) -> None:
+    """A recorder that died: before the close it can't be told since then; after the close it is UNPROVABLE, as ever."""
+    trade(day, 3)
+    day.tell()
+    last = hk_text(day.now_ms)[11:16]
+    close_ms = after_close_ms(audit(day).sessions)
+    day.now_ms = close_ms - 1
+    assert of(day).so_far == f"can't tell since {last}: nothing was received; proof after 16:12"
+    day.now_ms = close_ms
+    symbol = of(day)
+    assert (audit(day).is_over, symbol.so_far, symbol.verdict) == (True, "", Verdict.UNPROVABLE)
+    assert symbol.reasons[0].startswith("no snapshot of the exchange's totals after the close; the last is of ")
 
 
 # ---- databases

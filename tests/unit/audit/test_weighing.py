@@ -201,3 +201,25 @@ def test_without_a_last_word_only_gaps_that_are_sure_make_a_day_incomplete(
     found = judged(words=(), **fields)
     assert (found.verdict, (found.missing, found.missing_volume)) == (verdict, missing)
     assert "no snapshot of the exchange's totals" in found.reasons
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({}, "nothing missing so far"),
+        ({"gaps": (BY_ORDINALS,)}, "3 ticks missing so far"),
+        ({"gaps": (BY_ORDINALS._replace(cause="unknown"),)}, "perhaps missing: 3 ticks"),
+        ({"gaps": (GAP,), "rest": 0}, "perhaps missing: at least 300 shares"),
+        ({"ordinals": COUNTING._replace(missing=2)}, "perhaps missing: 2 ticks"),
+        ({"bad": 2}, "can't tell: 2 kept aside in bad_ticks"),
+        ({"of_other_days": 1, "doubts": 1}, "can't tell: 1 interruption undecided, 1 tick of another day"),
+    ],
+)
+def test_before_the_close_what_may_be_missing_is_not_called_nothing(fields: dict[str, Any], said: str) -> None:
+    """What would make the day UNPROVABLE afterwards is named already; so is a recording that has fallen silent."""
+    day = DayFigures(DAY, 3, "whole", sessions_of(DAY, "whole"), (), (), {})
+    made, types = figures(words=(), **fields), Types([], {})
+    assert judge_symbol(made, day, types, is_over=False).so_far == f"{said}; proof after 16:12"
+    silent = judge_symbol(made, day, types, is_over=False, silent_ms=at("14:00:00")).so_far
+    assert "can't tell since 14:00: nothing was received; " in silent
+    assert "nothing missing" not in silent

@@ -140,6 +140,14 @@ def test_the_headline_tells_what_is_missing_and_in_which_outages() -> None:
     )
 
 
+def test_the_headline_names_an_outage_once() -> None:
+    """Also if a symbol has two gaps of it, of which the ledger stores the second as 1 ms later."""
+    twice = (gap(), gap(resumed_ms=gap().resumed_ms + 1))
+    assert wording.headline(day_audit(incomplete(gaps=twice))).endswith(
+        "12 ticks missing in 2 gaps (opend_down 10:01:05 to 10:03:10)"
+    )
+
+
 def test_the_headline_of_many_outages_is_short() -> None:
     """Three are named."""
     gaps = tuple(gap(resumed_ms=at(f"10:0{n}:00")) for n in range(5))
@@ -234,6 +242,56 @@ def test_the_headline_before_the_close_tells_of_how_many_nothing_is_missing_so_f
     assert wording.headline(lossy) == (
         "missing so far: 12 ticks of 1 symbol in 1 gap (opend_down 10:01:05 to 10:03:10); proof after 16:12; 2,468 rows"
     )
+
+
+@pytest.mark.parametrize(
+    ("symbols", "said"),
+    [
+        (
+            (
+                unprovable(
+                    so_far="perhaps missing: 3 ticks; proof after 16:12", gaps=(gap(missing=3, cause="unknown"),)
+                ),
+                unprovable("HK.00005", so_far=SO_FAR),
+            ),
+            "perhaps missing: 3 ticks of 1 symbol in 1 gap (unknown 10:01:05 to 10:03:10)",
+        ),
+        (
+            (
+                unprovable(
+                    so_far="perhaps missing: 2 ticks; proof after 16:12",
+                    ordinals=Ordinals(900, 898, counts=True, missing=2),
+                ),
+            ),
+            "perhaps missing: 2 ticks of 1 symbol",
+        ),
+        (
+            (unprovable(so_far="can't tell: 2 kept aside in bad_ticks; proof after 16:12"),),
+            "can't tell for 1 of 1 symbol",
+        ),
+        (
+            (unprovable(so_far="can't tell since 14:00: nothing was received; proof after 16:12"),),
+            "can't tell since 14:00: nothing was received",
+        ),
+        (
+            (
+                incomplete(
+                    so_far="12 ticks missing so far; can't tell since 14:00: nothing was received; proof after 16:12"
+                ),
+            ),
+            (
+                "missing so far: 12 ticks of 1 symbol in 1 gap (opend_down 10:01:05 to 10:03:10); "
+                "can't tell since 14:00: nothing was received"
+            ),
+        ),
+    ],
+)
+def test_the_headline_before_the_close_does_not_contradict_the_rows(
+    symbols: tuple[SymbolAudit, ...], said: str
+) -> None:
+    """Where something may be missing, or nothing was received, it is not said that nothing is."""
+    rows = f"{1234 * len(symbols):,} rows"
+    assert wording.headline(day_audit(*symbols, is_over=False)) == f"{said}; proof after 16:12; {rows}"
 
 
 def test_the_longest_interruptions_are_named() -> None:

@@ -245,6 +245,10 @@ def test_the_days_that_there_are_are_named(root: Path, run: Run) -> None:
         (("--html", "data"), "--html data can't be written: Is a directory"),
         (("--html", "/"), "--html / can't be written: "),
         (
+            ("--html", "data/20261119.certificate.json"),
+            "data/20261119.certificate.json is a file of the recorder's, expected another name",
+        ),
+        (
             ("--html", f"data/{DAY}.db"),
             f"--html data/{DAY}.db has the name of a database, expected one such as day.html",
         ),
@@ -254,9 +258,12 @@ def test_the_days_that_there_are_are_named(root: Path, run: Run) -> None:
 def test_wrong_usage_ends_with_2(root: Path, run: Run, args: tuple[str, ...], said: str) -> None:
     """And says what was wrong; nothing is left behind."""
     stored(root, totals=200)
+    certificate = root / "20261119.certificate.json"
+    certificate.write_text("kept")
     code, out, err = run(*args)
     assert (code, out) == (2, "")
     assert said in err
+    assert certificate.read_text() == "kept"
     assert "Traceback" not in err
     assert sorted(path.name for path in root.parent.iterdir()) == ["data"]
 

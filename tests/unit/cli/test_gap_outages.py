@@ -28,6 +28,18 @@ def test_the_gaps_of_an_outage_are_one_loss() -> None:
     assert (third.day, third.gaps) == ("20261121", 1)
 
 
+def test_a_symbols_second_gap_of_an_outage_is_of_the_same_loss() -> None:
+    """The ledger stores it as 1 ms later, since its key would be taken; what ended 3 ms later is another outage."""
+    end_ms = at("10:03:12")
+    found = [DayGap(DAY, gap("HK.00700", resumed_ms=end_ms + later, missing=5)) for later in (0, 1, 2)]
+    found.append(DayGap(DAY, gap("HK.00005", resumed_ms=end_ms, missing=5)))
+    (loss,) = losses(found)
+    assert (loss.end_ms, loss.symbols, loss.gaps, loss.ticks_lost) == (end_ms, 2, 4, 20)
+    found.append(DayGap(DAY, gap("HK.00005", resumed_ms=end_ms + 3)))
+    found.append(DayGap(DAY, gap("HK.00005", resumed_ms=end_ms, cause="reset")))
+    assert sorted(loss.gaps for loss in losses(found)) == [1, 1, 4]
+
+
 def test_without_an_outage_gaps_near_each_other_are_one_loss() -> None:
     """Pushes that were lost on a healthy connection: no common moment, but a common time."""
 

@@ -6,8 +6,10 @@ import json
 import re
 import sys
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+import apsw
 import pytest
 from support.scenario import Scenario
 from support.sealing import certificate, make_day, seal_day, tell_day
@@ -20,6 +22,7 @@ from hk_tick_collector.journal.cursor import Wait, save_cursor
 from hk_tick_collector.journal.segments import DIRECTORY, Position
 from hk_tick_collector.seal.day import sealing
 from hk_tick_collector.store import certificate_file
+from hk_tick_collector.store.schema import APPLICATION_ID, DAY_OF_TS, MIGRATIONS, day_of_ts
 from hk_tick_collector.store.sealed import certificate_of, is_sealed
 
 if TYPE_CHECKING:
@@ -325,6 +328,28 @@ def test_gaps_names_days_that_can_not_be_read(days: Path, run: Run) -> None:
     assert list(faults) == ["20260801", "20260802", "20260804"]
     (days / "20260802.db").unlink()
     assert "20260802" not in run("gaps")[2]
+
+
+def test_a_day_without_a_ledger_is_not_said_to_have_no_gaps(days: Path, run: Run) -> None:
+    """An older version recorded it: `gaps` names it as one that can't be read, and `days` says why."""
+    path = days / "20260805.db"
+    with closing(apsw.Connection(str(path))) as con:
+        con.execute(MIGRATIONS[0].replace(DAY_OF_TS, day_of_ts(path)))
+        con.pragma("user_version", 1)
+        con.pragma("application_id", APPLICATION_ID)
+    code, out, err = run("gaps", "20260805")
+    assert (code, out) == (1, "0 gaps, 0 open\n")
+    assert err == ("1 day can't be read, and may have gaps, too: 20260805; `hk-tick-collector days` says why\n")
+    assert json.loads(run("gaps", "20260805", "--json")[1])["unreadable_days"] == ["20260805"]
+    out = run("days", "20260805")[1]
+    assert words(out.partition("\n20260805:")[0], "20260805")[:5] == ["20260805", "not", "sealed", "0", "?"]
+    assert "20260805: an older version recorded it, which kept no ledger: what was lost is not known\n" in out
+
+
+@pytest.mark.parametrize("args", [["20241007"], ["--day", "20241007", "--json"], ["--to", "20241007"]])
+def test_gaps_of_a_day_that_was_not_recorded_is_an_error(days: Path, run: Run, args: list[str]) -> None:
+    """As in `days`: no gap is known of it, since nothing is."""
+    assert run("gaps", *args) == (2, "", f"hk-tick-collector: no day in {days} to list\n")
 
 
 def test_a_listing_has_colours_for_people(days: Path) -> None:

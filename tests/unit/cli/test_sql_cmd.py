@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -172,6 +173,30 @@ def test_a_script_ends_at_the_statement_that_fails(
     assert type(result.exception) is CollectorError
     assert words in str(result.exception)
     assert result.stdout == "6\n"
+
+
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
+def test_a_pipe_that_is_not_utf8_is_refused(errors: str, data_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one line, whatever Python makes of such bytes; no statement is run."""
+    piped = io.BytesIO(b"SELECT 1;\nSELECT '\xff';\n")
+    monkeypatch.setattr(
+        "hk_tick_collector.cli.sql_cmd.sys",
+        SimpleNamespace(stdin=io.TextIOWrapper(piped, encoding="utf-8", errors=errors)),
+    )
+    result = sql(data_root)
+    assert isinstance(result.exception, ConfigError)
+    assert str(result.exception) == (
+        "standard input has bytes that are not UTF-8, expected SQL and dot commands in UTF-8"
+    )
+    assert result.stdout == ""
+
+
+def test_an_argument_that_is_not_utf8_is_refused(data_root: Path) -> None:
+    """Before any statement is run."""
+    result = sql(data_root, "-e", "SELECT 1", "-e", "SELECT '\udcff'")
+    assert isinstance(result.exception, ConfigError)
+    assert str(result.exception) == "--execute has bytes that are not UTF-8, expected SQL and dot commands in UTF-8"
+    assert result.stdout == ""
 
 
 def test_it_reads_what_is_being_written(data_root: Path) -> None:
