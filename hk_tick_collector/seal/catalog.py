@@ -28,14 +28,13 @@ from hk_tick_collector.store.imported import read_imports
 from hk_tick_collector.store.older import refuse_older
 from hk_tick_collector.store.opening import read_untouched, readonly_uri
 from hk_tick_collector.store.other_disks import is_there
-from hk_tick_collector.store.schema import LEDGER_VERSION
+from hk_tick_collector.store.schema import CATALOG_ID, LEDGER_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from hk_tick_collector.seal.certificate import Certificate, Progress
 
-APPLICATION_ID: Final = 0x484B5458  # "HKTX": the index of "HKTC" files
 VERSION: Final = 4  # 3 listed days without a ledger as days without a gap
 BUSY_TIMEOUT_MS: Final = 2000
 
@@ -269,14 +268,14 @@ def _in_memory(path: Path | None = None) -> apsw.Connection:
 
 def _prepare(con: apsw.Connection) -> None:
     """Create the schema. One of another version is dropped and created again, since everything in it is derived."""
-    if con.pragma("application_id") == APPLICATION_ID and con.pragma("user_version") == VERSION:
+    if con.pragma("application_id") == CATALOG_ID and con.pragma("user_version") == VERSION:
         return
-    if con.pragma("application_id") != APPLICATION_ID and con.execute("SELECT count(*) FROM sqlite_schema").get:
+    if con.pragma("application_id") != CATALOG_ID and con.execute("SELECT count(*) FROM sqlite_schema").get:
         raise apsw.MismatchError("a file of that name was made by another program")
     with transaction(con):
         con.execute("DROP TABLE IF EXISTS days; DROP TABLE IF EXISTS gaps; DROP TABLE IF EXISTS types")
         con.execute(_SCHEMA)
-        con.pragma("application_id", APPLICATION_ID)
+        con.pragma("application_id", CATALOG_ID)
         con.pragma("user_version", VERSION)
 
 

@@ -15,7 +15,7 @@ from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.store.older import is_older, refuse_older
 from hk_tick_collector.store.other_disks import require_answer
 from hk_tick_collector.store.portable import sqlite_uri
-from hk_tick_collector.store.schema import check_version
+from hk_tick_collector.store.schema import CATALOG_ID, check_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,10 +41,11 @@ def open_readonly(path: Path, busy_timeout_ms: int = 5000, *, may_be_older: bool
     try:
         con = apsw.Connection(readonly_uri(path), flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
         con.set_busy_timeout(busy_timeout_ms)
-        if not is_older(con):
+        if is_older(con):
+            if not may_be_older:
+                refuse_older(con, path)
+        elif con.pragma("application_id") != CATALOG_ID:
             check_version(con.pragma("user_version"), path)
-        elif not may_be_older:
-            refuse_older(con, path)
     except apsw.Error as exc:
         cure = "if it is none of ours, move it away"
         if isinstance(exc, apsw.CantOpenError) and not os.access(path, os.R_OK):

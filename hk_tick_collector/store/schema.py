@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SQLITE_MIN = (3, 51, 3)
 
 APPLICATION_ID = 0x484B5443  # "HKTC": lets `file` and other tools recognize the database
+CATALOG_ID = 0x484B5458  # "HKTX": the index of "HKTC" files, which counts its versions by itself
 
 # The limits of a column. Sums are clamped to them: absurd volumes must not make a sum fail.
 INT64_MAX = 9223372036854775807
