@@ -10,6 +10,8 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from hk_tick_collector.store.data_root import data_root_in
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -59,7 +61,7 @@ def _with_files(root: str, files: list[str]) -> tuple[str, Path | None]:
     unreadable = None
     for file in map(Path, files):
         try:
-            root = _in_file(file) or root
+            root = data_root_in(file) or root
         except FileNotFoundError:
             continue
         except (OSError, ValueError):
@@ -88,10 +90,3 @@ def _assigned(value: str, before: str) -> str:
         name, _, given = word.partition("=")
         before = given if name == _DATA_ROOT else before
     return before
-
-
-def _in_file(file: Path) -> str:
-    from dotenv import dotenv_values  # noqa: PLC0415 - only on a machine with the service
-
-    with file.open(encoding="utf-8-sig") as stream:
-        return dotenv_values(stream=stream, interpolate=False).get(_DATA_ROOT) or ""

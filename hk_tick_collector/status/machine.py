@@ -15,6 +15,7 @@ from typing import Final
 
 from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.status.health import Machine
+from hk_tick_collector.store.data_root import data_root_in
 from hk_tick_collector.store.rehearsal import clock_of
 
 UNIT: Final = "hk-tick-collector.service"
@@ -61,7 +62,7 @@ def _records_to(root: Path, shown: list[tuple[str, str]]) -> bool:
     for name, value in shown:
         if name == "EnvironmentFiles":
             try:
-                named = _in_file(Path(value.rpartition(" (ignore_errors=")[0] or value)) or named
+                named = data_root_in(Path(value.rpartition(" (ignore_errors=")[0] or value)) or named
             except FileNotFoundError:
                 continue
             except (OSError, ValueError):  # only root may read it, most often: it may name another directory
@@ -81,14 +82,6 @@ def _named(environment: str) -> str:
         return ""
     found = [word.partition("=")[2] for word in words if word.startswith(f"{_DATA_ROOT}=")]
     return found[-1] if found else ""
-
-
-def _in_file(file: Path) -> str:
-    """DATA_ROOT in a file of settings; empty: it is not there."""
-    from dotenv import dotenv_values  # noqa: PLC0415 - only on a machine with the service
-
-    with file.open(encoding="utf-8-sig") as stream:
-        return dotenv_values(stream=stream, interpolate=False).get(_DATA_ROOT) or ""
 
 
 def _ask(unit: str) -> list[tuple[str, str]]:

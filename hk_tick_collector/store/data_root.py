@@ -152,6 +152,18 @@ def read_recorder(root: Path) -> tuple[int | None, dict[str, Any]]:
     return pid, state
 
 
+def data_root_in(file: Path) -> str:
+    """DATA_ROOT in an env file; empty: it is not there.
+
+    Raises:
+        OSError, ValueError: it can't be read.
+    """
+    from dotenv import dotenv_values  # noqa: PLC0415 - only on a machine with the service
+
+    with file.open(encoding="utf-8-sig") as stream:
+        return dotenv_values(stream=stream, interpolate=False).get("DATA_ROOT") or ""
+
+
 def copy_ownership(path: Path, like: Path) -> None:
     """Give a new file the owner and group of another file or directory, and the mode if that is a file.
 
