@@ -188,7 +188,10 @@ make_command() {
 make_profile() {
   local profile=/etc/profile.d/$NAME.sh line root
   if [ -e "$profile" ]; then return 0; fi
-  root=$(sed -n 's/^[[:space:]]*DATA_ROOT=//p' "$SETTINGS" 2>/dev/null | tail -n 1 | tr -d "\"'")
+  root=""
+  if [ -r "$SETTINGS" ]; then
+    root=$(sed -n 's/^[[:space:]]*DATA_ROOT=//p' "$SETTINGS" | tail -n 1 | tr -d "\"'")
+  fi
   line="export DATA_ROOT=${root:-$DATA}"
   wants "have the commands know where the data is, after the next login: $profile" "echo '$line' >$profile" || return 0
   echo "$line" >"$profile"
