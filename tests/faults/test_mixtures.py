@@ -1,4 +1,4 @@
-"""No silent loss, whatever comes together: mixtures of faults, each by its seed; 60 of them in `.ci/run`, else 20."""
+"""No silent loss, whatever comes together: mixtures of faults, each by its seed; 36 of them in `.ci/run`, else 12."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.faults
 
-SEEDS = drawn(60)
+SEEDS = drawn(36)
 LANES = 6  # each with its own recorder
 
 
