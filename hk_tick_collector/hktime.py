@@ -131,6 +131,15 @@ def day_before(day: str, days: int) -> str:
     return (datetime.strptime(day, "%Y%m%d").replace(tzinfo=HK) - timedelta(days=days)).strftime("%Y%m%d")
 
 
+def day_begin_ms(day: str) -> int:
+    """UTC epoch ms of the Hong Kong midnight with which a day, YYYYMMDD, begins.
+
+    Raises:
+        TimeFormatError: it is not a day.
+    """
+    return parse_time(day + "000000").ms
+
+
 def hk_midnight_ms(ts_ms: int) -> int:
     """UTC epoch ms of the Hong Kong midnight at or before `ts_ms`."""
     return ts_ms - (ts_ms + HK_OFFSET_MS) % DAY_MS

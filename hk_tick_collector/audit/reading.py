@@ -22,7 +22,7 @@ from hk_tick_collector.audit.figures import (
 )
 from hk_tick_collector.audit.schedule import Session, after_close_ms, sessions_of, traded_type
 from hk_tick_collector.errors import DatabaseError
-from hk_tick_collector.hktime import DAY_MS, EPOCH_MS_MAX, EPOCH_MS_MIN, hk_day, parse_time
+from hk_tick_collector.hktime import DAY_MS, EPOCH_MS_MAX, EPOCH_MS_MIN, day_begin_ms, hk_day
 from hk_tick_collector.ledger.continuity import do_count
 from hk_tick_collector.ledger.filling import FETCHED, MADE_GOOD, open_groups
 from hk_tick_collector.store.imported import read_imports
@@ -180,7 +180,7 @@ class _Premises:
     """What databases have since `PREMISES_VERSION`."""
 
     def __init__(self, con: apsw.Connection, day: str) -> None:
-        end_ms = parse_time(day + "000000").ms + DAY_MS
+        end_ms = day_begin_ms(day) + DAY_MS
         self.low: dict[str, int] = {symbol: low or 0 for symbol, low in con.execute(_LOW, (end_ms,))}
         self.decided = _counts(con, "decided")
         recorded: list[Any] = con.execute("SELECT symbol, without FROM recorded").fetchall()
@@ -217,7 +217,7 @@ class _Sums:
 
 def _sums(con: apsw.Connection, day: str) -> dict[str, _Sums]:
     """Counts, sums and times by symbol, from one row for each symbol and type of tick."""
-    begin_ms = parse_time(day + "000000").ms
+    begin_ms = day_begin_ms(day)
     found: dict[str, _Sums] = defaultdict(_Sums)
     for row in con.execute(_BY_TYPE, (begin_ms, begin_ms + DAY_MS - 1)):
         symbol, tick_type, rows, high, low, turnover, first_ms, last_ms, empty, made_up, of_other_days, fractions = row

@@ -15,7 +15,7 @@ from hk_tick_collector.hktime import (
     MORNING_MS,
     NOON_MS,
     PRE_OPENING_MS,
-    parse_time,
+    day_begin_ms,
 )
 
 _AUCTION_MS: Final = CLOSING_PRINT_MS - CLOSE_MS  # at the latest
@@ -54,7 +54,7 @@ def sessions_of(day: str, date_type: str | None) -> tuple[Session, ...]:
         day: YYYYMMDD.
         date_type: 'whole', 'morning' or 'afternoon'; anything else counts as whole, since that has the latest close.
     """
-    midnight_ms = parse_time(day + "000000").ms
+    midnight_ms = day_begin_ms(day)
     return tuple(
         Session(name, midnight_ms + begin_ms, midnight_ms + end_ms)
         for name, begin_ms, end_ms in _SESSIONS.get(date_type or "", _WHOLE)
@@ -79,7 +79,7 @@ def traded_type(day: str, date_type: str | None, last_ms: int | None) -> str | N
         date_type: by OpenD's calendar.
         last_ms: the time of the last trade; None: there is none.
     """
-    afternoon_ms = parse_time(day + "000000").ms + AFTERNOON_MS
+    afternoon_ms = day_begin_ms(day) + AFTERNOON_MS
     if date_type == "morning" and last_ms is not None and last_ms >= afternoon_ms:
         return "whole"
     return date_type

@@ -8,7 +8,7 @@ from typing import Final
 
 from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.errors import ConfigError, TimeFormatError
-from hk_tick_collector.hktime import DAY_MS, hk_day, parse_time
+from hk_tick_collector.hktime import DAY_MS, day_begin_ms, hk_day
 
 ALL: Final = "all"  # written in the place of a day, where a command can do all of them
 
@@ -34,7 +34,7 @@ def day_of(written: str, what: str = "day") -> str:
     try:
         if match is not None:
             day = f"{match[1]}{match[3]}{match[4]}"
-            parse_time(day + "000000")
+            day_begin_ms(day)
             return day
     except TimeFormatError:
         raise ConfigError(f"{what} {written!r} is not in the calendar, {_EXPECTED}") from None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hk_tick_collector.hktime import parse_time, session_of
+from hk_tick_collector.hktime import day_begin_ms, session_of
 from hk_tick_collector.ledger.premises import note_failed
 from hk_tick_collector.ledger.rows import Doubt, Failure, News
 from hk_tick_collector.ledger.totals import SECOND_MS, key_at
@@ -64,7 +64,7 @@ class Book:
         self._doubted = {symbol for (symbol,) in self.con.execute(_DOUBTED)}
         self.measured: dict[str, Any] = {}  # by symbol, what `ordinals` has measured, as in its table
         self.unsaved: set[str] = set()  # symbols whose measurement is not in that table yet
-        self.midnight_ms = parse_time(self.day + "000000").ms
+        self.midnight_ms = day_begin_ms(self.day)
 
     def all(self, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         """All rows of a statement."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hk_tick_collector import logs
 from hk_tick_collector.errors import RefusedError, RemoteProtocolError
-from hk_tick_collector.hktime import DAY_MS, PRE_OPENING_MS, day_before, hk_day, parse_time
+from hk_tick_collector.hktime import DAY_MS, PRE_OPENING_MS, day_before, day_begin_ms, hk_day
 from hk_tick_collector.journal.events import Cause, ClockStepped, OpendState, Recording, Resumption, TotalsAsked
 from hk_tick_collector.journal.marks import Place
 from hk_tick_collector.ledger.clocks import Clocks
@@ -162,7 +162,7 @@ class Judge:
                 self._resume_in(day, database, waiting)
         if self._recording.symbols and day not in self._recorded and day >= self._resumed_day:
             self._recorded.add(day)
-            since_ms = max(parse_time(day + "000000").ms, self._recording_ms)
+            since_ms = max(day_begin_ms(day), self._recording_ms)
             recording = self._recording
             self.ledger(day, database).note_recording(recording.symbols, recording.without, since_ms)
 
@@ -354,7 +354,7 @@ class Judge:
         # If clocks disagree about the day, no day gets "nothing was traded today".
         candidates = {hk_day(ms) for ms in self._clocks.candidates(recv_ts_ms)}
         today = min(candidates)
-        opens_ms = parse_time(today + "000000").ms + PRE_OPENING_MS
+        opens_ms = day_begin_ms(today) + PRE_OPENING_MS
         oldest = day_before(today, LOOK_BACK_DAYS)
         days: dict[str, list[tuple[DayTotals, int | None]]] = {}
         for day, own_ms, totals in told:

@@ -19,7 +19,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hk_tick_collector.errors import BadTickError
-from hk_tick_collector.hktime import DAY_MS, EPOCH_MS_MAX, EPOCH_MS_MIN, hk_day, hk_text, parse_time
+from hk_tick_collector.hktime import DAY_MS, EPOCH_MS_MAX, EPOCH_MS_MIN, day_begin_ms, hk_day, hk_text
 from hk_tick_collector.mapping import EIGHT_HOURS_MS, Content, Correction, PushType, made_up_seq
 from hk_tick_collector.opend.numbers import DIRECTIONS, TICK_TYPES
 from hk_tick_collector.repair.rules import Finding, Rule
@@ -65,7 +65,7 @@ class DayBounds(NamedTuple):
         Raises:
             TimeFormatError: it is not a date.
         """
-        begin_ms = parse_time(day + "000000").ms
+        begin_ms = day_begin_ms(day)
         return cls(day, begin_ms, begin_ms + DAY_MS)
 
 

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from hk_tick_collector.clock import wall_ms
-from hk_tick_collector.hktime import DAY_MS, parse_time
+from hk_tick_collector.hktime import DAY_MS, day_begin_ms
 from hk_tick_collector.journal.cursor import load_waits, waits_for
 from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.store import rehearsal
@@ -24,7 +24,7 @@ BUSY: Final = 3  # exit code of the sealing process if another one is sealing
 
 def next_day_ms(day: str) -> int:
     """When the next day begins in Hong Kong, UTC epoch ms; from then on `day` can be sealed."""
-    return parse_time(day + "000000").ms + DAY_MS
+    return day_begin_ms(day) + DAY_MS
 
 
 def now_ms(data_root: Path) -> int:

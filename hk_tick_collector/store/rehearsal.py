@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from hk_tick_collector import clock
 from hk_tick_collector.errors import ConfigError
-from hk_tick_collector.hktime import DAY_MS, parse_time
+from hk_tick_collector.hktime import DAY_MS, day_begin_ms
 from hk_tick_collector.store.schema import day_files
 
 if TYPE_CHECKING:
@@ -233,7 +233,7 @@ def over_ms(data_root: Path) -> int | None:
     rehearsed = Rehearsed.read(Path(str(told["clock"])))
     if not rehearsed.is_over or rehearsed.date != told.get("date"):
         return None
-    return parse_time(rehearsed.date + "000000").ms + DAY_MS
+    return day_begin_ms(rehearsed.date) + DAY_MS
 
 
 def _told(marker: Path) -> dict[str, Any] | None:

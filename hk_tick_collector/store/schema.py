@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import apsw
 
 from hk_tick_collector.errors import ConfigError, DatabaseError, DatabaseNewerError, TimeFormatError
-from hk_tick_collector.hktime import DAY_MS, parse_time
+from hk_tick_collector.hktime import DAY_MS, day_begin_ms
 from hk_tick_collector.opend.numbers import DIRECTIONS, TICK_TYPES
 from hk_tick_collector.store.older import refuse_older
 
@@ -44,7 +44,7 @@ def day_of_ts(path: Path) -> str:
     """The expression for a tick's day in this file. Testing for the file's own day first saves a tenth of an insert."""
     match = _DAY_FILE.match(path.name)
     try:
-        begin_ms = parse_time(match[1] + "000000").ms if match else None
+        begin_ms = day_begin_ms(match[1]) if match else None
     except TimeFormatError:  # digits that are not a date
         begin_ms = None
     if match is None or begin_ms is None:
