@@ -57,8 +57,8 @@ class Fetcher:
         self._rows_before: list[dict[str, int]] = []  # at the last two polls
         self._newest: dict[str, int] = {}  # the highest sequence fetched on this connection; 0: a reply without ticks
         self._missing = 0  # polls in a row that found new ticks while no push came at all
-        self._audited_at = time.monotonic()
-        self._pushes_at_audit = 0
+        self._polled_at = time.monotonic()
+        self._pushes_at_poll = 0
 
     def depth(self, outage: Outage | None) -> int:
         """The most ticks asked for per symbol after an outage; 0: none.
@@ -97,7 +97,7 @@ class Fetcher:
             failed=len(waiting),
             sec=round(time.monotonic() - started, 3),
         )
-        self._audited_at = time.monotonic()
+        self._polled_at = time.monotonic()
         return True
 
     async def poll(self, symbols: list[str], interrupt: asyncio.Event) -> bool:
@@ -113,8 +113,8 @@ class Fetcher:
             SessionError: pushes are still missing after that.
         """
         settings = self._settings
-        since_sec = time.monotonic() - self._audited_at
-        is_quiet = self._link.pushes == self._pushes_at_audit
+        since_sec = time.monotonic() - self._polled_at
+        is_quiet = self._link.pushes == self._pushes_at_poll
         every_sec = settings.poll_interval_sec
         if not is_quiet:
             self._missing = 0
@@ -122,8 +122,8 @@ class Fetcher:
             every_sec = max(every_sec, settings.poll_stale_sec)
         if since_sec < every_sec:
             return False
-        self._audited_at = time.monotonic()
-        self._pushes_at_audit = self._link.pushes
+        self._polled_at = time.monotonic()
+        self._pushes_at_poll = self._link.pushes
         depths = await self._depths(symbols)
         if is_quiet:
             rows = self._rows_before[-1]
@@ -135,12 +135,12 @@ class Fetcher:
         parts = [ranked[start : start + IN_FLIGHT] for start in range(0, len(ranked), IN_FLIGHT)]
         pause_sec = settings.poll_interval_sec * 0.8 / max(1, len(parts))
         for part in parts:
-            await asyncio.gather(*(self._audit_one(symbol, depths[symbol]) for symbol in part))
+            await asyncio.gather(*(self._poll_one(symbol, depths[symbol]) for symbol in part))
             if await wait_for(interrupt, pause_sec):
                 return False
         # If something was pushed since the previous poll, pushes stop now because trading stops, as at noon.
         traded = [s for s, newest in newest_before.items() if newest is not None and self._newest.get(s) != newest]
-        if is_quiet and traded and self._link.pushes == self._pushes_at_audit:
+        if is_quiet and traded and self._link.pushes == self._pushes_at_poll:
             self._missing += 1
             self._state.resubscribes += 1
             log.error(
@@ -155,7 +155,7 @@ class Fetcher:
             interrupt.set()
         return True
 
-    async def _audit_one(self, symbol: str, depth: int) -> None:
+    async def _poll_one(self, symbol: str, depth: int) -> None:
         """Ask for `depth` ticks; if they don't reach back to the end of the previous fetch, ask for all there are."""
         before = self._newest.get(symbol)
         refused, sequences = await self._ask(symbol, depth, Purpose.POLL)
