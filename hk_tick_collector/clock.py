@@ -8,7 +8,8 @@ shows. Invariant: `on_step` is called before the first time after a step is retu
 from __future__ import annotations
 
 import time
-from functools import partial
+from functools import cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
@@ -90,6 +91,16 @@ def disagreement(offset_ms: int | None) -> str | None:
         seen = f"{abs(offset_ms) / 1000:,.0f} s {'ahead of' if offset_ms < 0 else 'behind'} OpenD's"
         return f"the host's clock is {seen}, expected at most {AGREE_MS // 1000} s: look at the time service of both"
     return None
+
+
+@cache
+def boot_id() -> str:
+    """Which start of the machine this is: what `boot_ms` counts from.
+
+    Raises:
+        OSError: the system does not say it.
+    """
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
 
 
 class HostClock:

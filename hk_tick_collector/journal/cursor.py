@@ -8,14 +8,15 @@ means that more is stored again, which changes nothing.
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from hk_tick_collector.clock import boot_id
 from hk_tick_collector.hktime import day_before
 from hk_tick_collector.journal.segments import BEGINNING, Position, list_segments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from hk_tick_collector.journal.segments import Segment
 
@@ -52,7 +53,7 @@ def save_cursor(root: Path, position: Position, waits: Mapping[str, Wait] | None
         day: [wait.place, wait.since_ms, wait.reason, *(["anew"] if wait.is_anew else [])]
         for day, wait in (waits or {}).items()
     }
-    told = {**position._asdict(), "boot_id": _boot_id(), "waits": told_waits}
+    told = {**position._asdict(), "boot_id": boot_id(), "waits": told_waits}
     temporary.write_text(json.dumps(told), encoding="utf-8")
     temporary.replace(root / CURSOR)
 
@@ -92,7 +93,7 @@ def needed_from(root: Path) -> Position | None:
 def cursor_is_of_this_boot(root: Path) -> bool:
     """Whether the machine has run without a restart since the cursor was saved."""
     try:
-        return bool(json.loads((root / CURSOR).read_text(encoding="utf-8"))["boot_id"] == _boot_id())
+        return bool(json.loads((root / CURSOR).read_text(encoding="utf-8"))["boot_id"] == boot_id())
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
@@ -142,8 +143,3 @@ def _read(root: Path) -> tuple[Position, dict[str, Wait]] | None:
         return None
     places = [position, *(wait.place for wait in waits.values())]
     return (position, waits) if all(place.segment >= 0 and place.offset >= 0 for place in places) else None
-
-
-def _boot_id() -> str:
-    """The id of the machine's current boot."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()

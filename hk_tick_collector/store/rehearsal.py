@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import json
 from bisect import bisect_right
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 MARKER: Final = "rehearsal.json"
 LOOK_EVERY_MS: Final = 10
-_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Anchor(NamedTuple):
@@ -112,11 +110,10 @@ def _anchor(anchors: Sequence[Anchor], boot_ms: int) -> Anchor:
     return anchors[max(0, bisect_right(anchors, boot_ms, key=lambda anchor: anchor.boot_ms) - 1)]
 
 
-@cache
 def boot_id() -> str:
-    """Which start of the machine this is."""
+    """Which start of the machine this is; "": the system does not say it."""
     try:
-        return _BOOT_ID.read_text(encoding="utf-8").strip()
+        return clock.boot_id()
     except OSError:
         return ""
 
@@ -204,12 +201,9 @@ def refuse(data_root: Path) -> None:
 
 def follow(data_root: Path) -> None:
     """Let this process follow the clock of a DATA_ROOT, if that is a rehearsal's whose clock file is still there."""
-    told = _told(data_root / MARKER)
-    if told is None:
-        return
-    path = Path(str(told.get("clock")))
-    if path.is_file() and Rehearsed.read(path).date == told.get("date"):  # else another day is simulated by now
-        clock.follow(RehearsalClock(path))
+    found = _marked(data_root)
+    if found is not None:
+        clock.follow(RehearsalClock(found[0]))
 
 
 def clock_of(data_root: Path) -> Path | None:
@@ -227,13 +221,18 @@ def over_ms(data_root: Path) -> int | None:
 
     Nothing more can come of such a day, whatever time its clock shows.
     """
+    found = _marked(data_root)
+    return day_begin_ms(found[1].date) + DAY_MS if found is not None and found[1].is_over else None
+
+
+def _marked(data_root: Path) -> tuple[Path, Rehearsed] | None:
+    """The clock's file and what it holds; None: this is no rehearsal, or the file is gone, or of another day by now."""
     told = _told(data_root / MARKER)
-    if told is None or not Path(str(told.get("clock"))).is_file():
+    path = Path(str((told or {}).get("clock")))
+    if told is None or not path.is_file():
         return None
-    rehearsed = Rehearsed.read(Path(str(told["clock"])))
-    if not rehearsed.is_over or rehearsed.date != told.get("date"):
-        return None
-    return day_begin_ms(rehearsed.date) + DAY_MS
+    rehearsed = Rehearsed.read(path)
+    return (path, rehearsed) if rehearsed.date == told.get("date") else None
 
 
 def _told(marker: Path) -> dict[str, Any] | None:
