@@ -43,6 +43,10 @@ class MarketClock:
     def paused(self, value: bool) -> None:
         """Make no ticks, or make them again."""
         self._paused = value
+        self._pause_changed()
+
+    def _pause_changed(self) -> None:
+        """A pause has begun or ended; the steps see it by themselves."""
 
     @property
     def is_wall(self) -> bool:
@@ -85,17 +89,6 @@ class SharedClock(MarketClock):
         self.publish: Callable[[Sequence[Anchor]], None] = lambda _: None
 
     @property
-    def paused(self) -> bool:
-        """Whether the clock stands still, or is about to."""
-        return self._paused
-
-    @paused.setter
-    def paused(self, value: bool) -> None:
-        """Stand still, or go on."""
-        self._paused = value
-        self.run(0.0 if value else self._speed)
-
-    @property
     def now_ms(self) -> int:
         """UTC epoch ms."""
         return at(self._anchors, boot_ms())
@@ -108,6 +101,10 @@ class SharedClock(MarketClock):
     def step(self, monotonic_sec: float) -> int:  # noqa: ARG002 - the machine's clock tells
         """Return `now_ms`."""
         return self.now_ms
+
+    def _pause_changed(self) -> None:
+        """Stand still, or go on, shortly after."""
+        self.run(0.0 if self._paused else self._speed)
 
     def run(self, speed: float) -> None:
         """Go at this speed; 0: stand still."""
