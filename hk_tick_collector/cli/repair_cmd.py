@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -15,6 +14,7 @@ from hk_tick_collector.cli.dates import day_of
 from hk_tick_collector.cli.options import AsJson, ConfigFile, DataRoot, EnvFile  # noqa: TC001 - typer reads them
 from hk_tick_collector.cli.places import data_root_of
 from hk_tick_collector.cli.progress import Progress
+from hk_tick_collector.clock import host_ms
 from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.hktime import hk_text, utc_text
 from hk_tick_collector.repair.rules import CORRECTION_HOURS_MIN, HOUR_MS, Finding, Rule
@@ -74,7 +74,7 @@ def repair_command(  # noqa: PLR0913 - each is an option
     for option, hours in (("--threshold-hours", threshold_hours), ("--correction-hours", correction_hours)):
         if not hours <= HOURS_MAX:
             raise ConfigError(f"{option} {hours:g}, expected at most {HOURS_MAX} hours")
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = host_ms()
     rule = Rule(round(correction_hours * HOUR_MS), None if by_seq else now_ms + round(threshold_hours * HOUR_MS))
     progress = Progress()
     reports = list(Repair(rule, dry_run, progress.tell, set()).run(paths))

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import apsw
 
+from hk_tick_collector.clock import host_ms
 from hk_tick_collector.errors import ConfigError, DatabaseError, TimeFormatError
 from hk_tick_collector.migrate.new_day import make_day, missing_rows
 from hk_tick_collector.migrate.old_file import opened
@@ -129,7 +129,7 @@ class _Run:
         self._root = root
         self._scratch = scratch
         self._progress = progress
-        self._now_ms = time.time_ns() // 1_000_000
+        self._now_ms = host_ms()
 
     def all(self, files: list[Path]) -> Iterator[DayResult]:
         """Look at each file, then take each day over."""

@@ -14,13 +14,13 @@ import json
 import os
 import subprocess
 import sys
-import time
 from contextlib import closing
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 import apsw
 
+from hk_tick_collector.clock import host_ms
 from hk_tick_collector.config import Settings
 from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.errors import DatabaseError, JournalError
@@ -176,7 +176,7 @@ def not_stored_since(data_root: Path) -> int:
     This is when the first record after the writer's cursor was received. If there is none, the last one before it: what
     the recorder has received since, and holds in memory, is not older. If there is no record, the host's time now.
     """
-    since_ms = time.time_ns() // 1_000_000
+    since_ms = host_ms()
     journal = data_root / DIRECTORY
     cursor = load_cursor(journal)
     begin = Position(cursor.segment, 0, -1) if cursor else None

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 import apsw
 
 from hk_tick_collector.audit.day import audit_day
+from hk_tick_collector.clock import host_ms
 from hk_tick_collector.db import Pragmas
 from hk_tick_collector.errors import AlreadyRunningError, CollectorError, ConfigError, DatabaseError
 from hk_tick_collector.journal.cursor import load_waits, waits_for
@@ -138,7 +139,7 @@ def _read_all(database: Path, progress: Progress) -> Certificate:
     with closing(open_readonly(database)) as con:
         hashes = certificates.hash_symbols(con, database.stem, rows, progress)
     size_and_hash = certificates.hash_file(database, progress)
-    return certificates.make(database, audit, hashes, size_and_hash, time.time_ns() // 1_000_000)
+    return certificates.make(database, audit, hashes, size_and_hash, host_ms())
 
 
 def _make_plain(database: Path) -> None:
