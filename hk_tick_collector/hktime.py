@@ -210,9 +210,15 @@ def hk_text(ts_ms: int) -> str:
     return datetime.fromtimestamp(ts_ms / 1000, HK).isoformat(sep=" ", timespec="milliseconds")
 
 
+def plausible_ms(ms: float | None) -> int | None:
+    """A time that may be wrong, UTC epoch ms; None if there is none, or it can't be a time."""
+    return int(ms) if ms is not None and EPOCH_MS_MIN <= ms < EPOCH_MS_MAX else None
+
+
 def plausible_text(ms: float | None) -> str:
     """Like `hk_text`, for a time that may be wrong; empty if there is none, or it can't be a time."""
-    return hk_text(int(ms)) if ms is not None and EPOCH_MS_MIN <= ms < EPOCH_MS_MAX else ""
+    right_ms = plausible_ms(ms)
+    return "" if right_ms is None else hk_text(right_ms)
 
 
 def utc_text(ts_ms: int) -> str:

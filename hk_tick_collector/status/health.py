@@ -18,7 +18,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hk_tick_collector.clock import OFFSET_MS_MAX
-from hk_tick_collector.hktime import EPOCH_MS_MAX, EPOCH_MS_MIN, plausible_text, since_continuous_ms
+from hk_tick_collector.hktime import plausible_ms, plausible_text, since_continuous_ms
 from hk_tick_collector.opend.market import CONTINUOUS
 from hk_tick_collector.status.findings import NAMES_SHOWN, Finding, Verdict, and_more, count, named
 from hk_tick_collector.status.health_storing import STORING_RULES, disk_full, is_full, room_text
@@ -135,13 +135,13 @@ def end_text(state: RecorderState) -> str:
 
 def _presence(state: RecorderState, now_ms: int | None, machine: Machine) -> Iterator[Finding]:
     """Does a recorder report? If not, its last report is stale."""
-    at_ms = state.at_ms
+    at_ms = plausible_ms(state.at_ms)
     if unreported := _unreported(state, machine):
         yield Finding(Verdict.UNPROVEN, Trouble.NOT_REPORTED, unreported)
         if is_full(state):
             yield from disk_full(state)
         return
-    if at_ms is None or not EPOCH_MS_MIN <= at_ms < EPOCH_MS_MAX:
+    if at_ms is None:
         yield Finding(Verdict.UNPROVEN, Trouble.NO_REPORT, "no recorder state yet")
         return
     if state.running is False:
@@ -166,8 +166,7 @@ def _presence(state: RecorderState, now_ms: int | None, machine: Machine) -> Ite
 def _unreported(state: RecorderState, machine: Machine) -> str:
     """What is seen of a recorder that runs, and whose report is missing or of the one before it; empty: it reports."""
     pid = machine.lock_pid
-    is_dated = state.at_ms is not None and EPOCH_MS_MIN <= state.at_ms < EPOCH_MS_MAX
-    if state.running and not is_dated:
+    if state.running and plausible_ms(state.at_ms) is None:
         return f"{f'pid {pid}' if pid else 'a recorder'} runs, and has written no report"
     if pid and state.pid != pid:
         return f"pid {pid} has started, and has not reported yet"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hk_tick_collector.clock import real_ms, wall_ms
 from hk_tick_collector.errors import CollectorError, DatabaseError, OlderRecorderError
-from hk_tick_collector.hktime import EPOCH_MS_MAX, EPOCH_MS_MIN
+from hk_tick_collector.hktime import plausible_ms
 from hk_tick_collector.journal.cursor import load_cursor
 from hk_tick_collector.journal.segments import DIRECTORY, JournalReader
 from hk_tick_collector.seal.catalog import newest_sealed
@@ -102,9 +102,8 @@ def _recorder(root: Path, now_ms: int) -> tuple[int | None, dict[str, Any]]:
     """The process that holds the lock; and the last report, with whether a recorder runs (by its lock)."""
     pid, state = read_recorder(root)
     state["running"] = pid is not None
-    at_ms = decode(RecorderState, state).at_ms  # None if it is no number
-    is_dated = at_ms is not None and EPOCH_MS_MIN <= at_ms < EPOCH_MS_MAX
-    state["state_age_sec"] = round((now_ms - at_ms) / 1000, 1) if at_ms is not None and is_dated else None
+    at_ms = plausible_ms(decode(RecorderState, state).at_ms)
+    state["state_age_sec"] = None if at_ms is None else round((now_ms - at_ms) / 1000, 1)
     return pid, state
 
 
