@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from support.needs import need_root, need_tools
 
 from hk_tick_collector.cli import service
 from hk_tick_collector.cli.places import data_root_of
@@ -88,10 +88,11 @@ def test_a_file_is_no_data_root(root: Path) -> None:
         data_root_of(str(root / "file" / "x"), None, None)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to lose its rights; another user has none to lose")
 @pytest.mark.parametrize("command", ["status", "verify", "audit", "days", "gaps", "journal", "repair", "sql"])
 def test_a_directory_without_the_right_to_read_it_is_one_line(root: Path, command: str) -> None:
     """For every command, and also if a directory above it is closed."""
+    need_root("losing the right to read everything")
+    need_tools("setpriv")
     (root / "inner").mkdir()
     root.chmod(0)
     for directory in (root, root / "inner"):

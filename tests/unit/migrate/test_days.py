@@ -44,14 +44,6 @@ NEXT_MS = OPEN_MS + 24 * HOUR_MS
 
 
 @pytest.fixture
-def old(tmp_path: Path) -> Path:
-    """The older recorder's DATA_ROOT."""
-    made = tmp_path / "old"
-    made.mkdir()
-    return made
-
-
-@pytest.fixture
 def root(tmp_path: Path) -> Path:
     """Our DATA_ROOT."""
     made = tmp_path / "data"

@@ -37,14 +37,6 @@ TICKS = [old_tick(TENCENT, n, OPEN_MS + n * 1000) for n in range(5)]
 
 
 @pytest.fixture
-def old(tmp_path: Path) -> Path:
-    """The older recorder's DATA_ROOT."""
-    made = tmp_path / "old"
-    made.mkdir()
-    return made
-
-
-@pytest.fixture
 def scratch(tmp_path: Path) -> Path:
     """A directory of ours."""
     made = tmp_path / "scratch"
