@@ -80,7 +80,7 @@ class Commands(TyperGroup):
 
 
 def build(only: str | None = None, beginning: str = "") -> typer.Typer:
-    """The application, with one command; if the name is None or unknown, with all that begin so.
+    """The application, with one command; if it is None or unknown, with each whose name starts with `beginning`.
 
     The options that install shell completion come with all of them only: a recorder has no use for them.
     """

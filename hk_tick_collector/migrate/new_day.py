@@ -1,4 +1,4 @@
-"""A day database of ours from databases of the older recorder, and the proof that nothing was left behind.
+"""A day database of ours from databases of the older recorder, and the proof that no row is missing.
 
 Owns how such a day is made and compared. Never gives it its place in DATA_ROOT; `days` does. Invariant: a day that was
 made has, for each row of its sources, a tick, a revision, or a row put aside; that was read back from the file.

@@ -54,23 +54,24 @@ class OldFile(NamedTuple):
 
     def chunks(self) -> Iterator[list[tuple[Any, ...]]]:
         """All rows as `old_rows.COLUMNS`, in the order in which they were stored."""
-        there = {row[1] for row in self.con.execute("PRAGMA table_info(ticks)")}
-        columns = ", ".join(name if name in there else f"NULL AS {name}" for name in COLUMNS)
-        cursor = self.con.execute(f"SELECT {columns} FROM ticks ORDER BY _rowid_")  # noqa: S608 - our own names
+        cursor = self.con.execute(f"SELECT {self._selected(*COLUMNS)} FROM ticks ORDER BY _rowid_")  # noqa: S608 - our own names
         while chunk := [row for _, row in zip(range(ROWS_AT_ONCE), cursor, strict=False)]:
             yield chunk
 
     def other_days(self) -> set[str]:
         """The days, other than its own, that rows of it belong to."""
         bounds = DayBounds.of(self.day)
-        there = {row[1] for row in self.con.execute("PRAGMA table_info(ticks)")}
-        seq = "seq" if "seq" in there else "NULL"
         # A time that is late and was corrected lies eight hours earlier, so all others are on the file's day.
         rows = self.con.execute(
-            f"SELECT ts_ms, {seq} FROM ticks WHERE ts_ms < ? OR ts_ms >= ?",  # noqa: S608 - our own names
+            f"SELECT {self._selected('ts_ms', 'seq')} FROM ticks WHERE ts_ms < ? OR ts_ms >= ?",  # noqa: S608 - our own names
             (bounds.begin_ms + BY_SEQ.correction_ms, bounds.end_ms),
         )
         return {day_of(ts_ms, seq, self.day) for ts_ms, seq in rows} - {self.day}
+
+    def _selected(self, *names: str) -> str:
+        """Columns as they are selected: NULL for one that this schema version lacks."""
+        there = {row[1] for row in self.con.execute("PRAGMA table_info(ticks)")}
+        return ", ".join(name if name in there else f"NULL AS {name}" for name in names)
 
 
 @contextmanager

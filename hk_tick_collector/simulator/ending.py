@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 MINUTE_MS: Final = 60_000
-# From then on, a snapshot is certainly one of after the close (16:12), also by a clock that is two minutes behind.
+# From then on, a snapshot is certainly one of after the close (16:12), also by a clock that is two minutes slow.
 AFTER_CLOSE_MS: Final = 15 * MINUTE_MS
 LATEST_MS: Final = 43 * MINUTE_MS  # a recorder asks once more at 16:42; like the others, after the close at 16:00
 PATIENCE_SEC: Final = 60.0  # beyond that, for a recorder that has not asked
