@@ -12,6 +12,7 @@ import typer
 
 from hk_tick_collector.audit.day import Verdict, audit_day
 from hk_tick_collector.audit.wording import of_symbols
+from hk_tick_collector.cli.console import wide_console
 from hk_tick_collector.cli.dates import one_day
 from hk_tick_collector.cli.options import (  # noqa: TC001 - typer reads them
     AsJson,
@@ -67,13 +68,9 @@ def audit_command(  # noqa: PLR0913 - each is an option
     if as_json:
         typer.echo(json.dumps({**as_dict(audit), "symbols_of_day": of_day, "exit_code": code}, indent=2))
     else:
-        from rich.console import Console  # noqa: PLC0415 - not for --json
+        from hk_tick_collector.cli.audit_table import show  # noqa: PLC0415 - not for --json
 
-        from hk_tick_collector.cli.audit_table import show  # noqa: PLC0415 - as above
-
-        console = Console()
-        if not console.is_terminal:  # a log: do not cut it at the default 80 columns
-            console.width = max(console.width, LOG_WIDTH)
+        console = wide_console(LOG_WIDTH)
         show(console, audit, of_day, all_symbols=all_symbols)
         if html is not None:
             console.print(f"wrote {html}", highlight=False, markup=False, soft_wrap=True)

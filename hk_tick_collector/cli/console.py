@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 LOG_WIDTH = 160
 
 
-def wide_console() -> Console:
-    """Standard output, as wide as its terminal; without a terminal, at least LOG_WIDTH instead of 80 columns."""
+def wide_console(columns_min: int = LOG_WIDTH) -> Console:
+    """Standard output, as wide as its terminal; without a terminal, at least `columns_min` instead of 80 columns."""
     from rich.console import Console  # noqa: PLC0415 - not for --json
 
     console = Console()
     if not console.is_terminal:
-        console.width = max(console.width, LOG_WIDTH)
+        console.width = max(console.width, columns_min)
     return console
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import typer
 
 from hk_tick_collector.cli.dates import day_range, one_day
+from hk_tick_collector.cli.gap_outages import amount_text
 from hk_tick_collector.cli.listing import VERDICT_COLOURS, Listing
 from hk_tick_collector.cli.options import (  # noqa: TC001 - typer reads them
     AnyDay,
@@ -187,8 +188,4 @@ def _lost(row: DayRow) -> str | None:
     """What open gaps say is missing: ticks if they are counted, else shares."""
     if row.gaps_open is None:
         return "?" if _has_no_ledger(row) else None
-    if not row.gaps_open:
-        return "-"
-    if row.missing:
-        return counted(row.missing, "tick")
-    return f"≥ {counted(row.missing_volume, 'share')}" if row.missing_volume else "some ticks"
+    return amount_text(row.missing, row.missing_volume) if row.gaps_open else "-"

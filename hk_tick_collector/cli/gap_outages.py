@@ -62,11 +62,7 @@ class Loss(NamedTuple):
 
     def lost_text(self) -> str:
         """`12 ticks`; `≥ 12 ticks` if not all are counted; `≥ 300 shares`; `some ticks`; `none`."""
-        if not self.open:
-            return "none"
-        if self.ticks_lost:
-            return f"{'' if self.is_counted else '≥ '}{counted(self.ticks_lost, 'tick')}"
-        return f"≥ {counted(self.shares_lost, 'share')}" if self.shares_lost else "some ticks"
+        return amount_text(self.ticks_lost, self.shares_lost, is_all=self.is_counted) if self.open else "none"
 
     def recovered_text(self) -> str:
         """`all`, `none`, or the number of ticks, `some` if they are not counted."""
@@ -75,6 +71,13 @@ class Loss(NamedTuple):
         if self.open == self.gaps:
             return "none"
         return counted(self.ticks_recovered, "tick") if self.ticks_recovered else "some"
+
+
+def amount_text(ticks: int | None, shares: int | None, *, is_all: bool = True) -> str:
+    """What open gaps lack: ticks if any are counted (`is_all`: those are all of them), else shares, at least."""
+    if ticks:
+        return f"{'' if is_all else '≥ '}{counted(ticks, 'tick')}"
+    return f"≥ {counted(shares, 'share')}" if shares else "some ticks"
 
 
 def losses(found: Iterable[DayGap]) -> list[Loss]:

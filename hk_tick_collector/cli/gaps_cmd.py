@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hk_tick_collector.audit.wording import bounds_of
 from hk_tick_collector.cli.dates import day_range, one_day
 from hk_tick_collector.cli.gap_outages import Loss, losses
 from hk_tick_collector.cli.listing import Listing
@@ -122,10 +123,10 @@ def _show_outages(outages: list[Loss]) -> None:
 def _show_gaps(found: list[DayGap]) -> None:
     listing = Listing("day", "symbol", "session", "from (HK)", "to", "cause", ">missing", "evidence", "state")
     for day, gap in found:
+        begin_ms, end_ms = bounds_of(gap)
         listing.add(
-            day, gap.symbol, gap.session, _clock(gap.since_ms if gap.before_ts_ms is None else gap.before_ts_ms),
-            _clock(gap.resumed_ms if gap.after_ts_ms is None else gap.after_ts_ms), gap.cause, _missing(gap),
-            gap.evidence, _state(gap), state="red" if gap.state == "open" else "green",
+            day, gap.symbol, gap.session, _clock(begin_ms), _clock(end_ms), gap.cause, _missing(gap), gap.evidence,
+            _state(gap), state="red" if gap.state == "open" else "green",
         )  # fmt: skip
     listing.show("session", "evidence", "day")
 
