@@ -200,27 +200,38 @@ start_old_service() {
   : >"$record/waits"
 }
 
-# Whether the recorder that runs says that it is not connected: sets `why_away`. False also where it does not speak, or
-# not of now. For a condition, so it must not count on `set -e`.
-opend_is_away() {
-  local pid said
-  why_away=""
+# What the recorder that runs has reported in the last half minute, line by line: "away WHY" while OpenD is not connected;
+# "open STATE" or "closed STATE" as OpenD has told it of the market, the latter only if no tick came lately.
+reported() {
+  local pid
   pid=$(show MainPID)
-  if [ "${pid:-0}" -eq 0 ] || [ ! -x "$VENV/bin/python" ]; then return 1; fi
-  said=$("$VENV/bin/python" -I -c '
+  if [ "${pid:-0}" -eq 0 ] || [ ! -x "$VENV/bin/python" ]; then return 0; fi
+  "$VENV/bin/python" -I -c '
 import json, sys, time
+QUIET_SEC = 900
 try:
     with open(sys.argv[1] + "/recorder.json") as file:
         state = json.load(file)
-    session = state["session"]
-    is_its_own = state["pid"] == int(sys.argv[2]) and abs(time.time() - state["at_ms"] / 1000) < 30
-    if is_its_own and not session["connected"]:
-        print("away", session.get("last_disconnect") or "no answer yet")
-except (OSError, ValueError, KeyError, TypeError):
+    if state["pid"] == int(sys.argv[2]) and abs(time.time() - state["at_ms"] / 1000) < 30:
+        session = state["session"]
+        if not session["connected"]:
+            print("away", session.get("last_disconnect") or "no answer yet")
+        market, push_age_sec = state["market"], session.get("last_push_age_sec")
+        if market["source"] == "opend" and market["is_open"]:
+            print("open", market["state"])
+        elif market["source"] == "opend" and market["state"] in ("CLOSED", "NONE"):
+            if push_age_sec is None or push_age_sec > QUIET_SEC:
+                print("closed", market["state"])
+except (OSError, ValueError, KeyError, TypeError, AttributeError):
     pass
-' "$DATA_ROOT" "$pid") || return 1
-  why_away=${said#away }
-  [ -n "$said" ]
+' "$DATA_ROOT" "$pid"
+}
+
+# Whether the recorder that runs says that it is not connected: sets `why_away`. False also where it does not speak, or
+# not of now. For a condition, so it must not count on `set -e`.
+opend_is_away() {
+  why_away=$(reported | sed -n 's/^away //p') || return 1
+  [ -n "$why_away" ]
 }
 
 # ---- the market
@@ -236,7 +247,7 @@ market_is_open() {
   why_open=""
   if [ "$(show MainPID)" = 0 ]; then return 1; fi
   now=$(TZ=HKT-8 date +%u%H%M) # a zone that needs no files
-  word=$(market_by_opend) || word=""
+  word=$(reported | grep -E "^(open|closed) ") || word=""
   if [[ $word == open* ]]; then
     why_open="OpenD says ${word#open }"
     return 0
@@ -244,26 +255,6 @@ market_is_open() {
   if ((10#$now >= 60000 || 10#${now:1} < 10#$HOURS_BEGIN || 10#${now:1} >= 10#$HOURS_END)); then return 1; fi
   if [[ $word == closed* ]] && ((10#${now:1} >= 10#$CLOSED_COUNTS_FROM)); then return 1; fi
   why_open="it is ${now:1:2}:${now:3} on a weekday in Hong Kong"
-}
-
-# "open STATE" or "closed STATE", as OpenD has told the recorder that runs; nothing if it has not, or lately ticks came.
-market_by_opend() {
-  [ -x "$VENV/bin/python" ] || return 0
-  "$VENV/bin/python" -I -c '
-import json, sys, time
-QUIET_SEC = 900
-try:
-    with open(sys.argv[1] + "/recorder.json") as file:
-        state = json.load(file)
-    market, push_age_sec = state["market"], state["session"].get("last_push_age_sec")
-    if state["pid"] == int(sys.argv[2]) and abs(time.time() - state["at_ms"] / 1000) < 30 and market["source"] == "opend":
-        if market["is_open"]:
-            print("open", market["state"])
-        elif market["state"] in ("CLOSED", "NONE") and (push_age_sec is None or push_age_sec > QUIET_SEC):
-            print("closed", market["state"])
-except (OSError, ValueError, KeyError, TypeError, AttributeError):
-    pass
-' "$DATA_ROOT" "$(show MainPID)"
 }
 
 need_closed_market() {
