@@ -38,6 +38,8 @@ pytestmark = pytest.mark.timeout(300)
 
 CLI = (sys.executable, "-m", "hk_tick_collector.cli.app")
 COMMAND = (*CLI, "demo")
+# As in an active environment: the commands that a demo shows are then no longer where the checkout has a long path.
+PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 SECONDS = "15"
 WAIT_SEC = 120.0
 
@@ -215,7 +217,7 @@ def running(directory: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, "PATH": PATH, "PYTHONUNBUFFERED": "1"},
     )
     try:
         wait_for(lambda: demo.poll() is not None or (directory / "demo/data/recorder.json").exists())
@@ -353,7 +355,7 @@ def test_the_last_screen_of_a_terminal_has_the_verdict_and_what_is_next(tmp_path
     said = bytearray()
     with subprocess.Popen(
         [*COMMAND, "--symbols", "5", "--seconds", SECONDS], cwd=tmp_path, stdin=follower, stdout=follower,
-        stderr=follower, env={**{name: os.environ[name] for name in ("PATH", "HOME")}, "TERM": "xterm-256color"},
+        stderr=follower, env={"PATH": PATH, "HOME": os.environ["HOME"], "TERM": "xterm-256color"},
     ) as demo:  # fmt: skip
         os.close(follower)
         with contextlib.suppress(OSError):  # how Linux reports that nobody has the other end open any more

@@ -12,12 +12,12 @@ what is in them. Only a build sees the machine's network, for the package index.
 
 from __future__ import annotations
 
-import ensurepip
 import os
 import shutil
 import subprocess
 import sys
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
@@ -76,6 +76,8 @@ def why_not() -> str:
     missing = [tool for tool in ("podman", "crun", "unshare", "nsenter") if shutil.which(tool) is None]
     if missing or not NETAVARK.exists():
         return "a container engine needs podman (Debian: apt-get install podman crun netavark aardvark-dns)"
+    if find_spec("ensurepip") is None:
+        return "Python's ensurepip is not here (Debian: apt-get install python3-venv)"
     if not DOCKER_COMPOSE.exists():
         return "docker-compose is not in this environment (make check installs it)"
     return ""
@@ -135,6 +137,8 @@ class Engine:
             name: as the Dockerfile names it.
             debian: a tar of the root directory of a Debian with python3.
         """
+        import ensurepip  # noqa: PLC0415 - a bare Debian lacks it, and must be able to read this module
+
         (wheel,) = Path(ensurepip.__file__).parent.glob("_bundled/pip-*.whl")
         place = self._directory / "base"
         zipfile.ZipFile(wheel).extractall(place / "packages")
