@@ -2,7 +2,10 @@
 
     CollectorError
     ├── ConfigError              the operator has to fix it      → one line, exit 2
-    │   └── AlreadyRunningError  another process owns DATA_ROOT  → one line, exit 2
+    │   ├── AlreadyRunningError  another process owns DATA_ROOT  → one line, exit 2
+    │   ├── MissingExtraError    a package is not installed      → one line that names the extra, exit 2
+    │   ├── NoDataError          no such day, symbol or range    → one line, exit 2; the read API raises it
+    │   └── ForeignFileError     not a file of ours, or cut off  → one line, exit 2; the read API raises it
     ├── ProtocolError
     │   ├── LocalProtocolError   we broke the protocol           → our bug: fail loudly
     │   └── RemoteProtocolError  OpenD broke it                  → drop the connection, reconnect
@@ -10,6 +13,8 @@
     │   ├── RefusedError         OpenD refused a call            → log it, try that call again later
     │   └── UnansweredError      one call got no answer          → log it, try that call again later
     ├── JournalError             it can't be used as it is       → one line, exit 1
+    ├── NotProvenError           a day lacks what was required   → one line, exit 1; the read API raises it
+    ├── ArchiveError             an archive is not as certified  → one line, exit 1; nothing is deleted
     ├── DatabaseError            SQLite failed                   → reset the connection, retry with backoff
     │   ├── DayError             of one day's database           → that day waits, the others go on
     │   ├── FileGoneError        a file is gone or replaced      → that day waits, or is made again
@@ -37,6 +42,26 @@ class ConfigError(CollectorError):
 
 class AlreadyRunningError(ConfigError):
     """Another process owns this DATA_ROOT."""
+
+
+class MissingExtraError(ConfigError):
+    """A package that this needs is not installed; the message names the extra that has it."""
+
+
+class NoDataError(ConfigError):
+    """There is no such day or symbol, or a range is empty."""
+
+
+class ForeignFileError(ConfigError):
+    """A file or directory that this program did not make, or only a part of one."""
+
+
+class NotProvenError(CollectorError):
+    """A day does not meet what the reader required of it, such as `require="complete"`."""
+
+
+class ArchiveError(CollectorError):
+    """An archived day is not what its certificate says, or can't be written."""
 
 
 class ProtocolError(CollectorError):

@@ -35,7 +35,7 @@ NEVER_IMPORTED: Final = {"sqlite3", "pandas", "numpy", "futu"}
 NAMES_OF_NOTHING: Final = {"utils", "util", "helper", "helpers", "manager", "managers", "common", "misc"}
 
 TOP_FILES_MAX: Final = 16
-TOP_FOLDERS_MAX: Final = 15
+TOP_FOLDERS_MAX: Final = 20
 
 # Modules without a test file of their name, and where they are tested: by the module that uses them, or as a process.
 TESTED_BY: Final = {

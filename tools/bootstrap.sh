@@ -64,6 +64,7 @@ with open("pyproject.toml", "rb") as file:
 groups = {"run": [], "test": ["test"], "dev": ["test", "dev"]}[sys.argv[1]]
 # hatchling needs editables for an installation that points back to here.
 wanted = ["editables", *project["build-system"]["requires"], *project["project"]["dependencies"]]
+wanted += project["project"]["optional-dependencies"]["data"]  # the demo archives its day
 for group in groups:
     wanted += project["dependency-groups"][group]
 print(*wanted, sep="\n")

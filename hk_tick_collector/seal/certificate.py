@@ -1,12 +1,7 @@
 """The certificate of a sealed day: its content.
 
-Owns its entries, and the hash of a symbol's rows; `store.certificate_file` reads and writes the file. Never decides a
-verdict, and never seals.
-
-The hash of a symbol's rows does not depend on their order. Each tick is written as `symbol` in UTF-8, a zero byte, and
-then `seq`, `ts_ms` (i64), `price` (f64), `volume` (i64), `turnover` (f64), `direction_id`, `tick_type_id` (i64), all
-little-endian. The SHA-256 digests of all ticks, read as big-endian numbers, are added up modulo 2^256. How and when a
-tick came is not part of it: the same trades have the same hash in two recorders' databases.
+Owns its entries; `store.tick_hash` defines the hash of a symbol's ticks, and `store.certificate_file` reads and writes
+the file. Never decides a verdict, and never seals.
 """
 
 from __future__ import annotations
@@ -28,9 +23,10 @@ from hk_tick_collector.store.certificate_file import VERSION, hash_of
 from hk_tick_collector.store.schema import VERSION as SCHEMA_VERSION
 from hk_tick_collector.store.sealed import superseded
 from hk_tick_collector.store.stored import SymbolStats, read_stats
+from hk_tick_collector.store.tick_hash import hash_rows, in_hex
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from pathlib import Path
 
     import apsw
@@ -51,10 +47,8 @@ ASSUMPTIONS: Final = (
     "ordinals count every tick where 50 or more pairs of live pushes were measured, and 99.9 % of them were one apart",
 )
 CHUNK_BYTES: Final = 1 << 20
-HASH_MODULUS: Final = 1 << 256
 
 _ROWS_AT_ONCE: Final = 20_000
-_TICK: Final = struct.Struct("<qqdqdqq")
 _SELECT: Final = (
     "SELECT seq, ts_ms, price, volume, turnover, direction_id, tick_type_id FROM ticks WHERE symbol = ? ORDER BY seq"
 )
@@ -62,12 +56,6 @@ _SYMBOLS: Final = "SELECT DISTINCT symbol FROM ticks"
 
 
 # ---- hashes of the rows and the file
-
-
-def hash_rows(symbol: str, rows: Iterable[tuple[Any, ...]]) -> int:
-    """The sum of the hashes of a symbol's ticks, given as `seq` … `tick_type_id`; add such sums up modulo 2^256."""
-    name, pack = symbol.encode() + b"\0", _TICK.pack
-    return sum([int.from_bytes(sha256(name + pack(*row)).digest(), "big") for row in rows])
 
 
 def hash_symbols(con: apsw.Connection, day: str, rows: int, progress: Progress) -> dict[str, tuple[int, str]]:
@@ -88,12 +76,12 @@ def hash_symbols(con: apsw.Connection, day: str, rows: int, progress: Progress) 
         while some := list(islice(cursor, _ROWS_AT_ONCE)):
             count += len(some)
             try:
-                total = (total + hash_rows(symbol, some)) % HASH_MODULUS
+                total += hash_rows(symbol, some)
             except (struct.error, TypeError, AttributeError) as exc:
                 raise DatabaseError(f"ticks of {symbol!r} make no sense: {exc}") from exc
             progress(f"{day}: ticks hashed", done + count, rows)
         done += count
-        found[symbol] = (count, f"{total:064x}")
+        found[symbol] = (count, in_hex(total))
     return found
 
 
@@ -216,5 +204,5 @@ def _symbol(audit: SymbolAudit, stats: SymbolStats | None, hashes: dict[str, tup
         "without": audit.without,
         "first_seq": stats.first_seq if stats else None,
         "last_seq": stats.last_seq if stats else None,
-        "hash": hashes.get(audit.symbol, (0, f"{0:064x}"))[1],
+        "hash": hashes.get(audit.symbol, (0, in_hex(0)))[1],
     }

@@ -1,0 +1,63 @@
+"""Writes `ticks.parquet` from a day's database.
+
+Owns the file's encodings and metadata. The caller gives a path that no reader looks at, and publishes the file.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from hk_tick_collector.parquet.arrow import PACKED, SELECT, batch_of, in_runs
+from hk_tick_collector.parquet.columns import ROW_GROUP_ROWS, arrow_schema, parquet_options
+from hk_tick_collector.parquet.extra import require
+from hk_tick_collector.parquet.ticks_file import CERTIFICATE_KEY, DAY_KEY, FORMAT, FORMAT_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    import apsw
+
+    # Called with a description of the work, the amount done, and the total.
+    Progress = Callable[[str, int, int], None]
+
+_SYMBOLS: Final = "SELECT DISTINCT symbol FROM ticks ORDER BY symbol"
+_ROWS: Final = f"SELECT {SELECT} FROM ticks WHERE symbol = ? ORDER BY seq"  # noqa: S608 - our own names
+
+
+def write_ticks(con: apsw.Connection, path: Path, certificate: dict[str, Any], progress: Progress) -> int:
+    """Write all ticks of a day's database to a Parquet file. Returns the number of ticks.
+
+    Args:
+        con: the day's database.
+        path: of the file to make.
+        certificate: the day's, which becomes part of the file.
+        progress: called with each row group.
+
+    Raises:
+        DatabaseError: a row is not a valid tick.
+        apsw.Error: the database can't be read.
+        OSError: the file can't be written; a full disk, for one.
+    """
+    parquet = require("pyarrow.parquet")
+    day = certificate["day"]
+    metadata = {
+        FORMAT_KEY: str(FORMAT).encode(),
+        DAY_KEY: day.encode(),
+        CERTIFICATE_KEY: json.dumps(certificate).encode(),
+    }
+    schema = arrow_schema().with_metadata(metadata)
+    done = 0
+    with parquet.ParquetWriter(path, schema, **parquet_options()) as writer:
+        for runs, packed in in_runs(_rows_by_symbol(con), ROW_GROUP_ROWS):
+            writer.write_batch(batch_of(runs, packed), row_group_size=ROW_GROUP_ROWS)
+            done += len(packed) // PACKED.size
+            progress(f"{day}: ticks archived", done, certificate["rows"])
+    return done
+
+
+def _rows_by_symbol(con: apsw.Connection) -> Iterator[tuple[str, apsw.Cursor]]:
+    symbols: list[Any] = con.execute(_SYMBOLS).fetchall()
+    for (symbol,) in symbols:
+        yield symbol, con.execute(_ROWS, (symbol,))
