@@ -17,16 +17,7 @@ import apsw
 from hk_tick_collector.hktime import EPOCH_MS_MIN
 from hk_tick_collector.mapping import RECV_TS_MS, TURNOVER, VOLUME
 from hk_tick_collector.store.pragmas import BUSY_MS, SYNCHRONOUS, WAL_PAGES
-from hk_tick_collector.store.schema import (
-    APPLICATION_ID,
-    DAY_OF_TS,
-    FLOAT_MAX,
-    MIGRATIONS,
-    VERSION,
-    check_ours,
-    day_of_ts,
-    storable,
-)
+from hk_tick_collector.store.schema import FLOAT_MAX, VERSION, check_ours, migrate_from, storable
 from hk_tick_collector.store.wal import PACE_SEC_MAX, Wal
 
 if TYPE_CHECKING:
@@ -368,7 +359,4 @@ def migrate(con: apsw.Connection, path: Path) -> None:
         return
     with transaction(con):
         check_ours(con, path)
-        for step in MIGRATIONS[con.pragma("user_version") :]:
-            con.execute(step.replace(DAY_OF_TS, day_of_ts(path)))
-        con.pragma("application_id", APPLICATION_ID)
-        con.pragma("user_version", VERSION)
+        migrate_from(con, int(con.pragma("user_version")), path)

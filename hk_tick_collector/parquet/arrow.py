@@ -70,6 +70,23 @@ def text_array(texts: Sequence[str]) -> Any:  # noqa: ANN401
     return pa.Array.from_buffers(pa.string(), len(texts), [None, pa.py_buffer(ends), pa.py_buffer(b"".join(encoded))])
 
 
+def nullable_array(values: Sequence[Any], kind: Any) -> Any:  # noqa: ANN401
+    """A pyarrow.Array of values from SQLite, None among them; `kind` is its Arrow type, of 8 bytes or of text."""
+    pa = require("pyarrow")
+    there = bytearray((len(values) + 7) // 8)
+    for place, value in enumerate(values):
+        if value is not None:
+            there[place >> 3] |= 1 << (place & 7)
+    buffers = [pa.py_buffer(there)]
+    if pa.types.is_string(kind) or pa.types.is_binary(kind):
+        parts = [b"" if v is None else v.encode() if isinstance(v, str) else v for v in values]
+        buffers += [pa.py_buffer(array("i", accumulate(map(len, parts), initial=0))), pa.py_buffer(b"".join(parts))]
+    else:
+        code = "d" if pa.types.is_floating(kind) else "q"
+        buffers.append(pa.py_buffer(array(code, [0 if v is None else v for v in values])))
+    return pa.Array.from_buffers(kind, len(values), buffers)
+
+
 def symbol_column(runs: Sequence[tuple[str, int]]) -> Any:  # noqa: ANN401
     """The dictionary column of symbols: `(symbol, rows)` for each run of rows."""
     pa = require("pyarrow")

@@ -51,7 +51,7 @@ class TicksFile:
         except FileNotFoundError:
             raise
         except (pa.ArrowException, OSError, ValueError) as exc:
-            raise ForeignFileError(f"{path} is no whole Parquet file: {_first_line(exc)}; copy it again") from exc
+            raise ForeignFileError(f"{path} is no whole Parquet file: {first_line(exc)}; copy it again") from exc
         try:
             self._read_metadata()
         except BaseException:
@@ -141,8 +141,9 @@ class TicksFile:
         try:
             yield
         except (pa.ArrowException, OSError, ValueError) as exc:
-            raise ArchiveError(f"{self.path} can't be decoded: {_first_line(exc)}") from exc
+            raise ArchiveError(f"{self.path} can't be decoded: {first_line(exc)}") from exc
 
 
-def _first_line(exc: BaseException) -> str:
+def first_line(exc: BaseException) -> str:
+    """The first line of another library's message, which may be a page long."""
     return (str(exc).splitlines() or [type(exc).__name__])[0]

@@ -6,7 +6,7 @@ Owns the names and types of what users query; `docs/data.md` explains each colum
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import apsw
 
@@ -14,9 +14,6 @@ from hk_tick_collector.errors import ConfigError, DatabaseError, DatabaseNewerEr
 from hk_tick_collector.hktime import DAY_MS, day_begin_ms
 from hk_tick_collector.opend.numbers import DIRECTIONS, TICK_TYPES
 from hk_tick_collector.store.older import refuse_older
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 # SQLite 3.7.0 to 3.51.2 can corrupt a WAL database when two connections checkpoint or write at the same time.
 SQLITE_MIN = (3, 51, 3)
@@ -60,14 +57,15 @@ def _names(column: str, names: dict[int, str], other: str) -> str:
 
 # Computed columns: they take no space, and can't disagree with what they are computed from. SQLite also computes them
 # at each insert: hence the cheap test for the Hong Kong market, and for the file's own day.
-_GENERATED = f"""
-  direction TEXT GENERATED ALWAYS AS ({_names("direction_id", DIRECTIONS, "DIRECTION_")}) VIRTUAL,
-  tick_type TEXT GENERATED ALWAYS AS ({_names("tick_type_id", TICK_TYPES, "TYPE_")}) VIRTUAL,
-  push_type TEXT GENERATED ALWAYS AS ({_names("push_type_id", PUSH_TYPES, "PUSH_")}) VIRTUAL,
-  market TEXT GENERATED ALWAYS AS (
-    CASE WHEN symbol > 'HK.' AND symbol < 'HK/' THEN 'HK' ELSE substr(symbol, 1, instr(symbol, '.') - 1) END
-  ) VIRTUAL,
-  trading_day TEXT GENERATED ALWAYS AS ({DAY_OF_TS}) VIRTUAL"""
+_COMPUTED = {
+    "direction": _names("direction_id", DIRECTIONS, "DIRECTION_"),
+    "tick_type": _names("tick_type_id", TICK_TYPES, "TYPE_"),
+    "push_type": _names("push_type_id", PUSH_TYPES, "PUSH_"),
+    "market": "CASE WHEN symbol > 'HK.' AND symbol < 'HK/' THEN 'HK' "
+    "ELSE substr(symbol, 1, instr(symbol, '.') - 1) END",
+    "trading_day": DAY_OF_TS,
+}
+_GENERATED = ",".join(f"\n  {name} TEXT GENERATED ALWAYS AS ({how}) VIRTUAL" for name, how in _COMPUTED.items())
 
 _TICK_COLUMNS = """
   symbol TEXT NOT NULL,
@@ -293,6 +291,25 @@ MIGRATIONS = (_VERSION_1, _VERSION_2, _VERSION_3)
 VERSION = len(MIGRATIONS)
 LEDGER_VERSION = 2  # the first with gaps, doubts, and what was to be recorded
 PREMISES_VERSION = 3  # the first with a snapshot's own time, premises and clocks
+
+
+def create_tables(con: apsw.Connection, path: Path | None = None) -> None:
+    """Make the tables of the current schema in an empty database; `path`: the day's file, if the day is known."""
+    migrate_from(con, 0, path or Path())
+
+
+def migrate_from(con: apsw.Connection, version: int, path: Path) -> None:
+    """Bring a database from a version of the schema to the current one; within a transaction of the caller."""
+    for step in MIGRATIONS[version:]:
+        con.execute(step.replace(DAY_OF_TS, day_of_ts(path)))
+    con.pragma("application_id", APPLICATION_ID)
+    con.pragma("user_version", VERSION)
+
+
+def tick_view(source: str, path: Path) -> str:
+    """The statement that makes a temporary view `ticks`, computed columns and all, of a table with the stored ones."""
+    computed = ", ".join(f"{how.replace(DAY_OF_TS, day_of_ts(path))} AS {name}" for name, how in _COMPUTED.items())
+    return f"CREATE TEMP VIEW ticks AS SELECT *, {computed} FROM {source}"  # noqa: S608 - our own names
 
 
 def storable(number: int) -> int:
