@@ -27,10 +27,10 @@ class Hashes:
 
     def add_batch(self, batch: Any) -> None:  # noqa: ANN401 - a pyarrow.RecordBatch with the columns `NEEDED`
         """Add the ticks of a batch that is sorted by symbol."""
-        columns = [numbers_of(batch.column(name)) for name in COLUMNS]
+        columns = [bits_of(batch.column(name)) for name in COLUMNS]
         self.add(runs_of(batch.column("symbol")), columns)
 
-    def add(self, runs: Iterable[tuple[str, int]], columns: Sequence[memoryview]) -> None:
+    def add(self, runs: Iterable[tuple[str, int]], columns: Sequence[memoryview[int]]) -> None:
         """Add ticks given as columns.
 
         Args:
@@ -53,12 +53,12 @@ class Hashes:
         return {symbol: (rows, in_hex(self._totals[symbol])) for symbol, rows in self._rows.items()}
 
 
-def numbers_of(column: Any, *, is_real: bool = False) -> memoryview:  # noqa: ANN401 - a pyarrow.Array without nulls
-    """The numbers of a column, 8 bytes each, without a copy; unless `is_real`, a double or an instant as its bits."""
+def bits_of(column: Any) -> memoryview[int]:  # noqa: ANN401 - a pyarrow.Array without nulls
+    """The cells of a column, 8 bytes each, as integers, without a copy; a double or an instant as its bits."""
     data = column.buffers()[1]
     begin = column.offset * 8
     cells = memoryview(data if data is not None else b"")[begin : begin + len(column) * 8]
-    return cells.cast("d" if is_real else "q")
+    return cells.cast("q")
 
 
 def runs_of(symbols: Any) -> Iterator[tuple[str, int]]:  # noqa: ANN401 - a dictionary array

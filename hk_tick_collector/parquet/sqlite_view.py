@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import apsw
 
 from hk_tick_collector.parquet.columns import REALS, ROW_GROUP_ROWS, STORED
-from hk_tick_collector.parquet.hashes import numbers_of, runs_of
+from hk_tick_collector.parquet.hashes import bits_of, runs_of
 from hk_tick_collector.parquet.layout import LEDGER, TICKS
 from hk_tick_collector.parquet.ledger_file import LedgerFile, layout
 from hk_tick_collector.parquet.ticks_file import TicksFile
@@ -116,7 +116,8 @@ class _Table:
         for symbol, rows in runs_of(batch.column("symbol")):
             runs[symbol] = (begin, begin + rows)
             begin += rows
-        read = {name: numbers_of(batch.column(name), is_real=name in REALS) for name in columns}
+        read: dict[str, Sequence[Any]] = {name: bits_of(batch.column(name)) for name in columns}
+        read |= {name: bits_of(batch.column(name)).cast("B").cast("d") for name in REALS.intersection(columns)}
         return _Group(runs, read)
 
     def BestIndexObject(self, info: apsw.IndexInfo) -> bool:  # noqa: N802
