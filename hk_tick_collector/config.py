@@ -131,6 +131,10 @@ class Settings(BaseModel):
     journal_keep_days: int = _number(7, 1, 3650, "Days the journal is kept once it is stored")
     seal_enabled: bool = _other(default=True, description="Seal each day when it is over")
     seal_delay_min: float = _number(30, 0, 1440, "Minutes after midnight in Hong Kong until a day is sealed")
+    archive_enabled: bool = _other(
+        default=False, description="Archive each sealed day as Parquet in the night; needs the extra: data"
+    )
+    archive_keep_days: int = _number(30, 0, 36500, "Days the database of an archived day is kept beside its archive")
     metrics_port: int = _number(0, 0, 65535, "TCP port of the Prometheus metrics; 0: off")
     metrics_host: _Host = _other("127.0.0.1", "Address on which the metrics are served")
     instance_id: _Instance = Field(default_factory=_host_name, description="This recorder's name in logs and metrics")

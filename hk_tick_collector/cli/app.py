@@ -36,6 +36,7 @@ COMMANDS = {
     "verify": ("verify_cmd", "verify_command"),
     "audit": ("audit_cmd", "audit_command"),
     "seal": ("seal_cmd", "seal_command"),
+    "archive": ("archive_cmd", "archive_command"),
     "repair": ("repair_cmd", "repair_command"),
     "rebuild": ("rebuild_cmd", "rebuild_command"),
     "merge": ("merge_cmd", "merge_command"),
@@ -49,6 +50,7 @@ HEADINGS = {
     "run": "Record",
     "status": "Look",
     "verify": "Prove",
+    "archive": "Keep and use",
     "repair": "Repair",
     "demo": "Rehearse, without an account",
 }
@@ -59,7 +61,7 @@ A DAY is written today, yesterday, 20261120 or 2026-11-20. `hk-tick-collector CO
 
 
 # They run a recorder, or change what one has stored, and rely on Linux's locks, signals and /proc.
-NEED_LINUX: Final = frozenset({"run", "seal", "repair", "rebuild", "merge", "doctor", "demo"})
+NEED_LINUX: Final = frozenset({"run", "seal", "archive", "repair", "rebuild", "merge", "doctor", "demo"})
 
 
 class Commands(TyperGroup):

@@ -45,6 +45,11 @@ def ledger_path(root: Path, day: str) -> Path:
     return archive_dir(root, day) / LEDGER
 
 
+def is_archived(database: Path) -> bool:
+    """Whether the day of a database, which need not exist, is archived in its DATA_ROOT."""
+    return ticks_path(database.parent, database.stem).exists()
+
+
 def archived_days(root: Path) -> list[str]:
     """The archived days of a DATA_ROOT as YYYYMMDD, oldest first; empty if it has no archive.
 

@@ -18,7 +18,7 @@ import apsw
 from hk_tick_collector.errors import ArchiveError, ForeignFileError
 from hk_tick_collector.parquet.arrow import nullable_array, text_array
 from hk_tick_collector.parquet.extra import require
-from hk_tick_collector.parquet.ticks_file import CERTIFICATE_KEY, DAY_KEY, FORMAT, FORMAT_KEY, first_line
+from hk_tick_collector.parquet.ticks_file import DAY_KEY, FORMAT_KEY, first_line, metadata_of
 from hk_tick_collector.store import imported
 from hk_tick_collector.store.schema import create_tables
 
@@ -56,7 +56,7 @@ def _columns_of(con: apsw.Connection, table: str) -> dict[str, str]:
     return {name: kind for name, kind, hidden in told if hidden == _STORED}
 
 
-def write_ledger(con: apsw.Connection, path: Path, certificate: bytes, day: str) -> int:
+def write_ledger(con: apsw.Connection, path: Path, certificate: dict[str, Any]) -> int:
     """Write all tables but `ticks` of a day's database. Returns the number of rows.
 
     Raises:
@@ -64,12 +64,12 @@ def write_ledger(con: apsw.Connection, path: Path, certificate: bytes, day: str)
         apsw.Error, OSError: the database can't be read, or the file can't be written.
     """
     pa, parquet = require("pyarrow"), require("pyarrow.parquet")
-    tables = layout()
+    tables, day = layout(), certificate["day"]
     if unknown := [name for name in tables_of(con) if name not in tables]:
         raise ArchiveError(
             f"{day} has a table that the archive would lack: {', '.join(unknown)}; take it out of the database first"
         )
-    metadata = {FORMAT_KEY: str(FORMAT).encode(), DAY_KEY: day.encode(), CERTIFICATE_KEY: certificate}
+    metadata = metadata_of(certificate)
     schema = _schema(tables).with_metadata(metadata)
     done = 0
     with parquet.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True) as writer:
@@ -159,3 +159,15 @@ class LedgerFile:
                 column = column.cast(pa.int64())
             values.append(column.to_pylist())
         return list(zip(*values, strict=True))
+
+
+def fill(con: apsw.Connection, ledger: LedgerFile) -> None:
+    """Insert all rows of the file into a database whose tables of the current schema are empty."""
+    for table, columns in layout().items():
+        rows = ledger.rows(table, tuple(columns))
+        if table == imported.NAME:
+            if not rows:
+                continue
+            con.execute(imported.CREATE)
+        names, values = ", ".join(f'"{name}"' for name in columns), ", ".join("?" * len(columns))
+        con.executemany(f'INSERT INTO main."{table}" ({names}) VALUES ({values})', rows)  # noqa: S608 - names of the schema

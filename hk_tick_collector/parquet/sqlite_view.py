@@ -19,10 +19,8 @@ import apsw
 from hk_tick_collector.parquet.columns import REALS, ROW_GROUP_ROWS, STORED
 from hk_tick_collector.parquet.hashes import bits_of, runs_of
 from hk_tick_collector.parquet.layout import LEDGER, TICKS
-from hk_tick_collector.parquet.ledger_file import LedgerFile, layout
+from hk_tick_collector.parquet.ledger_file import LedgerFile, fill
 from hk_tick_collector.parquet.ticks_file import TicksFile
-from hk_tick_collector.store.imported import CREATE as CREATE_IMPORTED
-from hk_tick_collector.store.imported import NAME as IMPORTED
 from hk_tick_collector.store.schema import create_tables, tick_view
 
 if TYPE_CHECKING:
@@ -63,14 +61,7 @@ def open_view(folder: Path, database: Path) -> apsw.Connection:
     try:
         create_tables(con, database)
         con.execute("DROP TABLE ticks")
-        for table, columns in layout().items():
-            rows = ledger.rows(table, tuple(columns))
-            if table == IMPORTED:
-                if not rows:
-                    continue
-                con.execute(CREATE_IMPORTED)
-            names, places = ", ".join(f'"{name}"' for name in columns), ", ".join("?" * len(columns))
-            con.executemany(f'INSERT INTO "{table}" ({names}) VALUES ({places})', rows)  # noqa: S608 - names of the schema
+        fill(con, ledger)
         module: Any = _Module(ticks)  # apsw asks for more than a table that is only read needs
         con.create_module("archived_ticks", module, use_bestindex_object=True, read_only=True)
         con.execute("CREATE VIRTUAL TABLE temp.archived USING archived_ticks")

@@ -7,21 +7,16 @@ It prints one line of JSON per day, and ends when its standard input is closed.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import sys
-import threading
 from pathlib import Path
-from typing import Final
 
 from hk_tick_collector import logs
 from hk_tick_collector.errors import AlreadyRunningError
 from hk_tick_collector.seal.day import seal_days
 from hk_tick_collector.seal.due import BUSY, due_days
+from hk_tick_collector.seal.nightly_process import give_way, print_line
 from hk_tick_collector.store import rehearsal
-
-NICE: Final = 19
 
 
 def main(argv: list[str]) -> int:
@@ -29,25 +24,14 @@ def main(argv: list[str]) -> int:
     asked = json.loads(argv[0])
     root = Path(asked["data_root"])
     logs.configure(asked["log_level"])
-    with contextlib.suppress(OSError):  # a supervisor may forbid it
-        os.setpriority(os.PRIO_PROCESS, 0, NICE)
-    threading.Thread(target=_end_with_input, daemon=True).start()
+    give_way()
     try:
         rehearsal.follow(root)
         for told in seal_days(root, due_days(root, asked["before_day"], asked["quiet_sec"]), lambda *_: None):
-            sys.stdout.write(json.dumps(told) + "\n")
-            sys.stdout.flush()
+            print_line(told)
     except AlreadyRunningError:
         return BUSY
     return 0
-
-
-def _end_with_input() -> None:
-    """End the process when the recorder is gone; an unfinished sealing leaves no certificate."""
-    with contextlib.suppress(OSError):
-        while os.read(sys.stdin.fileno(), 4096):
-            pass
-    os._exit(1)
 
 
 if __name__ == "__main__":

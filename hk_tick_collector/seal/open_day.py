@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from hk_tick_collector import logs
 from hk_tick_collector.db import DayDatabase
 from hk_tick_collector.errors import DatabaseError
+from hk_tick_collector.parquet.layout import is_archived
 from hk_tick_collector.store.data_root import sync
 from hk_tick_collector.store.sealed import day_open_lock, is_sealed, reopen, requested_day
 
@@ -26,8 +27,8 @@ log = logs.get_logger()
 
 
 def is_away(path: Path) -> bool:
-    """Whether a day is sealed and its database kept elsewhere. Then no database is opened or made for it."""
-    return is_sealed(path) and not path.exists()
+    """Whether a day is sealed or archived and its database not here. Then no database is opened or made for it."""
+    return (is_sealed(path) or is_archived(path)) and not path.exists()
 
 
 def open_day(path: Path, pragmas: Pragmas) -> DayDatabase:
@@ -55,13 +56,18 @@ def _make(path: Path, pragmas: Pragmas) -> None:
     rmtree(scratch, ignore_errors=True)  # left by a process that was killed
     scratch.mkdir()
     DayDatabase(scratch / path.name, pragmas).close()
-    for suffix in ("-wal", "-shm"):  # left where only the database was removed: SQLite would apply them to the new one
-        left = path.with_name(path.name + suffix)
-        if left.exists():
-            left.rename(_kept_as(left, "left"))
+    move_logs_aside(path)
     (scratch / path.name).rename(path)
     sync(path.parent)
     scratch.rmdir()
+
+
+def move_logs_aside(path: Path) -> None:
+    """Rename logs that were left where only the database was removed: SQLite would apply them to a new one."""
+    for suffix in ("-wal", "-shm"):
+        left = path.with_name(path.name + suffix)
+        if left.exists():
+            left.rename(_kept_as(left, "left"))
 
 
 def _kept_as(path: Path, why: str) -> Path:

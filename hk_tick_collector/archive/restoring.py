@@ -1,0 +1,111 @@
+"""Makes the database of an archived day again: to take in a tick that came late, or to be repaired or merged.
+
+The new file holds the same rows, and is proven to; its bytes are others, so the day's certificate is superseded. The
+archive stays as it is until the day is sealed and archived again.
+
+Owns the order of the steps. The certificate is superseded before the database is in its place: a day without either is
+still known by its archive, so no empty database is made for it.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from shutil import rmtree
+from typing import TYPE_CHECKING, Any, Final
+
+from hk_tick_collector.db import DayDatabase, Pragmas, transaction
+from hk_tick_collector.errors import ArchiveError, DatabaseError, NoDataError
+from hk_tick_collector.parquet.columns import REALS, STORED
+from hk_tick_collector.parquet.hashes import bits_of, runs_of
+from hk_tick_collector.parquet.layout import LEDGER, TICKS, archive_dir, is_archived
+from hk_tick_collector.parquet.ledger_file import LedgerFile, fill
+from hk_tick_collector.parquet.ticks_file import TicksFile
+from hk_tick_collector.seal.certificate import hash_symbols
+from hk_tick_collector.seal.open_day import move_logs_aside
+from hk_tick_collector.store.data_root import copy_ownership, sync
+from hk_tick_collector.store.opening import open_readonly
+from hk_tick_collector.store.sealed import day_open_lock, reopen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from hk_tick_collector.seal.certificate import Progress
+
+_INSERT: Final = f"INSERT INTO ticks VALUES ({', '.join('?' * (1 + len(STORED)))})"  # noqa: S608 - question marks
+
+
+def restore_day(database: Path, progress: Progress) -> int | None:
+    """Make an archived day's database again; within `seal.day.sealing`.
+
+    Returns:
+        The number of the superseded certificate; None: the day was not sealed any more.
+
+    Raises:
+        NoDataError: the day is not archived.
+        DatabaseError: its database is there.
+        ArchiveError: the archive is not what its certificate says; nothing is changed.
+        apsw.Error, OSError: the new database can't be written.
+    """
+    if not is_archived(database):
+        raise NoDataError(f"{database.stem} is not archived in {database.parent}")
+    if database.exists():
+        raise DatabaseError(f"{database} is there: nothing to restore")
+    folder = archive_dir(database.parent, database.stem)
+    scratch = database.with_name(f".restored-{database.stem}")
+    rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    made = scratch / database.name
+    try:
+        with TicksFile(folder / TICKS) as ticks:
+            _write(made, ticks, LedgerFile(folder / LEDGER), progress)
+            _require_same(made, ticks, progress)
+        copy_ownership(made, database.parent)
+        sync(made)
+        with day_open_lock(database.parent):
+            if database.exists():
+                raise DatabaseError(f"{database} was made meanwhile: nothing was restored")
+            number = reopen(database)
+            move_logs_aside(database)
+            made.rename(database)
+            sync(database.parent)
+    finally:
+        rmtree(scratch, ignore_errors=True)
+    return number
+
+
+def _write(path: Path, ticks: TicksFile, ledger: LedgerFile, progress: Progress) -> None:
+    database = DayDatabase(path, Pragmas(synchronous="OFF"))
+    try:
+        con = database.connection
+        done = 0
+        for group in range(ticks.row_groups):
+            batch = ticks.read_group(group, ("symbol", *STORED))
+            with transaction(con):
+                con.executemany(_INSERT, _rows_of(batch))
+            done += batch.num_rows
+            progress(f"{ticks.day}: ticks restored", done, ticks.rows)
+        with transaction(con):
+            fill(con, ledger)
+        if not database.leave_wal():
+            raise DatabaseError(f"{path} is open in another process")
+    finally:
+        database.close()
+
+
+def _rows_of(batch: Any) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401 - a pyarrow.RecordBatch
+    symbols = (symbol for symbol, rows in runs_of(batch.column("symbol")) for _ in range(rows))
+    columns: list[Any] = []
+    for name in STORED:
+        bits = bits_of(batch.column(name))
+        columns.append(bits.cast("B").cast("d") if name in REALS else bits)
+    return zip(symbols, *columns, strict=True)
+
+
+def _require_same(made: Path, ticks: TicksFile, progress: Progress) -> None:
+    with closing(open_readonly(made)) as con:
+        found = hash_symbols(con, ticks.day, ticks.rows, progress)
+    expected = {one["symbol"]: (one["rows"], one["hash"]) for one in ticks.certificate["symbols"] if one["rows"]}
+    if found != expected:
+        names = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
+        raise ArchiveError(f"{ticks.path} is not what is certified of {', '.join(names[:5])}; nothing was restored")
