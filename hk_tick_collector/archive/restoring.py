@@ -51,15 +51,12 @@ def restore_day(database: Path, progress: Progress) -> int | None:
         raise NoDataError(f"{database.stem} is not archived in {database.parent}")
     if database.exists():
         raise DatabaseError(f"{database} is there: nothing to restore")
-    folder = archive_dir(database.parent, database.stem)
     scratch = database.with_name(f".restored-{database.stem}")
     rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
     made = scratch / database.name
     try:
-        with TicksFile(folder / TICKS) as ticks:
-            _write(made, ticks, LedgerFile(folder / LEDGER), progress)
-            _require_same(made, ticks, progress)
+        make_database(database, made, progress)
         copy_ownership(made, database.parent)
         sync(made)
         with day_open_lock(database.parent):
@@ -72,6 +69,19 @@ def restore_day(database: Path, progress: Progress) -> int | None:
     finally:
         rmtree(scratch, ignore_errors=True)
     return number
+
+
+def make_database(archived: Path, path: Path, progress: Progress) -> None:
+    """Make a database at `path` of an archived day, given by the path that its own database had.
+
+    Raises:
+        ArchiveError: the archive is not what its certificate says; the caller deletes what was made.
+        DatabaseError, apsw.Error, OSError: the new database can't be written.
+    """
+    folder = archive_dir(archived.parent, archived.stem)
+    with TicksFile(folder / TICKS) as ticks:
+        _write(path, ticks, LedgerFile(folder / LEDGER), progress)
+        _require_same(path, ticks, progress)
 
 
 def _write(path: Path, ticks: TicksFile, ledger: LedgerFile, progress: Progress) -> None:

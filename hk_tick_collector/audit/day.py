@@ -26,7 +26,7 @@ from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.hktime import MINUTE_MS, hk_day
 from hk_tick_collector.opend.numbers import TICK_TYPES
-from hk_tick_collector.store.opening import read_untouched
+from hk_tick_collector.parquet.opening import read_day
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +42,7 @@ SILENT_MS: Final = 15 * MINUTE_MS  # of an open market: snapshots come more ofte
 
 
 def audit_day(path: Path, now_ms: int | None = None) -> DayAudit:
-    """Audit a day database, which is not changed; a recorder may be writing to it.
+    """Audit a day's database, which is not changed; a recorder may be writing to it. It may also be archived.
 
     What other days have shown about types of ticks comes from the catalogue in the same directory, if there is one.
 
@@ -54,7 +54,7 @@ def audit_day(path: Path, now_ms: int | None = None) -> DayAudit:
         DatabaseError: it can't be read, or was made by an older version that kept no ledger.
     """
     try:
-        figures = read_untouched(path, lambda con: read(con, path))
+        figures = read_day(path, lambda con: read(con, path))
     except (apsw.Error, OSError) as exc:
         raise DatabaseError(f"{path} can't be read: {exc}") from exc
     return audit(figures, type_history(path.parent, figures.day), now_ms)

@@ -26,8 +26,7 @@ from hk_tick_collector.cli.options import (  # noqa: TC001 - typer reads them
 from hk_tick_collector.cli.outputs import refuse_recorder_file
 from hk_tick_collector.cli.places import data_root_of
 from hk_tick_collector.errors import CollectorError, ConfigError
-from hk_tick_collector.store.schema import day_files
-from hk_tick_collector.store.stored import find_day
+from hk_tick_collector.parquet.opening import day_paths, find_day
 from hk_tick_collector.symbols import symbols_of
 
 if TYPE_CHECKING:
@@ -100,7 +99,7 @@ def _database(root: Path, day: str | None) -> Path:
     """
     if day is None:
         return find_day(root, None)
-    files = day_files(root)
+    files = day_paths(root)
     path = next((path for path in files if path.stem == day), None)
     if path is None:
         raise CollectorError(

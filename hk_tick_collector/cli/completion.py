@@ -29,11 +29,11 @@ def completing(environ: Mapping[str, str] | None = None) -> list[str] | None:
 
 def days(ctx: Any, incomplete: str) -> list[str]:  # noqa: ANN401 - typer's context, of whichever click it uses
     """The days that exist, newest first, and the words for a day."""
-    from hk_tick_collector.store.schema import day_files  # noqa: PLC0415 - only while completing
+    from hk_tick_collector.parquet.opening import day_paths  # noqa: PLC0415 - as below
 
     plain = incomplete.replace("-", "").replace("/", "")
     try:
-        found = [path.stem for path in reversed(day_files(_root(ctx)))]
+        found = [path.stem for path in reversed(day_paths(_root(ctx)))]
     except (CollectorError, OSError):
         found = []
     offered = [word for word in WORDS if word.startswith(incomplete)]

@@ -29,8 +29,10 @@ from hk_tick_collector.errors import ConfigError, DatabaseError
 from hk_tick_collector.hktime import hk_day, hk_text
 from hk_tick_collector.journal.cursor import load_waits, waits_for
 from hk_tick_collector.journal.segments import DIRECTORY
+from hk_tick_collector.parquet.layout import is_archived
 from hk_tick_collector.seal.catalog import Catalog
 from hk_tick_collector.seal.due import now_ms
+from hk_tick_collector.seal.recheck_archive import archive_bytes
 from hk_tick_collector.store.data_root import read_recorder
 from hk_tick_collector.store.other_disks import is_there
 from hk_tick_collector.store.sealed import is_sealed
@@ -100,7 +102,7 @@ class States:
     """The current state of the days in a DATA_ROOT."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self.root = root
         self._waits: dict[str, Wait] = {}
         self.fault = ""  # why it is not known which days wait
         try:
@@ -114,14 +116,15 @@ class States:
     def of(self, row: DayRow) -> str:
         """The state by its name in the JSON.
 
-        It is `live` (today's), `waiting` (its database can't be written), `over`, `sealed`, `away` (sealed, and its
-        database is kept elsewhere), or `future` (its date is still to come: ticks with a wrong date created it).
+        It is `live` (today's), `waiting` (its database can't be written), `over`, `sealed`, `archived` (its database
+        was deleted), `away` (sealed, and its database is kept elsewhere), or `future` (its date is still to come: ticks
+        with a wrong date created it).
         """
-        database = self._root / f"{row.day}.db"
+        database = self.root / f"{row.day}.db"
         if row.day in self._waits:
             return "waiting"
         if is_sealed(database):
-            return "sealed" if _is_here(database) else "away"
+            return "sealed" if _is_here(database) else "archived" if is_archived(database) else "away"
         if waits_for(self._waits, row.day):
             return "waiting"
         if row.day in self._future:
@@ -158,9 +161,11 @@ def _show(rows: list[DayRow], states: States) -> None:
         described = None if row.verdict else states.described(row)
         verdict = row.verdict or (described.state if described else "")
         sealed = "" if row.sealed_ms is None else hk_text(row.sealed_ms)[:_DATE]
-        if row.verdict and states.of(row) == "away":
+        state = states.of(row)
+        if row.verdict and state == "away":
             notes.setdefault("sealed, and kept elsewhere", []).append(row.day)
-            sealed = f"{sealed} away"
+        if row.verdict and state in {"away", "archived"}:
+            sealed = f"{sealed} {state}"
         if _has_no_ledger(row):
             notes.setdefault(_NO_LEDGER, []).append(row.day)
         if row.imported:
@@ -169,7 +174,7 @@ def _show(rows: list[DayRow], states: States) -> None:
             notes.setdefault(described.note, []).append(row.day)
         complete = f"{row.complete:,} of {row.symbols:,}" if row.complete is not None else None
         listing.add(
-            row.day, verdict, complete, row.rows, _lost(row), None if row.bytes is None else size(row.bytes), sealed,
+            row.day, verdict, complete, row.rows, _lost(row), _size(row, states, state), sealed,
             verdict=VERDICT_COLOURS.get(verdict) or (described.colour if described else "dim"),
             lost="red" if row.gaps_open else "",
         )  # fmt: skip
@@ -177,6 +182,12 @@ def _show(rows: list[DayRow], states: States) -> None:
     for note, days in list(notes.items())[-_NOTES_SHOWN:]:
         which = days[0] if len(days) == 1 else f"{counted(len(days), 'day')} ({days[0]} to {days[-1]})"
         typer.echo(f"{which}: {note}")
+
+
+def _size(row: DayRow, states: States, state: str) -> str | None:
+    """What the day takes on the disk now."""
+    taken = archive_bytes(states.root / f"{row.day}.db") if state == "archived" else row.bytes
+    return None if taken is None else size(taken)
 
 
 def _has_no_ledger(row: DayRow) -> bool:

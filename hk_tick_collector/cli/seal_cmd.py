@@ -16,6 +16,7 @@ from hk_tick_collector.cli.places import data_root_of
 from hk_tick_collector.cli.progress import Progress
 from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.hktime import hk_day, hk_text
+from hk_tick_collector.parquet.opening import no_database
 from hk_tick_collector.seal.day import seal_days, sealing
 from hk_tick_collector.seal.due import due_days, next_day_ms, now_ms
 from hk_tick_collector.store.sealed import day_open_lock, reopen
@@ -49,7 +50,7 @@ def seal_command(  # noqa: PLR0913 - each is an option
     else:
         days = [wanted]
         if not (root / f"{days[0]}.db").is_file():
-            raise ConfigError(f"no database of {days[0]} in {root.absolute()}")
+            raise no_database(root, wanted)
     if take_off:
         _reopen(root, days[0], as_json=as_json)
         return

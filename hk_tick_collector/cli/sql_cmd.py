@@ -11,8 +11,7 @@ from hk_tick_collector.cli.dates import one_day
 from hk_tick_collector.cli.options import ConfigFile, DataRoot, DayOption, EnvFile, NewestDay  # noqa: TC001 - typer reads them
 from hk_tick_collector.cli.places import data_root_of
 from hk_tick_collector.errors import CollectorError, ConfigError
-from hk_tick_collector.store.opening import open_readonly
-from hk_tick_collector.store.stored import find_day
+from hk_tick_collector.parquet.opening import find_day, has_only_archive, open_day
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -44,13 +43,14 @@ def sql_command(
     """
     root = data_root_of(data_root, config, env_file)
     path = find_day(root, one_day(written, day))
-    con = open_readonly(path)
+    con = open_day(path)
     from hk_tick_collector.cli.sql_shell import DayShell  # noqa: PLC0415 - only this command needs it
 
     is_person = not sql and sys.stdin.isatty()
     with DayShell(con, is_person=is_person) as shell:
         if is_person:
-            shell.write_error(f"{path}, read-only. .tables lists the tables, .help the commands, .exit ends.\n")
+            kind = "archived" if has_only_archive(path) else "read-only"
+            shell.write_error(f"{path}, {kind}. .tables lists the tables, .help the commands, .exit ends.\n")
             shell.cmdloop()
         else:
             _run(shell, [_text(one, "--execute") for one in sql or ()] or [_text(_piped(), "standard input")])

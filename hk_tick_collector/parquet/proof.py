@@ -20,6 +20,7 @@ class FileProof(NamedTuple):
     certificate: str
     decoder: str
     differences: tuple[str, ...]
+    symbols: tuple[str, ...]
 
     @property
     def ok(self) -> bool:
@@ -38,4 +39,4 @@ def verify(path: Path, *, decoder: str | None = None, progress: Progress | None 
         expected = {one["symbol"]: (one["rows"], one["hash"]) for one in file.certificate["symbols"] if one["rows"]}
         found = hashes.found()
         different = tuple(s for s in sorted(found.keys() | expected.keys()) if found.get(s) != expected.get(s))
-        return FileProof(file.day, file.rows, file.certificate["self"], decoder or "pyarrow", different)
+        return FileProof(file.day, file.rows, file.certificate["self"], decoder or "pyarrow", different, different)

@@ -27,12 +27,8 @@ _DECODED: Final = ("symbol", *WORDS)
 
 
 def metadata_of(certificate: dict[str, Any]) -> dict[bytes, bytes]:
-    """What each file of an archived day says of itself: its format, its day, and the day's certificate."""
-    return {
-        FORMAT_KEY: str(FORMAT).encode(),
-        DAY_KEY: certificate["day"].encode(),
-        CERTIFICATE_KEY: json.dumps(certificate).encode(),
-    }
+    """What each file of an archived day says of itself: its format, and its day."""
+    return {FORMAT_KEY: str(FORMAT).encode(), DAY_KEY: certificate["day"].encode()}
 
 
 class TicksFile:

@@ -5,12 +5,13 @@ Owns the file's encodings and metadata. The caller gives a path that no reader l
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final
 
 from hk_tick_collector.parquet.arrow import PACKED, SELECT, batch_of, in_runs
 from hk_tick_collector.parquet.columns import ROW_GROUP_ROWS, arrow_schema, parquet_options
 from hk_tick_collector.parquet.extra import require
-from hk_tick_collector.parquet.ticks_file import metadata_of
+from hk_tick_collector.parquet.ticks_file import CERTIFICATE_KEY, metadata_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,7 +42,8 @@ def write_ticks(con: apsw.Connection, path: Path, certificate: dict[str, Any], p
     """
     parquet = require("pyarrow.parquet")
     day = certificate["day"]
-    schema = arrow_schema().with_metadata(metadata_of(certificate))
+    metadata = {**metadata_of(certificate), CERTIFICATE_KEY: json.dumps(certificate).encode()}
+    schema = arrow_schema().with_metadata(metadata)
     done = 0
     with parquet.ParquetWriter(path, schema, **parquet_options()) as writer:
         for runs, packed in in_runs(_rows_by_symbol(con), ROW_GROUP_ROWS):

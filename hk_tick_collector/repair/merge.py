@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apsw
 
+from hk_tick_collector.archive.restoring import make_database
 from hk_tick_collector.audit.day import audit_day
 from hk_tick_collector.audit.verdict import Verdict
-from hk_tick_collector.errors import ConfigError, DatabaseError, DatabaseNewerError, OlderRecorderError
+from hk_tick_collector.errors import ArchiveError, ConfigError, DatabaseError, DatabaseNewerError, OlderRecorderError
 from hk_tick_collector.hktime import hk_day
+from hk_tick_collector.parquet.opening import day_paths, has_only_archive, read_day
 from hk_tick_collector.repair.filled import fill_by_last_word
 from hk_tick_collector.repair.scratch import scratch_place
 from hk_tick_collector.repair.union import unite
@@ -23,7 +25,7 @@ from hk_tick_collector.seal.day import seal_days
 from hk_tick_collector.seal.due import next_day_ms, now_ms
 from hk_tick_collector.store.data_root import copy_ownership, sync
 from hk_tick_collector.store.opening import read_untouched
-from hk_tick_collector.store.schema import check_ours, day_files
+from hk_tick_collector.store.schema import check_ours
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -121,15 +123,24 @@ def _make_directory(pairs: Iterable[Pair], made: Path, out: Path, progress: Prog
 
 
 def _make(pair: Pair, made: Path, out: Path, progress: Progress) -> MergedDay:
-    """Merge one day into a file with the owner of the directory of `out`."""
+    """Merge one day into a file with the owner of the directory of `out`. An archived side becomes a database first."""
+    sides = dict(pair.sides)
     try:
-        done = unite(pair.sides, made, progress)
+        for side, path in pair.sides.items():
+            if has_only_archive(path):
+                sides[side] = made.with_name(f".archived-{side}-{pair.name}")
+                make_database(path, sides[side], progress)
+        done = unite(sides, made, progress)
         audit = audit_day(made)
         whole = [symbol.symbol for symbol in audit.symbols if symbol.verdict is Verdict.COMPLETE]
         if fill_by_last_word(made, whole):
             audit = audit_day(made)
-    except (apsw.Error, DatabaseError) as exc:
-        raise ConfigError(f"not merged, and no {out} was made: {_why(exc, pair.sides.values())}") from exc
+    except (apsw.Error, DatabaseError, ArchiveError) as exc:
+        raise ConfigError(f"not merged, and no {out} was made: {_why(exc, sides.values())}") from exc
+    finally:
+        for side, path in sides.items():
+            if path != pair.sides[side]:
+                path.unlink(missing_ok=True)
     copy_ownership(made, out.parent)
     return MergedDay(pair.name, done, audit)
 
@@ -174,18 +185,18 @@ def _pairs(a: Path, b: Path) -> list[Pair]:
     """The days of both directories, oldest first."""
     days: dict[str, dict[str, Path]] = {}
     for side, root in (("a", a), ("b", b)):
-        files = day_files(root)
+        files = day_paths(root)
         if not files:
             raise ConfigError(f"no day database in {root}: expected files such as 20261120.db")
         for path in files:
-            days.setdefault(path.name, {})[side] = path.resolve()
+            days.setdefault(path.name, {})[side] = path if has_only_archive(path) else path.resolve()
     return [Pair(name, sides) for name, sides in sorted(days.items())]
 
 
 def _check_side(path: Path) -> None:
     """Refuse what is not a day database of this program."""
     try:
-        read_untouched(path, lambda con: check_ours(con, path))
+        read_day(path, lambda con: check_ours(con, path))
     except (DatabaseNewerError, OlderRecorderError):
         raise
     except (DatabaseError, apsw.Error, OSError) as exc:

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import apsw
 
 from hk_tick_collector.errors import DatabaseError
+from hk_tick_collector.parquet.layout import archived_days, is_archived
+from hk_tick_collector.parquet.opening import has_only_archive
 from hk_tick_collector.seal import certificate as certificates
+from hk_tick_collector.seal.recheck_archive import archive_bytes, compare_archive
 from hk_tick_collector.store import certificate_file
 from hk_tick_collector.store.opening import open_readonly
 from hk_tick_collector.store.other_disks import is_there
@@ -47,8 +50,9 @@ class Checked(NamedTuple):
 
 
 def sealed_days(data_root: Path) -> list[str]:
-    """The days to check: those with a certificate, and those whose database is read-only, so that they had one."""
+    """The days to check: those with a certificate or an archive, and those whose database is read-only."""
     days = {path.name.removesuffix(_SUFFIX) for path in data_root.glob(f"{'[0-9]' * 8}{_SUFFIX}")}
+    days.update(day for day in archived_days(data_root) if not (data_root / f"{day}.db").exists())
     return sorted(days | {path.stem for path in day_files(data_root) if not path.lstat().st_mode & _ANY_WRITE})
 
 
@@ -56,6 +60,8 @@ def recheck(data_root: Path, day: str, progress: Progress) -> Checked:
     """Compare a day with its certificate."""
     database = data_root / f"{day}.db"
     try:
+        if has_only_archive(database):
+            return _recheck_archive(database, progress)
         size = database.stat().st_size if is_there(database) else 0
     except DatabaseError as exc:
         return Checked(day, None, 0, (str(exc),))
@@ -73,9 +79,27 @@ def recheck(data_root: Path, day: str, progress: Progress) -> Checked:
         return Checked(day, None, size, (f"the certificate is that of {certificate['day']}",))
     try:
         differences, symbols = _compare(database, certificate, progress)
+        if is_archived(database):
+            more, of_archive = compare_archive(database, certificate, progress)
+            differences, symbols = [*differences, *more], [*symbols, *of_archive]
     except OSError as exc:
         differences, symbols = [f"{database} can't be read: {exc.strerror}"], []
     return Checked(day, certificate["verdict"], size, tuple(differences), tuple(symbols))
+
+
+def _recheck_archive(database: Path, progress: Progress) -> Checked:
+    """A day whose database was deleted once it was archived."""
+    day = database.stem
+    try:
+        size = archive_bytes(database)
+        certificate = certificate_file.read(certificate_of(database)) if is_sealed(database) else None
+        differences, symbols = compare_archive(database, certificate, progress)
+    except (DatabaseError, OSError) as exc:
+        return Checked(day, None, 0, (str(exc),))
+    if certificate is None:
+        differences.append(f"{certificate_of(database).name} is missing")
+    verdict = None if certificate is None else certificate["verdict"]
+    return Checked(day, verdict, size, tuple(differences), tuple(symbols))
 
 
 def _compare(database: Path, certificate: Certificate, progress: Progress) -> tuple[list[str], list[str]]:

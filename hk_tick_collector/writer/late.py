@@ -11,9 +11,14 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from hk_tick_collector.db import CONTENT, Inserted
+from hk_tick_collector.errors import DatabaseError
+from hk_tick_collector.parquet.layout import is_archived
 from hk_tick_collector.seal.open_day import is_sealed_or_sealing
+from hk_tick_collector.store import certificate_file
 from hk_tick_collector.store.opening import open_readonly
 from hk_tick_collector.store.schema import LEDGER_VERSION
+from hk_tick_collector.store.sealed import certificate_of, is_sealed
+from hk_tick_collector.store.tick_hash import hash_rows, in_hex
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,6 +53,43 @@ def look_up_in_sealed(database: Path, share: DayShare) -> Inserted | None:
         return _look_up(con, share) if con.pragma("user_version") else None  # version 0 has no tables yet
     finally:
         con.close()
+
+
+def look_up_in_archived(database: Path, share: DayShare) -> Inserted | None:
+    """The outcome of storing a share in a day that is archived, without a database, if nothing would change.
+
+    Which ticks it holds can be told here only of a symbol whose ticks are all in the share: by the certificate's hash.
+    The few ticks of a symbol that trades rarely come like this, at each start.
+
+    Returns:
+        None: the day is not archived; its database is kept elsewhere.
+
+    Raises:
+        DatabaseError: there may be something new. The day waits until the archive is a database again.
+    """
+    if not is_archived(database):
+        return None
+    try:
+        certified = certificate_file.read(certificate_of(database))["symbols"] if is_sealed(database) else ()
+    except DatabaseError:
+        certified = ()
+    known = {one["symbol"]: (one["rows"], one["hash"]) for one in certified}
+    duplicates = extra = 0
+    is_new = bool(share.bad)
+    for symbol, rows in chain(share.pushed.items(), share.fetched.items()):
+        ticks = {row[1:8] for row in rows}
+        if known and symbol not in known:
+            extra += len(rows)
+        elif known.get(symbol) == (len(ticks), in_hex(hash_rows(symbol, ticks))):
+            duplicates += len(rows)
+        else:
+            is_new = True
+    if is_new:
+        raise DatabaseError(
+            f"{database.stem} is archived, and ticks came for it late: it becomes a database again in the coming "
+            f"night; `hk-tick-collector archive --restore {database.stem}` does it now"
+        )
+    return Inserted(0, duplicates, 0, extra)
 
 
 def _look_up(con: apsw.Connection, share: DayShare) -> Inserted | None:

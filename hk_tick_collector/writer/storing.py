@@ -16,7 +16,7 @@ from hk_tick_collector.mapping import PUSH_DATA_REALTIME, PUSH_DATA_TYPE, RECV_T
 from hk_tick_collector.seal.open_day import is_away
 from hk_tick_collector.store.content_errors import of_day
 from hk_tick_collector.writer.batch import Chunk, Outcome, bad_row, share_by_day
-from hk_tick_collector.writer.late import look_up_in_sealed
+from hk_tick_collector.writer.late import look_up_in_archived, look_up_in_sealed
 from hk_tick_collector.writer.open_days import Hooks, OpenDays
 
 if TYPE_CHECKING:
@@ -134,6 +134,9 @@ class Storing:
         """Whether a sealed day stays as it is: there is nothing new for it, or it is away."""
         path = self._tools.root / f"{day}.db"
         if is_away(path):
+            if (done := look_up_in_archived(path, share)) is not None:
+                self._add(done)
+                return True
             self._outcome.away[day] = self._outcome.away.get(day, 0) + share.ticks
             return True
         done = look_up_in_sealed(path, share)
