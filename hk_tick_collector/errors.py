@@ -18,6 +18,7 @@
     ├── DatabaseError            SQLite failed                   → reset the connection, retry with backoff
     │   ├── DayError             of one day's database           → that day waits, the others go on
     │   ├── FileGoneError        a file is gone or replaced      → that day waits, or is made again
+    │   ├── ArchivedDayError     a day has only its archive      → that day waits, until it is a database again
     │   ├── DatabaseNewerError   made by a newer version         → one line, exit 2
     │   └── OlderRecorderError   made by the older recorder      → one line, exit 2
     ├── ContentError             its content can't be stored     → keep it aside with its bytes, go on
@@ -104,6 +105,10 @@ class DayError(DatabaseError):
 
 class FileGoneError(DatabaseError):
     """A database's file is gone, or another file has its name."""
+
+
+class ArchivedDayError(DatabaseError):
+    """Something new came for a day that has only its archive."""
 
 
 class DatabaseNewerError(DatabaseError, ConfigError):

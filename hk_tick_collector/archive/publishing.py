@@ -52,6 +52,7 @@ class Archived(NamedTuple):
         size_bytes: of the archive.
         database_bytes: of the database.
         decoder: what read the files back.
+        damage: what was wrong with the files that were there, so that they were made again; "": nothing.
         sec: how long it took.
     """
 
@@ -62,6 +63,7 @@ class Archived(NamedTuple):
     size_bytes: int
     database_bytes: int
     decoder: str
+    damage: str
     sec: float
 
 
@@ -88,18 +90,26 @@ def archive_day(database: Path, lock: int, progress: Progress, *, keeps: bool) -
     try:
         size = _require_certified(database, certificate, progress)
         folder = archive_dir(root, day)
-        is_new = not is_current(folder, certificate)
+        is_new, damage = not is_current(folder, certificate), ""
+        if not is_new and not keeps:  # it was proven when it was made, which may be long ago
+            damage = _damage_of(folder, certificate, database, progress)
+            is_new = bool(damage)
         made = _make(database, certificate, progress) if is_new else manifests.read(folder)
-        is_removed = False
-        if not keeps:
-            if not is_new:  # proven when it was made, which may be long ago
-                prove(folder, certificate, database, progress)
-            is_removed = _remove(database, certificate, size)
+        is_removed = not keeps and _remove(database, certificate, size)
     finally:
         request_release(lock, "")
     bytes_now = sum(part.bytes for part in made.files.values())
     sec = time.monotonic() - began
-    return Archived(day, is_new, is_removed, certificate["rows"], bytes_now, size, made.decoder, sec)
+    return Archived(day, is_new, is_removed, certificate["rows"], bytes_now, size, made.decoder, damage, sec)
+
+
+def _damage_of(folder: Path, certificate: Certificate, database: Path, progress: Progress) -> str:
+    """What is wrong with an archive while the database is still there to make it again; "": nothing."""
+    try:
+        prove(folder, certificate, database, progress)
+    except (ArchiveError, ForeignFileError) as exc:
+        return str(exc)
+    return ""
 
 
 def is_current(folder: Path, certificate: Certificate) -> bool:

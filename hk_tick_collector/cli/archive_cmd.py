@@ -91,6 +91,8 @@ def _show(results: list[dict[str, Any]]) -> None:
             typer.echo(f"{told['day']} is a database again, and can be written to{note}")
         else:
             is_any = True
+            if told["damage"]:
+                sys.stderr.write(f"{told['day']}: the archive was damaged, and was made again: {told['damage']}\n")
             ticks, size = told["ticks"], told["size_bytes"]
             listing.add(
                 told["day"], ticks, f"{size / 1e6:.1f}", f"{size / ticks:.1f}" if ticks else "",

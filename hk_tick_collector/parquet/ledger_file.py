@@ -18,7 +18,7 @@ import apsw
 from hk_tick_collector.errors import ArchiveError, ForeignFileError
 from hk_tick_collector.parquet.arrow import nullable_array, text_array
 from hk_tick_collector.parquet.extra import require
-from hk_tick_collector.parquet.ticks_file import DAY_KEY, FORMAT_KEY, first_line, metadata_of
+from hk_tick_collector.parquet.ticks_file import DAY_KEY, FORMAT_KEY, first_line, metadata_of, unreadable
 from hk_tick_collector.store import imported
 from hk_tick_collector.store.schema import create_tables
 
@@ -133,7 +133,7 @@ class LedgerFile:
             ForeignFileError: it is cut off, is not Parquet, or was not made by this program.
             OSError: it can't be read.
         """
-        pa, parquet = require("pyarrow"), require("pyarrow.parquet")
+        parquet = require("pyarrow.parquet")
         self.path = path
         try:
             self._data = parquet.read_table(
@@ -141,7 +141,7 @@ class LedgerFile:
             )
         except FileNotFoundError:
             raise
-        except (pa.ArrowException, OSError, ValueError) as exc:
+        except unreadable() as exc:
             raise ForeignFileError(f"{path} is no whole Parquet file: {first_line(exc)}; copy it again") from exc
         told = self._data.schema.metadata or {}
         if FORMAT_KEY not in told or DAY_KEY not in told or TABLE not in self._data.column_names:

@@ -49,13 +49,13 @@ class TicksFile:
             MissingExtraError: pyarrow is not installed.
             OSError: it can't be read.
         """
-        pa, parquet = require("pyarrow"), require("pyarrow.parquet")
+        parquet = require("pyarrow.parquet")
         self.path = path
         try:
             self._file = parquet.ParquetFile(path, read_dictionary=list(_DECODED), page_checksum_verification=True)
         except FileNotFoundError:
             raise
-        except (pa.ArrowException, OSError, ValueError) as exc:
+        except unreadable() as exc:
             raise ForeignFileError(f"{path} is no whole Parquet file: {first_line(exc)}; copy it again") from exc
         try:
             self._read_metadata()
@@ -142,11 +142,15 @@ class TicksFile:
 
     @contextmanager
     def _decoding(self) -> Iterator[None]:
-        pa = require("pyarrow")
         try:
             yield
-        except (pa.ArrowException, OSError, ValueError) as exc:
+        except unreadable() as exc:
             raise ArchiveError(f"{self.path} can't be decoded: {first_line(exc)}") from exc
+
+
+def unreadable() -> tuple[type[Exception], ...]:
+    """What pyarrow raises for bytes that are not Parquet, or were changed: a name it does not find is a KeyError."""
+    return require("pyarrow").ArrowException, OSError, ValueError, KeyError, IndexError, TypeError
 
 
 def first_line(exc: BaseException) -> str:

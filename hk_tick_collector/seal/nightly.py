@@ -222,6 +222,8 @@ def _tell_archived(told: dict[str, Any]) -> None:
     elif told["kind"] == "restored":
         log.warning("day_restored", day=told["day"], certificate=told["superseded"])
     else:
+        if told["damage"]:
+            log.warning("archive_damaged", day=told["day"], reason=told["damage"])
         log.info(
             "day_archived",
             day=told["day"],

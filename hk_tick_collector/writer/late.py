@@ -11,7 +11,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from hk_tick_collector.db import CONTENT, Inserted
-from hk_tick_collector.errors import DatabaseError
+from hk_tick_collector.errors import ArchivedDayError, DatabaseError
 from hk_tick_collector.parquet.layout import is_archived
 from hk_tick_collector.seal.open_day import is_sealed_or_sealing
 from hk_tick_collector.store import certificate_file
@@ -65,7 +65,7 @@ def look_up_in_archived(database: Path, share: DayShare) -> Inserted | None:
         None: the day is not archived; its database is kept elsewhere.
 
     Raises:
-        DatabaseError: there may be something new. The day waits until the archive is a database again.
+        ArchivedDayError: there may be something new. The day waits until the archive is a database again.
     """
     if not is_archived(database):
         return None
@@ -85,7 +85,7 @@ def look_up_in_archived(database: Path, share: DayShare) -> Inserted | None:
         else:
             is_new = True
     if is_new:
-        raise DatabaseError(
+        raise ArchivedDayError(
             f"{database.stem} is archived, and ticks came for it late: it becomes a database again in the coming "
             f"night; `hk-tick-collector archive --restore {database.stem}` does it now"
         )

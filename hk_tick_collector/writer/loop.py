@@ -21,7 +21,7 @@ import apsw
 
 from hk_tick_collector import logs
 from hk_tick_collector.clock import real_ms, wall_ms
-from hk_tick_collector.errors import DatabaseError, DayError, FileGoneError
+from hk_tick_collector.errors import ArchivedDayError, DatabaseError, DayError, FileGoneError
 from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.journal.cursor import begin_of, cursor_is_of_this_boot, first_of_day, save_cursor
 from hk_tick_collector.journal.segments import BEGINNING, DIRECTORY
@@ -145,7 +145,7 @@ class Writer:
             return False
         day, cause = error.day, error.cause
         now_ms = wall_ms()
-        is_today = day == self._today()
+        is_today = day == self._today() and not isinstance(cause, ArchivedDayError)
         if is_today and not isinstance(cause, (FileGoneError, *DAMAGED)):
             return False
         self.counters.errors += 1
