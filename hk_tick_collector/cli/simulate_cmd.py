@@ -26,6 +26,7 @@ _MIB = 1024 * 1024
 _PROGRAM = "hk-tick-collector"
 _DATA_ROOT = "rehearsal"  # in lines to paste
 _SYMBOLS_SHOWN = 3
+_TRADING_SEC = 5.5 * 3600
 _PORT = 11111  # OpenD's own, where a recorder looks without any setting
 _DAY = "A simulated day"
 _NOW = "By the wall clock"
@@ -228,8 +229,10 @@ def _announce(settings: SimulatorSettings, told: dict[str, Any]) -> None:
 def _begun(settings: SimulatorSettings, told: dict[str, Any]) -> str:
     what, where = settings.date or settings.journal, f"{told['host']}:{told['port']}"
     waits = ", and begins when a recorder subscribes" if settings.hold else ""
+    per_sec = settings.ticks_per_day * settings.speed / _TRADING_SEC
+    pace = f", about {per_sec:,.0f} ticks/s," if settings.date else ""
     return (
-        f"Simulating {what} at {settings.speed:g} x speed on {where}{waits}.\n"
+        f"Simulating {what} at {settings.speed:g} x speed{pace} on {where}{waits}.\n"
         "Record it in another terminal:\n"
         f"  {_PROGRAM} run --rehearse {shlex.quote(str(settings.clock))} --data-root {_DATA_ROOT}\n"
     )
