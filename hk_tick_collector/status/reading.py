@@ -190,4 +190,5 @@ def _journal(root: Path, now_ms: int) -> dict[str, Any]:
             reader.close()
     except (CollectorError, OSError):
         return {"backlog_bytes": None, "lag_ms": None}
-    return {"backlog_bytes": backlog_bytes, "lag_ms": real_ms(now_ms - waiting[0].recv_ts_ms) if waiting else 0}
+    lag_ms = max(0, real_ms(now_ms - waiting[0].recv_ts_ms)) if waiting else 0  # it may have come since
+    return {"backlog_bytes": backlog_bytes, "lag_ms": lag_ms}
