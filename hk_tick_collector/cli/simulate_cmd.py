@@ -25,6 +25,9 @@ from hk_tick_collector.symbols import symbols_of
 _MIB = 1024 * 1024
 _PROGRAM = "hk-tick-collector"
 _DATA_ROOT = "rehearsal"  # in lines to paste
+_SYMBOLS_SHOWN = 3
+_TRADING_SEC = 5.5 * 3600
+_PORT = 11111  # OpenD's own, where a recorder looks without any setting
 _DAY = "A simulated day"
 _NOW = "By the wall clock"
 _MARKET = "Market"
@@ -160,7 +163,7 @@ def simulate_command(  # noqa: PLR0913 - each is an option
     stay: _Stay = False,
     ledger: _Ledger = Path("simulator.ledger.jsonl"),
     host: _Host = "127.0.0.1",
-    port: _Port = 11111,
+    port: _Port = _PORT,
     control_port: _ControlPort = 0,
     quota: _Quota = 1000,
     quota_linger: _QuotaLinger = 0.0,
@@ -217,8 +220,8 @@ def _expect_one(*kinds_of_market: bool) -> None:
 
 
 def _announce(settings: SimulatorSettings, told: dict[str, Any]) -> None:
-    if settings.clock is not None:
-        sys.stderr.write((_begun if told["event"] == "listening" else _over)(settings, told))
+    begun = _begun if settings.clock is not None else _begun_now
+    sys.stderr.write((begun if told["event"] == "listening" else _over)(settings, told))
     sys.stdout.write(json.dumps(told) + "\n")
     sys.stdout.flush()
 
@@ -226,10 +229,21 @@ def _announce(settings: SimulatorSettings, told: dict[str, Any]) -> None:
 def _begun(settings: SimulatorSettings, told: dict[str, Any]) -> str:
     what, where = settings.date or settings.journal, f"{told['host']}:{told['port']}"
     waits = ", and begins when a recorder subscribes" if settings.hold else ""
+    per_sec = settings.ticks_per_day * settings.speed / _TRADING_SEC
+    pace = f", about {per_sec:,.0f} ticks/s," if settings.date else ""
     return (
-        f"Simulating {what} at {settings.speed:g} x speed on {where}{waits}.\n"
+        f"Simulating {what} at {settings.speed:g} x speed{pace} on {where}{waits}.\n"
         "Record it in another terminal:\n"
         f"  {_PROGRAM} run --rehearse {shlex.quote(str(settings.clock))} --data-root {_DATA_ROOT}\n"
+    )
+
+
+def _begun_now(settings: SimulatorSettings, told: dict[str, Any]) -> str:
+    port = "" if told["port"] == _PORT else f"FUTU_PORT={told['port']} "
+    return (
+        f"Simulating {settings.rate:g} ticks/s with the time of now on {told['host']}:{told['port']}, until Ctrl-C.\n"
+        "Record it in another terminal:\n"
+        f"  {port}FUTU_SYMBOLS={','.join(settings.symbols[:_SYMBOLS_SHOWN])} {_PROGRAM} run\n"
     )
 
 

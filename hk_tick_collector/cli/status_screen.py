@@ -179,7 +179,7 @@ def _stored_text(status: dict[str, Any]) -> str:
         return "[yellow]nothing yet[/]"
     if status["day_fault"]:
         return f"[red]{status['day']} can't be read[/]"
-    wal = f" (and {status['wal_bytes'] / 1e6:,.1f} MB of log)" if status["wal_bytes"] else ""
+    wal = f" (-wal {status['wal_bytes'] / 1e6:,.1f} MB)" if status["wal_bytes"] else ""
     stored = f"{counted(status['rows'], 'tick')} of {status['day']} in {status['database_bytes'] / 1e6:,.1f} MB{wal}"
     symbols = len(status["symbols"])
     return f"{stored}, {counted(symbols, 'symbol')}" if symbols else stored

@@ -17,7 +17,7 @@ from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.errors import ConfigError, DatabaseError
 from hk_tick_collector.status import evidence
 from hk_tick_collector.status.health import Machine, assess
-from hk_tick_collector.status.machine import UNIT, machine_of
+from hk_tick_collector.status.machine import UNIT, machine_of, report_age_sec
 from hk_tick_collector.status.reading import with_disk
 from hk_tick_collector.status.state import RecorderState
 from hk_tick_collector.status.targets import (
@@ -166,7 +166,9 @@ class Verification:
         except DatabaseError as exc:
             fault = str(exc)
         now_ms = wall_ms()  # after the database was read, so that a tick stored meanwhile is not in the future
-        self._machine = machine_of(self._root, self._log.unit) if lock_pid is None else Machine(lock_pid=lock_pid)
+        age_sec = report_age_sec(self._root)
+        running = Machine(lock_pid=lock_pid, report_age_sec=age_sec)
+        self._machine = machine_of(self._root, self._log.unit) if lock_pid is None else running
         health = assess(with_disk(state, self._root), now_ms, self._machine)
         return Evidence(
             now_ms=now_ms,
@@ -180,6 +182,7 @@ class Verification:
             restarts=self._log.restarts(),
             root=str(self._root.absolute()),
             start=self._machine.start,
+            report_age_sec=age_sec,
         )
 
     def _pragmas(self, state: RecorderState, now_ms: int) -> Pragmas | None:

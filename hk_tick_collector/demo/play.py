@@ -57,6 +57,7 @@ CHECK_EVERY_SEC = 0.12
 CONNECT_TIMEOUT_SEC = 60.0
 STORE_TIMEOUT_SEC = 60.0
 CLOSE_TIMEOUT_SEC = 90.0
+CALM_SEC_MAX = 3.0
 LOCK_TIMEOUT_MS = 10_000
 AWAY_SHARE_MAX = 0.3  # of the trading time, for each of two accidents
 AWAY_TICKS_MAX = 700  # of one symbol; OpenD keeps 1000, and the other 300 are for ticks that come while it fetches
@@ -235,6 +236,9 @@ class Play:
         deadline = time.monotonic() + STORE_TIMEOUT_SEC
         # Ticks not stored by then are missing, and the verdict reports them.
         self._wait(lambda s: s.stored >= sent or s.at > deadline, "the end", STORE_TIMEOUT_SEC * 2)
+        # The last numbers stay on the screen: let the journal that came with the closing totals be stored, too.
+        calm = time.monotonic() + CALM_SEC_MAX
+        self._wait(lambda s: not s.waiting_bytes or s.at > calm, "the journal to be stored", STORE_TIMEOUT_SEC)
         self._gauges.close()
         self._view.event("stop", "SIGTERM to the recorder")
         self._recorder.stop()

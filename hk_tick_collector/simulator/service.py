@@ -316,7 +316,7 @@ def _ledger(settings: SimulatorSettings, symbols: tuple[str, ...], now_ms: int) 
     try:
         if (settings.date or settings.journal) and path.exists() and path.stat().st_size:
             # Running the same day again would make the same (symbol, sequence) pairs again.
-            raise ConfigError(f"ledger {path} has a run already; delete it or name another one")
+            raise ConfigError(f"ledger {path} has a run already: delete it, or name another one with --ledger")
         ledger = LedgerWriter(path)
     except OSError as exc:
         raise ConfigError(f"can't write the ledger {path}: {exc.strerror}") from exc

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hk_tick_collector.hktime import hk_midnight_ms, may_trade_between, plausible_text
 from hk_tick_collector.status.findings import Verdict, named
-from hk_tick_collector.status.health import Machine, assess, is_open, market_text, reason_text
+from hk_tick_collector.status.health import Machine, assess, is_open, market_text, reason_text, report_age_sec
 from hk_tick_collector.status.lost import doubt_text, lost_text
 from hk_tick_collector.status.trouble_table import cure, effect
 from hk_tick_collector.status.troubles import Effect, Trouble
@@ -98,7 +98,7 @@ def answer(
     """
     health = assess(state, now_ms, machine)
     main = _main(health.findings)
-    recording, records = _records(state, main, now_ms, rows)
+    recording, records = _records(state, main, report_age_sec(state.at_ms or 0, now_ms, machine), rows)
     at_risk = _at_risk(state, recording, now_ms, last_tick_ms)
     lost, lost_now, is_lost = _lost(state, losses, recording, now_ms, at_risk)
     to_do = _to_do(health.findings, None if recording is Recording.YES else main, machine)  # not named above
@@ -110,7 +110,7 @@ def answer(
 def headline(state: RecorderState, health: Health, now_ms: int) -> str:
     """The first answer and its cure in one line, for the supervisor; empty while ticks are recorded."""
     main = _main(health.findings)
-    recording, records = _records(state, main, now_ms, None)
+    recording, records = _records(state, main, report_age_sec(state.at_ms or 0, now_ms, Machine()), None)
     if recording is Recording.YES or main is None:
         return ""
     return f"{records}. {cure(main.trouble)}"
@@ -141,7 +141,7 @@ def _effect(finding: Finding) -> Effect:
 # ---- does it record now?
 
 
-def _records(state: RecorderState, main: Finding | None, now_ms: int, rows: int | None) -> tuple[Recording, str]:
+def _records(state: RecorderState, main: Finding | None, age_sec: float, rows: int | None) -> tuple[Recording, str]:
     what = Effect.NONE if main is None else _effect(main)
     found, word = Recording.YES, ""
     if main is not None and main.trouble in _ABSENT:
@@ -155,7 +155,7 @@ def _records(state: RecorderState, main: Finding | None, now_ms: int, rows: int 
         found, word = Recording.NO, _stopped(state)
     elif what is Effect.DELAYED:
         found, word = Recording.DELAYED, "YES, but not into the database yet"
-    return found, f"{word}: {main.seen}" if main is not None and word else _well(state, now_ms, rows)
+    return found, f"{word}: {main.seen}" if main is not None and word else _well(state, age_sec, rows)
 
 
 def _stopped(state: RecorderState) -> str:
@@ -181,7 +181,7 @@ def _is_losing(outage: Outlook | None) -> bool:
     return outage is not None and outage.past > 0
 
 
-def _well(state: RecorderState, now_ms: int, rows: int | None) -> str:
+def _well(state: RecorderState, report_sec: float, rows: int | None) -> str:
     """What is recorded, while it is."""
     subscribed = state.session.subscribed or 0
     wanted = subscribed + len(state.session.left_out or ()) + len(state.session.refused or ())
@@ -193,7 +193,7 @@ def _well(state: RecorderState, now_ms: int, rows: int | None) -> str:
     if rows is not None:
         parts.append(f"{counted(rows, 'tick')} stored")
     if state.session.last_push_age_sec is not None and state.at_ms is not None:
-        age_sec = (now_ms - state.at_ms) / 1000 + state.session.last_push_age_sec
+        age_sec = report_sec + state.session.last_push_age_sec
         parts.append(f"last push {max(0.0, age_sec):,.0f} s ago")
     if state.outage is not None:
         parts.append("fetching what was missed")

@@ -62,12 +62,14 @@ class Machine(NamedTuple):
         is_refused: systemd does not start the recorder again, since it has found a setting wrong.
         is_starting: systemd is about to start it.
         lock_pid: the process that holds the recorder's lock; None or 0: not known.
+        report_age_sec: how old the recorder's report is; None: as its own time says.
     """
 
     start: str = START
     is_refused: bool = False
     is_starting: bool = False
     lock_pid: int | None = None
+    report_age_sec: float | None = None
 
 
 class Health(NamedTuple):
@@ -133,6 +135,13 @@ def end_text(state: RecorderState) -> str:
     return f"stopped by a fault at {at} ({why}){rest}"
 
 
+def report_age_sec(at_ms: int, now_ms: int | None, machine: Machine) -> float:
+    """How old a report of `at_ms` is; below 0: it is dated in the future."""
+    if machine.report_age_sec is not None:
+        return machine.report_age_sec
+    return (now_ms - at_ms) / 1000 if now_ms is not None else 0.0
+
+
 def _presence(state: RecorderState, now_ms: int | None, machine: Machine) -> Iterator[Finding]:
     """Does a recorder report? If not, its last report is stale."""
     at_ms = plausible_ms(state.at_ms)
@@ -150,7 +159,7 @@ def _presence(state: RecorderState, now_ms: int | None, machine: Machine) -> Ite
         if is_full(state):
             yield from disk_full(state)
         return
-    age_sec = (now_ms - at_ms) / 1000 if now_ms is not None else 0.0
+    age_sec = report_age_sec(at_ms, now_ms, machine)
     if age_sec > SILENT_SEC_MAX and is_full(state):
         seen = f"no state update for {span(age_sec)}: the disk is full{room_text(state)}"
         yield Finding(Verdict.FAILING, Trouble.SILENT_FULL, seen)

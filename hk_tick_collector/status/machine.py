@@ -13,9 +13,10 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
+from hk_tick_collector.clock import host_ms, is_rehearsal
 from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.status.health import Machine
-from hk_tick_collector.store.data_root import data_root_in
+from hk_tick_collector.store.data_root import STATE_NAME, data_root_in
 from hk_tick_collector.store.rehearsal import clock_of
 
 UNIT: Final = "hk-tick-collector.service"
@@ -52,6 +53,20 @@ def machine_of(data_root: Path, unit: str = UNIT) -> Machine:
         is_refused=active == "failed" and told.get("ExecMainStatus") == _REFUSED,
         is_starting=active in {"active", "activating"},
     )
+
+
+def report_age_sec(data_root: Path) -> float | None:
+    """How old a rehearsal's report is, in real seconds; None: this is no rehearsal, and the report's own time says it.
+
+    Between two reports, minutes of the simulated day may pass.
+    """
+    if not is_rehearsal():
+        return None
+    try:
+        written_ms = (data_root / STATE_NAME).stat().st_mtime_ns // 1_000_000
+    except OSError:
+        return None
+    return max(0, host_ms() - written_ms) / 1000
 
 
 def _records_to(root: Path, shown: list[tuple[str, str]]) -> bool:

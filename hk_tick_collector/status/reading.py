@@ -19,7 +19,7 @@ from hk_tick_collector.seal.catalog import newest_sealed
 from hk_tick_collector.status.answers import Losses, answer
 from hk_tick_collector.status.health import Machine
 from hk_tick_collector.status.locks import locked_by
-from hk_tick_collector.status.machine import machine_of
+from hk_tick_collector.status.machine import machine_of, report_age_sec
 from hk_tick_collector.status.space import mount_of
 from hk_tick_collector.status.state import RecorderState
 from hk_tick_collector.status.today import read_lost
@@ -59,7 +59,8 @@ def read_status(root: Path, day: str | None = None) -> dict[str, Any]:
     last = max(symbols, key=lambda entry: entry["last_ts_ms"], default=None)
     rows = sum(entry["rows"] for entry in symbols)
     state = with_disk(decode(RecorderState, recorder), root)
-    machine = Machine(lock_pid=lock_pid) if recorder["running"] else machine_of(root)
+    age_sec = report_age_sec(root)
+    machine = Machine(lock_pid=lock_pid, report_age_sec=age_sec) if recorder["running"] else machine_of(root)
     newest_ms = last["last_ts_ms"] if last and day is None else None
     answers, health = answer(
         state, Losses(read.lost, read.fault), now_ms, machine, None if read.fault else rows, newest_ms
@@ -103,7 +104,9 @@ def _recorder(root: Path, now_ms: int) -> tuple[int | None, dict[str, Any]]:
     pid, state = read_recorder(root)
     state["running"] = pid is not None
     at_ms = plausible_ms(decode(RecorderState, state).at_ms)
-    state["state_age_sec"] = None if at_ms is None else round((now_ms - at_ms) / 1000, 1)
+    real_sec = report_age_sec(root)
+    age_sec = None if at_ms is None else (now_ms - at_ms) / 1000 if real_sec is None else real_sec
+    state["state_age_sec"] = None if age_sec is None else round(age_sec, 1)
     return pid, state
 
 
@@ -187,4 +190,5 @@ def _journal(root: Path, now_ms: int) -> dict[str, Any]:
             reader.close()
     except (CollectorError, OSError):
         return {"backlog_bytes": None, "lag_ms": None}
-    return {"backlog_bytes": backlog_bytes, "lag_ms": real_ms(now_ms - waiting[0].recv_ts_ms) if waiting else 0}
+    lag_ms = max(0, real_ms(now_ms - waiting[0].recv_ts_ms)) if waiting else 0  # it may have come since
+    return {"backlog_bytes": backlog_bytes, "lag_ms": lag_ms}

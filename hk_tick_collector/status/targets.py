@@ -79,6 +79,7 @@ class Evidence(NamedTuple):
         start: how a recorder is started there.
         log: None if no log was read.
         restarts: how often systemd restarted the unit by itself; None: there is no unit.
+        report_age_sec: how old the report is; None: as its own time says.
     """
 
     now_ms: int
@@ -92,6 +93,7 @@ class Evidence(NamedTuple):
     restarts: int | None = None
     root: str = "this DATA_ROOT"
     start: str = START
+    report_age_sec: float | None = None
 
 
 class Market(NamedTuple):
@@ -231,6 +233,8 @@ def _speaks(evidence: Evidence) -> bool:
 
 def _state_age_sec(evidence: Evidence) -> float | None:
     at_ms = evidence.state.at_ms if evidence.state else None
+    if at_ms is not None and evidence.report_age_sec is not None:
+        return evidence.report_age_sec
     return None if at_ms is None else (evidence.now_ms - at_ms) / 1000
 
 

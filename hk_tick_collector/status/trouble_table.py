@@ -83,7 +83,7 @@ _OPEND: Final = {
     Trouble.OPEND_DOWN: Entry(
         "OpenD not connected",
         "OpenD does not run, or not at this address; or the network in between is down",
-        "Start OpenD there, or correct FUTU_HOST and FUTU_PORT. To try without OpenD: `hk-tick-collector simulate`",
+        "Start OpenD there, or correct FUTU_HOST and FUTU_PORT. Without OpenD, try `hk-tick-collector simulate --now`",
         Effect.STOPPED,
     ),
     Trouble.OPEND_MUTE: Entry(

@@ -61,6 +61,9 @@ def test_a_day_that_is_rehearsed_as_told_is_complete_and_ends(tmp_path: Path) ->
         recorder.wait_for("persist_ticks")
         lags = [int(line.fields["lag_ms"]) for line in recorder.log_lines("persist_ticks")]
         assert all(0 <= lag_ms < 60_000 for lag_ms in lags), lags  # real ms: on the day's clock, 1,200 times that
+        looked = json.loads(run(tmp_path, "status", "--data-root", "rehearsal", "--json").stdout)
+        assert looked["recorder"]["state_age_sec"] < 30  # the same; a recorder that reports is never said to hang
+        assert "hangs" not in looked["answers"]["records"]
         assert sim.wait(120) == 0
         assert recorder.stop() == 0
         assert recorder.log_lines("clock_stepped") == []

@@ -705,7 +705,10 @@ def test_it_stops_cleanly(start: StartSimulator, how: str) -> None:
         assert sim.wait() == 0
         made = sim.ledger().ticks
         assert {(tick.symbol, tick.seq) for tick in client.ticks} == {key for key in made if key[0] == TENCENT}
-        assert sim.stderr_path.read_text() == ""
+        begun, record, line = sim.stderr_path.read_text().splitlines()  # and no word of a fault
+        assert begun == f"Simulating 200 ticks/s with the time of now on 127.0.0.1:{sim.port}, until Ctrl-C."
+        assert record == "Record it in another terminal:"
+        assert line == f"  FUTU_PORT={sim.port} FUTU_SYMBOLS=HK.00700,HK.09988,HK.03690 hk-tick-collector run"
 
 
 @pytest.mark.parametrize(
@@ -759,7 +762,7 @@ def test_a_day_does_not_go_into_a_ledger_twice(start: StartSimulator, tmp_path: 
     first = start("--date", "20261120", "--symbols", "1")
     first.stop()
     again = SimulatorProcess(tmp_path, "--date", "20261120", "--ledger", str(first.ledger_path), name="again")
-    with pytest.raises(AssertionError, match="has a run already"):
+    with pytest.raises(AssertionError, match="has a run already: delete it, or name another one with --ledger"):
         again.start()
 
 

@@ -12,13 +12,16 @@ from rich.console import Console
 from support.gap_row import put_gaps
 from support.ticks import OPEN_MS, TENCENT, row, seq_at
 
+from hk_tick_collector import clock
 from hk_tick_collector.cli.status_screen import render
 from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.status.reading import read_status
 from hk_tick_collector.status.trouble_table import cure
 from hk_tick_collector.status.troubles import Trouble
+from hk_tick_collector.store import rehearsal
 from hk_tick_collector.store.data_root import RECORDER_LOCK, STATE_NAME, hold_lock
+from hk_tick_collector.store.rehearsal import MARKER, Anchor, Rehearsed, boot_id
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +52,8 @@ def test_a_locked_day_is_named_with_its_holder_and_not_passed_over(root: Path) -
         other.close()
     assert (told["day"], told["rows"], told["lost"]) == (DAY, 0, None)
     assert f"{DAY}.db can't be read: database is locked; it is locked by pid {os.getpid()} (" in told["day_fault"]
-    assert told["answers"]["lost"] == [f"can't be known now: {told['day_fault']}"]
+    # In trading hours, what no recorder records now comes after it.
+    assert told["answers"]["lost"][0] == f"can't be known now: {told['day_fault']}"
     assert told["answers"]["to_do"][-1].startswith(told["day_fault"])
 
 
@@ -94,3 +98,30 @@ def test_a_recorder_that_runs_and_has_not_reported_is_not_called_absent(root: Pa
     assert told["answers"]["records"] == f"UNKNOWN: pid {os.getpid()} {seen}"
     assert told["answers"]["to_do"] == [cure(Trouble.NOT_REPORTED)]
     assert "running, no report yet" in render(Console(width=200), told, all_symbols=True)
+
+
+@pytest.mark.parametrize(("written_sec", "is_silent"), [(2, False), (60, True)])
+def test_a_rehearsed_recorder_is_silent_by_real_time(
+    root: Path, monkeypatch: pytest.MonkeyPatch, written_sec: int, *, is_silent: bool
+) -> None:
+    """At 400 times the speed, a report of 2 s ago is 13 minutes old by its own time."""
+    monkeypatch.setattr(clock, "_rehearsal", None)  # afterwards, this process goes by the host's clock again
+    began = Anchor(clock.boot_ms(), OPEN_MS + 3_600_000, 400.0)
+    path = root / "clock.json"
+    Rehearsed(DAY, "127.0.0.1", 11111, (TENCENT,), 400.0, boot_id(), 0, is_over=False, anchors=(began,)).write(path)
+    (root / MARKER).write_text(json.dumps({"date": DAY, "clock": str(path)}))
+    rehearsal.follow(root)
+    session = {"connected": True, "subscribed": 1, "last_push_age_sec": 1.0}
+    report = {"running": True, "pid": os.getpid(), "version": "1.2.3", "session": session}
+    at_ms = clock.wall_ms() - written_sec * 400_000
+    (root / STATE_NAME).write_text(json.dumps({**report, "at_ms": at_ms}))
+    written = clock.host_ms() / 1000 - written_sec
+    os.utime(root / STATE_NAME, (written, written))
+    lock = hold_lock(root, RECORDER_LOCK, 0)
+    try:
+        told = read_status(root)
+    finally:
+        os.close(lock)
+    assert ("silent" in [found["trouble"] for found in told["health"]["troubles"]]) is is_silent
+    assert written_sec <= told["recorder"]["state_age_sec"] < written_sec + 20
+    assert ("hangs" in told["answers"]["records"]) is is_silent
