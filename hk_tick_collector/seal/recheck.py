@@ -15,6 +15,7 @@ from hk_tick_collector.seal import certificate as certificates
 from hk_tick_collector.store import certificate_file
 from hk_tick_collector.store.opening import open_readonly
 from hk_tick_collector.store.other_disks import is_there
+from hk_tick_collector.store.quarters import is_changed, quarters_of
 from hk_tick_collector.store.schema import day_files
 from hk_tick_collector.store.sealed import certificate_of, is_sealed
 
@@ -75,6 +76,12 @@ def recheck(data_root: Path, day: str, progress: Progress) -> Checked:
         differences, symbols = _compare(database, certificate, progress)
     except OSError as exc:
         differences, symbols = [f"{database} can't be read: {exc.strerror}"], []
+    side = quarters_of(certificate_of(database))
+    try:
+        if is_changed(side, certificate):
+            differences.append(f"{side.name} was modified: it is not the one that the certificate names")
+    except OSError as exc:
+        differences.append(f"{side} can't be read: {exc.strerror}")
     return Checked(day, certificate["verdict"], size, tuple(differences), tuple(symbols))
 
 

@@ -39,7 +39,7 @@ def hash_packed(symbol: str, packed: Buffer) -> int:
 
 def _sum_of(symbol: str, ticks: Iterable[bytes]) -> int:
     name = symbol.encode() + b"\0"
-    return sum(int.from_bytes(sha256(name + tick).digest(), "big") for tick in ticks)
+    return sum(map(int.from_bytes, [sha256(name + tick).digest() for tick in ticks]))  # a list is faster, measured
 
 
 def in_hex(total: int) -> str:
