@@ -27,8 +27,8 @@ class Hashes:
 
     def add_batch(self, batch: Any) -> None:  # noqa: ANN401 - a pyarrow.RecordBatch with the columns `NEEDED`
         """Add the ticks of a batch that is sorted by symbol."""
-        columns = [_numbers_of(batch.column(name)) for name in COLUMNS]
-        self.add(_runs_of(batch.column("symbol")), columns)
+        columns = [numbers_of(batch.column(name)) for name in COLUMNS]
+        self.add(runs_of(batch.column("symbol")), columns)
 
     def add(self, runs: Iterable[tuple[str, int]], columns: Sequence[memoryview]) -> None:
         """Add ticks given as columns.
@@ -53,15 +53,15 @@ class Hashes:
         return {symbol: (rows, in_hex(self._totals[symbol])) for symbol, rows in self._rows.items()}
 
 
-def _numbers_of(column: Any) -> memoryview:  # noqa: ANN401
-    """The numbers of a column as 8-byte cells: a double or an instant has the bits that are hashed."""
+def numbers_of(column: Any) -> memoryview:  # noqa: ANN401
+    """The numbers of a column without nulls as 8-byte cells: a double or an instant has the bits that are hashed."""
     data = column.buffers()[1]
     begin = column.offset * 8
     return memoryview(data)[begin : begin + len(column) * 8].cast("q")
 
 
-def _runs_of(symbols: Any) -> Iterator[tuple[str, int]]:  # noqa: ANN401 - a dictionary array
-    """The runs of equal symbols."""
+def runs_of(symbols: Any) -> Iterator[tuple[str, int]]:  # noqa: ANN401 - a dictionary array without nulls
+    """The runs of equal symbols, and how many rows each has."""
     if not len(symbols):
         return
     runs = require("pyarrow.compute").run_end_encode(symbols.indices)

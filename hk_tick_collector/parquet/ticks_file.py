@@ -23,6 +23,7 @@ FORMAT: Final = 1
 FORMAT_KEY: Final = b"hk_tick_collector.format"
 DAY_KEY: Final = b"hk_tick_collector.day"
 CERTIFICATE_KEY: Final = b"hk_tick_collector.certificate"
+RECEPTION_KEY: Final = b"hk_tick_collector.reception"
 _DECODED: Final = ("symbol", *WORDS)
 
 
@@ -34,6 +35,7 @@ class TicksFile:
         day: YYYYMMDD.
         rows: how many ticks it holds.
         certificate: the day's, as it was when the file was made. Nothing here checks it.
+        reception: the hashes of how and when the ticks came. Nothing here checks it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -48,7 +50,7 @@ class TicksFile:
         self.path = path
         try:
             self._file = parquet.ParquetFile(path, read_dictionary=list(_DECODED), page_checksum_verification=True)
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError):
             raise
         except (pa.ArrowException, OSError, ValueError) as exc:
             raise ForeignFileError(f"{path} is no whole Parquet file: {_first_line(exc)}; copy it again") from exc
@@ -66,6 +68,7 @@ class TicksFile:
             version = int(told[FORMAT_KEY])
             self.day: str = told[DAY_KEY].decode()
             self.certificate: dict[str, Any] = json.loads(told[CERTIFICATE_KEY])
+            self.reception: dict[str, Any] = json.loads(told[RECEPTION_KEY])
         except (KeyError, ValueError) as exc:
             raise ForeignFileError(f"{self.path} has metadata that make no sense: {exc}") from exc
         if version > FORMAT:
@@ -90,6 +93,10 @@ class TicksFile:
     def row_groups(self) -> int:
         """How many row groups it has."""
         return int(self._file.metadata.num_row_groups)
+
+    def group_metadata(self, group: int) -> Any:  # noqa: ANN401 - a pyarrow.parquet.RowGroupMetaData
+        """What the footer says of a row group."""
+        return self._file.metadata.row_group(group)
 
     def groups_with(self, symbols: Iterable[str] | None) -> list[int]:
         """The row groups that may hold ticks of these symbols; None: all."""
