@@ -93,6 +93,10 @@ def as_ours(batch: Any, decoder: str) -> Any:  # noqa: ANN401 - a pyarrow.Record
     """
     pa = require("pyarrow")
     schema = arrow_schema()
+    try:
+        batch.validate(full=True)
+    except pa.ArrowException as exc:
+        raise ArchiveError(f"{decoder} gave columns that are not valid: {exc}") from exc
     if batch.schema.equals(schema):
         return batch
     arrays = []

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from hk_tick_collector.errors import ArchiveError, ForeignFileError
 from hk_tick_collector.parquet import reception
 from hk_tick_collector.parquet.checks import NO_SYMBOL, Checks, wrong_statistics
+from hk_tick_collector.parquet.checksums import is_body_changed
 from hk_tick_collector.parquet.decoders import PYARROW, as_ours, decoder_named
 from hk_tick_collector.parquet.hashes import Hashes, numbers_of, runs_of
 from hk_tick_collector.parquet.ticks_file import TicksFile
@@ -55,6 +56,8 @@ class FileProof(NamedTuple):
         day: YYYYMMDD.
         verdict: the certificate's: COMPLETE, INCOMPLETE or UNPROVABLE; None: the certificate was modified.
         decoder: the name of what decoded it.
+        has_checksums: whether it is the file that this program wrote; False: another program wrote it again, so that
+            only its ticks are proven.
         rows: how many ticks were decoded.
         rows_certified: how many the certificate has.
         symbols: how many symbols with ticks were decoded.
@@ -65,6 +68,7 @@ class FileProof(NamedTuple):
     day: str
     verdict: str | None
     decoder: str
+    has_checksums: bool
     rows: int
     rows_certified: int
     symbols: int
@@ -89,7 +93,7 @@ def verify(
 
     Raises:
         ForeignFileError: it is cut off, is not Parquet, or was not made by this program.
-        ArchiveError: it can't be decoded.
+        ArchiveError: its footer was changed, or that decoder can't decode it.
         ConfigError: there is no decoder of that name.
         MissingExtraError: pyarrow, or that decoder, is not installed.
         OSError: it can't be read.
@@ -104,6 +108,7 @@ def verify(
         proving = _Proving(file, name)
         if not proving.is_certified:
             return proving.result()
+        proving.check_bytes()
         for batch in proving.by_groups() if batches is None else batches:
             proving.add(as_ours(batch, name))
             if progress is not None:
@@ -147,11 +152,21 @@ class _Proving:
         symbols = self._file.certificate["symbols"]
         return {one["symbol"]: (one["rows"], one["hash"]) for one in symbols if one["rows"]}
 
+    def check_bytes(self) -> None:
+        """Compare the file's bytes with their checksum; one that another program wrote has none."""
+        checksums = self._file.checksums
+        if checksums is not None and is_body_changed(self._file.path, checksums):
+            self._of_file.append("bytes of the file were changed since it was written")
+
     def by_groups(self) -> Iterator[Any]:
-        """The row groups, decoded by pyarrow; their statistics are checked as well."""
+        """The row groups that pyarrow can decode; their statistics are checked as well."""
         for group in range(self._file.row_groups):
-            batch = self._read_group(group)
             told = self._file.group_metadata(group)
+            try:
+                batch = self._file.read_group(group)
+            except ArchiveError as exc:
+                self._of_file.append(f"row group {group}{_symbols_in(told)} is lost: {exc}")
+                continue
             if told.num_rows != batch.num_rows:
                 self._of_file.append(f"row group {group} has {batch.num_rows:,} rows, {told.num_rows:,} by the footer")
             elif batch.num_rows and not any(column.null_count for column in batch.columns):
@@ -160,14 +175,6 @@ class _Proving:
                     for name in wrong_statistics(told, batch)
                 ]
             yield batch
-
-    def _read_group(self, group: int) -> Any:  # noqa: ANN401 - a pyarrow.RecordBatch
-        try:
-            return self._file.read_group(group)
-        except ArchiveError as exc:
-            told = self._file.group_metadata(group).column(0).statistics
-            which = f", {told.min} to {told.max}" if told is not None and told.has_min_max else ""
-            raise ArchiveError(f"{exc} (row group {group} of {self._file.row_groups}{which})") from exc
 
     def add(self, batch: Any) -> None:  # noqa: ANN401 - a pyarrow.RecordBatch
         """Add decoded ticks, in the order of the file."""
@@ -190,6 +197,7 @@ class _Proving:
             day=file.day,
             verdict=file.certificate["verdict"] if self.is_certified else None,
             decoder=self._decoder,
+            has_checksums=file.checksums is not None,
             rows=self.rows,
             rows_certified=sum(rows for rows, _ in self._certified.values()),
             symbols=len(found),
@@ -201,11 +209,16 @@ class _Proving:
         for symbol in sorted(found.keys() | self._certified.keys() | self._checks.faults.keys()):
             rows, certified = (known.get(symbol, (0, ""))[0] for known in (found, self._certified))
             what = list(_of_trades(symbol, found, self._certified))
-            if symbol in found and symbol in self._certified and came[symbol] != self._came.get(symbol):
+            if rows == certified and came.get(symbol) != self._came.get(symbol):
                 what.append(_CAME)
             what += self._checks.faults.get(symbol, ())
             if what:
                 yield Difference(symbol, "; ".join(what), rows, certified)
+
+
+def _symbols_in(told: Any) -> str:  # noqa: ANN401 - a pyarrow.parquet.RowGroupMetaData
+    statistics = told.column(0).statistics
+    return f" ({statistics.min} to {statistics.max})" if statistics is not None and statistics.has_min_max else ""
 
 
 def _of_trades(symbol: str, found: dict[str, tuple[int, str]], certified: dict[str, tuple[int, str]]) -> Iterable[str]:

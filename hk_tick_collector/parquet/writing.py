@@ -9,6 +9,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from hk_tick_collector.parquet.arrow import PACKED, SELECT, batch_of, in_runs
+from hk_tick_collector.parquet.checksums import add_checksums
 from hk_tick_collector.parquet.columns import ROW_GROUP_ROWS, STORED, arrow_schema, parquet_options
 from hk_tick_collector.parquet.extra import require
 from hk_tick_collector.parquet.reception import COLUMNS as RECEPTION_COLUMNS
@@ -62,6 +63,7 @@ def write_ticks(con: apsw.Connection, path: Path, certificate: dict[str, Any], p
                 RECEPTION_KEY: json.dumps(metadata_of(reception.found())).encode(),
             }
         )
+    add_checksums(path)
     return done
 
 
