@@ -10,9 +10,11 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from hk_tick_collector.errors import ArchiveError
+from hk_tick_collector.parquet.decoders import best_independent_decoder
 from hk_tick_collector.parquet.layout import LEDGER, TICKS
 from hk_tick_collector.parquet.ledger_file import LedgerFile, layout, rows_of, tables_of
-from hk_tick_collector.parquet.proof import best_independent_decoder, verify
+from hk_tick_collector.parquet.proof import verify
+from hk_tick_collector.parquet.ticks_file import TicksFile
 from hk_tick_collector.store.opening import open_readonly
 
 if TYPE_CHECKING:
@@ -31,9 +33,11 @@ def prove(folder: Path, certificate: Certificate, database: Path, progress: Prog
     """
     proof = verify(folder / TICKS, decoder=best_independent_decoder(), progress=progress)
     if not proof.ok:
-        raise ArchiveError(f"{folder / TICKS} is not what is certified: {'; '.join(proof.differences[:5])}")
-    if proof.certificate != certificate["self"]:
-        raise ArchiveError(f"{folder / TICKS} has another certificate than {certificate['day']}")
+        told = "; ".join(f"{one.symbol or 'the file'}: {one.what}" for one in proof.differences[:5])
+        raise ArchiveError(f"{folder / TICKS} is not what is certified: {told}")
+    with TicksFile(folder / TICKS) as ticks:
+        if ticks.certificate != certificate:
+            raise ArchiveError(f"{folder / TICKS} has another certificate than {certificate['day']}")
     ledger = LedgerFile(folder / LEDGER)
     with closing(open_readonly(database)) as con:
         stored = tables_of(con)

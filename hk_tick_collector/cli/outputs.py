@@ -15,8 +15,9 @@ from hk_tick_collector.store.schema import day_files
 if TYPE_CHECKING:
     from pathlib import Path
 
-# A day, the catalogue, what SQLite and a repair put beside them, and certificates, also superseded ones.
-_OURS: Final = re.compile(rf"\d{{8}}\.db.*|{re.escape(CATALOG)}.*|\d{{8}}\.certificate.*\.json")
+# A day, the catalogue, what SQLite and a repair put beside them, certificates with their side files, also superseded
+# ones, and those of other recorders.
+_OURS: Final = re.compile(rf"\d{{8}}\.db.*|{re.escape(CATALOG)}.*|\d{{8}}\.(?:certificate|quarters|witness).*\.json")
 _NAMES: Final = frozenset({STATE_NAME, MARKER, RECORDER_LOCK, WRITER_LOCK, SEAL_LOCK})
 
 

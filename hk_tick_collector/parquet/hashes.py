@@ -61,8 +61,8 @@ def bits_of(column: Any) -> memoryview[int]:  # noqa: ANN401 - a pyarrow.Array w
     return cells.cast("q")
 
 
-def runs_of(symbols: Any) -> Iterator[tuple[str, int]]:  # noqa: ANN401 - a dictionary array
-    """The runs of equal symbols."""
+def runs_of(symbols: Any) -> Iterator[tuple[str, int]]:  # noqa: ANN401 - a dictionary array without nulls
+    """The runs of equal symbols, and how many rows each has."""
     if not len(symbols):
         return
     runs = require("pyarrow.compute").run_end_encode(symbols.indices)

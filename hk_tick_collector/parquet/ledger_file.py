@@ -17,6 +17,7 @@ import apsw
 
 from hk_tick_collector.errors import ArchiveError, ForeignFileError
 from hk_tick_collector.parquet.arrow import nullable_array, text_array
+from hk_tick_collector.parquet.checksums import add_checksums, read_checksums
 from hk_tick_collector.parquet.extra import require
 from hk_tick_collector.parquet.ticks_file import DAY_KEY, FORMAT_KEY, first_line, metadata_of, unreadable
 from hk_tick_collector.store import imported
@@ -77,6 +78,7 @@ def write_ledger(con: apsw.Connection, path: Path, certificate: dict[str, Any]) 
             for rows in rows_of(con, table, tuple(tables[table])):
                 writer.write_batch(_batch(pa, schema, table, tables[table], rows))
                 done += len(rows)
+    add_checksums(path)
     return done
 
 
@@ -131,10 +133,12 @@ class LedgerFile:
 
         Raises:
             ForeignFileError: it is cut off, is not Parquet, or was not made by this program.
+            ArchiveError: its footer was changed.
             OSError: it can't be read.
         """
         parquet = require("pyarrow.parquet")
         self.path = path
+        read_checksums(path)  # first: pyarrow may end the process over a wrong footer
         try:
             self._data = parquet.read_table(
                 path, read_dictionary=[TABLE], use_threads=False, page_checksum_verification=True, partitioning=None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from hk_tick_collector.errors import ArchiveError, ForeignFileError
 from hk_tick_collector.parquet.arrow import text_array
+from hk_tick_collector.parquet.checksums import read_checksums
 from hk_tick_collector.parquet.columns import COLUMNS, WORDS, arrow_schema
 from hk_tick_collector.parquet.extra import require
 
@@ -23,7 +24,9 @@ FORMAT: Final = 1
 FORMAT_KEY: Final = b"hk_tick_collector.format"
 DAY_KEY: Final = b"hk_tick_collector.day"
 CERTIFICATE_KEY: Final = b"hk_tick_collector.certificate"
+RECEPTION_KEY: Final = b"hk_tick_collector.reception"
 _DECODED: Final = ("symbol", *WORDS)
+_FOREIGN: Final = "{path} was made by another program: expected a ticks.parquet of this one"
 
 
 def metadata_of(certificate: dict[str, Any]) -> dict[bytes, bytes]:
@@ -39,6 +42,8 @@ class TicksFile:
         day: YYYYMMDD.
         rows: how many ticks it holds.
         certificate: the day's, as it was when the file was made. Nothing here checks it.
+        reception: the hashes of how and when the ticks came. Nothing here checks it.
+        checksums: over the file's bytes; that of the footer was checked. None: another program wrote it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -46,15 +51,19 @@ class TicksFile:
 
         Raises:
             ForeignFileError: it is cut off, is not Parquet, or was not made by this program.
+            ArchiveError: its footer was changed.
             MissingExtraError: pyarrow is not installed.
             OSError: it can't be read.
         """
         parquet = require("pyarrow.parquet")
         self.path = path
+        self.checksums = read_checksums(path)  # first: pyarrow may end the process over a wrong footer
         try:
             self._file = parquet.ParquetFile(path, read_dictionary=list(_DECODED), page_checksum_verification=True)
         except FileNotFoundError:
             raise
+        except KeyError as exc:  # it has none of our columns
+            raise ForeignFileError(_FOREIGN.format(path=path)) from exc
         except unreadable() as exc:
             raise ForeignFileError(f"{path} is no whole Parquet file: {first_line(exc)}; copy it again") from exc
         try:
@@ -66,11 +75,12 @@ class TicksFile:
     def _read_metadata(self) -> None:
         told = self._file.metadata.metadata or {}
         if FORMAT_KEY not in told:
-            raise ForeignFileError(f"{self.path} was made by another program: expected a ticks.parquet of this one")
+            raise ForeignFileError(_FOREIGN.format(path=self.path))
         try:
             version = int(told[FORMAT_KEY])
             self.day: str = told[DAY_KEY].decode()
             self.certificate: dict[str, Any] = json.loads(told[CERTIFICATE_KEY])
+            self.reception: dict[str, Any] = json.loads(told[RECEPTION_KEY])
         except (KeyError, ValueError) as exc:
             raise ForeignFileError(f"{self.path} has metadata that make no sense: {exc}") from exc
         if version > FORMAT:
@@ -95,6 +105,10 @@ class TicksFile:
     def row_groups(self) -> int:
         """How many row groups it has."""
         return int(self._file.metadata.num_row_groups)
+
+    def group_metadata(self, group: int) -> Any:  # noqa: ANN401 - a pyarrow.parquet.RowGroupMetaData
+        """What the footer says of a row group."""
+        return self._file.metadata.row_group(group)
 
     def groups_with(self, symbols: Iterable[str] | None) -> list[int]:
         """The row groups that may hold ticks of these symbols; None: all."""
@@ -121,6 +135,7 @@ class TicksFile:
             batches = table.combine_chunks().to_batches()
             schema = arrow_schema(columns)
             whole = batches[0] if batches else pa.RecordBatch.from_pylist([], schema)
+            whole.validate(full=True)  # a changed page header can give a word of another number, or of none
             return whole.cast(schema) if whole.schema != schema else whole
 
     def batches(self, symbols: Sequence[str] | None = None, columns: tuple[str, ...] = COLUMNS) -> Iterator[Any]:

@@ -9,9 +9,13 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from hk_tick_collector.parquet.arrow import PACKED, SELECT, batch_of, in_runs
-from hk_tick_collector.parquet.columns import ROW_GROUP_ROWS, arrow_schema, parquet_options
+from hk_tick_collector.parquet.checksums import add_checksums
+from hk_tick_collector.parquet.columns import ROW_GROUP_ROWS, STORED, arrow_schema, parquet_options
 from hk_tick_collector.parquet.extra import require
-from hk_tick_collector.parquet.ticks_file import CERTIFICATE_KEY, metadata_of
+from hk_tick_collector.parquet.reception import COLUMNS as RECEPTION_COLUMNS
+from hk_tick_collector.parquet.reception import Reception
+from hk_tick_collector.parquet.reception import metadata_of as reception_metadata
+from hk_tick_collector.parquet.ticks_file import CERTIFICATE_KEY, RECEPTION_KEY, metadata_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,14 +46,24 @@ def write_ticks(con: apsw.Connection, path: Path, certificate: dict[str, Any], p
     """
     parquet = require("pyarrow.parquet")
     day = certificate["day"]
-    metadata = {**metadata_of(certificate), CERTIFICATE_KEY: json.dumps(certificate).encode()}
-    schema = arrow_schema().with_metadata(metadata)
+    reception = Reception()
     done = 0
-    with parquet.ParquetWriter(path, schema, **parquet_options()) as writer:
+    with parquet.ParquetWriter(path, arrow_schema(), **parquet_options()) as writer:
         for runs, packed in in_runs(_rows_by_symbol(con), ROW_GROUP_ROWS):
             writer.write_batch(batch_of(runs, packed), row_group_size=ROW_GROUP_ROWS)
+            cells = memoryview(packed).cast("q")
+            reception.add(runs, [cells[STORED.index(name) :: len(STORED)] for name in RECEPTION_COLUMNS])
             done += len(packed) // PACKED.size
             progress(f"{day}: ticks archived", done, certificate["rows"])
+        # Not in the schema, of which a file holds two copies.
+        writer.add_key_value_metadata(
+            {
+                **metadata_of(certificate),
+                CERTIFICATE_KEY: json.dumps(certificate).encode(),
+                RECEPTION_KEY: json.dumps(reception_metadata(reception.found())).encode(),
+            }
+        )
+    add_checksums(path)
     return done
 
 

@@ -11,6 +11,7 @@ from collections import Counter
 from hashlib import sha256
 from itertools import islice
 from math import fsum, isfinite
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from hk_tick_collector import __version__
@@ -20,6 +21,7 @@ from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.hktime import hk_text
 from hk_tick_collector.opend.numbers import TICK_TYPES
 from hk_tick_collector.store.certificate_file import VERSION, hash_of
+from hk_tick_collector.store.quarters import Counting, in_quarters
 from hk_tick_collector.store.schema import VERSION as SCHEMA_VERSION
 from hk_tick_collector.store.sealed import superseded
 from hk_tick_collector.store.stored import SymbolStats, read_stats
@@ -49,6 +51,7 @@ ASSUMPTIONS: Final = (
 CHUNK_BYTES: Final = 1 << 20
 
 _ROWS_AT_ONCE: Final = 20_000
+_volume: Final = itemgetter(3)  # of `_SELECT`
 _SELECT: Final = (
     "SELECT seq, ts_ms, price, volume, turnover, direction_id, tick_type_id FROM ticks WHERE symbol = ? ORDER BY seq"
 )
@@ -58,8 +61,17 @@ _SYMBOLS: Final = "SELECT DISTINCT symbol FROM ticks"
 # ---- hashes of the rows and the file
 
 
-def hash_symbols(con: apsw.Connection, day: str, rows: int, progress: Progress) -> dict[str, tuple[int, str]]:
+def hash_symbols(
+    con: apsw.Connection, day: str, rows: int, progress: Progress, quarters: Counting | None = None
+) -> dict[str, tuple[int, str]]:
     """By symbol of a day, the number of ticks in the table, and their hash in hexadecimal.
+
+    Args:
+        con: the day's database.
+        day: YYYYMMDD.
+        rows: how many are expected, for the progress.
+        progress: called now and then.
+        quarters: gets the same by quarter-hour, from the same pass.
 
     Raises:
         DatabaseError: a row is not a valid tick.
@@ -76,13 +88,22 @@ def hash_symbols(con: apsw.Connection, day: str, rows: int, progress: Progress) 
         while some := list(islice(cursor, _ROWS_AT_ONCE)):
             count += len(some)
             try:
-                total += hash_rows(symbol, some)
+                total += hash_rows(symbol, some) if quarters is None else _hash_quarters(symbol, some, quarters)
             except (struct.error, TypeError, AttributeError) as exc:
                 raise DatabaseError(f"ticks of {symbol!r} make no sense: {exc}") from exc
             progress(f"{day}: ticks hashed", done + count, rows)
         done += count
         found[symbol] = (count, in_hex(total))
     return found
+
+
+def _hash_quarters(symbol: str, rows: list[tuple[Any, ...]], quarters: Counting) -> int:
+    total = 0
+    for quarter, some in in_quarters(rows):
+        part = hash_rows(symbol, some)
+        quarters.add(symbol, quarter, len(some), sum(map(_volume, some)), part)
+        total += part
+    return total
 
 
 def hash_file(path: Path, progress: Progress) -> tuple[int, str]:
@@ -101,9 +122,22 @@ def hash_file(path: Path, progress: Progress) -> tuple[int, str]:
 
 
 def make(
-    database: Path, audit: DayAudit, hashes: dict[str, tuple[int, str]], file: tuple[int, str], sealed_ms: int
+    database: Path,
+    audit: DayAudit,
+    hashes: dict[str, tuple[int, str]],
+    file: tuple[int, str],
+    sealed_ms: int,
+    quarters: dict[str, Any],
 ) -> Certificate:
     """Make a certificate from what was found of a day.
+
+    Args:
+        database: the day's.
+        audit: of the day.
+        hashes: of `hash_symbols`.
+        file: of `hash_file`.
+        sealed_ms: now.
+        quarters: the name, size and hash of the side file.
 
     Raises:
         DatabaseError: the audit, the statistics and the ticks disagree; or a turnover, or their sum, is not finite.
@@ -131,6 +165,7 @@ def make(
         "sealed_at": hk_text(sealed_ms),
         "program": f"hk-tick-collector {__version__}",
         "database": {"name": database.name, "bytes": file[0], "sha256": file[1]},
+        "quarters": quarters,
         "schema_version": SCHEMA_VERSION,
         "symbols_by_verdict": {verdict.lower(): verdicts[verdict] for verdict in Verdict},
         "rows": sum(counted.values()),

@@ -29,6 +29,8 @@ from hk_tick_collector.store.content_errors import DAMAGED
 from hk_tick_collector.store.data_root import SEAL_LOCK, copy_ownership, hold_lock, sync
 from hk_tick_collector.store.opening import open_readonly
 from hk_tick_collector.store.other_disks import require_answer
+from hk_tick_collector.store.quarters import Counting, quarters_of, reference
+from hk_tick_collector.store.quarters import encode as encode_quarters
 from hk_tick_collector.store.schema import VERSION, check_ours
 from hk_tick_collector.store.sealed import certificate_of, day_open_lock, is_sealed, reopen, request_release
 from hk_tick_collector.store.stored import read_stats
@@ -117,7 +119,7 @@ def _attempt(database: Path, progress: Progress) -> Certificate | None:
     with database.open("rb") as file:
         before = _state_of(database, file)
     try:
-        made = _read_all(database, progress)
+        made, quarters = _read_all(database, progress)
     except (DatabaseError, apsw.Error):
         with database.open("rb") as file:
             if _state_of(database, file) == before:
@@ -127,19 +129,24 @@ def _attempt(database: Path, progress: Progress) -> Certificate | None:
         if is_sealed(database) or _state_of(database, file) != before:
             return None
         os.fsync(file.fileno())
-        _write(certificate_of(database), made)
+        _write(quarters_of(certificate_of(database)), quarters)  # first: a certificate never names what is not there
+        _write(certificate_of(database), certificate_file.encode(made))
         _forbid_writing(database)
     return made
 
 
-def _read_all(database: Path, progress: Progress) -> Certificate:
+def _read_all(database: Path, progress: Progress) -> tuple[Certificate, bytes]:
+    """The certificate, and its side file."""
     _check_integrity(database, progress)
     audit = audit_day(database)
     rows = sum(stats.rows for stats in read_stats(database).values())
     with closing(open_readonly(database)) as con:
-        hashes = certificates.hash_symbols(con, database.stem, rows, progress)
+        counting = Counting(database.stem)
+        hashes = certificates.hash_symbols(con, database.stem, rows, progress, counting)
+    quarters = encode_quarters(database.stem, counting.found)
+    told = reference(certificate_of(database), quarters)
     size_and_hash = certificates.hash_file(database, progress)
-    return certificates.make(database, audit, hashes, size_and_hash, host_ms())
+    return certificates.make(database, audit, hashes, size_and_hash, host_ms(), told), quarters
 
 
 def _make_plain(database: Path) -> None:
@@ -206,9 +213,9 @@ def _write_locked(database: Path) -> Iterator[BinaryIO]:
             con.execute("ROLLBACK")
 
 
-def _write(path: Path, made: Certificate) -> None:
+def _write(path: Path, encoded: bytes) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(certificate_file.encode(made))
+    temporary.write_bytes(encoded)
     copy_ownership(temporary, path.parent)
     sync(temporary)
     temporary.rename(path)

@@ -18,6 +18,7 @@ from hk_tick_collector.seal.recheck_archive import archive_bytes, compare_archiv
 from hk_tick_collector.store import certificate_file
 from hk_tick_collector.store.opening import open_readonly
 from hk_tick_collector.store.other_disks import is_there
+from hk_tick_collector.store.quarters import is_changed, quarters_of
 from hk_tick_collector.store.schema import day_files
 from hk_tick_collector.store.sealed import certificate_of, is_sealed
 
@@ -66,11 +67,7 @@ def recheck(data_root: Path, day: str, progress: Progress) -> Checked:
     except DatabaseError as exc:
         return Checked(day, None, 0, (str(exc),))
     if not is_sealed(database):
-        if size and not database.stat().st_mode & _ANY_WRITE:
-            told = f"{certificate_of(database).name} is missing: the file is read-only, as of a day that is sealed"
-        else:
-            told = "it is not sealed: there is no certificate"
-        return Checked(day, None, size, (told,))
+        return Checked(day, None, size, (_without_certificate(database, size),))
     try:
         certificate = certificate_file.read(certificate_of(database))
     except DatabaseError as exc:
@@ -84,7 +81,19 @@ def recheck(data_root: Path, day: str, progress: Progress) -> Checked:
             differences, symbols = [*differences, *more], [*symbols, *of_archive]
     except OSError as exc:
         differences, symbols = [f"{database} can't be read: {exc.strerror}"], []
+    side = quarters_of(certificate_of(database))
+    try:
+        if is_changed(side, certificate):
+            differences.append(f"{side.name} was modified: it is not the one that the certificate names")
+    except OSError as exc:
+        differences.append(f"{side} can't be read: {exc.strerror}")
     return Checked(day, certificate["verdict"], size, tuple(differences), tuple(symbols))
+
+
+def _without_certificate(database: Path, size: int) -> str:
+    if size and not database.stat().st_mode & _ANY_WRITE:
+        return f"{certificate_of(database).name} is missing: the file is read-only, as of a day that is sealed"
+    return "it is not sealed: there is no certificate"
 
 
 def _recheck_archive(database: Path, progress: Progress) -> Checked:

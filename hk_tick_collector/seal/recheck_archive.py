@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from hk_tick_collector.errors import CollectorError, ForeignFileError
 from hk_tick_collector.parquet import manifest as manifests
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hk_tick_collector.seal.certificate import Certificate, Progress
+
+_DIFFERENCES_NAMED: Final = 10
 
 
 def archive_bytes(database: Path) -> int:
@@ -72,4 +74,8 @@ def _compare_ticks(path: Path, progress: Progress) -> tuple[str, list[str]]:
         return f"cannot tell which ticks are affected: {exc}", []
     if proof.ok:
         return "every decoded tick matches the certificate", []
-    return "; ".join(proof.differences), list(proof.symbols)
+    named = [difference for difference in proof.differences if difference.symbol is not None]
+    told = [f"{one.symbol or path.name}: {one.what}" for one in proof.differences[:_DIFFERENCES_NAMED]]
+    if len(proof.differences) > _DIFFERENCES_NAMED:
+        told.append(f"and {len(proof.differences) - _DIFFERENCES_NAMED:,} more")
+    return "; ".join(told), [str(one.symbol) for one in named]

@@ -2,6 +2,7 @@
 
     DATA_ROOT/YYYYMMDD.certificate.json      exists exactly while the day is sealed
     DATA_ROOT/YYYYMMDD.certificate.N.json    a superseded one: valid until the day was reopened
+    DATA_ROOT/YYYYMMDD.quarters[.N].json     the side file of a certificate, written before it and renamed after it
 
 Owns these names, and the two locks of sealing; `seal.day` makes the content. A process that opens a day's file for
 writing, or seals it, holds `day_open_lock` from its check for the certificate until the file is open or sealed.
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.store.data_root import SEAL_LOCK, is_locked, sync, wait_for_lock
+from hk_tick_collector.store.quarters import quarters_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,11 +92,22 @@ def reopen(database: Path) -> int | None:
         number = max(numbers, default=0) + 1
         certificate_of(database).rename(database.with_name(f"{database.stem}.certificate.{number}.json"))
         sync(database.parent)
+    newest = number or max(numbers, default=0)
+    if newest:
+        _follow(database, newest)
     if (number or numbers) and database.exists():  # also if a process was killed between rename and chmod
         mode = stat.S_IMODE(database.stat().st_mode)
         if not mode & stat.S_IWUSR:
             database.chmod(mode | stat.S_IWUSR)
     return number
+
+
+def _follow(database: Path, number: int) -> None:
+    """The side file follows its certificate; also if a process was killed between the two."""
+    quarters = quarters_of(certificate_of(database))
+    numbered = quarters_of(database.with_name(f"{database.stem}.certificate.{number}.json"))
+    if quarters.exists() and not numbered.exists():
+        quarters.rename(numbered)
 
 
 def request_release(lock: int, day: str) -> None:

@@ -9,7 +9,7 @@ part of it: the same trades have the same hash in two recorders' databases.
 from __future__ import annotations
 
 from hashlib import sha256
-from itertools import starmap
+from itertools import chain, repeat, starmap
 from struct import Struct, iter_unpack
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 COLUMNS: Final = ("seq", "ts_ms", "price", "volume", "turnover", "direction_id", "tick_type_id")
 TICK: Final = Struct("<qqdqdqq")
 MODULUS: Final = 1 << 256
+_SOME: Final = Struct(f"{TICK.size}s" * 128)  # cutting that many at once takes a third of the time
 
 
 def hash_rows(symbol: str, rows: Iterable[tuple[Any, ...]]) -> int:
@@ -34,12 +35,15 @@ def hash_rows(symbol: str, rows: Iterable[tuple[Any, ...]]) -> int:
 
 def hash_packed(symbol: str, packed: Buffer) -> int:
     """The same of ticks packed one after the other as `TICK`; its length is a multiple of 56."""
-    return _sum_of(symbol, (tick for (tick,) in iter_unpack(f"{TICK.size}s", packed)))
+    view = memoryview(packed)
+    whole = len(view) - len(view) % _SOME.size
+    some = map(_SOME.unpack_from, repeat(view), range(0, whole, _SOME.size))
+    return _sum_of(symbol, chain.from_iterable(chain(some, iter_unpack(f"{TICK.size}s", view[whole:]))))
 
 
 def _sum_of(symbol: str, ticks: Iterable[bytes]) -> int:
     name = symbol.encode() + b"\0"
-    return sum(int.from_bytes(sha256(name + tick).digest(), "big") for tick in ticks)
+    return sum(map(int.from_bytes, [sha256(name + tick).digest() for tick in ticks]))  # a list is faster, measured
 
 
 def in_hex(total: int) -> str:
