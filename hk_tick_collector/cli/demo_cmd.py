@@ -87,7 +87,7 @@ def _print_intro(console: Console, place: Place, seconds: float) -> None:
         f"This takes about {seconds + OTHER_SEC:.0f} s. A simulated OpenD plays a day of the Hong Kong exchange; the "
         "recorder records it. Meanwhile its connection is cut inside a frame, it is killed with kill -9, and its "
         "database is locked. At the end, all that was sent is compared with all that is stored, and the day is "
-        f"audited and sealed. Files: {place.shown}/",
+        f"audited, sealed and archived. Files: {place.shown}/",
         style="dim",
     )
 
@@ -124,6 +124,7 @@ def _as_dict(outcome: Outcome, place: Place, script: Script) -> dict[str, Any]:
             "simulator_log": str(place.simulator_log),
             "settings": str(place.recorder_env),
             "certificate": str(outcome.proof.certificate),
+            "archive": None if outcome.proof.archive is None else str(outcome.proof.archive.folder),
             "page": str(place.page),
             "queries": str(place.queries),
         },

@@ -16,13 +16,14 @@ from rich.text import Text
 from hk_tick_collector.audit.day import Verdict
 from hk_tick_collector.demo.queries import program
 from hk_tick_collector.demo.view import STYLES
-from hk_tick_collector.text import counted
+from hk_tick_collector.text import counted, size
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from hk_tick_collector.demo.place import Place
     from hk_tick_collector.demo.play import Accident, Outcome
+    from hk_tick_collector.demo.proof import Archive
 
 COUNTS = ("sent", "stored", "missing", "duplicated", "wrong")
 _COLOURS = {Verdict.COMPLETE: "green", Verdict.INCOMPLETE: "red", Verdict.UNPROVABLE: "yellow"}
@@ -83,7 +84,18 @@ def _proof(outcome: Outcome, place: Place) -> Table:
     if not proof.differences:
         checked = Text.assemble(("ok", "bold green"), "  no byte has changed since")
     table.add_row(" verify --sealed", checked)
+    table.add_row(" archive", _archived(proof.archive))
     return table
+
+
+def _archived(archive: Archive | None) -> Text:
+    """That it was made and read back, and the answer to a query that it gives as the database does."""
+    if archive is None:
+        return Text("not made: pip install 'hk-tick-collector[data]'", style="dim")
+    symbol, ticks, volume = archive.busiest
+    words = ("ok", "bold green") if archive.is_same else ("NOT the database's answer", "bold red")
+    made = f"  {size(archive.size_bytes)} of {size(archive.database_bytes)}, read back by {archive.decoder}\n"
+    return Text.assemble(words, made, f"a query on it: {symbol} traded most, {ticks:,} ticks, {volume:,} shares")
 
 
 def next_steps(place: Place) -> Group:

@@ -11,6 +11,7 @@ from support.ticks import OPEN_MS, TENCENT, row, seq_at
 from hk_tick_collector import db
 from hk_tick_collector.db import DayDatabase, Pragmas, migrate
 from hk_tick_collector.errors import ConfigError, DatabaseError, DatabaseNewerError
+from hk_tick_collector.store import schema
 from hk_tick_collector.store.opening import open_readonly
 from hk_tick_collector.store.schema import (
     APPLICATION_ID,
@@ -153,15 +154,16 @@ def test_a_migration_is_all_or_nothing(path: Path, monkeypatch: pytest.MonkeyPat
     database.store({TENCENT: [row(TENCENT, seq_at(1))]}, {})
     database.close()
     good, bad = "CREATE TABLE added (x)", "ALTER TABLE nowhere ADD COLUMN y"
-    monkeypatch.setattr(db, "MIGRATIONS", (*MIGRATIONS, good, bad))
-    monkeypatch.setattr(db, "VERSION", VERSION + 2)
+    monkeypatch.setattr(schema, "MIGRATIONS", (*MIGRATIONS, good, bad))
+    for module in (db, schema):
+        monkeypatch.setattr(module, "VERSION", VERSION + 2)
     con = apsw.Connection(str(path))
     with pytest.raises(apsw.SQLError, match="nowhere"):
         migrate(con, path)
     assert con.pragma("user_version") == VERSION
     assert con.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'added'").get == 0
     assert con.execute("SELECT count(*) FROM ticks").get == 1
-    monkeypatch.setattr(db, "MIGRATIONS", (*MIGRATIONS, good, "INSERT INTO added VALUES (5)"))
+    monkeypatch.setattr(schema, "MIGRATIONS", (*MIGRATIONS, good, "INSERT INTO added VALUES (5)"))
     migrate(con, path)
     assert con.pragma("user_version") == VERSION + 2
     assert con.execute("SELECT x FROM added").get == 5
