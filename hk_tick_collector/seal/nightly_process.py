@@ -24,9 +24,9 @@ NICE: Final = 19
 
 
 async def run(
-    module: str, asked: dict[str, Any], limit_sec: float, tell: Callable[[dict[str, Any]], None]
+    module: str, asked: dict[str, Any], limit_sec: float, on_line: Callable[[dict[str, Any]], None]
 ) -> int | None:
-    """Run `python -m module` with `asked` as JSON; `tell` gets each of its lines.
+    """Run `python -m module` with `asked` as JSON; `on_line` gets each of its lines.
 
     Returns:
         Its exit code; None: it was killed after `limit_sec`.
@@ -48,7 +48,7 @@ async def run(
         async with asyncio.timeout(limit_sec):
             assert process.stdout is not None
             while line := await process.stdout.readline():
-                tell(json.loads(line))
+                on_line(json.loads(line))
             return await process.wait()
     except TimeoutError:
         return None

@@ -129,6 +129,27 @@ def test_its_day_is_audited_sealed_and_proven(played: Played) -> None:
     assert "2024-10-08 <b" in (played.data / "audit.html").read_text()
 
 
+def test_its_day_is_archived_and_answers_a_query_as_the_database_does(played: Played) -> None:
+    """The archive proves itself; with the database away, the same SQL has the same answer."""
+    root = played.data / "data"
+    assert played.told["files"]["archive"] == str(root / "archive" / "trading_day=2024-10-08")
+    verified = subprocess.run(
+        [*CLI, "verify", str(root / "archive" / "trading_day=2024-10-08" / "ticks.parquet")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert verified.returncode == 0, verified.stderr
+    query = [*CLI, "sql", "--data-root", str(root), "-e", "SELECT * FROM ticks ORDER BY symbol, seq", "20241008"]
+    before = subprocess.run(query, capture_output=True, text=True, check=True).stdout
+    database = root / "20241008.db"
+    away = database.rename(root / "away")
+    try:
+        after = subprocess.run(query, capture_output=True, text=True, check=True).stdout
+    finally:
+        away.rename(database)
+    assert before.count("\n") == played.told["stored"]
+    assert after == before
+
+
 def test_its_verdict_holds_when_it_is_reached_again(played: Played) -> None:
     """What the ledger says was made is what a plain query finds, and the comparison says the same a second time."""
     ledger = read_ledger(played.data / "ledger.jsonl")
@@ -338,7 +359,10 @@ def check_end(lines: list[str]) -> None:
     text = "\n".join(screen)
     for wanted in ("every tick that was sent is stored once, exactly", "missing   duplicated", "COMPLETE"):
         assert text.count(wanted) == 1, text
-    places = [text.index(word) for word in ("CUT", "KILL", "LOCK", "audit ", "seal ", "verify --sealed", "What next:")]
+    places = [
+        text.index(word)
+        for word in ("CUT", "KILL", "LOCK", "audit ", "seal ", "verify --sealed", "archive ", "What next:")
+    ]
     assert places == sorted(places)
     commands = [line.strip() for line in screen[-8:] if line.startswith("   ")]
     assert len(commands) == 4
@@ -409,6 +433,7 @@ def test_a_day_that_is_not_proven_is_told_on_the_last_screen() -> None:
     assert "NOT what was sent" in text
     assert "INCOMPLETE  0 of 1 symbol, by the exchange's own totals" in text
     assert "verify --sealed  its SHA-256 is another" in text
+    assert "archive          not made: pip install 'hk-tick-collector[data]'" in text
     assert '{"kind": "missing", "symbol": "HK.00700", "seq": 7}' in text
     assert all(reason in text.replace("\n", " ") for reason in incomplete().reasons[:1])
 

@@ -21,8 +21,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 import apsw
+import duckdb
 import pytest
 import typer.main
+from support.archiving import DAY, archive, make_told
 from support.bench import Bench
 from support.once import made_once
 from support.ports import free_port
@@ -155,7 +157,21 @@ def wait_for_revisions(recorder: RecorderProcess, counts: list[int]) -> None:
     until(lambda: [count for (count,) in recorder.query(query)] == counts, "the revisions are stored")
 
 
-@pytest.mark.parametrize("fence", fences("docs/data.md", "sql"), ids=lambda fence: " ".join(fence.text.split()[:9]))
+SQLITE, DUCKDB = (
+    [fence for fence in fences("docs/data.md", "sql") if fence.text.startswith("-- DuckDB") is is_duckdb]
+    for is_duckdb in (False, True)
+)
+
+
+@pytest.mark.parametrize("fence", DUCKDB, ids=lambda fence: " ".join(fence.text.split()[:9]))
+def test_a_query_of_an_archive_runs_in_duckdb(fence: Fence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it stands, on an archived day of another date."""
+    archive(make_told(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert duckdb.sql(fence.text.replace("2026-11-20", f"{DAY[:4]}-{DAY[4:6]}-{DAY[6:]}")).fetchall()
+
+
+@pytest.mark.parametrize("fence", SQLITE, ids=lambda fence: " ".join(fence.text.split()[:9]))
 def test_a_query_of_the_documents_runs(fence: Fence, recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each runs as it stands on a recorded day and gives rows, but those that say that they should not."""
     monkeypatch.chdir(recorded)
