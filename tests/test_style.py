@@ -74,6 +74,7 @@ TESTED_BY: Final = {
     "opend/codes": "unit/opend/test_messages.py",
     "opend/numbers": "unit/opend/test_messages.py",
     "opend/purpose": "unit/opend/test_messages.py",
+    "read/wanted": "unit/read/test_sqlite_day.py",
     "repair/backup": "unit/repair/test_times.py",
     "repair/compare": "unit/cli/test_rebuild_cmd.py",
     "repair/filled": "unit/repair/test_union.py",
