@@ -74,6 +74,8 @@ TESTED_BY: Final = {
     "opend/codes": "unit/opend/test_messages.py",
     "opend/numbers": "unit/opend/test_messages.py",
     "opend/purpose": "unit/opend/test_messages.py",
+    "read/bar_figures": "unit/read/test_bars.py",
+    "read/numbers": "unit/read/test_bars.py",
     "repair/backup": "unit/repair/test_times.py",
     "repair/compare": "unit/cli/test_rebuild_cmd.py",
     "repair/filled": "unit/repair/test_union.py",
