@@ -18,7 +18,7 @@ from hk_tick_collector.hktime import AFTERNOON_MS, DAY_MS, MINUTE_MS, day_begin_
 from hk_tick_collector.opend.numbers import TICK_TYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 Auctions: TypeAlias = Literal["own", "merge", "drop"]
 Like: TypeAlias = Literal["futu"]
@@ -112,26 +112,6 @@ def _time(every: str, ms: float) -> Every:
     if not 0 < ms < DAY_MS or ms % 1000:
         raise ConfigError(f"every={every!r}, expected whole seconds, less than a day, or '1d'")
     return Every("time", int(ms))
-
-
-def type_numbers(types: Iterable[str | int]) -> frozenset[int]:
-    """OpenD's numbers of types given by name or number: `ODD_LOT`, 6, `TYPE_99`.
-
-    Raises:
-        ConfigError: there is no such type, or none is given.
-    """
-    given = [types] if isinstance(types, str) else list(types)
-    found = set()
-    for one in given:
-        number = one if isinstance(one, int) else _NUMBERS.get(one.strip().upper())
-        if number is None and isinstance(one, str) and (match := re.fullmatch(r"TYPE_(-?[0-9]{1,9})", one.strip())):
-            number = int(match[1])
-        if number is None:
-            raise ConfigError(f"type {one!r}, expected a number, or one of {', '.join(sorted(_NUMBERS))}")
-        found.add(number)
-    if not found:
-        raise ConfigError("no types, expected at least one")
-    return frozenset(found)
 
 
 def check_currency(every: Every, symbol: str) -> None:

@@ -25,13 +25,12 @@ from hk_tick_collector.read.bar_rules import (
     check_currency,
     day_sessions,
     parse_every,
-    type_numbers,
 )
 from hk_tick_collector.read.numbers import cells, whole, whole_numbers
 from hk_tick_collector.read.portions import PORTION_ROWS, portions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from hk_tick_collector.audit.schedule import Session
     from hk_tick_collector.read.bar_figures import Figures
@@ -55,7 +54,7 @@ class _Plan(NamedTuple):
     auctions: Auctions
     merges_closing: bool
     labels_end: bool
-    types: frozenset[int] | None
+    price_types: Collection[int]
 
 
 @cache
@@ -79,7 +78,7 @@ def make_bars(
     *,
     facts: Callable[[str], DayFacts],
     auctions: Auctions | None = None,
-    types: Iterable[str | int] | None = None,
+    price_types: Collection[int] | None = None,
     like: Like | None = None,
     portion_rows: int = PORTION_ROWS,
 ) -> Any:  # noqa: ANN401 - a pyarrow.Table
@@ -91,8 +90,8 @@ def make_bars(
         facts: gives the facts of a day (YYYYMMDD); called once or several times for each day.
         auctions: `own`: each auction is a bar of its own (the default); `merge`: it belongs to the bar next to it;
             `drop`: leave out what was traded in the auctions' sessions. A bar of `1d` has them merged or dropped.
-        types: only ticks of these types, by name or number, and each of them sets prices. None: ticks of all types
-            count, and those of `bar_rules.PRICE_TYPES` set prices.
+        price_types: the types of ticks that set prices; None: `bar_rules.PRICE_TYPES`. All others count only in volume,
+            turnover and ticks. To leave types out, leave their ticks out of the batches.
         like: `futu`: labels at the end, the opening auction as a bar of its own at 09:30, the closing auction merged.
         portion_rows: about how many ticks are worked on at a time.
 
@@ -103,13 +102,13 @@ def make_bars(
         ConfigError: an argument makes no sense.
         MissingExtraError: pyarrow is not installed.
     """
-    plan = _plan_of(every, auctions, types, like)
+    plan = _plan_of(every, auctions, price_types, like)
     pa = require("pyarrow")
     tables = [_bars_of(portion, facts(portion.day), plan) for portion in portions(batches, portion_rows)]
     return pa.concat_tables([pa.Table.from_batches([], bar_schema()), *tables]).unify_dictionaries().combine_chunks()
 
 
-def _plan_of(every: str, auctions: Auctions | None, types: Iterable[str | int] | None, like: Like | None) -> _Plan:
+def _plan_of(every: str, auctions: Auctions | None, price_types: Collection[int] | None, like: Like | None) -> _Plan:
     how = parse_every(every)
     if auctions not in {None, "own", "merge", "drop"}:
         raise ConfigError(f"auctions={auctions!r}, expected 'own', 'merge' or 'drop'")
@@ -124,7 +123,7 @@ def _plan_of(every: str, auctions: Auctions | None, types: Iterable[str | int] |
         auctions or "own",
         merges_closing=like is not None or auctions == "merge",
         labels_end=like is not None and how.kind == "time",
-        types=None if types is None else type_numbers(types),
+        price_types=PRICE_TYPES if price_types is None else price_types,
     )
 
 
@@ -132,8 +131,6 @@ def _bars_of(portion: Portion, facts: DayFacts, plan: _Plan) -> Any:  # noqa: AN
     """The bars of a portion."""
     pa, compute = require("pyarrow"), require("pyarrow.compute")
     batch = portion.batch
-    if plan.types is not None:
-        batch = batch.filter(compute.is_in(batch.column("tick_type_id"), value_set=whole_numbers(sorted(plan.types))))
     sessions = day_sessions(portion.day, facts)
     runs, names = _runs(batch)
     for name in names:
@@ -156,7 +153,7 @@ def _bars_of(portion: Portion, facts: DayFacts, plan: _Plan) -> Any:  # noqa: AN
     key = compute.add(compute.shift_left(key, whole(_PLACE_BITS)), places)
     if grid.is_fixed:  # a late tick may have the time of an earlier bar
         batch, key = _sorted_by(key, batch, key)
-    return _assembled(figures(batch, key, plan.types or PRICE_TYPES), names, grid, facts)
+    return _assembled(figures(batch, key, plan.price_types), names, grid, facts)
 
 
 # A key is a symbol's place in the portion, its session, and the bar's place in the session.

@@ -54,7 +54,7 @@ def a_tick(draw: st.DrawFn) -> Tick:
 TICKS = st.lists(a_tick(), max_size=40)
 CUTS = st.lists(st.integers(0, 40), max_size=6)
 AUCTIONS = st.sampled_from(("own", "merge", "drop"))
-TYPES = st.sampled_from((None, frozenset({1}), frozenset({1, 6}), frozenset({7}), frozenset({2, 3, 99})))
+PRICE_TYPES = st.sampled_from((None, frozenset({1}), frozenset({1, 6}), frozenset({7}), frozenset({2, 3, 99})))
 STEPS = {"5s": 5_000, "1m": 60_000, "7m": 420_000, "1h": 3_600_000, "4h": 14_400_000, "1d": DAY_MS}
 
 
@@ -68,27 +68,29 @@ def bars(ticks: list[Tick], every: str, cuts: Sequence[int] = (), **options: Any
     return as_dicts(make_bars(batches_of(ticks, cuts), every, facts=FACTS.__getitem__, **options))
 
 
-@given(TICKS, CUTS, st.sampled_from(sorted(STEPS)), AUCTIONS, TYPES, st.integers(1, 30))
+@given(TICKS, CUTS, st.sampled_from(sorted(STEPS)), AUCTIONS, PRICE_TYPES, st.integers(1, 30))
 @example([tick("09:30", type=7), tick("16:00:01"), tick("16:08:12", type=7)], [1], "1m", "own", None, 1)
 @example([tick("16:00:01", seq=2), tick("15:59:59", seq=1), tick("09:20", seq=-5)], [], "1m", "merge", None, 30)
 def test_bars_of_time_are_those_of_the_reference(
-    ticks: list[Tick], cuts: list[int], every: str, auctions: Auctions, types: frozenset[int] | None, rows: int
+    ticks: list[Tick], cuts: list[int], every: str, auctions: Auctions, price_types: frozenset[int] | None, rows: int
 ) -> None:
     """Each column of each bar, wherever the batches and the portions are cut."""
-    made = bars(ticks, every, cuts, auctions=auctions, types=types, portion_rows=rows)
-    assert made == naive_bars(ticks, sessions_of=sessions_of, step_ms=STEPS[every], auctions=auctions, types=types)
+    made = bars(ticks, every, cuts, auctions=auctions, price_types=price_types, portion_rows=rows)
+    assert made == naive_bars(
+        ticks, sessions_of=sessions_of, step_ms=STEPS[every], auctions=auctions, price_types=price_types
+    )
 
 
-@given(TICKS, CUTS, st.sampled_from(("ticks", "shares", "HKD")), st.integers(1, 900), AUCTIONS, TYPES)
+@given(TICKS, CUTS, st.sampled_from(("ticks", "shares", "HKD")), st.integers(1, 900), AUCTIONS, PRICE_TYPES)
 def test_bars_of_amounts_are_those_of_the_reference(
-    ticks: list[Tick], cuts: list[int], unit: str, amount: int, auctions: Auctions, types: frozenset[int] | None
+    ticks: list[Tick], cuts: list[int], unit: str, amount: int, auctions: Auctions, price_types: frozenset[int] | None
 ) -> None:
     """The tick that reaches the amount closes the bar, and no bar spans two sessions."""
     amount_of = {"ticks": lambda _: 1, "shares": lambda t: t.volume, "HKD": lambda t: t.turnover}[unit]
     amount = amount % 9 + 1 if unit == "ticks" else amount
-    made = bars(ticks, f"{amount} {unit}", cuts, auctions=auctions, types=types)
+    made = bars(ticks, f"{amount} {unit}", cuts, auctions=auctions, price_types=price_types)
     assert made == naive_bars(
-        ticks, sessions_of=sessions_of, amount_of=amount_of, amount=amount, auctions=auctions, types=types
+        ticks, sessions_of=sessions_of, amount_of=amount_of, amount=amount, auctions=auctions, price_types=price_types
     )
 
 

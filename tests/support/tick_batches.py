@@ -106,12 +106,11 @@ def naive_bars(
     amount_of: Callable[[Tick], float] | None = None,
     amount: float = 0,
     auctions: str = "own",
-    types: frozenset[int] | None = None,
+    price_types: frozenset[int] | None = None,
 ) -> list[dict[str, Any]]:
     """Bars, tick by tick: of `step_ms`, or of `amount`; `step_ms` of a day: one bar a day."""
     found: dict[tuple[str, str, int, int], list[Tick]] = {}
-    counted = [tick for tick in in_order(ticks) if types is None or tick.type in types]
-    for (day, symbol), some in groupby(counted, key=lambda tick: (day_of(tick), tick.symbol)):
+    for (day, symbol), some in groupby(in_order(ticks), key=lambda tick: (day_of(tick), tick.symbol)):
         of_symbol = list(some)
         if any(tick.seq <= 0 for tick in of_symbol):
             of_symbol.sort(key=lambda tick: tick.ts_ms)
@@ -133,7 +132,7 @@ def naive_bars(
                 full = sum(amount_of(one) for one in found.get((day, symbol, number, place), ()))
                 place += bool(full >= amount)
             found.setdefault((day, symbol, number, place), []).append(tick)
-    return [_naive_bar(key, found[key], sessions_of(key[0]), step_ms, types) for key in sorted(found)]
+    return [_naive_bar(key, found[key], sessions_of(key[0]), step_ms, price_types) for key in sorted(found)]
 
 
 def _place(session: Session, ts_ms: int, step_ms: int, *, is_auction: bool) -> int:
@@ -148,7 +147,7 @@ def _naive_bar(
     ticks: list[Tick],
     sessions: Sequence[Session],
     step_ms: int | None,
-    types: frozenset[int] | None,
+    price_types: frozenset[int] | None,
 ) -> dict[str, Any]:
     day, symbol, number, place = key
     session, name = sessions[number], sessions[number].name
@@ -160,7 +159,7 @@ def _naive_bar(
     elif step_ms is not None:
         begin_ms = session.begin_ms + place * step_ms
         end_ms = min(begin_ms + step_ms, session.end_ms)
-    priced = [tick for tick in ticks if tick.type in (types or {AUTO_MATCH, INTER_AUTO_MATCH, AUCTION})]
+    priced = [tick for tick in ticks if tick.type in (price_types or {AUTO_MATCH, INTER_AUTO_MATCH, AUCTION})]
     prices = [tick.price for tick in priced] or [None]
     shares = sum(tick.volume for tick in priced)
     return {

@@ -14,7 +14,6 @@ from hk_tick_collector.read.bar_rules import (
     check_currency,
     day_sessions,
     parse_every,
-    type_numbers,
 )
 
 
@@ -68,20 +67,6 @@ def test_an_every_that_makes_no_bars_is_refused(written: str, expected: str) -> 
     """One clear line."""
     with pytest.raises(ConfigError, match=f"^{re.escape(f'every={written!r}, {expected}')}$"):
         parse_every(written)
-
-
-def test_types_are_given_by_name_or_number() -> None:
-    """Also one alone, and one that has no name yet."""
-    assert type_numbers(["AUTO_MATCH", 7, "odd_lot", "TYPE_99"]) == {1, 7, 6, 99}
-    assert type_numbers("AUCTION") == {7}
-
-
-def test_an_unknown_type_is_refused() -> None:
-    """The line names those that exist."""
-    with pytest.raises(ConfigError, match=r"^type 'AUTO', expected a number, or one of AUCTION, AUTO_MATCH, AVERAGE"):
-        type_numbers(["AUTO"])
-    with pytest.raises(ConfigError, match=r"^no types, expected at least one$"):
-        type_numbers([])
 
 
 def test_money_is_counted_in_the_counters_own_currency() -> None:

@@ -230,12 +230,12 @@ def test_a_bar_of_odd_lots_alone_has_no_prices() -> None:
     assert of("open high low close vwap volume", found) == [(None, None, None, None, None, 60)]
 
 
-def test_types_that_are_asked_for_are_the_only_ones_and_set_prices() -> None:
-    """By name or number."""
+def test_other_types_can_set_prices() -> None:
+    """Those that are named, and no others; what counts in the sums is what is in the batches."""
     ticks = [tick("10:00:00"), tick("10:00:01", 50.0, 60, type=ODD_LOT)]
-    assert of("open volume", bars(ticks, types=["ODD_LOT"])) == [(50.0, 60)]
-    assert of("high low volume", bars(ticks, types=[1, 6])) == [(100.0, 50.0, 160)]
-    assert bars(ticks, types=["AUCTION"]) == []
+    assert of("open low vwap volume", bars(ticks, price_types={6})) == [(50.0, 50.0, 50.0, 160)]
+    assert of("high low volume", bars(ticks, price_types={1, 6})) == [(100.0, 50.0, 160)]
+    assert of("high volume", bars(ticks, price_types={7})) == [(None, 160)]
 
 
 def test_a_trade_of_no_shares_has_a_price_and_no_vwap() -> None:
@@ -397,7 +397,8 @@ def test_bars_do_not_import_pandas() -> None:
         "from hk_tick_collector.read.bars import make_bars\n"
         "ticks = [tick('10:00'), tick('10:01', seq=-1), tick('09:20', type=7)]\n"
         "for every in ('1m', '1d', '2 ticks', '300 shares'):\n"
-        "    assert make_bars(batches_of(ticks, (1,)), every, facts=lambda day: DayFacts(), types=[1, 7]).num_rows\n"
+        "    bars = make_bars(batches_of(ticks, (1,)), every, facts=lambda _: DayFacts(), price_types=[1, 7])\n"
+        "    assert bars.num_rows\n"
         "assert 'pandas' not in sys.modules\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
