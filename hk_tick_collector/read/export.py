@@ -183,8 +183,10 @@ class _Futu(_Writer):
             self._entry = None
 
     def close(self) -> None:
-        self._end_entry()
-        self._zip.close()
+        try:
+            self._end_entry()
+        finally:  # also on a full disk: an open zip would try again when it is collected, and complain
+            self._zip.close()
 
 
 _WRITERS: Final[Mapping[str, type[_Writer]]] = {"csv": _Csv, "parquet": _Parquet, "futu": _Futu}
