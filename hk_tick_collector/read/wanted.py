@@ -28,7 +28,7 @@ class Wanted(NamedTuple):
 class Position(NamedTuple):
     """The last tick that was read of a day: ticks are sorted by symbol and sequence.
 
-    After a symbol whose ticks of one moment were all read, `seq` is the greatest number: what has come since is not read.
+    After a symbol whose ticks of one moment were all read, `seq` is the greatest number: later ones are left out.
     """
 
     symbol: str

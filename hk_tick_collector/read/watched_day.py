@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from hk_tick_collector.read.changes import Changes
 
 QUIET_SEC: Final = 2.0  # longer than a file system's clock takes to move on, so that a later change shows in a time
+BUSY_TIMEOUT_MS: Final = 50  # other days go on while one is locked
 PATIENCE_SEC: Final = 30.0  # how long a database may be unreadable, while it is replaced or locked
 
 State = tuple[tuple[int, ...] | None, ...]
@@ -70,6 +71,7 @@ class WatchedDay:
         self._is_silent = is_silent
         self._clock = clock
         self._known = Known()
+        self._busy_timeout_ms = BUSY_TIMEOUT_MS
         self._con: apsw.Connection | None = None
         self._version: Any = None  # the connection's data version when it was read last
         self._state: State | None = None  # of the files when they were read last; None: read them
@@ -162,7 +164,7 @@ class WatchedDay:
         if self._con is None:
             if unopened_state(self._database) is not None:  # no process has it open: leave its files as they are
                 return read_untouched(self._database, self._changes_in)
-            self._con = open_readonly(self._database)
+            self._con = open_readonly(self._database, self._busy_timeout_ms)
             self._version = self._con.pragma("data_version")
         return self._changes_in(self._con)
 
