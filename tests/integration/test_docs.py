@@ -52,6 +52,7 @@ DOCS: Final = {
             "docs/glossary.md",
             "docs/operations.md",
             "docs/proof.md",
+            "docs/research.md",
         ),
     )
 }
