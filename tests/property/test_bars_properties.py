@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 pytest.importorskip("pyarrow")
 
-DAYS = ("20261119", "20261120", "20261224")  # the last is a half day
+DAYS = ("20261120", "20261224")  # the second is a half day
 SYMBOLS = ("HK.00005", "HK.00700", "HK.09988")
-FACTS = {"20261119": DayFacts("whole"), "20261120": DayFacts(), "20261224": DayFacts("morning")}
+FACTS = {"20261120": DayFacts(), "20261224": DayFacts("morning")}
 
 # Where something changes: the begin and the end of each session, and moments before and after.
 EDGES = ("00:00", "09:00", "09:20", "09:30", "09:31", "11:59:59.999", "12:00", "12:08", "12:10", "13:00", "16:00",
@@ -38,20 +38,23 @@ CLOCKS_MS = st.one_of(
 
 
 @st.composite
-def a_tick(draw: st.DrawFn) -> Tick:
+def a_tick(draw: st.DrawFn, days: Sequence[str] = DAYS, symbols: Sequence[str] = SYMBOLS) -> Tick:
     """Any tick; its sequence is its time's, or one that OpenD did not give."""
-    day = draw(st.sampled_from(DAYS))
+    day = draw(st.sampled_from(days))
     ts_ms = day_begin_ms(day) + draw(CLOCKS_MS)
     real = ts_ms // 1000 << 32 | draw(st.integers(1, 200))
-    seq = draw(st.one_of(st.just(real), st.just(real), st.just(real - (2 << 32)), st.integers(-50, -1)))
+    late = real - (draw(st.integers(0, 7200)) << 32)  # told late, or early: its sequence is not of its time
+    symbol = draw(st.sampled_from(symbols))
+    seq = draw(st.sampled_from((real, late, late if symbol != SYMBOLS[0] else draw(st.integers(-50, -1)))))
     price = draw(st.integers(1, 400)) / 8
     volume = draw(st.integers(0, 5)) * 100
     kind = draw(st.sampled_from((1, 1, 1, 2, 3, 4, 5, 6, 7, 7, 31, 99)))
-    return Tick(draw(st.sampled_from(SYMBOLS)), seq, ts_ms, price, volume, price * volume,
+    return Tick(symbol, seq, ts_ms, price, volume, price * volume,
                 draw(st.integers(0, 3)), kind)  # fmt: skip
 
 
-TICKS = st.lists(a_tick(), max_size=40)
+# Of many symbols and days, or many of one.
+TICKS = st.one_of(st.lists(a_tick(), max_size=40), st.lists(a_tick(DAYS[:1], SYMBOLS[1:2]), min_size=8, max_size=40))
 CUTS = st.lists(st.integers(0, 40), max_size=6)
 AUCTIONS = st.sampled_from(("own", "merge", "drop"))
 PRICE_TYPES = st.sampled_from((None, frozenset({1}), frozenset({1, 6}), frozenset({7}), frozenset({2, 3, 99})))

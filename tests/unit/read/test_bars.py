@@ -104,6 +104,12 @@ def test_without_real_sequences_the_order_is_that_of_the_times() -> None:
     assert of("symbol open close", bars([*made_up, *real])) == [("HK.00005", 52.0, 51.0), ("HK.00700", 101.0, 103.0)]
 
 
+def test_a_tick_that_was_told_late_belongs_to_the_bar_of_its_time() -> None:
+    """Its sequence is after the others', so it is that bar's last trade; there is no second bar of that time."""
+    found = bars([tick("10:00:10", 100.0, seq=1), tick("10:01:10", 101.0, seq=2), tick("10:00:50", 102.0, seq=3)])
+    assert of("time close ticks", found) == [("10:00:00", 102.0, 2), ("10:01:00", 101.0, 1)]
+
+
 # ---- sessions
 
 
