@@ -220,8 +220,9 @@ def export(
         MissingExtraError: pyarrow is not installed.
         OSError: the disk is full or fails. Whatever is raised, no part of the file is left.
     """
-    if path.is_dir():
-        raise ConfigError(f"{path} is a directory, expected a file to write to")
+    if path.exists() and not path.is_file():  # also a device: it would be replaced by a file
+        what = "a directory" if path.is_dir() else "not a file"
+        raise ConfigError(f"{path} is {what}, expected a file to write to")
     if path.exists() and not replaces:
         raise ConfigError(f"{path} exists: give another name, or replace it with --force")
     if not path.parent.is_dir():

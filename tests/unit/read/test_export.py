@@ -6,6 +6,7 @@ import csv
 import io
 import os
 import zipfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +18,6 @@ from hk_tick_collector.read.export import CSV_COLUMNS, FORMATS, SUFFIXES, Export
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 polars = pytest.importorskip("polars")
 
@@ -159,6 +159,8 @@ def test_a_place_that_can_not_be_written_to_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as refused:
         export(batches_of(TICKS), tmp_path, "csv")
     assert str(refused.value) == f"{tmp_path} is a directory, expected a file to write to"
+    with pytest.raises(ConfigError, match=r"^/dev/null is not a file, expected a file to write to$"):
+        export(batches_of(TICKS), Path("/dev/null"), "csv", replaces=True)
     path = tmp_path / "no" / "t.csv"
     with pytest.raises(ConfigError) as refused:
         export(batches_of(TICKS), path, "csv")
