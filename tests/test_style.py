@@ -77,6 +77,8 @@ TESTED_BY: Final = {
     "parquet/checks": "unit/parquet/test_proof.py",
     "parquet/decoders": "unit/parquet/test_proof.py",
     "parquet/reception": "unit/parquet/test_proof.py",
+    "read/bar_figures": "unit/read/test_bars.py",
+    "read/numbers": "unit/read/test_bars.py",
     "read/wanted": "unit/read/test_sqlite_day.py",
     "repair/backup": "unit/repair/test_times.py",
     "repair/compare": "unit/cli/test_rebuild_cmd.py",

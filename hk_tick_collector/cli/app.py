@@ -33,6 +33,7 @@ COMMANDS = {
     "days": ("days_cmd", "days_command"),
     "gaps": ("gaps_cmd", "gaps_command"),
     "journal": ("journal_cmd", "journal_command"),
+    "export": ("export_cmd", "export_command"),
     "verify": ("verify_cmd", "verify_command"),
     "audit": ("audit_cmd", "audit_command"),
     "seal": ("seal_cmd", "seal_command"),

@@ -110,6 +110,13 @@ class TicksFile:
         """What the footer says of a row group."""
         return self._file.metadata.row_group(group)
 
+    @property
+    def last_ms(self) -> int | None:
+        """The time of the latest tick, UTC epoch ms; None: there is none."""
+        column = COLUMNS.index("ts_ms")
+        told = [self._file.metadata.row_group(group).column(column).statistics for group in range(self.row_groups)]
+        return max((one.max_raw for one in told if one is not None and one.has_min_max), default=None)
+
     def groups_with(self, symbols: Iterable[str] | None) -> list[int]:
         """The row groups that may hold ticks of these symbols; None: all."""
         if symbols is None:

@@ -24,14 +24,17 @@ from hk_tick_collector.read.asking import (
     symbols_asked,
     types_asked,
 )
-from hk_tick_collector.read.sources import days_away, days_here, no_data, symbols_on
+from hk_tick_collector.read.sources import days_away, days_here, facts_on, no_data, symbols_on
 from hk_tick_collector.read.wanted import Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import date
 
+    import pyarrow as pa
+
     from hk_tick_collector.read.asking import Range, Symbols, Types, When
+    from hk_tick_collector.read.bar_rules import Auctions, Like
     from hk_tick_collector.read.condition import DayCondition
     from hk_tick_collector.read.follow import Follow
     from hk_tick_collector.read.ticks import Ticks
@@ -140,6 +143,47 @@ class DataRoot:
 
             require_proven(self.path, days, wanted.symbols, span, require)
         return Ticks(self.path, days, span, {day: self._on(day, wanted, span, kinds) for day in days})
+
+    def bars(
+        self,
+        symbols: Symbols | None = None,
+        when: When | Range | None = None,
+        every: str = "1m",
+        *,
+        auctions: Auctions | None = None,
+        types: Types | None = None,
+        like: Like | None = None,
+        require: str | None = None,
+    ) -> pa.Table:
+        """Bars of ticks, sorted by day, symbol and time; `docs/research.md` explains the columns and the rules.
+
+        Args:
+            symbols: as of `ticks`.
+            when: as of `ticks`. If it begins or ends within a bar, that bar has only the ticks in the range.
+            every: `5s`, `1m`, `1h`, `1d`, or an amount that closes a bar: `1000 ticks`, `1e6 shares`, `1e7 HKD`.
+            auctions: `own`: each auction is a bar of its own (the default); `merge`: it belongs to the bar beside it;
+                `drop`: leave out what was traded in the auctions' sessions. A bar of `1d` has them merged or dropped.
+            types: names or numbers of the types of ticks: only those count, and each of them sets prices. With
+                `no_odd_lots`, `counted` or None, only automatic matches and auctions set prices.
+            like: `futu`: labels at the end, the opening auction as a bar of its own at 09:30, the closing auction
+                merged.
+            require: as of `ticks`.
+
+        Raises:
+            ConfigError, NoDataError, NotProvenError, DatabaseError, ForeignFileError, ArchiveError: as `ticks`.
+        """
+        from hk_tick_collector.read.bars import TICK_COLUMNS, make_bars  # noqa: PLC0415 - most callers need no bars
+
+        kinds = types_asked(types)
+        ticks = self.ticks(symbols, when, columns=TICK_COLUMNS, types=kinds, require=require)
+        return make_bars(
+            ticks.batches(),
+            every,
+            facts=lambda day: facts_on(self.path, day),
+            auctions=auctions,
+            price_types=kinds if isinstance(kinds, frozenset) else None,
+            like=like,
+        )
 
     def follow(
         self,

@@ -20,6 +20,7 @@ from hk_tick_collector.parquet.arrow import batch_of
 from hk_tick_collector.parquet.layout import archived_days, ticks_path
 from hk_tick_collector.read.archived_day import archived_batches, archived_symbols
 from hk_tick_collector.read.asking import shown_day
+from hk_tick_collector.read.day_facts import archived_facts, archived_rows, database_facts, database_rows
 from hk_tick_collector.read.sqlite_day import Portion, database_symbols, read_portion
 from hk_tick_collector.store.other_disks import is_there
 from hk_tick_collector.store.schema import day_files
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from hk_tick_collector.read.bar_rules import DayFacts
     from hk_tick_collector.read.wanted import Position, Wanted
 
 A = TypeVar("A")
@@ -86,6 +88,16 @@ def symbols_on(root: Path, day: str) -> set[str]:
         DatabaseError, ForeignFileError: its file can't be read.
     """
     return _here(root, day, database_symbols, archived_symbols)
+
+
+def rows_on(root: Path, day: str) -> dict[str, int]:
+    """How many ticks each symbol has on a day; the same errors as `symbols_on`."""
+    return _here(root, day, database_rows, archived_rows)
+
+
+def facts_on(root: Path, day: str) -> DayFacts:
+    """What bars need to know of a day; the same errors as `symbols_on`."""
+    return _here(root, day, database_facts, archived_facts)
 
 
 # ---- the ticks of a day

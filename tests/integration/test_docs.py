@@ -54,6 +54,7 @@ DOCS: Final = {
             "docs/glossary.md",
             "docs/operations.md",
             "docs/proof.md",
+            "docs/research.md",
         ),
     )
 }
