@@ -48,7 +48,7 @@ from hk_tick_collector.archive.publishing import archive_day
 from hk_tick_collector.parquet.opening import has_only_archive, open_day
 from hk_tick_collector.seal.day import sealing
 from hk_tick_collector.seal.recheck import recheck
-import pyarrow.parquet, pyarrow.compute
+import duckdb, pyarrow.parquet, pyarrow.compute
 
 source, kills = pathlib.Path(sys.argv[1]), int(sys.argv[2])
 rng, quiet = random.Random(7), lambda *_: None
@@ -109,7 +109,7 @@ print(json.dumps(told))
 @pytest.mark.timeout(600)
 def test_wherever_it_is_killed_the_database_or_the_proven_archive_is_there(tmp_path: Path) -> None:
     """At fifty random moments; and the next run ends what was begun."""
-    database = make_day(tmp_path / "source", ticks=2000)
+    database = make_day(tmp_path / "source", ticks=300)
     seal_day(database)
     done = subprocess.run(
         [sys.executable, "-c", _KILLED, str(database), str(KILLS)], check=False, capture_output=True, text=True

@@ -42,7 +42,11 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Both:
     root = tmp_path_factory.mktemp("view")
     path = record(
         root / f"{DAY}.db",
-        [row(symbol, seq, price=5.0 + n % 7, direction_id=1 + n % 3) for symbol in SYMBOLS for n, seq in enumerate(SEQS)],
+        [
+            row(symbol, seq, price=5.0 + n % 7, direction_id=1 + n % 3)
+            for symbol in SYMBOLS
+            for n, seq in enumerate(SEQS)
+        ],
     )
     told = {"day": DAY, "rows": len(SYMBOLS) * TICKS_EACH, "self": "", "symbols": []}
     with closing(open_readonly(path)) as con, pytest.MonkeyPatch.context() as patched:
