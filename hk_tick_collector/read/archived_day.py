@@ -44,16 +44,21 @@ def archived_symbols(path: Path) -> set[str]:
 
 
 def archived_batches(path: Path, wanted: Wanted, after: Position | None = None) -> Iterator[Any]:
-    """The ticks of an archived day after a position.
+    """The ticks of an archived day after a position. The file is opened now, and read as they are consumed.
 
     Raises:
+        FileNotFoundError: it is gone.
         ForeignFileError: it is not an archived day of this program.
         ArchiveError: it can't be decoded.
     """
+    return _batches(open_archived(path), wanted, after)
+
+
+def _batches(file: TicksFile, wanted: Wanted, after: Position | None) -> Iterator[Any]:
     symbols = wanted.symbols
     if after is not None and symbols is not None:
         symbols = tuple(symbol for symbol in symbols if symbol >= after.symbol)
-    with open_archived(path) as file:
+    with file:
         for batch in file.batches(symbols, columns_to_read(wanted, after), use_threads=True):
             kept = keep_rows(batch, wanted, after)
             if kept.num_rows:
