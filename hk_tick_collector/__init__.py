@@ -65,15 +65,17 @@ _MODULES = {
 }
 
 
-def __getattr__(name: str) -> object:
-    """A name of the read API, imported now."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module  # noqa: PLC0415 - see above
+if not TYPE_CHECKING:  # a type checker shall know each name, and find a misspelt one
 
-    found: object = getattr(import_module(f"{__name__}.{_MODULES.get(name, 'errors')}"), name)
-    globals()[name] = found
-    return found
+    def __getattr__(name: str) -> object:
+        """A name of the read API, imported now."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module  # noqa: PLC0415 - see above
+
+        found: object = getattr(import_module(f"{__name__}.{_MODULES.get(name, 'errors')}"), name)
+        globals()[name] = found
+        return found
 
 
 def __dir__() -> list[str]:

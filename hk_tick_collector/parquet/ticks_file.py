@@ -130,22 +130,24 @@ class TicksFile:
             return True
         return any(told.min <= symbol <= told.max for symbol in symbols)
 
-    def read_group(self, group: int, columns: tuple[str, ...] = COLUMNS) -> Any:  # noqa: ANN401 - a RecordBatch
-        """A whole row group, decoded.
+    def read_group(self, group: int, columns: tuple[str, ...] = COLUMNS, *, use_threads: bool = False) -> Any:  # noqa: ANN401 - a RecordBatch
+        """A whole row group, decoded; `use_threads`: its columns at the same time, on all cores.
 
         Raises:
             ArchiveError: it can't be decoded: bytes of the file were changed, or the disk fails.
         """
         pa = require("pyarrow")
         with self._decoding():
-            table = self._file.read_row_group(group, columns=list(columns), use_threads=False)
+            table = self._file.read_row_group(group, columns=list(columns), use_threads=use_threads)
             batches = table.combine_chunks().to_batches()
             schema = arrow_schema(columns)
             whole = batches[0] if batches else pa.RecordBatch.from_pylist([], schema)
             whole.validate(full=True)  # a changed page header can give a word of another number, or of none
             return whole.cast(schema) if whole.schema != schema else whole
 
-    def batches(self, symbols: Sequence[str] | None = None, columns: tuple[str, ...] = COLUMNS) -> Iterator[Any]:
+    def batches(
+        self, symbols: Sequence[str] | None = None, columns: tuple[str, ...] = COLUMNS, *, use_threads: bool = False
+    ) -> Iterator[Any]:
         """RecordBatches of these symbols' ticks (None: of all), sorted by symbol and sequence.
 
         Raises:
@@ -155,7 +157,7 @@ class TicksFile:
         wanted = None if symbols is None else text_array(symbols)
         read = columns if symbols is None or "symbol" in columns else ("symbol", *columns)
         for group in self.groups_with(symbols):
-            batch = self.read_group(group, read)
+            batch = self.read_group(group, read, use_threads=use_threads)
             if wanted is not None:
                 batch = batch.filter(compute.is_in(batch.column("symbol"), value_set=wanted))
                 batch = batch if read == columns else batch.select(list(columns))

@@ -10,9 +10,11 @@ from array import array
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
+from hk_tick_collector.errors import ForeignFileError
 from hk_tick_collector.parquet.arrow import text_array
 from hk_tick_collector.parquet.columns import field_type
 from hk_tick_collector.parquet.extra import require
+from hk_tick_collector.parquet.layout import day_of_folder
 from hk_tick_collector.parquet.ticks_file import TicksFile
 
 if TYPE_CHECKING:
@@ -22,24 +24,42 @@ if TYPE_CHECKING:
     from hk_tick_collector.read.wanted import Position, Wanted
 
 
+def open_archived(path: Path) -> TicksFile:
+    """Open the ticks of an archived day.
+
+    Raises:
+        ForeignFileError: it is not an archived day of this program, or it is in the folder of another day.
+    """
+    file = TicksFile(path)
+    if file.day != day_of_folder(path.parent.name):
+        file.close()
+        raise ForeignFileError(f"{path} holds the ticks of {file.day}: it is in the folder of another day")
+    return file
+
+
 def archived_symbols(path: Path) -> set[str]:
     """The symbols that an archived day knows: with ticks, or recorded without any."""
-    with TicksFile(path) as file:
+    with open_archived(path) as file:
         return {one["symbol"] for one in file.certificate["symbols"]}
 
 
 def archived_batches(path: Path, wanted: Wanted, after: Position | None = None) -> Iterator[Any]:
-    """The ticks of an archived day after a position.
+    """The ticks of an archived day after a position. The file is opened now, and read as they are consumed.
 
     Raises:
+        FileNotFoundError: it is gone.
         ForeignFileError: it is not an archived day of this program.
         ArchiveError: it can't be decoded.
     """
+    return _batches(open_archived(path), wanted, after)
+
+
+def _batches(file: TicksFile, wanted: Wanted, after: Position | None) -> Iterator[Any]:
     symbols = wanted.symbols
     if after is not None and symbols is not None:
         symbols = tuple(symbol for symbol in symbols if symbol >= after.symbol)
-    with TicksFile(path) as file:
-        for batch in file.batches(symbols, columns_to_read(wanted, after)):
+    with file:
+        for batch in file.batches(symbols, columns_to_read(wanted, after), use_threads=True):
             kept = keep_rows(batch, wanted, after)
             if kept.num_rows:
                 yield kept

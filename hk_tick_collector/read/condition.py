@@ -19,7 +19,7 @@ from hk_tick_collector.audit.wording import bounds_of, clock_text, loss_text
 from hk_tick_collector.errors import ArchiveError, ConfigError, DatabaseError, NotProvenError
 from hk_tick_collector.ledger.counting import OTHERS_MIN
 from hk_tick_collector.parquet.layout import ticks_path
-from hk_tick_collector.parquet.ticks_file import TicksFile
+from hk_tick_collector.read.archived_day import open_archived
 from hk_tick_collector.read.asking import shown_day
 from hk_tick_collector.read.sources import database_of, no_data
 from hk_tick_collector.store import certificate_file
@@ -111,7 +111,7 @@ def condition_of(root: Path, day: str) -> DayCondition:
 
 
 def _certificate_in(archived: Path) -> Certificate:
-    with TicksFile(archived) as file:
+    with open_archived(archived) as file:
         certificate = file.certificate
     if certificate.get("self") != certificate_file.hash_of(certificate):
         raise ArchiveError(f"the certificate in {archived} was modified: its contents do not match its hash")

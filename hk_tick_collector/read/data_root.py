@@ -63,7 +63,7 @@ class DataRoot:
         Raises:
             ConfigError: it is not a directory that this user can read, or a setting is wrong.
         """
-        self.path = _default() if path is None else Path(path)
+        self.path = _default() if path is None else Path(path).expanduser()
         if not self.path.is_dir():
             what = "is a file" if self.path.exists() else "does not exist"
             raise ConfigError(f"DATA_ROOT {self.path.absolute()} {what}: expected the directory of a recorder")
@@ -264,7 +264,7 @@ def _of_types(wanted: Wanted, kinds: frozenset[int] | str | None) -> Wanted:
 
 def _default() -> Path:
     if root := os.environ.get("DATA_ROOT"):
-        return Path(root)
+        return Path(root).expanduser()
     from hk_tick_collector.config import load_settings  # noqa: PLC0415 - pydantic takes its time
 
     return load_settings().settings.data_root

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 LOOK_SEC: Final = 0.05
 SELDOM_SEC: Final = 1.0  # for a day that is quiet, and for the list of days
+NEWEST: Final = 2  # days that are never looked at seldom; one may be in the future, made by a wrong date
 
 
 class Follow:
@@ -121,10 +122,10 @@ class Follow:
         if is_for_all or mtime_ns != self._root_mtime_ns:
             self._root_mtime_ns = mtime_ns
             self._find_days()
-        newest = max(self._days, default=None)
-        for name in sorted(self._days):
+        names = sorted(self._days)
+        for name in names:
             day = self._days[name]
-            if is_for_all or name == newest or not day.is_quiet:
+            if is_for_all or name in names[-NEWEST:] or not day.is_quiet:
                 yield from day.poll()
 
     def _root_changed_ns(self) -> int:

@@ -131,21 +131,18 @@ def batches_of(root: Path, day: str, wanted: Wanted) -> Iterator[Any]:
 def _here(root: Path, day: str, of_database: Callable[[Path], A], of_archive: Callable[[Path], B]) -> A | B:
     """Read a day where it is; look again if its file has moved meanwhile."""
     path = database_of(root, day)
-    for tries_left in reversed(range(_TRIES)):
-        if is_there(path):
-            try:
+    for _ in range(_TRIES):
+        source = path if is_there(path) else ticks_path(root, day)
+        try:
+            if source == path:
                 return of_database(path)
-            except ConfigError:
-                raise
-            except (apsw.Error, DatabaseError, OSError) as exc:
-                if tries_left and not is_there(path):
-                    continue
+            if source.exists():
+                return of_archive(source)
+        except ConfigError:
+            raise
+        except (apsw.Error, DatabaseError, OSError) as exc:
+            if is_there(source):
                 if isinstance(exc, DatabaseError):
                     raise
-                raise DatabaseError(f"{path} can't be read: {exc}") from exc
-        archived = ticks_path(root, day)
-        if archived.exists():
-            return of_archive(archived)
-        if not is_there(path):
-            break
+                raise DatabaseError(f"{source} can't be read: {exc}") from exc
     raise no_data(root, day)

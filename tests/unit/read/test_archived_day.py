@@ -8,6 +8,7 @@ import pytest
 from support.reading import archive_day, store_day
 from support.ticks import DAY, HSBC, OPEN_MS, TENCENT, row, seq_at
 
+from hk_tick_collector.errors import ForeignFileError
 from hk_tick_collector.parquet.columns import COLUMNS
 from hk_tick_collector.read.archived_day import archived_batches, archived_symbols, numbers_array, symbol_runs
 from hk_tick_collector.read.wanted import Position, Wanted
@@ -58,6 +59,16 @@ def test_a_day_is_continued_after_a_position(archived: Path, symbols: tuple[str,
     assert len(everything) == 24
     for place, last in enumerate(everything):
         assert read(archived, wanted, Position(last["symbol"], last["seq"])) == everything[place + 1 :]
+
+
+def test_a_day_in_the_folder_of_another_day_is_refused(archived: Path) -> None:
+    """Its ticks would be taken for those of that day."""
+    folder = archived.parent.rename(archived.parent.with_name("trading_day=2026-08-03"))
+    with pytest.raises(ForeignFileError) as refused:
+        read(folder / archived.name, Wanted(COLUMNS))
+    assert str(refused.value) == (
+        f"{folder / archived.name} holds the ticks of 20260731: it is in the folder of another day"
+    )
 
 
 def test_it_knows_its_symbols(archived: Path) -> None:

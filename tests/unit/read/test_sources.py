@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.reading import archive_day, keys, store_day
@@ -11,11 +11,12 @@ from support.ticks import DAY, HSBC, NEXT_DAY, TENCENT, row, seq_at
 from hk_tick_collector.errors import DatabaseError, ForeignFileError, NoDataError
 from hk_tick_collector.parquet.columns import COLUMNS
 from hk_tick_collector.parquet.layout import archive_dir, ticks_path
-from hk_tick_collector.read import sqlite_day
+from hk_tick_collector.read import sources, sqlite_day
 from hk_tick_collector.read.sources import batches_of, days_away, days_here, no_data, symbols_on
 from hk_tick_collector.read.wanted import Wanted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 ALL = Wanted(COLUMNS)
@@ -93,3 +94,23 @@ def test_what_is_said_of_a_day_without_data(tmp_path: Path) -> None:
     )
     with pytest.raises(NoDataError):
         list(batches_of(tmp_path, DAY, ALL))
+
+
+def test_a_day_that_is_restored_while_it_is_looked_for_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its archive goes between the look for it and its opening; the database is there by then."""
+    database = store_day(tmp_path / f"{DAY}.db", ROWS)
+    kept = database.read_bytes()
+    archived = archive_day(database)
+    open_it = sources.archived_batches
+
+    def restore(path: Path, **asked: Any) -> Iterator[Any]:  # noqa: ANN401 - what it takes
+        assert path == archived
+        database.write_bytes(kept)
+        archived.unlink()
+        return open_it(path, **asked)
+
+    monkeypatch.setattr(sources, "archived_batches", restore)
+    assert keys(batches_of(tmp_path, DAY, ALL)) == KEYS
+    assert not archived.exists()
