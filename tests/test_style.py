@@ -76,6 +76,7 @@ TESTED_BY: Final = {
     "opend/purpose": "unit/opend/test_messages.py",
     "read/bar_figures": "unit/read/test_bars.py",
     "read/numbers": "unit/read/test_bars.py",
+    "read/wanted": "unit/read/test_sqlite_day.py",
     "repair/backup": "unit/repair/test_times.py",
     "repair/compare": "unit/cli/test_rebuild_cmd.py",
     "repair/filled": "unit/repair/test_union.py",

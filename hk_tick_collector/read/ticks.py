@@ -13,6 +13,7 @@ from hk_tick_collector.parquet.columns import arrow_schema
 from hk_tick_collector.parquet.extra import optional, require
 from hk_tick_collector.read import futu_frame
 from hk_tick_collector.read.sources import batches_of
+from hk_tick_collector.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -55,7 +56,7 @@ class Ticks:
     def __repr__(self) -> str:
         symbols = "all symbols" if self.symbols is None else ", ".join(self.symbols[:3])
         more = "" if self.symbols is None or len(self.symbols) <= 3 else f" and {len(self.symbols) - 3} more"  # noqa: PLR2004
-        return f"<ticks of {symbols}{more} {self._span}: {len(self.days)} days>"
+        return f"<ticks of {symbols}{more} {self._span}: {counted(len(self.days), 'day')}>"
 
     @property
     def schema(self) -> pa.Schema:
