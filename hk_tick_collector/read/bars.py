@@ -136,7 +136,7 @@ def _bars_of(portion: Portion, facts: DayFacts, plan: _Plan) -> Any:  # noqa: AN
     for name in names:
         check_currency(plan.every, name)
     ts_ms = batch.column("ts_ms").cast(pa.int64())
-    which = _sessionwhole_numbers(sessions, ts_ms, batch.column("tick_type_id"))
+    which = _session_numbers(sessions, ts_ms, batch.column("tick_type_id"))
     last = len(sessions) - 1
     if plan.auctions == "drop":
         kept = compute.and_(compute.greater(which, whole(0)), compute.less(which, whole(last)))
@@ -148,7 +148,7 @@ def _bars_of(portion: Portion, facts: DayFacts, plan: _Plan) -> Any:  # noqa: AN
     if plan.every.kind == "day":
         which = compute.multiply(which, whole(0))
     grid = _Grid(portion.day, sessions, plan)
-    batch, key, ts_ms = _in_order(batch, _joined_key(runs, which), ts_ms)
+    batch, key, ts_ms = _in_order(batch, compute.add(compute.shift_left(runs, whole(_SESSION_BITS)), which), ts_ms)
     places = grid.places(key, ts_ms) if grid.is_fixed else _counted(key, batch, plan.every)
     key = compute.add(compute.shift_left(key, whole(_PLACE_BITS)), places)
     if grid.is_fixed:  # a late tick may have the time of an earlier bar
@@ -170,7 +170,7 @@ def _runs(batch: Any) -> tuple[Any, list[str]]:  # noqa: ANN401
     return runs, symbols.dictionary.take(seen).to_pylist()
 
 
-def _sessionwhole_numbers(sessions: Sequence[Session], ts_ms: Any, types: Any) -> Any:  # noqa: ANN401
+def _session_numbers(sessions: Sequence[Session], ts_ms: Any, types: Any) -> Any:  # noqa: ANN401
     """For each tick, the number of its session, by the rules of `bar_rules`."""
     pa, compute = require("pyarrow"), require("pyarrow.compute")
     number = compute.multiply(ts_ms, whole(0))
@@ -185,10 +185,6 @@ def _sessionwhole_numbers(sessions: Sequence[Session], ts_ms: Any, types: Any) -
         compute.equal(number, whole(last)), compute.is_in(types, value_set=whole_numbers(sorted(MATCHED)))
     )
     return compute.case_when(compute.make_struct(is_opening, is_late), whole(0), whole(last - 1), number)
-
-
-def _joined_key(runs: Any, which: Any) -> Any:  # noqa: ANN401
-    return require("pyarrow.compute").add(require("pyarrow.compute").shift_left(runs, whole(_SESSION_BITS)), which)
 
 
 def _in_order(batch: Any, key: Any, ts_ms: Any) -> tuple[Any, Any, Any]:  # noqa: ANN401
@@ -239,7 +235,6 @@ class _Grid:
         self.is_fixed = plan.every.kind in {"time", "day"}
         """Whether a bar's time is known before its ticks."""
         self._labels_end = plan.labels_end
-        self._day = day
         if plan.every.kind == "day":
             self.names = [_WHOLE_DAY]
             self._begins, self._ends = [day_begin_ms(day)], [sessions[-1].end_ms]

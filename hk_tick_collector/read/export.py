@@ -242,6 +242,9 @@ def export(
         temporary.replace(path)
         sync(path.parent)
         return counted._replace(size_bytes=path.stat().st_size)
+    except OSError as exc:
+        exc.filename = exc.filename or str(path)  # of a full disk: which
+        raise
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)

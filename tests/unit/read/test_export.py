@@ -150,7 +150,7 @@ def test_a_full_disk_is_told_and_leaves_nothing_behind(form: str, tmp_path: Path
             export(batches, tmp_path / "t", form)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert failed.value.errno == 27
+    assert (failed.value.errno, failed.value.filename) == (27, str(tmp_path / "t"))
     assert list(tmp_path.iterdir()) == []
 
 
