@@ -35,6 +35,7 @@ COMMANDS = {
     "journal": ("journal_cmd", "journal_command"),
     "verify": ("verify_cmd", "verify_command"),
     "audit": ("audit_cmd", "audit_command"),
+    "compare": ("compare_cmd", "compare_command"),
     "seal": ("seal_cmd", "seal_command"),
     "repair": ("repair_cmd", "repair_command"),
     "rebuild": ("rebuild_cmd", "rebuild_command"),
