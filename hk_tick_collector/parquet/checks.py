@@ -33,7 +33,7 @@ class Checks:
         compute = require("pyarrow.compute")
         empty = [name for name in COLUMNS if batch.column(name).null_count]
         for name in empty:
-            self._tell(_symbols_where(compute.is_null(batch.column(name)), batch), f"{name} has no value")
+            self._note(_symbols_where(compute.is_null(batch.column(name)), batch), f"{name} has no value")
         return batch.drop_null() if empty else batch
 
     def add(self, batch: Any, runs: list[tuple[str, int]]) -> None:  # noqa: ANN401 - a pyarrow.RecordBatch
@@ -47,7 +47,7 @@ class Checks:
         for name in WORDS:
             self._check_words(batch, name)
 
-    def _tell(self, symbols: Iterable[str], what: str) -> None:
+    def _note(self, symbols: Iterable[str], what: str) -> None:
         for symbol in symbols:
             told = self.faults.setdefault(symbol, [])
             if what not in told:
@@ -58,16 +58,16 @@ class Checks:
         rises = "its sequences do not rise: a tick is there twice, or not in its place"
         for number, (one, _) in enumerate(runs):
             if one < symbol or (one == symbol and number):
-                self._tell([one], "its ticks are not in their place: symbols are not sorted")
+                self._note([one], "its ticks are not in their place: symbols are not sorted")
             symbol, previous = one, symbol
             if not number and one == previous and seqs[0].as_py() <= seq:
-                self._tell([one], rises)
+                self._note([one], rises)
         ends = list(accumulate(rows for _, rows in runs))
         borders = set(ends)
         compute = require("pyarrow.compute")
         falls = compute.indices_nonzero(compute.less_equal(seqs.slice(1), seqs.slice(0, len(seqs) - 1)))
         wrong = [at + 1 for at in falls.to_pylist() if at + 1 not in borders]
-        self._tell({runs[bisect_right(ends, at)][0]: None for at in wrong}, rises)
+        self._note({runs[bisect_right(ends, at)][0]: None for at in wrong}, rises)
         self._last = symbol, seqs[len(seqs) - 1].as_py()
 
     def _check_words(self, batch: Any, name: str) -> None:  # noqa: ANN401 - a pyarrow.RecordBatch
@@ -80,7 +80,7 @@ class Checks:
         by_number = pa.Array.from_buffers(pa.int32(), len(expected), [None, pa.py_buffer(expected)])
         wrong = compute.not_equal(by_number.take(compute.index_in(numbers, value_set=seen)), words.indices)
         if compute.any(wrong).as_py():
-            self._tell(_symbols_where(wrong, batch), f"{name} is not the word for {source}")
+            self._note(_symbols_where(wrong, batch), f"{name} is not the word for {source}")
 
 
 def _symbols_where(mask: Any, batch: Any) -> list[str]:  # noqa: ANN401 - pyarrow

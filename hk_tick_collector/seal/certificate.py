@@ -20,7 +20,6 @@ from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.hktime import hk_text
 from hk_tick_collector.opend.numbers import TICK_TYPES
 from hk_tick_collector.store.certificate_file import VERSION, hash_of
-from hk_tick_collector.store.quarters import Counting
 from hk_tick_collector.store.schema import VERSION as SCHEMA_VERSION
 from hk_tick_collector.store.sealed import superseded
 from hk_tick_collector.store.stored import SymbolStats, read_stats
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 
     from hk_tick_collector.audit.figures import Gap
     from hk_tick_collector.audit.verdict import DayAudit, SymbolAudit
+    from hk_tick_collector.store.quarters import Counting
 
     # Called with a description of the work, the amount done, and the total.
     Progress = Callable[[str, int, int], None]

@@ -55,9 +55,9 @@ class Counting:
         self._found: dict[str, dict[int, list[int]]] = {}
 
     def add(self, symbol: str, rows: list[tuple[Any, ...]]) -> int:
-        """Add ticks of a symbol, given as `tick_hash.COLUMNS`, which are sorted by time here; returns their hashes' sum.
+        """Add ticks of a symbol, given as `tick_hash.COLUMNS`. Returns the sum of their hashes.
 
-        They come nearly in that order, and then sorting costs next to nothing.
+        `rows` are sorted by time here; they nearly are already, and then that costs next to nothing.
 
         Raises:
             struct.error, TypeError: a row is not a valid tick.
