@@ -20,7 +20,7 @@ import apsw
 from rich.console import Console
 from rich.table import Table
 
-from bench import snapshots
+from bench import proving, snapshots
 from bench.rig import SYMBOLS, Receiver, Recorder, simulator, wait_until, write_symbols
 from hk_tick_collector.db import _INSERT_NEW, DayDatabase, Pragmas
 from hk_tick_collector.store.opening import open_readonly
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 PROBE_SYMBOL = "HK.00700"
-PARTS = ("journal", "stored", "sdk", "latency", "audit", "snapshots", "day")
+PARTS = ("journal", "stored", "sdk", "latency", "audit", "snapshots", "proof", "day")
 STORED = "SELECT sum(rows) FROM symbol_stats"
 
 
@@ -53,6 +53,7 @@ class Bench:
         self.rounds = rounds
         self.burst = int(600_000 * scale)
         self.probes = int(400 * scale)
+        self.proven = int(1_000_000 * scale)
         self.day_sec = 120 * scale
 
     def journal(self) -> Iterator[Figure]:
@@ -136,6 +137,22 @@ class Bench:
         yield Figure(name, costs.median_ms, "ms", "≤ 100", costs.median_ms <= 100)
         yield Figure("  at most", costs.most_ms, "ms", "", None)
         yield Figure(f"  where {costs.gaps:,} gaps are found at once", costs.gaps_ms, "ms", "", None)
+
+    def proof(self) -> Iterator[Figure]:
+        """The hashes of a whole day, from SQLite and from its Parquet file, on one core."""
+        costs = proving.measure(self.directory / "proof", self.proven, self.rounds)
+        rates = {name: costs.ticks / getattr(costs, name) for name in ("hashes", "quarters", "file", "writing")}
+        yield Figure("hashes of a day from SQLite", rates["hashes"], "ticks/s", "", None)
+        ratio = costs.quarters / costs.hashes
+        yield Figure("  by quarter-hour as well, of its time", 100 * ratio, "%", "≤ 110", ratio <= 1.1)
+        yield Figure("verify FILE.parquet, with all checks", rates["file"], "ticks/s", "", None)
+        ratio = rates["file"] / rates["hashes"]
+        yield Figure("  as fast as from SQLite", ratio, "times", "≥ 1.3", ratio >= 1.3)
+        yield Figure("writing FILE.parquet", rates["writing"], "ticks/s", "", None)
+        ratio = costs.writing / costs.hashes
+        yield Figure("  of the time of the hashes", 100 * ratio, "%", "≤ 200", ratio <= 2)
+        yield Figure("FILE.parquet", costs.file_bytes / costs.ticks, "bytes a tick", "", None)
+        yield Figure("side file of the certificate", costs.side_bytes / 1e6, "MB", "", None)
 
     def day(self) -> Iterator[Figure]:
         """Memory over a simulated day: it must not grow with what was recorded."""

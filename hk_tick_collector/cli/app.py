@@ -36,6 +36,7 @@ COMMANDS = {
     "export": ("export_cmd", "export_command"),
     "verify": ("verify_cmd", "verify_command"),
     "audit": ("audit_cmd", "audit_command"),
+    "compare": ("compare_cmd", "compare_command"),
     "seal": ("seal_cmd", "seal_command"),
     "archive": ("archive_cmd", "archive_command"),
     "repair": ("repair_cmd", "repair_command"),

@@ -27,6 +27,7 @@ from hk_tick_collector.cli.outputs import refuse_recorder_file
 from hk_tick_collector.cli.places import data_root_of
 from hk_tick_collector.errors import CollectorError, ConfigError
 from hk_tick_collector.parquet.opening import day_paths, find_day
+from hk_tick_collector.seal.witnesses import text_of, witnesses
 from hk_tick_collector.symbols import symbols_of
 
 if TYPE_CHECKING:
@@ -62,15 +63,17 @@ def audit_command(  # noqa: PLR0913 - each is an option
     if wanted:
         audit = _only(audit, wanted)
     code = int(audit.verdict is not Verdict.COMPLETE)
+    seen_by = witnesses(root, day=audit.day).get(audit.day, [])
     if html is not None:
         _write_page(audit, of_day, path, html)
     if as_json:
-        typer.echo(json.dumps({**as_dict(audit), "symbols_of_day": of_day, "exit_code": code}, indent=2))
+        told = {"symbols_of_day": of_day, "witnesses": [one._asdict() for one in seen_by], "exit_code": code}
+        typer.echo(json.dumps({**as_dict(audit), **told}, indent=2))
     else:
         from hk_tick_collector.cli.audit_table import show  # noqa: PLC0415 - not for --json
 
         console = wide_console(LOG_WIDTH)
-        show(console, audit, of_day, all_symbols=all_symbols)
+        show(console, audit, of_day, all_symbols=all_symbols, notes=[text_of(one) for one in seen_by])
         if html is not None:
             console.print(f"wrote {html}", highlight=False, markup=False, soft_wrap=True)
     raise typer.Exit(code)

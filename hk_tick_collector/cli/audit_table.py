@@ -16,6 +16,8 @@ from hk_tick_collector.cli.console import cell
 from hk_tick_collector.text import counted, plain
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
     from hk_tick_collector.audit.day import DayAudit, SymbolAudit
@@ -32,7 +34,7 @@ _FIGURES: Final = ("rows", "Σ volume", "exchange", "Δ volume", "Δ turnover")
 _LEFT: Final = ("ordinals", "sessions", "gaps")
 
 
-def show(console: Console, audit: DayAudit, of_day: int, *, all_symbols: bool) -> None:
+def show(console: Console, audit: DayAudit, of_day: int, *, all_symbols: bool, notes: Sequence[str] = ()) -> None:
     """Print the table, then a summary of the day, so that the summary stays visible on a terminal.
 
     Args:
@@ -40,6 +42,7 @@ def show(console: Console, audit: DayAudit, of_day: int, *, all_symbols: bool) -
         audit: of all symbols, or of some.
         of_day: how many symbols the day has.
         all_symbols: show each symbol in a row of its own, also those that are COMPLETE.
+        notes: more lines, before the summary.
     """
     shown = [symbol for symbol in audit.symbols if symbol.verdict is not Verdict.COMPLETE]
     if all_symbols or len(audit.symbols) <= SYMBOLS_SHOWN:
@@ -53,7 +56,7 @@ def show(console: Console, audit: DayAudit, of_day: int, *, all_symbols: bool) -
     if rest:
         more = "more symbol" if shown else "symbol"
         console.print(f"{'… and ' if shown else ''}{counted(rest, more)} COMPLETE: --all", style="dim")
-    for line in (*wording.notes(audit), wording.outages_text(audit)):
+    for line in (*wording.notes(audit), wording.outages_text(audit), *notes):
         console.print(plain(line, LINE_MAX), highlight=False, markup=False, soft_wrap=True)
     part = f", {len(audit.symbols):,} of {counted(of_day, 'symbol')}" if len(audit.symbols) < of_day else ""
     is_too_early = not audit.is_over and audit.verdict is Verdict.UNPROVABLE

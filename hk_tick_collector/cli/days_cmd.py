@@ -33,6 +33,7 @@ from hk_tick_collector.parquet.layout import is_archived
 from hk_tick_collector.seal.catalog import Catalog
 from hk_tick_collector.seal.due import now_ms
 from hk_tick_collector.seal.recheck_archive import archive_bytes
+from hk_tick_collector.seal.witnesses import text_of, witnesses
 from hk_tick_collector.store.data_root import read_recorder
 from hk_tick_collector.store.other_disks import is_there
 from hk_tick_collector.store.sealed import is_sealed
@@ -42,6 +43,7 @@ from hk_tick_collector.text import counted, plain, size
 if TYPE_CHECKING:
     from hk_tick_collector.journal.cursor import Wait
     from hk_tick_collector.seal.catalog import DayRow
+    from hk_tick_collector.seal.witnesses import Witness
 
 _DATE: Final = 10  # `2026-11-20` of a time
 _NO_LEDGER: Final = "an older version recorded it, which kept no ledger: what was lost is not known"
@@ -64,12 +66,17 @@ def days_command(  # noqa: PLR0913 - each is an option
     begin, end = day_range(one_day(written, day), since, until)
     with closing(Catalog(root, Progress().tell)) as catalog:
         rows = catalog.days(begin, end)
+        seen_by = witnesses(root, catalog.connection)
     states = States(root)
     if states.fault:
         sys.stderr.write(f"{states.fault}\n")
     if as_json:
         told = [
-            {"state": states.of(row), **{name: value for name, value in row._asdict().items() if name != "files"}}
+            {
+                "state": states.of(row),
+                **{name: value for name, value in row._asdict().items() if name != "files"},
+                "witnesses": [one._asdict() for one in seen_by.get(row.day, ())],
+            }
             for row in rows
         ]
         typer.echo(json.dumps({"data_root": str(root.absolute()), "days": told}, indent=2))
@@ -77,6 +84,7 @@ def days_command(  # noqa: PLR0913 - each is an option
     if not rows:
         raise ConfigError(f"no day in {root.absolute()} to list")
     _show(rows, states)
+    _show_witnesses({row.day: seen_by[row.day] for row in rows if row.day in seen_by})
 
 
 class Described(NamedTuple):
@@ -180,8 +188,21 @@ def _show(rows: list[DayRow], states: States) -> None:
         )  # fmt: skip
     listing.show("sealed", "size")
     for note, days in list(notes.items())[-_NOTES_SHOWN:]:
-        which = days[0] if len(days) == 1 else f"{counted(len(days), 'day')} ({days[0]} to {days[-1]})"
-        typer.echo(f"{which}: {note}")
+        typer.echo(f"{_those(days)}: {note}")
+
+
+def _show_witnesses(seen_by: dict[str, list[Witness]]) -> None:
+    """What other recorders confirm: days of which they confirm the same in one line."""
+    notes: dict[str, list[str]] = {}
+    for day, found in seen_by.items():
+        for one in found:
+            notes.setdefault(text_of(one), []).append(day)
+    for note, days in list(notes.items())[-_NOTES_SHOWN:]:
+        typer.echo(f"{_those(days)}: {plain(note)}")
+
+
+def _those(days: list[str]) -> str:
+    return days[0] if len(days) == 1 else f"{counted(len(days), 'day')} ({days[0]} to {days[-1]})"
 
 
 def _size(row: DayRow, states: States, state: str) -> str | None:

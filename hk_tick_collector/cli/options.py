@@ -16,15 +16,15 @@ from hk_tick_collector.cli import completion
 _DAY: Final = "today, yesterday, 20261120 or 2026-11-20"
 
 
-def _day(if_none: str) -> object:
+def _day(if_none: str, metavar: str = "DAY") -> object:
     """The argument DAY; the text says what is taken without it."""
-    return typer.Argument(metavar="DAY", help=f"{_DAY}{if_none}.", autocompletion=completion.days, show_default=False)
+    return typer.Argument(metavar=metavar, help=f"{_DAY}{if_none}.", autocompletion=completion.days, show_default=False)
 
 
 NewestDay = Annotated[str | None, _day("; the newest day with ticks if not given")]
 AnyDay = Annotated[str | None, _day("; all days if not given")]
 OneDay = Annotated[str | None, _day("")]
-SealedDay = Annotated[str | None, _day(", or all; only with --sealed")]
+SealedDayOrFile = Annotated[str | None, _day(", or all; only with --sealed. Or a ticks.parquet", "DAY|FILE")]
 DayOption = Annotated[
     str | None, typer.Option("--day", metavar="DAY", help="Another way to give DAY.", autocompletion=completion.days)
 ]

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from hk_tick_collector.cli.dates import one_day
-from hk_tick_collector.cli.options import AsJson, ConfigFile, DataRoot, DayOption, EnvFile, SealedDay  # noqa: TC001 - typer reads them
+from hk_tick_collector.cli.file_proof import file_named, verify_file
+from hk_tick_collector.cli.options import (  # noqa: TC001 - typer reads them
+    AsJson,
+    ConfigFile,
+    DataRoot,
+    DayOption,
+    EnvFile,
+    SealedDayOrFile,
+)
 from hk_tick_collector.cli.places import data_root_of
 from hk_tick_collector.clock import wall_ms
 from hk_tick_collector.errors import ConfigError, DatabaseError
@@ -63,7 +71,7 @@ _Unit = Annotated[str, typer.Option(help="The recorder's systemd unit, whose jou
 
 
 def verify_command(  # noqa: PLR0913 - each is an option
-    written: SealedDay = None,
+    written: SealedDayOrFile = None,
     *,
     data_root: DataRoot = None,
     since: _Since = SINCE,
@@ -76,6 +84,9 @@ def verify_command(  # noqa: PLR0913 - each is an option
         bool, typer.Option("--sealed", help="Hold sealed days against their certificates instead; needs no recorder.")
     ] = False,
     day: DayOption = None,
+    decoder: Annotated[
+        Literal["pyarrow", "duckdb", "polars"] | None, typer.Option(help="What decodes FILE; pyarrow if not given.")
+    ] = None,
     as_json: AsJson = False,
     config: ConfigFile = None,
     env_file: EnvFile = None,
@@ -83,7 +94,17 @@ def verify_command(  # noqa: PLR0913 - each is an option
     """Hold a running recorder against the acceptance targets; exit 1 if it misses one.
 
     While the market is closed, what only trades could show is not judged.
+
+    With a ticks.parquet as FILE, prove that file instead: it carries its certificate, and needs nothing else.
     """
+    path = file_named(written)
+    if path is not None:
+        if is_sealed or day is not None:
+            raise ConfigError(f"expected either a file, or a day with --sealed: {written} is a file")
+        verify_file(path, decoder, as_json=as_json)
+        return
+    if decoder is not None:
+        raise ConfigError("--decoder goes with a FILE.parquet")
     root = data_root_of(data_root, config, env_file)
     wanted = one_day(written, day, takes_all=True)
     if is_sealed:

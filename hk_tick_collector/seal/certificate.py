@@ -11,7 +11,6 @@ from collections import Counter
 from hashlib import sha256
 from itertools import islice
 from math import fsum, isfinite
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from hk_tick_collector import __version__
@@ -21,7 +20,6 @@ from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.hktime import hk_text
 from hk_tick_collector.opend.numbers import TICK_TYPES
 from hk_tick_collector.store.certificate_file import VERSION, hash_of
-from hk_tick_collector.store.quarters import Counting, in_quarters
 from hk_tick_collector.store.schema import VERSION as SCHEMA_VERSION
 from hk_tick_collector.store.sealed import superseded
 from hk_tick_collector.store.stored import SymbolStats, read_stats
@@ -35,6 +33,7 @@ if TYPE_CHECKING:
 
     from hk_tick_collector.audit.figures import Gap
     from hk_tick_collector.audit.verdict import DayAudit, SymbolAudit
+    from hk_tick_collector.store.quarters import Counting
 
     # Called with a description of the work, the amount done, and the total.
     Progress = Callable[[str, int, int], None]
@@ -51,7 +50,6 @@ ASSUMPTIONS: Final = (
 CHUNK_BYTES: Final = 1 << 20
 
 _ROWS_AT_ONCE: Final = 20_000
-_volume: Final = itemgetter(3)  # of `_SELECT`
 _SELECT: Final = (
     "SELECT seq, ts_ms, price, volume, turnover, direction_id, tick_type_id FROM ticks WHERE symbol = ? ORDER BY seq"
 )
@@ -88,22 +86,13 @@ def hash_symbols(
         while some := list(islice(cursor, _ROWS_AT_ONCE)):
             count += len(some)
             try:
-                total += hash_rows(symbol, some) if quarters is None else _hash_quarters(symbol, some, quarters)
+                total += hash_rows(symbol, some) if quarters is None else quarters.add(symbol, some)
             except (struct.error, TypeError, AttributeError) as exc:
                 raise DatabaseError(f"ticks of {symbol!r} make no sense: {exc}") from exc
             progress(f"{day}: ticks hashed", done + count, rows)
         done += count
         found[symbol] = (count, in_hex(total))
     return found
-
-
-def _hash_quarters(symbol: str, rows: list[tuple[Any, ...]], quarters: Counting) -> int:
-    total = 0
-    for quarter, some in in_quarters(rows):
-        part = hash_rows(symbol, some)
-        quarters.add(symbol, quarter, len(some), sum(map(_volume, some)), part)
-        total += part
-    return total
 
 
 def hash_file(path: Path, progress: Progress) -> tuple[int, str]:

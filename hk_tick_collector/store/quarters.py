@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.hktime import MINUTE_MS, day_begin_ms
+from hk_tick_collector.store.tick_hash import COLUMNS as HASHED
+from hk_tick_collector.store.tick_hash import hash_each
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
 VERSION: Final = 1
@@ -29,7 +31,8 @@ QUARTER_MS: Final = MINUTES * MINUTE_MS
 MODULUS: Final = 1 << 128
 
 _CERTIFICATE: Final = ".certificate"
-_ts_ms: Final = itemgetter(1)
+_ts_ms: Final = itemgetter(HASHED.index("ts_ms"))
+_volume: Final = itemgetter(HASHED.index("volume"))
 
 
 class Quarter(NamedTuple):
@@ -44,36 +47,45 @@ Quarters = dict[str, dict[int, Quarter]]
 """By symbol and number of the quarter-hour: 0 begins at midnight in Hong Kong. One without ticks is left out."""
 
 
-def in_quarters(rows: list[tuple[Any, ...]]) -> Iterator[tuple[int, list[tuple[Any, ...]]]]:
-    """Rows by quarter-hour since 1970; `rows`, whose second column is `ts_ms`, are sorted by it.
-
-    They are sorted already, but for ticks out of order; then sorting costs next to nothing.
-
-    Raises:
-        TypeError: a time is not a number.
-    """
-    rows.sort(key=_ts_ms)
-    begin = 0
-    while begin < len(rows):
-        quarter = rows[begin][1] // QUARTER_MS
-        end = bisect_left(rows, (quarter + 1) * QUARTER_MS, begin, key=_ts_ms)
-        yield quarter, rows[begin:end]
-        begin = end
-
-
 class Counting:
     """Adds up the quarter-hours of a day while its ticks are hashed."""
 
     def __init__(self, day: str) -> None:
         self._first = day_begin_ms(day) // QUARTER_MS
-        self.found: Quarters = {}
+        self._found: dict[str, dict[int, list[int]]] = {}
 
-    def add(self, symbol: str, quarter: int, rows: int, volume: int, total: int) -> None:
-        """Add ticks of one symbol and quarter-hour since 1970, whose hashes' sum is `total`."""
-        quarters = self.found.setdefault(symbol, {})
-        before = quarters.get(quarter - self._first, Quarter(0, 0, 0))
-        added = Quarter(before.rows + rows, before.volume + volume, (before.hash + total) % MODULUS)
-        quarters[quarter - self._first] = added
+    def add(self, symbol: str, rows: list[tuple[Any, ...]]) -> int:
+        """Add ticks of a symbol, given as `tick_hash.COLUMNS`. Returns the sum of their hashes.
+
+        `rows` are sorted by time here; they nearly are already, and then that costs next to nothing.
+
+        Raises:
+            struct.error, TypeError: a row is not a valid tick.
+        """
+        rows.sort(key=_ts_ms)
+        hashes = hash_each(symbol, rows)
+        times, volumes = list(map(_ts_ms, rows)), list(map(_volume, rows))
+        quarters = self._found.setdefault(symbol, {})
+        total = begin = 0
+        while begin < len(rows):
+            quarter = times[begin] // QUARTER_MS
+            end = bisect_left(times, (quarter + 1) * QUARTER_MS, begin)
+            part = sum(hashes[begin:end])
+            sums = quarters.setdefault(quarter - self._first, [0, 0, 0])
+            sums[0] += end - begin
+            sums[1] += sum(volumes[begin:end])
+            sums[2] += part
+            total += part
+            begin = end
+        return total
+
+    @property
+    def found(self) -> Quarters:
+        """What was added so far."""
+        return {
+            symbol: {number: Quarter(rows, volume, total % MODULUS) for number, (rows, volume, total) in some.items()}
+            for symbol, some in self._found.items()
+        }
 
 
 def quarters_of(certificate: Path) -> Path:

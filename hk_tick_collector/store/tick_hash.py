@@ -33,6 +33,16 @@ def hash_rows(symbol: str, rows: Iterable[tuple[Any, ...]]) -> int:
     return _sum_of(symbol, starmap(TICK.pack, rows))
 
 
+def hash_each(symbol: str, rows: Iterable[tuple[Any, ...]]) -> list[int]:
+    """The hash of each tick, as a number.
+
+    Raises:
+        struct.error, TypeError: a row is not a valid tick.
+    """
+    name = symbol.encode() + b"\0"
+    return list(map(int.from_bytes, [sha256(name + tick).digest() for tick in starmap(TICK.pack, rows)]))
+
+
 def hash_packed(symbol: str, packed: Buffer) -> int:
     """The same of ticks packed one after the other as `TICK`; its length is a multiple of 56."""
     view = memoryview(packed)

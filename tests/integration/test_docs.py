@@ -30,6 +30,7 @@ from support.once import made_once
 from support.ports import free_port
 from support.recorder_process import RecorderProcess, until
 from support.simulator_process import SimulatorProcess
+from support.ticks_files import make_ticks_file
 
 from hk_tick_collector.cli.app import COMMANDS, build
 from hk_tick_collector.config import NAMES, Settings, display_value
@@ -206,9 +207,13 @@ def test_the_recorded_day_holds_what_queries_look_for(recorded: Path) -> None:
     assert revisions == REVISED
 
 
-@pytest.mark.parametrize("fence", fences("docs/data.md", "python"), ids=["standard library", "pandas", "hash"])
+@pytest.mark.parametrize(
+    "fence", fences("docs/data.md", "python"), ids=["standard library", "pandas", "hash", "verify"]
+)
 def test_a_python_example_runs(fence: Fence, recorded: Path) -> None:
     """Each prints something of the recorded day. A process of its own: two SQLites must not share one."""
+    if "hkt.verify" in fence.text:
+        make_ticks_file(recorded / "archive").rename(recorded / "20261120.ticks.parquet")
     done = subprocess.run(
         [sys.executable, "-c", fence.text], cwd=recorded, capture_output=True, text=True, timeout=60, check=False
     )

@@ -49,6 +49,7 @@ READING: Final = {
     "days_json": ["days", "--json"],
     "gaps": ["gaps"],
     "sealed": ["verify", "--sealed"],
+    "compare": ["compare", FIRST, FIRST],
     "acceptance": ["verify", "--market", "closed", "--wait-sec", "0", "--log", "../recorder.log", "--json"],
     "journal_list": ["journal", "list"],
     "journal_show": ["journal", "show", "--ticks", "--limit", "50"],

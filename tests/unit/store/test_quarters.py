@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.merging import record
@@ -184,19 +184,24 @@ def test_the_name_follows_that_of_the_certificate(tmp_path: Path) -> None:
         assert quarters_of(tmp_path / name) == tmp_path / side
 
 
-def test_rows_are_cut_at_each_quarter_hour() -> None:
-    """A tick on the border belongs to the later one; none is lost."""
-    quarter = quarters.QUARTER_MS
-    rows = [(n, at) for n, at in enumerate([5 * quarter, 0, quarter - 1, quarter, 2 * quarter - 1, -1])]
-    found = [(number, [at for _, at in some]) for number, some in quarters.in_quarters(rows)]
-    assert found == [(-1, [-1]), (0, [0, quarter - 1]), (1, [quarter, 2 * quarter - 1]), (5, [5 * quarter])]
-    assert list(quarters.in_quarters([])) == []
+def tick(n: int, ts_ms: int) -> tuple[Any, ...]:
+    """A tick as it is hashed."""
+    return row(TENCENT, n, ts_ms, volume=10**n)[1:8]
 
 
-def test_what_is_added_of_a_quarter_hour_in_parts_is_its_sum() -> None:
-    """As where a symbol is read in several portions."""
-    counting = quarters.Counting(DAY)
-    now = OPEN_MS // quarters.QUARTER_MS
-    counting.add(TENCENT, now, 2, 300, 2**256 - 1)
-    counting.add(TENCENT, now, 1, 50, 3)
-    assert counting.found == {TENCENT: {TEN: Quarter(3, 350, 2)}}
+def test_ticks_are_cut_at_each_quarter_hour() -> None:
+    """One on the border belongs to the later one; however they are ordered, and in how many portions they come."""
+    begin, quarter = day_begin_ms(DAY), quarters.QUARTER_MS
+    at = [5 * quarter, 0, quarter - 1, quarter, 2 * quarter - 1, -1]
+    ticks = [tick(n, begin + ms) for n, ms in enumerate(at)]
+    whole, parts = quarters.Counting(DAY), quarters.Counting(DAY)
+    total = whole.add(TENCENT, list(ticks))
+    assert total % 2**256 == hash_rows(TENCENT, ticks) % 2**256
+    assert {number: one[:2] for number, one in whole.found[TENCENT].items()} == {
+        -1: (1, 100_000), 0: (2, 110), 1: (2, 11_000), 5: (1, 1),
+    }  # fmt: skip
+    for one in ticks:
+        parts.add(TENCENT, [one])
+    assert parts.found == whole.found
+    assert whole.found[TENCENT][0] == Quarter(2, 110, hash_rows(TENCENT, ticks[1:3]) % 2**128)
+    assert whole.add(TENCENT, []) == 0
