@@ -60,6 +60,7 @@ def read_status(root: Path, day: str | None = None) -> dict[str, Any]:
     rows = sum(entry["rows"] for entry in symbols)
     state = with_disk(decode(RecorderState, recorder), root)
     machine = Machine(lock_pid=lock_pid) if recorder["running"] else machine_of(root)
+    machine = machine._replace(root=str(root.absolute()))
     newest_ms = last["last_ts_ms"] if last and day is None else None
     answers, health = answer(
         state, Losses(read.lost, read.fault), now_ms, machine, None if read.fault else rows, newest_ms
@@ -79,7 +80,7 @@ def read_status(root: Path, day: str | None = None) -> dict[str, Any]:
                     "trouble": found.trouble.value,
                     "verdict": found.verdict.value,
                     "seen": found.seen,
-                    "cure": cure(found.trouble, machine.start),
+                    "cure": cure(found.trouble, machine.start, machine.root),
                 }
                 for found in health.findings
             ],

@@ -368,7 +368,7 @@ def test_a_recorder_that_was_stopped_says_when(root: Path) -> None:
     assert health["verdict"] == "failing"
     (trouble,) = health["troubles"]
     assert trouble["seen"] == "no recorder is running: stopped cleanly at 2020-03-30 16:04:41 HK"
-    assert trouble["cure"].startswith(f"Start it: `hk-tick-collector run --data-root {root}`. ")
+    assert trouble["cure"] == f"Start it: `hk-tick-collector run --data-root {root}`"
     assert health["reasons"] == [f"{trouble['seen']}. {trouble['cure']}"]
 
 
@@ -376,7 +376,12 @@ def test_a_recorder_that_died_says_since_when(root: Path) -> None:
     """The lock is free, and its last word was that it runs: something has killed it."""
     say(root, running=True, at_ms=TICK_TS_MS)
     assert "not running, did not stop cleanly, last heard of at 2020-03-30 16:04:41 HK" in shown(root)
-    assert read_status(root)["health"]["verdict"] == "failing"
+    health = read_status(root)["health"]
+    assert health["verdict"] == "failing"
+    assert health["troubles"][0]["cure"] == (
+        f"Start it: `hk-tick-collector run --data-root {root}`. The end of its log says why it ended; `dmesg` says if "
+        "memory ran out"
+    )
 
 
 @pytest.mark.usefixtures("lock")

@@ -49,7 +49,7 @@ def test_a_locked_day_is_named_with_its_holder_and_not_passed_over(root: Path) -
         other.close()
     assert (told["day"], told["rows"], told["lost"]) == (DAY, 0, None)
     assert f"{DAY}.db can't be read: database is locked; it is locked by pid {os.getpid()} (" in told["day_fault"]
-    assert told["answers"]["lost"] == [f"can't be known now: {told['day_fault']}"]
+    assert told["answers"]["lost"][0] == f"can't be known now: {told['day_fault']}"
     assert told["answers"]["to_do"][-1].startswith(told["day_fault"])
 
 
