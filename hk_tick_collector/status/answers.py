@@ -220,6 +220,8 @@ def _lost(
         said.append(f"can't be known now: {losses.fault}{as_of}")
     elif known:
         said.append(known)
+    if losses.lost is not None and losses.lost.no_ledger:
+        said.append(f"can't be known: {losses.lost.no_ledger}")
     is_reporting = recording is not Recording.UNKNOWN and state.running is not False
     outage = state.outage if is_reporting else None
     if outage is not None and outage.past > 0:

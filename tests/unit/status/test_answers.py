@@ -270,6 +270,12 @@ def test_a_doubt_is_told_apart_from_a_loss() -> None:
     assert not found.is_lost
 
 
+def test_of_a_day_without_a_ledger_it_is_not_said_that_nothing_is_lost() -> None:
+    """Nothing known is not nothing lost."""
+    found = answers(losses=Losses(Lost("20261120", no_ledger="it kept no ledger")))
+    assert (found.lost, found.is_lost) == (("can't be known: it kept no ledger",), False)
+
+
 def test_a_day_that_cant_be_read_is_said_with_the_last_that_is_known() -> None:
     """And what to do about it comes last."""
     told = {"day": "20261120", "gaps": 1, "symbols": 1, "ticks": 5, "causes": ["opend_down"]}
