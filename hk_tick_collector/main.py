@@ -30,7 +30,7 @@ from hk_tick_collector.status.backlog import measure_backlog
 from hk_tick_collector.status.description import Parts
 from hk_tick_collector.status.reporter import Reporter
 from hk_tick_collector.store import rehearsal
-from hk_tick_collector.store.data_root import RECORDER_LOCK, hold_lock
+from hk_tick_collector.store.data_root import RECORDER_LOCK, disown_report, hold_lock
 from hk_tick_collector.store.older_today import make_room
 from hk_tick_collector.store.portable import event_loop_factory
 from hk_tick_collector.store.schema import require_sqlite
@@ -79,6 +79,7 @@ def run(settings: Settings, rehearse: Path | None = None) -> int:
     data_root = settings.prepare_data_root()
     lock = hold_lock(data_root, RECORDER_LOCK, LOCK_WAIT_SEC)
     try:
+        disown_report(data_root)
         if rehearse is None:
             rehearsal.refuse(data_root)
         else:

@@ -246,7 +246,8 @@ def _recorder(last: Evidence) -> Finding:
     elif state is None:
         seen = f"pid {last.lock_pid} runs, recorder.json is empty"
     elif state.pid != last.lock_pid:
-        seen = f"pid {last.lock_pid} runs, recorder.json is still of pid {state.pid}"
+        before = f"pid {state.pid}" if state.pid else "the recorder before"
+        seen = f"pid {last.lock_pid} runs, recorder.json is still of {before}"
     elif age_sec is None:
         seen = f"pid {last.lock_pid} runs, recorder.json has no time"
     else:

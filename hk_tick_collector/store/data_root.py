@@ -131,6 +131,21 @@ def read_state(root: Path) -> dict[str, Any]:
     return said if isinstance(said, dict) else {}
 
 
+def disown_report(root: Path) -> None:
+    """Take this process's pid out of the report of a recorder before it: in a container each one is pid 1.
+
+    Otherwise readers would take the old report for this recorder's until it writes its own, or for half a minute if it
+    can't. Call it while holding the recorder's lock.
+    """
+    state = read_state(root)
+    if state.get("pid") != os.getpid():
+        return
+    temporary = (root / STATE_NAME).with_suffix(".tmp")
+    with contextlib.suppress(OSError):  # a full disk: readers find out by the report's age
+        temporary.write_text(json.dumps({**state, "pid": None}), encoding="utf-8")
+        temporary.replace(root / STATE_NAME)
+
+
 def read_recorder(root: Path) -> tuple[int | None, dict[str, Any]]:
     """The pid that holds the recorder's lock (None: no process; 0: unknown), and the state as in `read_state`.
 

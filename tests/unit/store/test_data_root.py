@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hk_tick_collector.store.data_root import RECORDER_LOCK, STATE_NAME, hold_lock, read_recorder, read_state
+from hk_tick_collector.status.state import RecorderState
+from hk_tick_collector.store.data_root import (
+    RECORDER_LOCK,
+    STATE_NAME,
+    disown_report,
+    hold_lock,
+    read_recorder,
+    read_state,
+)
+from hk_tick_collector.typed_json import decode
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,6 +50,23 @@ def test_one_that_wrote_that_it_runs_and_is_gone_has_died(tmp_path: Path) -> Non
     assert read_state(tmp_path) == {"pid": 1, "running": True}
     (tmp_path / STATE_NAME).write_text(json.dumps({"pid": 1, "running": False}))
     assert read_recorder(tmp_path) == (None, {"pid": 1, "running": False})
+
+
+def test_a_report_of_the_same_pid_is_no_report_of_this_recorder(tmp_path: Path) -> None:
+    """In a container each recorder is pid 1; one of another pid tells that by itself, and is left alone."""
+    report = tmp_path / STATE_NAME
+    told = {"pid": os.getpid(), "running": True, "at_ms": 5}
+    report.write_text(json.dumps(told))
+    disown_report(tmp_path)
+    assert read_state(tmp_path) == {**told, "pid": None}
+    assert decode(RecorderState, read_state(tmp_path)).pid is None
+    report.write_text('{"pid": 1}')
+    before = report.stat()
+    disown_report(tmp_path)
+    assert report.stat() == before
+    report.unlink()
+    disown_report(tmp_path)
+    assert not report.exists()
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "null"])
