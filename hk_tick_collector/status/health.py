@@ -26,7 +26,7 @@ from hk_tick_collector.status.lost import lost_text
 from hk_tick_collector.status.state import RecorderState
 from hk_tick_collector.status.trouble_table import ROOT, START, cure
 from hk_tick_collector.status.troubles import Trouble
-from hk_tick_collector.text import excerpt, span
+from hk_tick_collector.text import excerpt, plain, span
 from hk_tick_collector.typed_json import decode
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ MANY_SYMBOLS = 50
 POLLS_FAILED_MAX = 10  # calls in a row
 TOTALS_FAILED_MAX = 3  # rounds in a row, one per minute
 
+REFUSAL_MAX = 500  # characters: it names a path, and what to do
+
 WORD_LATE_MS = 600_000  # OpenD's market state is requested once a minute, and may be this old
 
 
@@ -58,7 +60,8 @@ class Machine(NamedTuple):
 
     Attributes:
         start: how a recorder is started here.
-        is_refused: systemd does not start the recorder again, since it has found a setting wrong.
+        is_refused: systemd does not start the recorder again, since it has found a setting or file wrong.
+        refusal: which, in the recorder's words; empty: not known.
         is_starting: systemd is about to start it.
         root: where it records.
         lock_pid: the process that holds the recorder's lock; None or 0: not known.
@@ -66,6 +69,7 @@ class Machine(NamedTuple):
 
     start: str = START
     is_refused: bool = False
+    refusal: str = ""
     is_starting: bool = False
     lock_pid: int | None = None
     root: str = ROOT
@@ -147,10 +151,10 @@ def _presence(state: RecorderState, now_ms: int | None, machine: Machine) -> Ite
         else:
             yield Finding(Verdict.UNPROVEN, Trouble.NOT_REPORTED, unreported)
         return
-    if at_ms is None:
+    if at_ms is None and not machine.is_refused:
         yield Finding(Verdict.UNPROVEN, Trouble.NO_REPORT, "no recorder state yet")
         return
-    if state.running is False:
+    if at_ms is None or state.running is False:
         yield from _absence(state, machine)
         return
     age_sec = (now_ms - at_ms) / 1000 if now_ms is not None else 0.0
@@ -170,7 +174,8 @@ def _absence(state: RecorderState, machine: Machine) -> Iterator[Finding]:
     """No recorder runs: why not, and what keeps the next one from starting?"""
     seen = f"no recorder is running: {end_text(state)}"
     if machine.is_refused:
-        yield Finding(Verdict.FAILING, Trouble.WRONG_SETTING, seen)
+        why = plain(machine.refusal, REFUSAL_MAX) or "exit code 2"
+        yield Finding(Verdict.FAILING, Trouble.WRONG_SETTING, f"no recorder is running: it refused to start: {why}")
     elif is_full(state):
         yield Finding(Verdict.FAILING, Trouble.NOT_RUNNING_FULL, f"{seen}; the disk is full{room_text(state)}")
     else:

@@ -47,9 +47,10 @@ _PRESENCE: Final = {
         Effect.STOPPED,
     ),
     Trouble.WRONG_SETTING: Entry(
-        "no recorder is running: it refused to start",
-        "A setting or file is wrong (exit code 2). systemd does not try again",
-        "`journalctl -u hk-tick-collector -n 20` says which; correct it in /etc/hk-tick-collector.env, then {start}",
+        "no recorder is running: it refused to start: …",
+        "A setting or file is wrong (exit code 2), and the line that says which is shown. systemd does not try again",
+        "Do what the line says (settings are in /etc/hk-tick-collector.env), then {start}. If no line is shown:"
+        " `journalctl -u hk-tick-collector -n 20`",
         Effect.STOPPED,
     ),
     Trouble.SILENT: Entry(

@@ -196,6 +196,15 @@ def test_what_the_older_recorder_left_without_a_recorder_tells_the_cure(root: Pa
         read_status(root)
 
 
+def test_what_the_older_recorder_left_does_not_hide_what_became_of_ours(root: Path) -> None:
+    """That it was stopped, most often because of that file, is what there is to say first."""
+    make_old(root / "20261119.db", [old_tick("HK.00700", 1)])
+    say(root, running=False, stopped_ms=TICK_TS_MS, stop_reason="SIGTERM", stored=True)
+    told = read_status(root)
+    assert (told["day"], told["rows"]) == (None, 0)
+    assert told["answers"]["records"] == "NO: no recorder is running: stopped cleanly at 2020-03-30 16:04:41 HK"
+
+
 @pytest.mark.usefixtures("lock")
 def test_what_the_older_recorder_left_does_not_hide_a_recorder(root: Path) -> None:
     """Before its first tick it is reported without a day; that day itself can't be shown."""

@@ -213,8 +213,12 @@ def test_a_stale_report_answers_nothing(free_bytes: float, seen: str, trouble: T
 def test_a_refused_setting_is_named() -> None:
     """By systemd's word: a restart alone does not help."""
     state = decode(RecorderState, healthy_state(running=False))
-    found, _ = answer(state, Losses(), NOW_MS, Machine("`systemctl start x`", is_refused=True))
-    assert found.to_do[0] == cure(Trouble.WRONG_SETTING, "`systemctl start x`")
+    for refusal, why in (("FUTU_PORT='abc' (environment): expected …",) * 2, ("", "exit code 2")):
+        machine = Machine("`systemctl start x`", is_refused=True, refusal=refusal)
+        for report in (state, RecorderState(running=False)):  # the second: it never ran here
+            found, _ = answer(report, Losses(), NOW_MS, machine)
+            assert found.records == f"NO: no recorder is running: it refused to start: {why}"
+            assert found.to_do == (cure(Trouble.WRONG_SETTING, "`systemctl start x`"),)
 
 
 def test_what_was_lost_is_said_in_figures() -> None:
