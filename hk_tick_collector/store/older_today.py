@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import apsw
 
 from hk_tick_collector import logs
-from hk_tick_collector.errors import ConfigError, DatabaseError
+from hk_tick_collector.errors import ConfigError, DatabaseError, FileGoneError, OlderRecorderError
 from hk_tick_collector.store.data_root import copy_ownership, sync
 from hk_tick_collector.store.older import is_older
 from hk_tick_collector.store.opening import read_untouched
@@ -51,8 +51,9 @@ def make_room(data_root: Path, today: str) -> Path | None:
         users = ", ".join(users_of(path))
         if users:
             raise ConfigError(
-                f"{path} was made by {OLDER_RECORDER}, and {users} has it open: two recorders can't record to one "
-                "place. Stop that program and start this one again: it then moves the file aside, and records today"
+                f"{users} has {path} open, which was made by {OLDER_RECORDER}: two recorders can't record to one "
+                "place. Stop that program, then start this one if it has ended: it moves the file aside, and records "
+                "today"
             )
         kept = _move(path)
     except OSError as exc:
@@ -67,6 +68,23 @@ def make_room(data_root: Path, today: str) -> Path | None:
         cure=f"hk-tick-collector migrate {kept.parent} --data-root NEW_DATA_ROOT takes its ticks over",
     )
     return kept
+
+
+def made_room(data_root: Path, today: str, cause: Exception) -> Exception:
+    """Make room while recording. Returns what keeps today from being stored now: that its file is gone, or the cause.
+
+    Args:
+        data_root: DATA_ROOT.
+        today: YYYYMMDD.
+        cause: why it could not be stored.
+    """
+    if not isinstance(cause, OlderRecorderError):
+        return cause
+    try:
+        kept = make_room(data_root, today)
+    except ConfigError as exc:
+        return OlderRecorderError(str(exc))
+    return cause if kept is None else FileGoneError(f"{today}.db was of {OLDER_RECORDER}, and was moved to {kept}")
 
 
 def _move(path: Path) -> Path:

@@ -256,7 +256,7 @@ def test_today_is_recorded_where_the_older_recorder_had_begun_it(tmp_path: Path)
             assert size_of(path.with_name(f"{path.name}-wal")) > 0
         rows = query(path, "SELECT count(*) FROM ticks")
         (refused,) = recorder.log_path.read_text().splitlines()
-        assert f": {path} was made by the older recorder (futu_tick_downloader), and pid " in refused
+        assert f") has {path} open, which was made by the older recorder (futu_tick_downloader): two " in refused
         with recorder:
             recorder.wait_for("backfill_done")
             (line,) = recorder.log_lines("older_day_moved")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
 from contextlib import closing
@@ -105,10 +106,11 @@ def test_what_a_running_older_recorder_has_open_stays(tmp_path: Path, statements
         assert sorted(tmp_path.iterdir()) == names
         assert path.read_bytes() == before
     line = str(refused.value)
-    assert line.startswith(f"{path} was made by the older recorder (futu_tick_downloader), and pid ")
-    assert line.endswith(
-        " has it open: two recorders can't record to one place. Stop that program and start this one again: it then "
-        "moves the file aside, and records today"
+    assert re.fullmatch(
+        rf"pid \d+ \(\S+\) has {path} open, which was made by the older recorder \(futu_tick_downloader\): two "
+        "recorders can't record to one place. Stop that program, then start this one if it has ended: it moves the "
+        "file aside, and records today",
+        line,
     )
     assert make_room(tmp_path, DAY) == tmp_path / "older-recorder" / NAME
 
