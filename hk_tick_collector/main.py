@@ -30,7 +30,8 @@ from hk_tick_collector.status.backlog import measure_backlog
 from hk_tick_collector.status.description import Parts
 from hk_tick_collector.status.reporter import Reporter
 from hk_tick_collector.store import rehearsal
-from hk_tick_collector.store.data_root import RECORDER_LOCK, hold_lock
+from hk_tick_collector.store.data_root import RECORDER_LOCK, disown_report, hold_lock
+from hk_tick_collector.store.older_today import make_room
 from hk_tick_collector.store.portable import event_loop_factory
 from hk_tick_collector.store.schema import require_sqlite
 from hk_tick_collector.store.stored import StoredTicks, check_today, seed_last_seq, tell_unusable_days
@@ -78,12 +79,15 @@ def run(settings: Settings, rehearse: Path | None = None) -> int:
     data_root = settings.prepare_data_root()
     lock = hold_lock(data_root, RECORDER_LOCK, LOCK_WAIT_SEC)
     try:
+        disown_report(data_root)
         if rehearse is None:
             rehearsal.refuse(data_root)
         else:
             day = rehearsal.begin(data_root, rehearse)
             log.info("rehearsing", date=day.date, speed=day.speed, clock=rehearse)
-        check_today(data_root, hk_day(wall_ms()))
+        today = hk_day(wall_ms())
+        make_room(data_root, today)
+        check_today(data_root, today)
         recorder = Recorder(settings, data_root, client_settings(settings, spec, rsa_key, encryption))
         stacks.enable(lambda: stacks.ask_for_stacks(recorder.writer_pid))
         with asyncio.Runner(loop_factory=event_loop_factory()) as runner:

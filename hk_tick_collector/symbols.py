@@ -28,8 +28,9 @@ _PLATE_NUMBERED: Final = re.compile(r"HK\.(BK|LIST)[0-9]+", re.IGNORECASE)
 # 700, 00700.HK, HK.700, HK00700, HK:0700: how other programs, and people in a hurry, write HK.00700. All are the same.
 _STOCK_LIKE: Final = re.compile(r"(?:HK[.:_-]?)?([0-9]{1,5})(?:\.HK)?")
 _PLATE_LIKE: Final = re.compile(r"(?:HK\.)?((?:BK|LIST)[0-9]+)")
-# Blanks and commas, also the full-width and the enumeration comma of a Chinese keyboard.
-_BETWEEN: Final = re.compile(r"[\s,\uff0c\u3001]+")
+# Commas, also the full-width and the enumeration comma of a Chinese keyboard, and ends of lines.
+_COMMAS: Final = re.compile(r"[,\uff0c\u3001\r\n]+")
+_WORDS: Final = re.compile(r"(\s*)(\S+)")
 _OTHER_MARKET: Final = re.compile(r"(?:[A-Z]{2}\.[A-Z0-9._-]{1,24}|[A-Z0-9]{1,24}\.(?:US|SH|SZ|SS|SG|JP|T))")
 
 
@@ -151,7 +152,28 @@ def read_text(path: Path) -> str:
 
 
 def _entries(text: str) -> list[str]:
-    return [entry for entry in _BETWEEN.split(text) if entry]
+    """The entries of a list. A path may have blanks in it: it ends before a comma, the line's end or another entry."""
+    entries: list[str] = []
+    for part in _COMMAS.split(text):
+        is_path = False
+        for blank, word in _WORDS.findall(part):
+            if is_path and not _begins_entry(word):
+                entries[-1] += blank + word
+            else:
+                is_path = word.startswith("@") and word != "@"
+                entries.append(word)
+    return entries
+
+
+def _begins_entry(word: str) -> bool:
+    """Whether a word after a path is an entry of its own, not the rest of the path."""
+    if word.startswith("@") or word.lower().startswith(_PLATE_PREFIX):
+        return True
+    try:
+        _code(word)
+    except ValueError:
+        return False
+    return True
 
 
 def _expanded(text: str, source: str) -> Iterator[tuple[str, str]]:

@@ -124,6 +124,7 @@ TESTED_BY: Final = {
     "status/health_storing": "unit/status/test_health.py",
     "status/metrics": "integration/test_metrics_server.py",
     "status/state": "unit/status/test_description.py",
+    "status/trouble_table_storing": "unit/status/test_trouble_table.py",
     "status/troubles": "unit/status/test_trouble_table.py",
     "store/certificate_file": "unit/seal/test_certificate.py",
     "store/content_errors": "unit/writer/test_apart.py",

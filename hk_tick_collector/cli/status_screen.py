@@ -216,7 +216,7 @@ def _session_text(recorder: dict[str, Any], session: Session) -> str:
     if not recorder.get("session") or not recorder["running"] or _is_silent(recorder):
         return "[dim]unknown[/]"
     if not session.connected:
-        return f"[red]not connected[/]: {_plain(session.last_disconnect)}"
+        return f"[red]not connected[/]: {_plain(session.last_disconnect or 'no answer yet')}"
     left_out = f", [red]{len(session.left_out)} without quota[/]" if session.left_out else ""
     symbols = counted(session.subscribed or 0, "symbol")
     return f"[green]connected[/] since {hk_text(session.since_ms or 0)}, {symbols}{left_out}"

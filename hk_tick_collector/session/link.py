@@ -98,8 +98,10 @@ class Link(asyncio.Protocol):
                 self._transport.write(self._connection.open())
                 return await self._opened
         except TimeoutError:
+            is_answered = self._transport is not None  # by its host; a process that hangs gets that far, too
             self.abort("connect timeout")
-            raise SessionError(f"no answer from {host}:{port} within {timeout_sec:g} s") from None
+            what = "no answer from" if is_answered else "no connection to"
+            raise SessionError(f"{what} {host}:{port} within {timeout_sec:g} s") from None
         except OSError as exc:
             raise SessionError(f"{host}:{port}: {exc.strerror or exc}") from exc
 
@@ -187,8 +189,8 @@ class Link(asyncio.Protocol):
             is_suspect = silent_sec > dead_link_sec + self._answer_sec() and not self.is_paused
             if is_suspect and was_suspect:
                 pending = self._connection.pending_bytes
-                came = f"{pending:,} bytes of an unfinished one" if pending else "nothing"
-                self.abort(f"dead link: no whole frame for {silent_sec:.1f} s, {came}")
+                came = f", {pending:,} bytes of an unfinished one" if pending else ""
+                self.abort(f"dead link: no whole frame for {silent_sec:.1f} s{came}")
 
     def _answer_sec(self) -> float:
         """How long the unfinished frame may take if it is an answer that was asked for; 0 if it is not."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from hk_tick_collector.hktime import hk_midnight_ms, may_trade_between, plausible_text
 from hk_tick_collector.status.findings import Verdict, named
 from hk_tick_collector.status.health import Machine, assess, is_open, market_text, reason_text, report_age_sec
+from hk_tick_collector.status.health_storing import is_full
 from hk_tick_collector.status.lost import doubt_text, lost_text
 from hk_tick_collector.status.trouble_table import cure, effect
 from hk_tick_collector.status.troubles import Effect, Trouble
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
     from hk_tick_collector.status.state import RecorderState
 
 NOTHING: Final = "nothing"
-_ABSENT: Final = frozenset({Trouble.NO_REPORT, Trouble.NOT_RUNNING, Trouble.WRONG_SETTING})
+TRY: Final = "To try without OpenD: `hk-tick-collector simulate`"
+_ABSENT: Final = frozenset(
+    {Trouble.NO_REPORT, Trouble.NOT_RUNNING, Trouble.ENDED, Trouble.NOT_RUNNING_FULL, Trouble.WRONG_SETTING}
+)
 _UNHEARD: Final = frozenset({Trouble.NOT_REPORTED, Trouble.SILENT, Trouble.SILENT_FULL, Trouble.FROM_THE_FUTURE})
 # The outage itself, whose cure is that of its cause.
 _OUTAGE: Final = frozenset({Trouble.LOSING_TICKS, Trouble.STREAM_INTERRUPTED})
@@ -102,8 +106,10 @@ def answer(
     at_risk = _at_risk(state, recording, now_ms, last_tick_ms)
     lost, lost_now, is_lost = _lost(state, losses, recording, now_ms, at_risk)
     to_do = _to_do(health.findings, None if recording is Recording.YES else main, machine)  # not named above
-    if losses.fault:
+    if losses.fault and not is_full(state):  # without space SQLite can't even read; what to do about that is said
         to_do += (f"{losses.fault}. {cure(Trouble.DAY_UNREADABLE)}",)
+    if main is not None and main.trouble is Trouble.OPEND_DOWN and not state.session.connects and rows == 0:
+        to_do += (TRY,)
     return Answers(recording, records, lost, is_lost, to_do, lost_now), health
 
 
@@ -214,6 +220,8 @@ def _lost(
         said.append(f"can't be known now: {losses.fault}{as_of}")
     elif known:
         said.append(known)
+    if losses.lost is not None and losses.lost.no_ledger:
+        said.append(f"can't be known: {losses.lost.no_ledger}")
     is_reporting = recording is not Recording.UNKNOWN and state.running is not False
     outage = state.outage if is_reporting else None
     if outage is not None and outage.past > 0:
@@ -258,9 +266,9 @@ def _at_risk(state: RecorderState, recording: Recording, now_ms: int, last_tick_
 def _to_do(findings: tuple[Finding, ...], main: Finding | None, machine: Machine) -> tuple[str, ...]:
     """The cures: of the main trouble alone, as it has been named already; of all others with what was seen."""
     is_named = main is not None and any(effect(one.trouble) is Effect.STOPPED for one in findings)
-    said: list[str] = [] if main is None else [cure(main.trouble, machine.start)]
+    said: list[str] = [] if main is None else [cure(main.trouble, machine.start, machine.root)]
     for finding in findings:
         if finding is main or (is_named and finding.trouble in _OUTAGE):
             continue
-        said.append(reason_text(finding, machine.start))
+        said.append(reason_text(finding, machine))
     return tuple(dict.fromkeys(said))

@@ -14,19 +14,19 @@ The worst finding is the verdict. A missing value is not a finding: an older rec
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hk_tick_collector.clock import OFFSET_MS_MAX
 from hk_tick_collector.hktime import plausible_ms, plausible_text, since_continuous_ms
 from hk_tick_collector.opend.market import CONTINUOUS
-from hk_tick_collector.status.findings import NAMES_SHOWN, Finding, Verdict, and_more, count, named
-from hk_tick_collector.status.health_storing import STORING_RULES, disk_full, is_full, room_text
+from hk_tick_collector.status.findings import Finding, Verdict, count, named
+from hk_tick_collector.status.health_session import down_trouble, none_subscribed, not_all_subscribed
+from hk_tick_collector.status.health_storing import STORING_RULES, is_full, room_text
 from hk_tick_collector.status.lost import lost_text
 from hk_tick_collector.status.state import RecorderState
-from hk_tick_collector.status.trouble_table import START, cure
+from hk_tick_collector.status.trouble_table import ROOT, START, cure
 from hk_tick_collector.status.troubles import Trouble
-from hk_tick_collector.text import excerpt, span
+from hk_tick_collector.text import excerpt, plain, span
 from hk_tick_collector.typed_json import decode
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ FUTURE_SEC_MAX = 30.0
 DOWN_SEC_MAX = 30.0
 # OpenD answers a keep-alive every 10 s, and the session drops a silent link after FUTU_DEAD_LINK_SEC (25).
 UNHEARD_SEC_MAX = 60.0
-SUBSCRIBE_SEC_MAX = 60.0
 
 # No push for this long is a fault only if pushes came much more often before; those of a few quiet symbols don't.
 QUIET_SEC_MAX = 90.0
@@ -51,6 +50,8 @@ MANY_SYMBOLS = 50
 POLLS_FAILED_MAX = 10  # calls in a row
 TOTALS_FAILED_MAX = 3  # rounds in a row, one per minute
 
+REFUSAL_MAX = 500  # characters: it names a path, and what to do
+
 WORD_LATE_MS = 600_000  # OpenD's market state is requested once a minute, and may be this old
 
 
@@ -59,16 +60,20 @@ class Machine(NamedTuple):
 
     Attributes:
         start: how a recorder is started here.
-        is_refused: systemd does not start the recorder again, since it has found a setting wrong.
+        is_refused: systemd does not start the recorder again, since it has found a setting or file wrong.
+        refusal: which, in the recorder's words; empty: not known.
         is_starting: systemd is about to start it.
+        root: where it records.
         lock_pid: the process that holds the recorder's lock; None or 0: not known.
         report_age_sec: how old the recorder's report is; None: as its own time says.
     """
 
     start: str = START
     is_refused: bool = False
+    refusal: str = ""
     is_starting: bool = False
     lock_pid: int | None = None
+    root: str = ROOT
     report_age_sec: float | None = None
 
 
@@ -109,13 +114,13 @@ def assess(state: RecorderState, now_ms: int | None = None, machine: Machine = M
     found = list(_presence(state, now_ms, machine)) or [finding for rule in _RULES for finding in rule(state)]
     found.sort(key=lambda finding: -_WEIGHTS[finding.verdict])
     verdict = found[0].verdict if found else Verdict.OK
-    reasons = tuple(reason_text(finding, machine.start) for finding in found)
+    reasons = tuple(reason_text(finding, machine) for finding in found)
     return Health(verdict, reasons, lost_text(state.lost_today), tuple(found))
 
 
-def reason_text(finding: Finding, start: str = START) -> str:
+def reason_text(finding: Finding, machine: Machine = Machine()) -> str:  # noqa: B008 - it can't change
     """A finding in words: what was seen, and what to do."""
-    return f"{finding.seen}. {cure(finding.trouble, start)}"
+    return f"{finding.seen}. {cure(finding.trouble, machine.start, machine.root)}"
 
 
 def end_text(state: RecorderState) -> str:
@@ -128,11 +133,15 @@ def end_text(state: RecorderState) -> str:
     at = f"{text[:19]} HK" if text else "an unknown time"
     if state.died:
         return f"did not stop cleanly, last heard of at {at}"
-    why = excerpt(state.stop_reason or "")
     rest = "; the next start stores the rest" if state.stored is False else ""
-    if why in {"", "SIGTERM", "SIGINT"}:
+    if is_clean(state):
         return f"stopped cleanly at {at}{rest}"
-    return f"stopped by a fault at {at} ({why}){rest}"
+    return f"stopped by a fault at {at} ({excerpt(state.stop_reason or '')}){rest}"
+
+
+def is_clean(state: RecorderState) -> bool:
+    """Whether a recorder that no longer runs was told to stop, and did."""
+    return not state.died and (state.stop_reason or "") in {"", "SIGTERM", "SIGINT"}
 
 
 def report_age_sec(at_ms: int, now_ms: int | None, machine: Machine) -> float:
@@ -146,18 +155,16 @@ def _presence(state: RecorderState, now_ms: int | None, machine: Machine) -> Ite
     """Does a recorder report? If not, its last report is stale."""
     at_ms = plausible_ms(state.at_ms)
     if unreported := _unreported(state, machine):
-        yield Finding(Verdict.UNPROVEN, Trouble.NOT_REPORTED, unreported)
         if is_full(state):
-            yield from disk_full(state)
+            yield Finding(Verdict.FAILING, Trouble.SILENT_FULL, f"{unreported}: the disk is full{room_text(state)}")
+        else:
+            yield Finding(Verdict.UNPROVEN, Trouble.NOT_REPORTED, unreported)
         return
-    if at_ms is None:
+    if at_ms is None and not machine.is_refused:
         yield Finding(Verdict.UNPROVEN, Trouble.NO_REPORT, "no recorder state yet")
         return
-    if state.running is False:
-        trouble = Trouble.WRONG_SETTING if machine.is_refused else Trouble.NOT_RUNNING
-        yield Finding(Verdict.FAILING, trouble, f"no recorder is running: {end_text(state)}")
-        if is_full(state):
-            yield from disk_full(state)
+    if at_ms is None or state.running is False:
+        yield from _absence(state, machine)
         return
     age_sec = report_age_sec(at_ms, now_ms, machine)
     if age_sec > SILENT_SEC_MAX and is_full(state):
@@ -170,6 +177,19 @@ def _presence(state: RecorderState, now_ms: int | None, machine: Machine) -> Ite
     elif age_sec < -FUTURE_SEC_MAX:
         seen = f"recorder.json is dated {span(-age_sec)} in the future: a clock was changed, so its age is unknown"
         yield Finding(Verdict.UNPROVEN, Trouble.FROM_THE_FUTURE, seen)
+
+
+def _absence(state: RecorderState, machine: Machine) -> Iterator[Finding]:
+    """No recorder runs: why not, and what keeps the next one from starting?"""
+    seen = f"no recorder is running: {end_text(state)}"
+    if machine.is_refused:
+        why = plain(machine.refusal, REFUSAL_MAX) or "exit code 2"
+        yield Finding(Verdict.FAILING, Trouble.WRONG_SETTING, f"no recorder is running: it refused to start: {why}")
+    elif is_full(state):
+        yield Finding(Verdict.FAILING, Trouble.NOT_RUNNING_FULL, f"{seen}; the disk is full{room_text(state)}")
+    else:
+        trouble = Trouble.NOT_RUNNING if is_clean(state) else Trouble.ENDED
+        yield Finding(Verdict.FAILING, trouble, seen)
 
 
 def _unreported(state: RecorderState, machine: Machine) -> str:
@@ -198,12 +218,7 @@ def _link(state: RecorderState) -> Iterator[Finding]:
         yield Finding(serious, Trouble.NOT_LOGGED_IN, seen)
     if session.subscribed == 0:
         up_sec = ((state.at_ms or 0) - session.since_ms) / 1000 if session.since_ms else _uptime_sec(state)
-        if up_sec > SUBSCRIBE_SEC_MAX:
-            seen = f"no symbol is subscribed, {span(up_sec)} after OpenD was connected"
-            yield Finding(serious, Trouble.NOT_SUBSCRIBED, seen)
-        else:
-            seen = "OpenD is connected, and no symbol is subscribed yet"
-            yield Finding(Verdict.UNPROVEN, Trouble.JUST_CONNECTED, seen)
+        yield none_subscribed(session, serious, up_sec)
 
 
 def _down(state: RecorderState, serious: Verdict) -> Iterator[Finding]:
@@ -215,8 +230,8 @@ def _down(state: RecorderState, serious: Verdict) -> Iterator[Finding]:
         serious = Verdict.DEGRADED
     if not session.connects and serious is Verdict.DEGRADED:
         serious = Verdict.UNPROVEN
-    tried = f" (tried {excerpt(session.address)})" if session.address else ""
-    yield Finding(serious, Trouble.OPEND_DOWN, f"OpenD not connected for {span(down_sec)}: {why}{tried}{closed}")
+    tried = f" (tried {excerpt(session.address)})" if session.address and session.address not in why else ""
+    yield Finding(serious, down_trouble(session), f"OpenD not connected for {span(down_sec)}: {why}{tried}{closed}")
 
 
 def _away(state: RecorderState) -> Iterator[Finding]:
@@ -254,17 +269,7 @@ def _outage(state: RecorderState) -> Iterator[Finding]:
 
 def _symbols(state: RecorderState) -> Iterator[Finding]:
     """Is any requested symbol not recorded?"""
-    refused, left_out = state.session.refused, state.session.left_out
-    if refused:
-        first = islice(refused.items(), NAMES_SHOWN)
-        shown = ", ".join(f"{excerpt(name)} ({excerpt(reason)})" for name, reason in first)
-        seen = f"{count(refused, 'symbol')} refused: {shown}{and_more(len(refused))}"
-        yield Finding(Verdict.DEGRADED, Trouble.REFUSED, seen)
-    if left_out:
-        used, left = state.session.quota_used, state.session.quota_left
-        units = f" (quota: {count(used, 'unit')} used, {left:,} left)" if used is not None and left is not None else ""
-        seen = f"{count(left_out, 'symbol')} without quota: {named(left_out)}{units}"
-        yield Finding(Verdict.DEGRADED, Trouble.NO_QUOTA, seen)
+    yield from not_all_subscribed(state.session)
 
 
 def _pushes(state: RecorderState) -> Iterator[Finding]:
@@ -284,7 +289,7 @@ def _pushes(state: RecorderState) -> Iterator[Finding]:
                 seen = f"no push for {span(quiet_sec)}; it is trading time, but OpenD has not said that it trades"
                 yield Finding(Verdict.UNPROVEN, Trouble.PERHAPS_NO_PUSH, seen)
         return
-    if not session.connected:
+    if not session.connected or session.subscribed == 0:
         return
     seen = "no push since the start while the market is open"
     up_sec = min(since_sec, _uptime_sec(state))
@@ -301,7 +306,7 @@ def _pushes(state: RecorderState) -> Iterator[Finding]:
 def _evidence(state: RecorderState) -> Iterator[Finding]:
     """Has any tick been stored since the start? A fetched one counts: it takes the same path."""
     session = state.session
-    if not session.connected or state.writer.counters.rows:
+    if not session.connected or session.subscribed == 0 or state.writer.counters.rows:
         return
     if state.frames:
         yield Finding(Verdict.UNPROVEN, Trouble.NOTHING_STORED_YET, "ticks are arriving but none is stored yet")

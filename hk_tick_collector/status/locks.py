@@ -11,6 +11,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from hk_tick_collector.store.users import named
+
 if TYPE_CHECKING:
     from collections.abc import Collection
 
@@ -41,7 +43,7 @@ def locked_by(database: Path, ours: Collection[int | None] = (), proc: Path = _P
     except OSError:
         return ()
     pids = {pid for line in lines if (pid := _holder(line.split(), inodes)) is not None}
-    return tuple(_named(pid, proc) for pid in sorted(pids - {pid for pid in ours if pid is not None})[:HOLDERS_MAX])
+    return tuple(named(pid, proc) for pid in sorted(pids - {pid for pid in ours if pid is not None})[:HOLDERS_MAX])
 
 
 def _holder(fields: list[str], inodes: dict[str, bool]) -> int | None:
@@ -54,11 +56,3 @@ def _holder(fields: list[str], inodes: dict[str, bool]) -> int | None:
     if inodes[fields[5]] and fields[6].isdigit() and int(fields[6]) > _WRITERS_END:
         return None  # a reader's mark
     return int(fields[4]) or None
-
-
-def _named(pid: int, proc: Path) -> str:
-    try:
-        name = (proc / str(pid) / "comm").read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return f"pid {pid}"
-    return f"pid {pid} ({name})"

@@ -44,6 +44,7 @@ class Lost:
         doubted_from_ms: the last tick before the first of them, UTC epoch ms; None: not known.
         doubted_until_ms: when the stream resumed after the last of them; None: there is none.
         doubted_causes: why, the most frequent first.
+        no_ledger: why it can't be known what else is missing; "": the day has a ledger.
     """
 
     day: str = ""
@@ -60,6 +61,7 @@ class Lost:
     doubted_from_ms: int | None = None
     doubted_until_ms: int | None = None
     doubted_causes: tuple[str, ...] = ()
+    no_ledger: str = ""
 
 
 def lost_text(lost: Lost | None) -> str:

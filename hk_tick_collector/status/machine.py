@@ -7,6 +7,7 @@ systemd, or if it does not answer, the answer is `run`.
 from __future__ import annotations
 
 import contextlib
+import re
 import shlex
 import shutil
 import subprocess
@@ -23,6 +24,8 @@ UNIT: Final = "hk-tick-collector.service"
 ANSWER_SEC: Final = 3.0
 STATE_DIRECTORIES: Final = Path("/var/lib")
 _REFUSED: Final = "2"  # the recorder's exit code for a wrong setting
+_LINES: Final = 30  # of the log: systemd's own lines come after the recorder's
+_REFUSAL: Final = re.compile(r"^hk-tick-collector: (?P<line>.+)$|^.* config_error error=(?P<field>.+)$", re.MULTILINE)
 _ASKED: Final = (
     "LoadState", "StateDirectory", "ExecMainStatus", "ActiveState", "Environment", "EnvironmentFiles",
     "WorkingDirectory",
@@ -48,9 +51,11 @@ def machine_of(data_root: Path, unit: str = UNIT) -> Machine:
     if told.get("LoadState") != "loaded" or not _records_to(root, shown):
         return Machine(f"`hk-tick-collector run {by_hand}")
     active = told.get("ActiveState")
+    is_refused = active == "failed" and told.get("ExecMainStatus") == _REFUSED
     return Machine(
         f"`systemctl start {shlex.quote(unit.removesuffix('.service'))}`",
-        is_refused=active == "failed" and told.get("ExecMainStatus") == _REFUSED,
+        is_refused=is_refused,
+        refusal=_refusal(unit) if is_refused else "",
         is_starting=active in {"active", "activating"},
     )
 
@@ -101,15 +106,27 @@ def _named(environment: str) -> str:
 
 def _ask(unit: str) -> list[tuple[str, str]]:
     """The unit's properties; one that is a list, such as `EnvironmentFiles`, comes several times."""
-    systemctl = shutil.which("systemctl")
-    if systemctl is None:
-        return []
+    told = _told("systemctl", "show", *(f"--property={name}" for name in _ASKED), "--", unit)
+    parts = (line.partition("=") for line in told.splitlines())
+    return [(name, value) for name, equals, value in parts if equals]
+
+
+def _refusal(unit: str) -> str:
+    """The line with which the recorder refused to start; empty: this user may not read the log, or it is not there."""
+    told = _told("journalctl", "--no-pager", "--output=cat", f"--lines={_LINES}", f"--unit={unit}")
+    found = list(_REFUSAL.finditer(told))
+    return (found[-1]["line"] or found[-1]["field"].strip('"')) if found else ""
+
+
+def _told(program: str, *arguments: str) -> str:
+    """What a program of systemd says; empty: it is not there, or does not answer."""
+    path = shutil.which(program)
+    if path is None:
+        return ""
     try:
         shown = subprocess.run(  # noqa: S603 - no shell, and the unit is one argument
-            [systemctl, "show", *(f"--property={name}" for name in _ASKED), "--", unit],
-            capture_output=True, text=True, timeout=ANSWER_SEC, check=False,
-        )  # fmt: skip
+            [path, *arguments], capture_output=True, text=True, timeout=ANSWER_SEC, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
-        return []
-    parts = (line.partition("=") for line in shown.stdout.splitlines())
-    return [(name, value) for name, equals, value in parts if equals]
+        return ""
+    return shown.stdout

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hk_tick_collector.clock import real_ms, wall_ms
 from hk_tick_collector.errors import CollectorError, DatabaseError, OlderRecorderError
-from hk_tick_collector.hktime import plausible_ms
+from hk_tick_collector.hktime import hk_day, plausible_ms
 from hk_tick_collector.journal.cursor import load_cursor
 from hk_tick_collector.journal.segments import DIRECTORY, JournalReader
 from hk_tick_collector.seal.catalog import newest_sealed
@@ -50,17 +50,19 @@ def read_status(root: Path, day: str | None = None) -> dict[str, Any]:
 
     Raises:
         ConfigError: there is no database of that day.
-        OlderRecorderError: the older recorder made it, and no recorder is running.
+        OlderRecorderError: the older recorder made it, and ours has never recorded there.
     """
     now_ms = wall_ms()
     lock_pid, recorder = _recorder(root, now_ms)
-    read = _read_day(root, day, is_running=recorder["running"])
+    is_running = recorder["running"]
+    machine = Machine(lock_pid=lock_pid, report_age_sec=report_age_sec(root)) if is_running else machine_of(root)
+    machine = machine._replace(root=str(root.absolute()))
+    is_ours = is_running or recorder["state_age_sec"] is not None or machine.is_refused
+    read = _read_day(root, day, is_ours=is_ours)
     symbols = _symbols(read.stats, now_ms)
     last = max(symbols, key=lambda entry: entry["last_ts_ms"], default=None)
     rows = sum(entry["rows"] for entry in symbols)
-    state = with_disk(decode(RecorderState, recorder), root)
-    age_sec = report_age_sec(root)
-    machine = Machine(lock_pid=lock_pid, report_age_sec=age_sec) if recorder["running"] else machine_of(root)
+    state = _with_holders(with_disk(decode(RecorderState, recorder), root), root)
     newest_ms = last["last_ts_ms"] if last and day is None else None
     answers, health = answer(
         state, Losses(read.lost, read.fault), now_ms, machine, None if read.fault else rows, newest_ms
@@ -80,7 +82,7 @@ def read_status(root: Path, day: str | None = None) -> dict[str, Any]:
                     "trouble": found.trouble.value,
                     "verdict": found.verdict.value,
                     "seen": found.seen,
-                    "cure": cure(found.trouble, machine.start),
+                    "cure": cure(found.trouble, machine.start, machine.root),
                 }
                 for found in health.findings
             ],
@@ -120,10 +122,24 @@ def with_disk(state: RecorderState, root: Path) -> RecorderState:
     return replace(state, disk=disk)
 
 
-def _read_day(root: Path, day: str | None, *, is_running: bool) -> _Day:
+def _with_holders(state: RecorderState, root: Path) -> RecorderState:
+    """The report with who has today's database locked, which the recorder finds out only some seconds later."""
+    writer = state.writer
+    if writer.locked_by or "locked" not in (writer.last_exception or ""):
+        return state
+    holders = locked_by(root / f"{hk_day(state.at_ms or 0)}.db", {state.pid, writer.pid})
+    return replace(state, writer=replace(writer, locked_by=holders))
+
+
+def _read_day(root: Path, day: str | None, *, is_ours: bool) -> _Day:
     """That day; without one, the newest so far with a tick. One that can't be read is not passed over.
 
-    Except what an older recorder left: it must not hide a recorder that is running and has no tick yet.
+    Except what an older recorder left: it must not hide what there is to say of ours.
+
+    Args:
+        root: DATA_ROOT.
+        day: YYYYMMDD; None: the newest.
+        is_ours: a recorder of ours runs there, has reported there, or was refused there.
     """
     if day is not None:
         return _read(find_day(root, day))
@@ -132,7 +148,7 @@ def _read_day(root: Path, day: str | None, *, is_running: bool) -> _Day:
         try:
             read = _read(path)
         except OlderRecorderError:
-            if is_running:
+            if is_ours:
                 continue
             raise
         if read.stats or read.fault:

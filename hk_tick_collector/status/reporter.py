@@ -18,6 +18,7 @@ from hk_tick_collector.status.answers import headline
 from hk_tick_collector.status.description import Describer, age
 from hk_tick_collector.status.findings import Verdict
 from hk_tick_collector.status.health import assess
+from hk_tick_collector.status.health_session import down_trouble
 from hk_tick_collector.status.outlook import outlook_text
 from hk_tick_collector.status.state import RecorderState
 from hk_tick_collector.status.trouble_table import cure
@@ -124,7 +125,7 @@ class Reporter:
             return stopped
         if not session.connected:
             why = (session.last_disconnect or "connecting").removeprefix(f"{settings.futu_host}:{settings.futu_port}: ")
-            return f"waiting for {opend}: {why}. {cure(Trouble.OPEND_DOWN)}"
+            return f"waiting for {opend}: {why}. {cure(down_trouble(state.session))}"
         if not session.subscribed:
             return f"connected to {opend}, no symbol is subscribed yet"
         lag_ms = self._collector.state.lag_ms

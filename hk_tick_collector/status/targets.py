@@ -9,10 +9,13 @@ only a recorder could show is not judged.
 from __future__ import annotations
 
 from enum import StrEnum
+from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hk_tick_collector.hktime import since_continuous_ms, utc_text
 from hk_tick_collector.opend.market import CONTINUOUS
+from hk_tick_collector.status.findings import Verdict
+from hk_tick_collector.status.health_session import down_trouble, none_subscribed
 from hk_tick_collector.status.trouble_table import START, cure
 from hk_tick_collector.status.troubles import Trouble
 
@@ -247,7 +250,8 @@ def _recorder(last: Evidence) -> Finding:
     elif state is None:
         seen = f"pid {last.lock_pid} runs, recorder.json is empty"
     elif state.pid != last.lock_pid:
-        seen = f"pid {last.lock_pid} runs, recorder.json is still of pid {state.pid}"
+        before = f"pid {state.pid}" if state.pid else "the recorder before"
+        seen = f"pid {last.lock_pid} runs, recorder.json is still of {before}"
     elif age_sec is None:
         seen = f"pid {last.lock_pid} runs, recorder.json has no time"
     else:
@@ -264,10 +268,11 @@ def _opend(last: Evidence) -> Finding:
     session = last.state.session
     symbols = session.subscribed or 0
     if not session.connected:
-        seen = f"not connected: {session.last_disconnect}"
-        return Finding("opend", Outcome.MISSED, seen, expected, Trouble.OPEND_DOWN)
+        seen = f"not connected: {session.last_disconnect or 'no answer yet'}"
+        return Finding("opend", Outcome.MISSED, seen, expected, down_trouble(session))
     outcome = Outcome.OK if symbols else Outcome.MISSED
-    return Finding("opend", outcome, f"connected, {symbols} symbols", expected, Trouble.NOT_SUBSCRIBED)
+    trouble = none_subscribed(session, Verdict.FAILING, inf).trouble
+    return Finding("opend", outcome, f"connected, {symbols} symbols", expected, trouble)
 
 
 def _writer(last: Evidence) -> Finding:

@@ -9,6 +9,7 @@ import apsw
 
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.status.lost import Lost
+from hk_tick_collector.store.imported import read_imports
 from hk_tick_collector.store.opening import open_readonly
 from hk_tick_collector.store.other_disks import is_there
 from hk_tick_collector.store.schema import LEDGER_VERSION
@@ -25,19 +26,23 @@ FROM gaps WHERE state = 'open'"""
 _CAUSES: Final = "SELECT cause FROM gaps WHERE state = 'open' GROUP BY cause ORDER BY count(*) DESC, cause"
 _DOUBTS: Final = """
 SELECT count(*), count(DISTINCT symbol), min(coalesce(before_ts_ms, since_ms)), max(resumed_ms) FROM doubts"""
+_OLD_VERSION: Final = "an older version recorded this day, and kept no ledger"
+_IMPORTED: Final = "this day was imported, and the recorder that recorded it kept no ledger"
 _DOUBTED: Final = "SELECT cause FROM doubts GROUP BY cause ORDER BY count(*) DESC, cause"
 
 
 def read_lost(path: Path, busy_timeout_ms: int = 5000) -> Lost | None:
-    """What was lost on a day, by its database; None: nothing is known to be lost, and nothing is in doubt.
+    """What was lost on a day, by its ledger; None: nothing, and nothing is in doubt.
 
     Raises:
         DatabaseError: it can't be read now.
     """
     con = open_readonly(path, busy_timeout_ms)
     try:
-        if con.pragma("user_version") < LEDGER_VERSION:
-            return None
+        version = con.pragma("user_version")
+        if version < LEDGER_VERSION:
+            return Lost(path.stem, no_ledger=_OLD_VERSION) if version else None  # 0: nothing is stored yet
+        no_ledger = _IMPORTED if read_imports(con) else ""
         found: list[Any] = con.execute(_SELECT).fetchall()
         gaps, symbols, ticks, shares, unknown, from_ms, until_ms = found[0]
         causes = tuple(str(cause) for (cause,) in con.execute(_CAUSES))
@@ -47,13 +52,14 @@ def read_lost(path: Path, busy_timeout_ms: int = 5000) -> Lost | None:
         raise DatabaseError(f"{path} can't be read: {exc}") from exc
     finally:
         con.close()
-    if not gaps and not doubts[0]:
+    if not gaps and not doubts[0] and not no_ledger:
         return None
     lost = Lost(path.stem, gaps, symbols, int(ticks), int(shares), int(unknown), from_ms, until_ms, causes)
     number, of_symbols, doubted_from_ms, doubted_until_ms = doubts
     return replace(
         lost, doubts=number, doubted_symbols=of_symbols, doubted_from_ms=doubted_from_ms,
         doubted_until_ms=doubted_until_ms, doubted_causes=doubted,
+        no_ledger=no_ledger,
     )  # fmt: skip
 
 

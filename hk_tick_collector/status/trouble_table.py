@@ -7,33 +7,13 @@ is reported without a cure, since a finding can't be made without its trouble.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
-from hk_tick_collector.status.troubles import Effect, Trouble
+from hk_tick_collector.status.trouble_table_storing import MAKE_SPACE, STORING, VERIFY
+from hk_tick_collector.status.troubles import Effect, Entry, Trouble
 
 START: Final = "`systemctl start hk-tick-collector`, or `hk-tick-collector run` without systemd"
-
-
-class Entry(NamedTuple):
-    """The words for a trouble.
-
-    Attributes:
-        symptom: how it shows, in short, for the table in docs/operations.md.
-        cause: why it happens.
-        cure: what to do. `{start}`: how to start the recorder on this machine.
-        effect: what it does to the recording.
-    """
-
-    symptom: str
-    cause: str
-    cure: str
-    effect: Effect = Effect.NONE
-
-
-_MAKE_SPACE: Final = (
-    "Make space now: delete other programs' files, `*.bak-*` and `*.damaged-*`, or move sealed days to another disk"
-    " (`hk-tick-collector days` lists them). Never delete anything in journal/"
-)
+ROOT: Final = "DATA_ROOT"
 
 _PRESENCE: Final = {
     Trouble.NO_REPORT: Entry(
@@ -50,14 +30,27 @@ _PRESENCE: Final = {
     ),
     Trouble.NOT_RUNNING: Entry(
         "no recorder is running",
-        "It was stopped, or it has ended: by a fault, out of memory, or with the machine",
-        "Start it: {start}. If it did not stop cleanly, the end of its log says why; `dmesg` says if memory ran out",
+        "It was stopped",
+        "Start it: {start}",
+        Effect.STOPPED,
+    ),
+    Trouble.ENDED: Entry(
+        "no recorder is running: did not stop cleanly, or by a fault",
+        "It was killed (`kill -9`, or no memory was left), the machine went down, or a fault has ended it",
+        "Start it: {start}. The end of its log says why it ended; `dmesg` says if memory ran out",
+        Effect.STOPPED,
+    ),
+    Trouble.NOT_RUNNING_FULL: Entry(
+        "no recorder is running, and the disk is full",
+        "The file system of `DATA_ROOT` has no space left, and a recorder can't start without",
+        f"{MAKE_SPACE}. Then start it: {{start}}",
         Effect.STOPPED,
     ),
     Trouble.WRONG_SETTING: Entry(
-        "no recorder is running: it refused to start",
-        "A setting or file is wrong (exit code 2). systemd does not try again",
-        "`journalctl -u hk-tick-collector -n 20` says which; correct it in /etc/hk-tick-collector.env, then {start}",
+        "no recorder is running: it refused to start: …",
+        "A setting or file is wrong (exit code 2), and the line that says which is shown. systemd does not try again",
+        "Do what the line says (settings are in /etc/hk-tick-collector.env), then {start}. If no line is shown:"
+        " `journalctl -u hk-tick-collector -n 20`",
         Effect.STOPPED,
     ),
     Trouble.SILENT: Entry(
@@ -69,7 +62,7 @@ _PRESENCE: Final = {
     Trouble.SILENT_FULL: Entry(
         "no state update for …: the disk is full",
         "The file system of `DATA_ROOT` has no space left, so recorder.json can't be written",
-        _MAKE_SPACE,
+        MAKE_SPACE,
         Effect.DELAYED,
     ),
     Trouble.FROM_THE_FUTURE: Entry(
@@ -83,7 +76,22 @@ _OPEND: Final = {
     Trouble.OPEND_DOWN: Entry(
         "OpenD not connected",
         "OpenD does not run, or not at this address; or the network in between is down",
-        "Start OpenD there, or correct FUTU_HOST and FUTU_PORT. Without OpenD, try `hk-tick-collector simulate --now`",
+        "Start OpenD there, or correct FUTU_HOST and FUTU_PORT; the recorder then connects by itself."
+        " Without OpenD, try `hk-tick-collector simulate --now`",
+        Effect.STOPPED,
+    ),
+    Trouble.OPEND_HANGS: Entry(
+        "OpenD not connected: no answer, or a dead link",
+        "OpenD accepts the connection and then says nothing: it hangs, or the network swallows what it sends",
+        "Restart OpenD: end its process, with `kill -9` if need be, and start it again. The recorder then connects by"
+        " itself. If that does not help, check the network in between",
+        Effect.STOPPED,
+    ),
+    Trouble.OPEND_CLOSES: Entry(
+        "OpenD not connected: connection closed by OpenD, again and again, or a protocol error",
+        "Another program has that port; or only one of OpenD and the recorder has an RSA key, or they have two",
+        "Set FUTU_PORT to OpenD's api_port (11111 if it names none), not to its telnet or WebSocket port; set"
+        " FUTU_RSA_KEY_FILE to the key in OpenD's rsa_private_key, or to nothing if OpenD has none",
         Effect.STOPPED,
     ),
     Trouble.OPEND_MUTE: Entry(
@@ -101,7 +109,8 @@ _OPEND: Final = {
     Trouble.KICKED_OUT: Entry(
         "another login took the quote right",
         "Only one login gets the quotes, and a phone, a desktop app or another OpenD has logged in with this account",
-        "Close that login, or run `request_highest_quote_right` on OpenD's telnet port (telnet_port in its settings)",
+        "Close that login. If no tick comes within a minute, run `request_highest_quote_right` on OpenD's telnet port"
+        " (telnet_port in its settings), or restart OpenD",
         Effect.STOPPED,
     ),
     Trouble.NO_QUOTE_RIGHT: Entry(
@@ -117,9 +126,21 @@ _OPEND: Final = {
         Effect.STOPPED,
     ),
     Trouble.NOT_SUBSCRIBED: Entry(
-        "no symbol is subscribed",
-        "OpenD has refused every symbol, or the account's quota is used up",
-        "Look for `symbol_refused` and `subscription_quota_short` in the log; correct FUTU_SYMBOLS, or free quota",
+        "no symbol is subscribed, … after OpenD was connected",
+        "OpenD does not answer the subscription, or does not say which symbols a plate has",
+        "Look for `subscribe_retry_failed`, `plate_refused` and `futu_disconnected` in the log; restart OpenD",
+        Effect.STOPPED,
+    ),
+    Trouble.ALL_REFUSED: Entry(
+        "no symbol is subscribed: … symbols refused",
+        "OpenD does not know any of these codes, or the account has no right to them; its reason is shown",
+        "Correct FUTU_SYMBOLS, and restart the recorder",
+        Effect.STOPPED,
+    ),
+    Trouble.ALL_WITHOUT_QUOTA: Entry(
+        "no symbol is subscribed: … symbols without quota",
+        "Other programs on this account have used up its subscription quota: one unit for each symbol",
+        "End other programs that subscribe: the recorder then subscribes by itself. Or get a larger quota from Futu",
         Effect.STOPPED,
     ),
     Trouble.JUST_CONNECTED: Entry(
@@ -166,216 +187,18 @@ _OPEND: Final = {
     ),
 }
 
-_STORING: Final = {
-    Trouble.NOTHING_STORED_YET: Entry(
-        "ticks are arriving but none is stored yet",
-        "The writer has just started, or it fails",
-        "Wait a moment; then look for `persist_failed` in the log",
-        Effect.DELAYED,
-    ),
-    Trouble.ROOT_GONE: Entry(
-        "DATA_ROOT is gone, or another directory",
-        "A mount has disappeared or covers it, or the directory was deleted or replaced",
-        "Put it back and restart the recorder, before more is lost",
-        Effect.STOPPED,
-    ),
-    Trouble.DISK_FULL: Entry(
-        "disk full",
-        "The file system of `DATA_ROOT` has no space left; ticks are held in memory",
-        _MAKE_SPACE,
-        Effect.DELAYED,
-    ),
-    Trouble.DISK_NEARLY_FULL: Entry(
-        "disk nearly full",
-        "The file system of `DATA_ROOT` has space for a few minutes only",
-        _MAKE_SPACE,
-    ),
-    Trouble.DISK_FILLING: Entry(
-        "disk: … left, for about … trading days",
-        "The file system of `DATA_ROOT` fills up",
-        "Move sealed days to another disk (`hk-tick-collector days` lists them), or lower JOURNAL_KEEP_DAYS",
-    ),
-    Trouble.UNSAVED: Entry(
-        "recorder.json can't be written",
-        "The disk is full or faulty, or the directory belongs to another user",
-        f"{_MAKE_SPACE}. If there is space, correct the owner of DATA_ROOT",
-    ),
-    Trouble.JOURNAL_FULL: Entry(
-        "journal full",
-        "The disk accepts no writes, and the memory for what came meanwhile (`JOURNAL_BUFFER_MB`) is used up",
-        _MAKE_SPACE,
-        Effect.STOPPED,
-    ),
-    Trouble.JOURNAL_FAULT: Entry(
-        "journal can't be written",
-        "The disk is full or faulty; ticks are held in memory",
-        _MAKE_SPACE,
-        Effect.DELAYED,
-    ),
-    Trouble.STALLED: Entry(
-        "storing is stalled",
-        "The writer does not get on: a locked database, a full or slow disk, or a bug",
-        "The watchdog replaces the writer by itself. `persist_failed` and the stacks in the log say what blocks it",
-        Effect.DELAYED,
-    ),
-    Trouble.NO_WRITER: Entry(
-        "writer: none has begun to store",
-        "The system gives it no process or memory, or it ends at once",
-        "Look for `writer_not_started`, `writer_failed` and `writer_ended` in the log; free memory",
-        Effect.DELAYED,
-    ),
-    Trouble.WRITER_SILENT: Entry(
-        "writer: no sign of life for …",
-        "The writer hangs, most often on a disk",
-        "The watchdog kills it if ticks wait for long; `kill -9` of the writer's pid does so now, and loses nothing",
-        Effect.DELAYED,
-    ),
-    Trouble.WRITERS_DIE: Entry(
-        "… writers in a row ended by themselves",
-        "Each new writer dies soon after its start: out of memory, a damaged file, or a bug",
-        "`writer_ended` in the log and the lines before it say why; nothing is lost meanwhile",
-        Effect.DELAYED,
-    ),
-    Trouble.DAY_LOCKED: Entry(
-        "writer: … is locked",
-        "Another program holds a lock on today's database",
-        "End that program, or its transaction; only `mode=ro` is safe. If none is named: `fuser -v DATA_ROOT/*.db*`",
-        Effect.DELAYED,
-    ),
-    Trouble.STORE_FAULT: Entry(
-        "writer: error (… failures), … rows waiting",
-        "The database can't be written, for the reason shown",
-        "Remove that cause: a full or faulty disk, or changed permissions. What has come is safe in the journal",
-        Effect.DELAYED,
-    ),
-    Trouble.STORES_AGAIN: Entry(
-        "writer: error …; it stores again",
-        "A fault that is over",
-        "Nothing, unless it repeats: then remove its cause",
-    ),
-    Trouble.BEHIND: Entry(
-        "writer: … behind, … rows waiting",
-        "More comes than is stored: a slow disk, or a busy machine",
-        "See what else uses the disk and the processors (`iostat`, `top`)",
-    ),
-    Trouble.TODAY_WAITS: Entry(
-        "today is not stored",
-        "Today's database can't be written, for the reason shown",
-        "Remove that cause; what has come is in the journal, and is stored as soon as it can be written",
-        Effect.DELAYED,
-    ),
-    Trouble.DAY_WAITS: Entry(
-        "… waits, all other days are stored",
-        "The database of a past day can't be written: locked, damaged, moved away, or on a disk that is not there",
-        "Repair or put back that file; if it is damaged: `hk-tick-collector rebuild`",
-    ),
-    Trouble.CATCHING_UP: Entry(
-        "… is being caught up from the journal",
-        "Its database could not be written for a while, or was made again",
-        "Wait until it has caught up",
-    ),
-    Trouble.UNREADABLE_TICKS: Entry(
-        "… of … ticks of the last half minute can't be read",
-        "OpenD sends something that this version does not understand",
-        "`bad_tick_kept_aside` in the log says what; the bytes are kept. Report it",
-        Effect.DELAYED,
-    ),
-    Trouble.DRIFT: Entry(
-        "live ticks bear a time far from now",
-        "A clock is wrong: this host's, or OpenD's",
-        "`ts_drift_warn` in the log says by how much; check the time service of both hosts (`timedatectl`)",
-    ),
-    Trouble.CLOCK_OFF: Entry(
-        "clock … behind or ahead of OpenD's",
-        "This host's clock or that of OpenD's host is wrong",
-        "Check the time service of both hosts (`timedatectl`, `chronyc tracking`)",
-    ),
-    Trouble.OTHER_WRITER: Entry(
-        "another program writes to a day's database",
-        "Only the recorder may write there",
-        "`fuser -v DATA_ROOT/*.db` shows who has one open: end it",
-    ),
-    Trouble.WAL_HELD: Entry(
-        "a long-running reader has blocked WAL truncation",
-        "A program has kept a query open for that long, so the log can't be emptied",
-        "`fuser -v DATA_ROOT/*.db` shows who has one open: end that query",
-    ),
-    Trouble.SHARED_DISK: Entry(
-        "DATA_ROOT is on a shared file system",
-        "`DATA_ROOT_ALLOW_SHARED` is set, and there databases can be damaged",
-        "Move DATA_ROOT to a local disk; copies may be anywhere",
-    ),
-    Trouble.NO_BACKFILL: Entry(
-        "BACKFILL_N=0",
-        "Nothing is fetched after an outage, so every outage leaves a gap",
-        "Set BACKFILL_N to 1000, and restart the recorder",
-    ),
-    Trouble.REFUSED: Entry(
-        "… symbols refused",
-        "OpenD does not know these codes, or the account has no right to them; its reason is shown",
-        "Correct FUTU_SYMBOLS, and restart the recorder",
-    ),
-    Trouble.NO_QUOTA: Entry(
-        "… symbols without quota",
-        "The account's subscription quota is used up: one unit for each symbol, over all programs on this account",
-        "Shorten FUTU_SYMBOLS, end other programs that subscribe, or get a larger quota from Futu",
-    ),
-    Trouble.PREMISE_FAILED: Entry(
-        "… premises failed",
-        "OpenD behaves differently from what is assumed; what depends on that is switched off for the symbol",
-        "`premise_failed` in the log names it; `hk-tick-collector audit` says what is not proven now",
-    ),
-}
-
-_VERIFY: Final = {
-    Trouble.DAY_UNREADABLE: Entry(
-        "a day's database can't be read",
-        "It is locked, damaged, of another program, or on a disk that does not answer",
-        "End the program that holds it; if it is damaged: `hk-tick-collector rebuild`",
-    ),
-    Trouble.FUTURE_TICKS: Entry(
-        "ts_ms is in the future",
-        "Hong Kong time was taken for UTC, or a clock is wrong",
-        "`hk-tick-collector repair` corrects stored times; check the clocks of both hosts",
-    ),
-    Trouble.NO_NEW_ROWS: Entry(
-        "no new rows while the market is open",
-        "No tick comes, or none is stored",
-        "`hk-tick-collector status` names the cause. On a holiday: --market closed",
-    ),
-    Trouble.NOT_WAL: Entry(
-        "journal_mode is not wal",
-        "Another program has changed the database",
-        "End that program; the recorder sets it again when it next opens the day",
-    ),
-    Trouble.BUSY_TIMEOUT: Entry(
-        "busy_timeout too low or unknown",
-        "SQLITE_BUSY_TIMEOUT_MS is too low, or neither log nor writer could be read",
-        "Set SQLITE_BUSY_TIMEOUT_MS to 5000, or pass --log FILE; with systemd, run it with sudo",
-    ),
-    Trouble.GAVE_UP: Entry(
-        "WATCHDOG persistent_stall",
-        "The writer could not be made to store, and the recorder was restarted",
-        "The stacks in the log say what blocked it: a lock, a disk, or a bug; an older stall is left out by --since",
-    ),
-    Trouble.NOT_AS_SEALED: Entry(
-        "sealed days NOT as sealed",
-        "A sealed file was changed, or its disk has damaged it",
-        "Put back a copy of that day, or make it again: `hk-tick-collector rebuild`; check the disk",
-    ),
-}
-
-ENTRIES: Final[dict[Trouble, Entry]] = {**_PRESENCE, **_OPEND, **_STORING, **_VERIFY}
+ENTRIES: Final[dict[Trouble, Entry]] = {**_PRESENCE, **_OPEND, **STORING, **VERIFY}
 
 
-def cure(trouble: Trouble, start: str = START) -> str:
+def cure(trouble: Trouble, start: str = START, root: str = ROOT) -> str:
     """What to do about a trouble, as a sentence.
 
     Args:
         trouble: which one.
         start: how the recorder is started on this machine.
+        root: where it records.
     """
-    return ENTRIES[trouble].cure.replace("{start}", start)
+    return ENTRIES[trouble].cure.replace("{start}", start).replace("{root}", root)
 
 
 def effect(trouble: Trouble) -> Effect:

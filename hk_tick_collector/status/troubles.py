@@ -1,8 +1,12 @@
-"""Every trouble that can be reported about a recorder, by name. `trouble_table` has the words for each."""
+"""Every trouble that can be reported about a recorder, by name, and the form of the words for it.
+
+`trouble_table` has the words for each, and `trouble_table_storing` those of storing and of `verify`.
+"""
 
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Effect(StrEnum):
@@ -23,17 +27,23 @@ class Trouble(StrEnum):
     NO_REPORT = "no_report"
     NOT_REPORTED = "not_reported"
     NOT_RUNNING = "not_running"
+    ENDED = "ended"
+    NOT_RUNNING_FULL = "not_running_full"
     WRONG_SETTING = "wrong_setting"
     SILENT = "silent"
     SILENT_FULL = "silent_full"
     FROM_THE_FUTURE = "from_the_future"
     OPEND_DOWN = "opend_down"
+    OPEND_HANGS = "opend_hangs"
+    OPEND_CLOSES = "opend_closes"
     OPEND_MUTE = "opend_mute"
     NOT_LOGGED_IN = "not_logged_in"
     KICKED_OUT = "kicked_out"
     NO_QUOTE_RIGHT = "no_quote_right"
     EXCHANGE_LOST = "exchange_lost"
     NOT_SUBSCRIBED = "not_subscribed"
+    ALL_REFUSED = "all_refused"
+    ALL_WITHOUT_QUOTA = "all_without_quota"
     JUST_CONNECTED = "just_connected"
     LOSING_TICKS = "losing_ticks"
     STREAM_INTERRUPTED = "stream_interrupted"
@@ -78,3 +88,19 @@ class Trouble(StrEnum):
     BUSY_TIMEOUT = "busy_timeout"
     GAVE_UP = "gave_up"
     NOT_AS_SEALED = "not_as_sealed"
+
+
+class Entry(NamedTuple):
+    """The words for a trouble.
+
+    Attributes:
+        symptom: how it shows, in short, for the table in docs/operations.md.
+        cause: why it happens.
+        cure: what to do. `{start}`: how to start the recorder on this machine; `{root}`: its DATA_ROOT.
+        effect: what it does to the recording.
+    """
+
+    symptom: str
+    cause: str
+    cure: str
+    effect: Effect = Effect.NONE

@@ -50,9 +50,7 @@ def prepare(root: Path, where: str, *, allows_shared: bool = False) -> Path:
         seen = f"DATA_ROOT={str(root)!r}{where}: expected a directory that this user can write"
         if error.errno in _PASSING:
             raise JournalError(f"{seen}, {error.strerror}; free some space, or mend the disk") from None
-        in_the_way = isinstance(error, FileExistsError | NotADirectoryError)
-        reason = "a file is in the way" if in_the_way else error.strerror
-        raise ConfigError(f"{seen}, {reason}; make it writable or choose another") from None
+        raise ConfigError(f"{seen}, {_refusal(root, error)}") from None
     kind = file_system_of(root)
     if is_shared(kind) and not allows_shared:
         raise ConfigError(
@@ -60,6 +58,23 @@ def prepare(root: Path, where: str, *, allows_shared: bool = False) -> Path:
             "choose another, or set DATA_ROOT_ALLOW_SHARED=true"
         )
     return root
+
+
+def _refusal(root: Path, error: OSError) -> str:
+    """Why DATA_ROOT can't be made or written to, and what to do about it."""
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return "a file is in the way; choose another"
+    if error.errno == errno.EROFS:
+        return (
+            f"{error.strerror}; choose another, or, for a service, create it and name it in ReadWritePaths= of its "
+            "unit (`systemctl edit hk-tick-collector`)"
+        )
+    user = portable.user_name()
+    closed = next((above for above in reversed(root.parents) if not os.access(above, os.X_OK)), None)
+    if closed is not None and os.path.lexists(closed):
+        return f"{error.strerror} for {user}, who may not enter {closed}; choose another"
+    make = f"chown -R {user}" if os.access(root, os.F_OK) else f"install -d -o {user}"
+    return f"{error.strerror} for {user}; as root: `{make} {root}`, or choose another"
 
 
 def hold_lock(data_root: Path, name: str, timeout_sec: float) -> int:
@@ -129,6 +144,21 @@ def read_state(root: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return said if isinstance(said, dict) else {}
+
+
+def disown_report(root: Path) -> None:
+    """Take this process's pid out of the report of a recorder before it: in a container each one is pid 1.
+
+    Otherwise readers would take the old report for this recorder's until it writes its own, or for half a minute if it
+    can't. Call it while holding the recorder's lock.
+    """
+    state = read_state(root)
+    if state.get("pid") != os.getpid():
+        return
+    temporary = (root / STATE_NAME).with_suffix(".tmp")
+    with contextlib.suppress(OSError):  # a full disk: readers find out by the report's age
+        temporary.write_text(json.dumps({**state, "pid": None}), encoding="utf-8")
+        temporary.replace(root / STATE_NAME)
 
 
 def read_recorder(root: Path) -> tuple[int | None, dict[str, Any]]:

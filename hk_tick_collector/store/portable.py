@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 if sys.platform != "win32":
     import fcntl
+    import pwd
 
 if TYPE_CHECKING:
     import asyncio
@@ -38,6 +39,17 @@ def is_linux() -> bool:
 def is_root() -> bool:
     """Whether this user may give files to others; nobody on Windows."""
     return sys.platform != "win32" and os.geteuid() == 0
+
+
+def user_name() -> str:
+    """Who this process runs as: a name, or a number that has none."""
+    if sys.platform == "win32":
+        return os.environ.get("USERNAME", "this user")
+    user = os.geteuid()
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return str(user)
 
 
 def try_lock(file: int, *, is_shared: bool = False) -> bool:

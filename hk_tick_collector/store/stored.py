@@ -40,8 +40,8 @@ class Seed(NamedTuple):
 def check_today(data_root: Path, today: str) -> None:
     """Refuse to start if today's database is of a newer version, of another program, or unreadable.
 
-    A locked one is accepted: the writer waits for it. So is a damaged one: it is made again from the journal. Other
-    days may fail without stopping the recorder.
+    A locked one is accepted: the writer waits for it. So is one that a full or faulty disk keeps from being read, and a
+    damaged one: it is made again from the journal. Other days may fail without stopping the recorder.
 
     Raises:
         ConfigError: one line that names the file.
@@ -49,7 +49,7 @@ def check_today(data_root: Path, today: str) -> None:
     path = data_root / f"{today}.db"
     if not path.exists():
         return
-    fault = _fault_of(path, apsw.BusyError, *DAMAGED)
+    fault = _fault_of(path, apsw.BusyError, apsw.IOError, apsw.FullError, *DAMAGED)
     if fault is not None:
         raise ConfigError(str(fault)) from fault
 

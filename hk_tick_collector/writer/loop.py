@@ -27,6 +27,7 @@ from hk_tick_collector.journal.cursor import begin_of, cursor_is_of_this_boot, f
 from hk_tick_collector.journal.segments import BEGINNING, DIRECTORY
 from hk_tick_collector.store.content_errors import DAMAGED
 from hk_tick_collector.store.known_days import KnownDays
+from hk_tick_collector.store.older_today import made_room
 from hk_tick_collector.writer.careful import Unfinished
 from hk_tick_collector.writer.lane import Lane
 from hk_tick_collector.writer.pipe import RecorderPipe, send
@@ -143,9 +144,11 @@ class Writer:
         """Let the day of a failed database wait, or make today's again. False: retry; today's may soon work."""
         if not self._settings.days_wait:
             return False
-        day, cause = error.day, error.cause
-        now_ms = wall_ms()
-        is_today = day == self._today() and not isinstance(cause, ArchivedDayError)
+        day, now_ms = error.day, wall_ms()
+        is_today = day == self._today() and not isinstance(error.cause, ArchivedDayError)
+        if is_today:
+            error.cause = made_room(self._root, day, error.cause)
+        cause = error.cause
         if is_today and not isinstance(cause, (FileGoneError, *DAMAGED)):
             return False
         self.counters.errors += 1

@@ -31,6 +31,7 @@ from hk_tick_collector.ledger.judge import FILE
 from hk_tick_collector.seal.open_day import set_aside
 from hk_tick_collector.store.content_errors import DAMAGED
 from hk_tick_collector.store.known_days import KnownDays
+from hk_tick_collector.store.older_today import made_room
 from hk_tick_collector.writer.careful import attempt_file
 from hk_tick_collector.writer.lane import Lane
 from hk_tick_collector.writer.progress import WaitingDay
@@ -148,12 +149,13 @@ class WaitingDays:
             try:
                 stored = self._step(day, until)
             except DayError as exc:
+                cause = made_room(self._root, day, exc.cause) if exc.day == day == today else exc.cause
                 if exc.day != day:
                     self._goes_alone(exc, day)
-                elif day == today and isinstance(exc.cause, (FileGoneError, *DAMAGED)):
-                    self.begin_again(day, exc.cause, wall_ms())
+                elif day == today and isinstance(cause, (FileGoneError, *DAMAGED)):
+                    self.begin_again(day, cause, wall_ms())
                 else:
-                    self._failed(day, exc.cause)
+                    self._failed(day, cause)
                 has_failed = True
             except (apsw.Error, OSError, DatabaseError) as exc:
                 self._failed(day, exc)

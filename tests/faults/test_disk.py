@@ -17,12 +17,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.needs import mount, need_tools, unmount
+from support.recorder_process import RecorderProcess
+from support.simulator_process import SimulatorProcess
 from support.ticks import TENCENT, pushes, seq_at
 from support.writer_process import WriterBench, until
 
+from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.journal import append
 from hk_tick_collector.journal.cursor import CURSOR
 from hk_tick_collector.journal.segments import DIRECTORY
+from hk_tick_collector.store.opening import open_readonly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,6 +90,13 @@ def keys(ordinals: range) -> list[tuple[str, int]]:
     return [(TENCENT, seq_at(n)) for n in ordinals]
 
 
+def fill(ballast: Path) -> None:
+    """Take the disk's last page."""
+    with contextlib.suppress(OSError), ballast.open("ab", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+
+
 def test_a_full_disk_loses_nothing(disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While neither journal nor database takes a byte, both say so and hold; with space again all is stored, once."""
     monkeypatch.setattr(append, "RETRY_SEC", 0.02)
@@ -103,9 +114,7 @@ def test_a_full_disk_loses_nothing(disk: Disk, tmp_path: Path, monkeypatch: pyte
         fed += 100
         time.sleep(0.002)
     assert "No space left" in bench.journal.fault
-    with contextlib.suppress(OSError), ballast.open("ab", buffering=0) as file:
-        while True:
-            file.write(bytes(4096))  # to the last page
+    fill(ballast)
     writer.process.send_signal(signal.SIGCONT)
     assert writer.wait_for("error", 3)["error"].partition(":")[0] in {"FullError", "IOError", "OSError"}
     for _ in range(20):
@@ -135,6 +144,29 @@ def test_a_disk_that_is_full_at_the_start_is_no_wrong_setting(disk: Disk) -> Non
     )
     assert "No space left on device" in ended.stderr
     assert ended.stderr.count("\n") == 1
+
+
+def test_a_recorder_that_starts_on_a_full_disk_records(disk: Disk, tmp_path: Path) -> None:
+    """Today's database can't even be read there; what comes is held in memory, and stored once there is space."""
+    disk.mount_small(12 << 20)
+    ballast = disk.root / "ballast"
+    with (
+        SimulatorProcess(tmp_path, "--now", "--hold", "--symbols", TENCENT) as sim,
+        RecorderProcess(tmp_path, sim.port, [TENCENT], DATA_ROOT=disk.root) as recorder,
+    ):
+        recorder.data_root = disk.root
+        recorder.wait_for("sqlite_pragmas")
+        assert recorder.stop() == 0
+        fill(ballast)
+        (day,) = disk.root.glob("*.db")
+        with pytest.raises(DatabaseError, match="disk I/O error"):
+            open_readonly(day)
+        recorder.start()
+        recorder.wait_for("journal_write_failed")
+        ballast.unlink()
+        sim.command("pause")
+        recorder.wait_until_stored(sim)
+        assert recorder.stop() == 0
 
 
 @pytest.mark.parametrize(("call", "error"), [("pwrite64", "EIO"), ("fdatasync", "EIO"), ("pwrite64", "ENOSPC")])

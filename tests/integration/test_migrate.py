@@ -242,3 +242,31 @@ def test_a_recorder_records_beside_what_the_older_one_left(tmp_path: Path) -> No
     assert 'became="(environment) not needed: OpenD is asked for the exchange\'s calendar"' in log
     assert "was made by the older recorder (futu_tick_downloader): use another DATA_ROOT" in log
     assert "SECRET" not in log
+
+
+def test_today_is_recorded_where_the_older_recorder_had_begun_it(tmp_path: Path) -> None:
+    """Not while that one runs. Then its file and its log are moved aside, and the logged command takes it over."""
+    root, day = tmp_path / "recorded", hk_day(wall_ms())
+    path = make_old(root / f"{day}.db", [old_tick(SYMBOLS[0], n, wall_ms() // 1000 * 1000) for n in range(5)])
+    with SimulatorProcess(tmp_path, "--now", "--hold", "--symbols", "HK.00700") as sim:
+        recorder = RecorderProcess(tmp_path, sim.port, ["HK.00700"], name="recorded")
+        with held_elsewhere(path, "DELETE FROM ticks WHERE seq % 2 = 0", "COMMIT", "SELECT count(*) FROM ticks"):
+            recorder.start()
+            assert recorder.wait() == 2
+            assert size_of(path.with_name(f"{path.name}-wal")) > 0
+        rows = query(path, "SELECT count(*) FROM ticks")
+        (refused,) = recorder.log_path.read_text().splitlines()
+        assert f") has {path} open, which was made by the older recorder (futu_tick_downloader): two " in refused
+        with recorder:
+            recorder.wait_for("backfill_done")
+            (line,) = recorder.log_lines("older_day_moved")
+            kept = root / "older-recorder" / path.name
+            assert (line.level, line.fields["day"], line.fields["kept"]) == ("WARNING", day, str(kept))
+            sim.command("pause")
+            recorder.wait_until_stored(sim)
+            assert recorder.stop() == 0
+    assert query(kept, "SELECT count(*) FROM ticks") == rows
+    command = line.fields["cure"].partition(" takes ")[0].replace("NEW_DATA_ROOT", str(tmp_path / "new")).split()
+    done = subprocess.run([*COMMAND, *command[2:], "--json"], capture_output=True, text=True, check=True)
+    (told,) = json.loads(done.stdout)["days"]
+    assert (told["day"], told["result"], told["stored"]) == (day, "imported", rows[0][0])

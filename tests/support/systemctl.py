@@ -18,8 +18,13 @@ def put_systemctl(place: Path, data_root: Path, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(machine, "STATE_DIRECTORIES", data_root.parent)
     told = {"LoadState": "loaded", "StateDirectory": data_root.name, "ExecMainStatus": "0", "ActiveState": "inactive"}
     lines = "\n".join(f"{name}={value}" for name, value in {**told, **changes}.items())
-    script = place / "bin" / "systemctl"
+    put_program(place, "systemctl", f"{lines}\n", monkeypatch)
+
+
+def put_program(place: Path, name: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put a program on the PATH that says this, whatever it is asked."""
+    script = place / "bin" / name
     script.parent.mkdir(exist_ok=True)
-    script.write_text(f"#!/bin/sh\ncat <<'END'\n{lines}\nEND\n")
+    script.write_text(f"#!/bin/sh\ncat <<'END'\n{said}END\n")
     script.chmod(0o755)
     monkeypatch.setenv("PATH", f"{script.parent}:{os.environ['PATH']}")

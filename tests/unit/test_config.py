@@ -370,7 +370,7 @@ def test_data_root_that_is_a_file_is_one_line(tmp_path: Path, path: str) -> None
     settings = load_settings(environ={"DATA_ROOT": path}).settings
     assert fault_of(settings.prepare_data_root) == (
         f"DATA_ROOT={str(tmp_path / path)!r} (environment): expected a directory that this user can write, "
-        "a file is in the way; make it writable or choose another"
+        "a file is in the way; choose another"
     )
     assert (tmp_path / "file").read_text() == "precious"
 

@@ -100,6 +100,38 @@ def test_a_file_holds_one_code_a_line_with_comments(tmp_path: Path) -> None:
     assert spec == SymbolSpec(("HK.09988", "HK.00005", "HK.00700"), ("HK.BK1910",))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "@my lists/all of them.txt",
+        "HK.09988 @my lists/all of them.txt HK.00011",
+        "@my lists/all of them.txt,HK.00011",
+        "@my lists/all of them.txt\nHK.00011",
+        "@my lists/all of them.txt @other.txt",
+        "@my lists/all of them.txt plate:HK.BK1910",
+    ],
+)
+def test_the_path_of_a_file_may_have_blanks(text: str, tmp_path: Path) -> None:
+    """It ends before a comma, the line's end, and whatever is an entry of its own."""
+    (tmp_path / "my lists").mkdir()
+    (tmp_path / "my lists" / "all of them.txt").write_text("HK.00700\n")
+    (tmp_path / "other.txt").write_text("HK.00011\n")
+    assert check_symbols(text) == text
+    spec = read_symbols(text)
+    assert "HK.00700" in spec.symbols
+    assert ("HK.09988" in spec.symbols) is ("09988" in text)
+    assert ("HK.00011" in spec.symbols) is ("11" in text or "other" in text)
+    assert spec.plates == (("HK.BK1910",) if "plate" in text else ())
+    assert symbols_of(["@my lists/all of them.txt"]) == ("HK.00700",)
+
+
+def test_a_missing_file_is_named_with_its_blanks() -> None:
+    """So that a misspelt code after it can be seen, too."""
+    assert "cannot read file 'my list.txt HK.7OO': No such file or directory" in fault("@my list.txt HK.7OO")
+    with pytest.raises(ValueError, match="'@' names no file"):
+        check_symbols("@ list.txt")
+
+
 def test_a_wrong_code_in_a_file_names_file_and_line(tmp_path: Path) -> None:
     """The operator is led to the line."""
     (tmp_path / "list.txt").write_text("HK.00005\nHK.7OO\n@other\n")

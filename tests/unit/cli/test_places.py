@@ -67,6 +67,18 @@ def test_a_missing_directory_names_the_services(unit: Path, tmp_path: Path) -> N
     )
 
 
+def test_a_directory_that_the_service_has_not_made_names_its_log(unit: Path, tmp_path: Path) -> None:
+    """It can't write there, most often, and says so."""
+    assert unit.exists()
+    (tmp_path / "served").rmdir()
+    with pytest.raises(ConfigError) as caught:
+        data_root_of(None, None, None)
+    assert str(caught.value) == (
+        f"no recordings in {tmp_path}/served: this directory does not exist; the service on this machine has not made "
+        "it: `journalctl -u hk-tick-collector -n 20` says why"
+    )
+
+
 def test_settings_of_the_service_that_can_not_be_read_name_the_flag(unit: Path, tmp_path: Path) -> None:
     """They may say something else than the unit, so nothing is guessed. A directory stands for what may not be read."""
     assert unit.exists()

@@ -196,6 +196,15 @@ def test_what_the_older_recorder_left_without_a_recorder_tells_the_cure(root: Pa
         read_status(root)
 
 
+def test_what_the_older_recorder_left_does_not_hide_what_became_of_ours(root: Path) -> None:
+    """That it was stopped, most often because of that file, is what there is to say first."""
+    make_old(root / "20261119.db", [old_tick("HK.00700", 1)])
+    say(root, running=False, stopped_ms=TICK_TS_MS, stop_reason="SIGTERM", stored=True)
+    told = read_status(root)
+    assert (told["day"], told["rows"]) == (None, 0)
+    assert told["answers"]["records"] == "NO: no recorder is running: stopped cleanly at 2020-03-30 16:04:41 HK"
+
+
 @pytest.mark.usefixtures("lock")
 def test_what_the_older_recorder_left_does_not_hide_a_recorder(root: Path) -> None:
     """Before its first tick it is reported without a day; that day itself can't be shown."""
@@ -368,7 +377,7 @@ def test_a_recorder_that_was_stopped_says_when(root: Path) -> None:
     assert health["verdict"] == "failing"
     (trouble,) = health["troubles"]
     assert trouble["seen"] == "no recorder is running: stopped cleanly at 2020-03-30 16:04:41 HK"
-    assert trouble["cure"].startswith(f"Start it: `hk-tick-collector run --data-root {root}`. ")
+    assert trouble["cure"] == f"Start it: `hk-tick-collector run --data-root {root}`"
     assert health["reasons"] == [f"{trouble['seen']}. {trouble['cure']}"]
 
 
@@ -376,7 +385,12 @@ def test_a_recorder_that_died_says_since_when(root: Path) -> None:
     """The lock is free, and its last word was that it runs: something has killed it."""
     say(root, running=True, at_ms=TICK_TS_MS)
     assert "not running, did not stop cleanly, last heard of at 2020-03-30 16:04:41 HK" in shown(root)
-    assert read_status(root)["health"]["verdict"] == "failing"
+    health = read_status(root)["health"]
+    assert health["verdict"] == "failing"
+    assert health["troubles"][0]["cure"] == (
+        f"Start it: `hk-tick-collector run --data-root {root}`. The end of its log says why it ended; `dmesg` says if "
+        "memory ran out"
+    )
 
 
 @pytest.mark.usefixtures("lock")

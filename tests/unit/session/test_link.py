@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import struct
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, closing, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -230,3 +231,26 @@ def test_an_unfinished_header_is_no_header() -> None:
     assert reader.pending_header is None
     reader.feed(struct.pack("B", 0))
     assert reader.pending_header == (3010, 9, 500)
+
+
+def test_a_host_that_does_not_answer_is_told_apart_from_an_opend_that_does_not() -> None:
+    """The first has no connection; the second accepts one, and says nothing: it has to be restarted."""
+
+    async def opening(port: int) -> str:
+        journal: Any = Journal()
+        link = Link(ClientConnection("test"), journal, 1, lambda _notice: None, HostClock())
+        with pytest.raises(SessionError) as failed:
+            await link.open("127.0.0.1", port, 0.2)
+        return str(failed.value)
+
+    with closing(socket.socket()) as listener, ExitStack() as held:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        port = listener.getsockname()[1]
+        assert asyncio.run(opening(port)) == f"no answer from 127.0.0.1:{port} within 0.2 s"
+        for _ in range(8):  # its queue is full: the host drops what comes, as one does that is not there
+            other = held.enter_context(closing(socket.socket()))
+            other.settimeout(0)
+            with suppress(BlockingIOError):
+                other.connect(("127.0.0.1", port))
+        assert asyncio.run(opening(port)) == f"no connection to 127.0.0.1:{port} within 0.2 s"

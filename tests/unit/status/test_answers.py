@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 from support.recorder_state import FRIDAY, healthy_state, hk_ms
 
-from hk_tick_collector.status.answers import Answers, Losses, Recording, answer, headline
+from hk_tick_collector.status.answers import TRY, Answers, Losses, Recording, answer, headline
 from hk_tick_collector.status.health import Machine, assess
 from hk_tick_collector.status.lost import Lost
 from hk_tick_collector.status.state import RecorderState
@@ -144,6 +144,36 @@ def test_a_closed_market_is_no_fault() -> None:
             "NO: no recorder is running: stopped cleanly at 2026-11-20 10:00:00 HK",
             Trouble.NOT_RUNNING,
         ),
+        (
+            {"running": False, "died": True},
+            Recording.NO,
+            "NO: no recorder is running: did not stop cleanly, last heard of at 2026-11-20 10:00:00 HK",
+            Trouble.ENDED,
+        ),
+        (
+            {"running": False, "stop_reason": "SIGTERM", "disk": {"free_bytes": 0, "mount": "/var"}},
+            Recording.NO,
+            (
+                "NO: no recorder is running: stopped cleanly at 2026-11-20 10:00:00 HK; the disk is full; /var has "
+                "0.0 MB free, a trading day needs 1,250 MB"
+            ),
+            Trouble.NOT_RUNNING_FULL,
+        ),
+        (
+            {"session": {"refused": {"HK.99999": "Unknown stock"}, "subscribed": 0}},
+            Recording.NO,
+            "NOT RECORDING: no symbol is subscribed: 1 symbol refused: HK.99999 (Unknown stock)",
+            Trouble.ALL_REFUSED,
+        ),
+        (
+            {"session": {**DOWN, "last_disconnect": "dead link: no whole frame for 26.1 s"}},
+            Recording.NO,
+            (
+                "NOT RECORDING since 09:59:18 HK: OpenD not connected for 42 s: dead link: no whole frame for 26.1 s "
+                "(tried 127.0.0.1:11111)"
+            ),
+            Trouble.OPEND_HANGS,
+        ),
     ],
 )
 def test_what_stops_the_recording_is_named_with_its_cure(
@@ -183,8 +213,12 @@ def test_a_stale_report_answers_nothing(free_bytes: float, seen: str, trouble: T
 def test_a_refused_setting_is_named() -> None:
     """By systemd's word: a restart alone does not help."""
     state = decode(RecorderState, healthy_state(running=False))
-    found, _ = answer(state, Losses(), NOW_MS, Machine("`systemctl start x`", is_refused=True))
-    assert found.to_do[0] == cure(Trouble.WRONG_SETTING, "`systemctl start x`")
+    for refusal, why in (("FUTU_PORT='abc' (environment): expected …",) * 2, ("", "exit code 2")):
+        machine = Machine("`systemctl start x`", is_refused=True, refusal=refusal)
+        for report in (state, RecorderState(running=False)):  # the second: it never ran here
+            found, _ = answer(report, Losses(), NOW_MS, machine)
+            assert found.records == f"NO: no recorder is running: it refused to start: {why}"
+            assert found.to_do == (cure(Trouble.WRONG_SETTING, "`systemctl start x`"),)
 
 
 def test_what_was_lost_is_said_in_figures() -> None:
@@ -240,6 +274,12 @@ def test_a_doubt_is_told_apart_from_a_loss() -> None:
     assert not found.is_lost
 
 
+def test_of_a_day_without_a_ledger_it_is_not_said_that_nothing_is_lost() -> None:
+    """Nothing known is not nothing lost."""
+    found = answers(losses=Losses(Lost("20261120", no_ledger="it kept no ledger")))
+    assert (found.lost, found.is_lost) == (("can't be known: it kept no ledger",), False)
+
+
 def test_a_day_that_cant_be_read_is_said_with_the_last_that_is_known() -> None:
     """And what to do about it comes last."""
     told = {"day": "20261120", "gaps": 1, "symbols": 1, "ticks": 5, "causes": ["opend_down"]}
@@ -251,6 +291,22 @@ def test_a_day_that_cant_be_read_is_said_with_the_last_that_is_known() -> None:
         ),
     )
     assert found.to_do == (f"20261120.db can't be read: locked. {cure(Trouble.DAY_UNREADABLE)}",)
+
+
+def test_a_full_disk_is_the_reason_why_a_day_cant_be_read() -> None:
+    """SQLite needs some space to read it: nothing is to be ended or rebuilt."""
+    found = answers(
+        losses=Losses(fault="20261120.db can't be read: disk I/O error"), running=False, disk={"free_bytes": 0}
+    )
+    assert found.to_do == (cure(Trouble.NOT_RUNNING_FULL, "`start it`"),)
+
+
+@pytest.mark.parametrize(("connects", "rows", "is_new"), [(0, 0, True), (0, 12_345, False), (1, 0, False)])
+def test_a_newcomer_is_told_how_to_try_without_opend(connects: int, rows: int, *, is_new: bool) -> None:
+    """Never where real ticks are: simulated ones must not get among them."""
+    state = decode(RecorderState, healthy_state(session={**DOWN, "connects": connects}))
+    found, _ = answer(state, Losses(), NOW_MS, rows=rows)
+    assert (TRY in found.to_do) is is_new
 
 
 def test_other_troubles_are_to_do_with_what_was_seen() -> None:

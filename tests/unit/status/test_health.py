@@ -616,11 +616,16 @@ def test_the_report_of_the_recorder_before_says_nothing_of_the_one_that_runs(
     lock_pid: int, changes: dict[str, Any], seen: str | None
 ) -> None:
     """The process that holds the lock has to report itself; a pid that is not known rules out nothing."""
-    state = decode(RecorderState, {**healthy_state(), "running": True, **changes})
-    health = assess(state, hk_ms(FRIDAY, "10:00:00"), Machine(lock_pid=lock_pid))
+    now_ms, machine = hk_ms(FRIDAY, "10:00:00"), Machine(lock_pid=lock_pid)
+    health = assess(decode(RecorderState, {**healthy_state(), "running": True, **changes}), now_ms, machine)
     assert [(found.verdict, found.trouble, found.seen) for found in health.findings] == (
         [(UNPROVEN, Trouble.NOT_REPORTED, seen)] if seen else []
     )
+    full = {**healthy_state(disk={"free_bytes": 0}), "running": True, **changes}
+    if seen:
+        (found,) = assess(decode(RecorderState, full), now_ms, machine).findings
+        assert (found.verdict, found.trouble) == (FAILING, Trouble.SILENT_FULL)
+        assert found.seen.startswith(f"{seen}: the disk is full; the disk has 0.0 MB free")
 
 
 def test_the_ages_of_symbols_and_rows_are_no_sign_of_life() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from support.systemctl import put_systemctl
+import pytest
+from support.systemctl import put_program, put_systemctl
 
 from hk_tick_collector.status.health import Machine
 from hk_tick_collector.status.machine import machine_of
@@ -13,8 +14,6 @@ from hk_tick_collector.store.rehearsal import MARKER
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 
 def test_without_systemd_it_is_started_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,6 +78,35 @@ def test_a_unit_that_has_refused_its_settings_is_known(tmp_path: Path, monkeypat
     assert machine_of(tmp_path / "data").is_refused
     put_systemctl(tmp_path, tmp_path / "data", monkeypatch, ActiveState="failed", ExecMainStatus="1")
     assert not machine_of(tmp_path / "data").is_refused
+
+
+@pytest.mark.parametrize(
+    ("log", "refusal"),
+    [
+        (
+            (
+                "hk-tick-collector: FUTU_PORT='old'\n2026-11-30T01:00:00Z INFO    recorder_stopped reason=SIGTERM\n"
+                "hk-tick-collector: FUTU_PORT='abc' (environment): expected a whole number\n"
+                "hk-tick-collector.service: Main process exited, code=exited, status=2/INVALIDARGUMENT\n"
+            ),
+            "FUTU_PORT='abc' (environment): expected a whole number",
+        ),
+        (
+            '2026-11-30T01:00:00Z ERROR   config_error error="FUTU_SYMBOLS names no symbol"\nFailed to start.\n',
+            "FUTU_SYMBOLS names no symbol",
+        ),
+        ("-- No entries --\n", ""),
+    ],
+)
+def test_the_line_with_which_it_has_refused_is_shown(
+    log: str, refusal: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest in the unit's log; a user who may not read that is told where it is."""
+    put_systemctl(tmp_path, tmp_path / "data", monkeypatch, ActiveState="failed", ExecMainStatus="2")
+    put_program(tmp_path, "journalctl", log, monkeypatch)
+    assert machine_of(tmp_path / "data").refusal == refusal
+    put_systemctl(tmp_path, tmp_path / "data", monkeypatch)
+    assert machine_of(tmp_path / "data").refusal == "", "it was stopped since"
 
 
 def test_a_unit_that_systemd_starts_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from typing import TYPE_CHECKING
 
 import apsw
 import pytest
 from rich.console import Console
 from support.gap_row import put_gaps
+from support.older_recorder import held_elsewhere
+from support.recorder_state import healthy_state
 from support.ticks import OPEN_MS, TENCENT, row, seq_at
 
 from hk_tick_collector import clock
 from hk_tick_collector.cli.status_screen import render
+from hk_tick_collector.clock import host_ms
 from hk_tick_collector.db import DayDatabase, Pragmas
+from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.status.reading import read_status
 from hk_tick_collector.status.trouble_table import cure
@@ -55,6 +60,28 @@ def test_a_locked_day_is_named_with_its_holder_and_not_passed_over(root: Path) -
     # In trading hours, what no recorder records now comes after it.
     assert told["answers"]["lost"][0] == f"can't be known now: {told['day_fault']}"
     assert told["answers"]["to_do"][-1].startswith(told["day_fault"])
+
+
+def test_who_has_today_locked_is_named_before_the_recorder_has_found_out(root: Path) -> None:
+    """It looks every few seconds; the recorder and its writer are not named."""
+    today = root / f"{hk_day(host_ms())}.db"
+    DayDatabase(today, Pragmas()).close()
+    lock = hold_lock(root, RECORDER_LOCK, 0)
+    writer = {
+        "last_exception": "BusyError: database is locked",
+        "last_exception_age_sec": 1.0,
+        "last_commit_age_sec": 9,
+    }
+    report = healthy_state(pid=os.getpid(), running=True, at_ms=host_ms(), writer=writer)
+    (root / STATE_NAME).write_text(json.dumps(report))
+    try:
+        with held_elsewhere(today, "BEGIN IMMEDIATE"):
+            told = read_status(root)
+    finally:
+        os.close(lock)
+    seen = r"YES, but not into the database yet: writer: BusyError: database is locked \(1 failure\), 6 rows waiting; "
+    assert re.match(rf"{seen}{today.name} is locked by pid \d+ \(\S.*\)$", told["answers"]["records"])
+    assert told["answers"]["to_do"][0] == cure(Trouble.DAY_LOCKED, root=str(root))
 
 
 def test_a_damaged_day_and_a_journal_that_cant_be_read_leave_the_rest(root: Path) -> None:

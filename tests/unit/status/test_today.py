@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+import apsw
 import pytest
 from support.gap_row import put_gaps
 from support.ticks import HSBC, OPEN_MS, TENCENT, row, seq_at
@@ -13,12 +14,23 @@ from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.errors import DatabaseError
 from hk_tick_collector.status.lost import Lost
 from hk_tick_collector.status.today import Today, read_lost
+from hk_tick_collector.store.imported import Import, note_import
+from hk_tick_collector.store.schema import APPLICATION_ID, DAY_OF_TS, MIGRATIONS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 DAY = "20260731"
 NEXT_DAY = "20260801"
+
+
+def make_old_version(path: Path) -> Path:
+    """A day as the first version of this program made it."""
+    with closing(apsw.Connection(str(path))) as con:
+        con.execute(MIGRATIONS[0].replace(DAY_OF_TS, "'20260731'"))
+        con.pragma("application_id", APPLICATION_ID)
+        con.pragma("user_version", 1)
+    return path
 
 
 @pytest.fixture
@@ -72,6 +84,26 @@ def test_doubts_are_told_apart_from_gaps(database: Path) -> None:
         doubted_until_ms=OPEN_MS + 60_002,
         doubted_causes=("opend_down", "recorder_down"),
     )
+
+
+def test_of_a_day_without_a_ledger_nothing_is_known(database: Path, tmp_path: Path) -> None:
+    """A version that kept none recorded it, or it was imported: that is not the same as nothing lost."""
+    (tmp_path / "old").mkdir()
+    old = make_old_version(tmp_path / "old" / database.name)
+    assert read_lost(old) == Lost(DAY, no_ledger="an older version recorded this day, and kept no ledger")
+    with closing(DayDatabase(database, Pragmas())) as day:
+        day.begin()
+        note_import(day.connection, Import("/old/20260731.db", "the older one", 4, 1, 3, 3, 0, 0, 0, 0, 0))
+        day.commit()
+    imported = "this day was imported, and the recorder that recorded it kept no ledger"
+    assert read_lost(database) == Lost(DAY, no_ledger=imported)
+    put_gaps(database, {"missing": 5})
+    lost = read_lost(database)
+    assert lost is not None
+    assert (lost.ticks, lost.no_ledger) == (5, imported)
+    empty = tmp_path / "old" / f"{NEXT_DAY}.db"
+    empty.touch()
+    assert read_lost(empty) is None
 
 
 def test_todays_ticks_are_those_of_today(database: Path) -> None:

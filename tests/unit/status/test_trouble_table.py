@@ -26,12 +26,14 @@ def test_each_trouble_has_its_words() -> None:
         assert entry.cure[0].isupper() or entry.cure.startswith("`")
 
 
-def test_a_cure_says_how_the_recorder_is_started_here() -> None:
-    """Only there is something to be filled in."""
+def test_a_cure_says_how_the_recorder_is_started_here_and_where_it_records() -> None:
+    """Only these are filled in: a command can be pasted as it is."""
+    assert "`fuser -v /srv/ticks/*.db*`" in cure(Trouble.DAY_LOCKED, root="/srv/ticks")
+    assert "`fuser -v DATA_ROOT/*.db*`" in cure(Trouble.DAY_LOCKED)
     assert cure(Trouble.NO_REPORT, "`run it`") == "Start it: `run it`"
     assert cure(Trouble.NO_REPORT) == f"Start it: {START}"
     for trouble, entry in ENTRIES.items():
-        assert not set(re.findall(r"\{.*?\}", entry.cure)) - {"{start}"}, trouble
+        assert not set(re.findall(r"\{.*?\}", entry.cure)) - {"{start}", "{root}"}, trouble
         assert "{" not in cure(trouble)
 
 

@@ -4,14 +4,37 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from support.needs import mount, need_root, need_tools, unmount
 
-from hk_tick_collector.store.data_root import RECORDER_LOCK, STATE_NAME, hold_lock, read_recorder, read_state
+from hk_tick_collector.errors import ConfigError
+from hk_tick_collector.status.state import RecorderState
+from hk_tick_collector.store.data_root import (
+    RECORDER_LOCK,
+    STATE_NAME,
+    disown_report,
+    hold_lock,
+    prepare,
+    read_recorder,
+    read_state,
+)
+from hk_tick_collector.typed_json import decode
 
-if TYPE_CHECKING:
-    from pathlib import Path
+PREPARE = """
+import sys
+from pathlib import Path
+from hk_tick_collector.errors import ConfigError
+from hk_tick_collector.store.data_root import prepare
+try:
+    prepare(Path(sys.argv[1]), " (environment)")
+except ConfigError as exc:
+    print(exc)
+"""
 
 
 def test_who_holds_the_lock_is_who_runs(tmp_path: Path) -> None:
@@ -41,6 +64,62 @@ def test_one_that_wrote_that_it_runs_and_is_gone_has_died(tmp_path: Path) -> Non
     assert read_state(tmp_path) == {"pid": 1, "running": True}
     (tmp_path / STATE_NAME).write_text(json.dumps({"pid": 1, "running": False}))
     assert read_recorder(tmp_path) == (None, {"pid": 1, "running": False})
+
+
+def test_a_report_of_the_same_pid_is_no_report_of_this_recorder(tmp_path: Path) -> None:
+    """In a container each recorder is pid 1; one of another pid tells that by itself, and is left alone."""
+    report = tmp_path / STATE_NAME
+    told = {"pid": os.getpid(), "running": True, "at_ms": 5}
+    report.write_text(json.dumps(told))
+    disown_report(tmp_path)
+    assert read_state(tmp_path) == {**told, "pid": None}
+    assert decode(RecorderState, read_state(tmp_path)).pid is None
+    report.write_text('{"pid": 1}')
+    before = report.stat()
+    disown_report(tmp_path)
+    assert report.stat() == before
+    report.unlink()
+    disown_report(tmp_path)
+    assert not report.exists()
+
+
+def test_a_directory_that_may_not_be_written_names_who_may_not_and_the_command() -> None:
+    """One that is there gets another owner; one that is not is made for this user; below a closed one neither helps."""
+    need_root("becoming another user")
+    need_tools("setpriv")
+    with TemporaryDirectory() as place:
+        there = Path(place)
+        there.chmod(0o755)
+        (there / "closed").mkdir(mode=0o700)
+        for root, cure in (
+            (there, f"; as root: `chown -R nobody {there}`, or choose another"),
+            (there / "new", f"; as root: `install -d -o nobody {there}/new`, or choose another"),
+            (there / "closed" / "new", f", who may not enter {there}/closed; choose another"),
+        ):
+            done = subprocess.run(
+                ["setpriv", "--reuid=nobody", "--clear-groups", sys.executable, "-c", PREPARE, root],
+                capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            assert done.stdout == (
+                f"DATA_ROOT='{root}' (environment): expected a directory that this user can write, Permission denied "
+                f"for nobody{cure}\n"
+            ), done.stderr
+
+
+def test_a_read_only_file_system_names_the_service_s_list_of_directories(tmp_path: Path) -> None:
+    """Under systemd nearly all directories look like that to the recorder."""
+    root = tmp_path / "root"
+    root.mkdir()
+    mount(root, "ro")
+    try:
+        with pytest.raises(ConfigError) as refused:
+            prepare(root, "")
+    finally:
+        unmount(root)
+    assert str(refused.value) == (
+        f"DATA_ROOT='{root}': expected a directory that this user can write, Read-only file system; choose another, "
+        "or, for a service, create it and name it in ReadWritePaths= of its unit (`systemctl edit hk-tick-collector`)"
+    )
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "null"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections import defaultdict
@@ -11,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import apsw
 import pytest
 from support.odd_days import directory, foreign, link, mend, newer, noise
+from support.older_recorder import held_elsewhere, make_old, old_tick
 from support.settings import writer_settings
 from support.ticks import DAY, DAY_MS, HSBC, NEXT_DAY, OPEN_MS, TENCENT, push, reply, ticker
 
 from hk_tick_collector.db import DayDatabase, Pragmas
-from hk_tick_collector.errors import DatabaseError, FileGoneError
+from hk_tick_collector.errors import DatabaseError, FileGoneError, OlderRecorderError
 from hk_tick_collector.hktime import hk_day
 from hk_tick_collector.journal.cursor import CURSOR, load_cursor, load_waits, needed_from
 from hk_tick_collector.journal.events import Cause
@@ -247,6 +249,41 @@ def test_todays_file_that_is_deleted_or_replaced_is_noticed_and_made_again(
     store_all(writer)
     writer.close()
     assert scenario.stored_ordinals(DAY) == scenario.stored_ordinals(OTHER) == list(range(1, 40))
+
+
+@pytest.mark.parametrize("was_ours", [False, True])
+def test_a_file_of_the_older_recorder_makes_room_for_today_while_recording(
+    scenario: Scenario, monkeypatch: pytest.MonkeyPatch, *, was_ours: bool
+) -> None:
+    """It was first at midnight, or somebody has put it there: as soon as nobody has it open, today is recorded."""
+    monkeypatch.setattr("hk_tick_collector.writer.day_databases.LOOK_AT_FILES_SEC", 0)
+    be_today(monkeypatch)
+    path = scenario.root / f"{DAY}.db"
+    writer = made(scenario)
+    of_both_days(scenario, range(1, 30))
+    if was_ours:
+        store_all(writer)
+        path.unlink()
+    make_old(path, [old_tick(TENCENT, 1)])
+    before = path.read_bytes()
+    with held_elsewhere(path, "SELECT count(*) FROM ticks"):
+        seen = rf"pid \d+ \(\S+\) has {path} open, which was made by the older "
+        if was_ours:
+            store_all(writer)
+            (wait,) = writer._waiting.told(DAY)
+            assert re.match(f"OlderRecorderError: {seen}", wait.reason)
+        else:
+            for _ in range(2):  # it tells the recorder, and tries again
+                with pytest.raises(OlderRecorderError, match=seen):
+                    store_all(writer)
+                writer.reset()
+        assert path.read_bytes() == before
+    store_all(writer)
+    of_both_days(scenario, range(30, 40))
+    store_all(writer)
+    writer.close()
+    assert scenario.stored_ordinals(DAY) == scenario.stored_ordinals(OTHER) == list(range(1, 40))
+    assert (scenario.root / "older-recorder" / path.name).read_bytes() == before
 
 
 def test_todays_locked_database_keeps_it_waiting_as_ever(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
