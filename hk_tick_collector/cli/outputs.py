@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 from hk_tick_collector.audit.history import CATALOG
 from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.journal.segments import DIRECTORY
+from hk_tick_collector.parquet.layout import LEDGER, TICKS, day_of_folder
+from hk_tick_collector.parquet.manifest import NAME as MANIFEST
 from hk_tick_collector.store.data_root import RECORDER_LOCK, SEAL_LOCK, STATE_NAME, WRITER_LOCK
 from hk_tick_collector.store.rehearsal import MARKER
 from hk_tick_collector.store.schema import day_files
@@ -31,11 +33,16 @@ def refuse_recorder_file(path: Path) -> None:
         real = path.resolve()  # a link leads to what would be overwritten
         if not real.exists():
             return
-        is_ours = bool(_OURS.fullmatch(real.name)) or real.name in _NAMES or _is_of_journal(real)
+        is_ours = bool(_OURS.fullmatch(real.name)) or real.name in _NAMES or _is_of_journal(real) or _is_archived(real)
     except (OSError, RuntimeError, ValueError):
         return  # writing to it fails with a better reason
     if is_ours:
         raise ConfigError(f"{path} is a file of the recorder's, expected another name: it would be overwritten")
+
+
+def _is_archived(real: Path) -> bool:
+    """Whether a file is one of an archived day's."""
+    return real.name in {TICKS, LEDGER, MANIFEST} and day_of_folder(real.parent.name) is not None
 
 
 def _is_of_journal(real: Path) -> bool:

@@ -25,6 +25,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
 
     def _run(*words: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["hk-tick-collector", "archive", *words, "--data-root", str(tmp_path)])
+        capfd.readouterr()  # what the test itself has said
         with pytest.raises(SystemExit) as ended:
             entry()
         told = capfd.readouterr()

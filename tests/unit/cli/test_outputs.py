@@ -27,8 +27,10 @@ OURS = (
     "rehearsal.json",
     "journal/20261120-00000001.hkj",
     "journal/writer.json",
+    "archive/trading_day=2026-11-19/ticks.parquet",
+    "archive/trading_day=2026-11-19/_archive.json",
 )
-OTHERS = ("day.html", "copy.db", "notes.json", "archive/journal/notes.txt")
+OTHERS = ("day.html", "copy.db", "notes.json", "archive/journal/notes.txt", "out/ticks.parquet")
 
 
 @pytest.fixture

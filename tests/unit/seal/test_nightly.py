@@ -42,12 +42,20 @@ class Place:
         self.sealed: list[tuple[str, list[str]]] = []
         self.is_well = True
         self.closed_sec = 0.0
+        self.archived: list[str] = []
+        self.archives_well = True
         monkeypatch.setattr(self.sealer, "_seal", self._seal)
+        monkeypatch.setattr(self.sealer, "_archive", self._archive)
 
     async def _seal(self, before_day: str, due: list[str], closed_sec: float) -> bool:
         self.closed_sec = closed_sec
         self.sealed.append((before_day, due))
         return self.is_well
+
+    async def _archive(self, today: str, closed_sec: float) -> bool:
+        self.closed_sec = closed_sec
+        self.archived.append(today)
+        return self.archives_well
 
     def look(
         self, when: str, *, connected_sec: float | None = 3600, offset_sec: float = 0
@@ -222,6 +230,40 @@ def test_it_can_be_switched_off(make: Callable[..., Place]) -> None:
     assert place.sealed == []
 
 
+def test_days_are_archived_once_a_night_and_after_each_sealing(make: Callable[..., Place]) -> None:
+    """Not before the days are sealed that are due, nor while Hong Kong trades; and not at all unless it is set."""
+    place = make(archive_enabled=True)
+    place.look("2026-08-02 00:31:00")
+    place.look("2026-08-02 00:32:00")
+    assert place.archived == ["20260802"] * 2  # these days stay due: nothing is really sealed here
+    for day in (DAY, NEXT_DAY):
+        seal_day(place.sealer._root / f"{day}.db")
+    place.look("2026-08-02 00:33:00")
+    place.look("2026-08-02 00:34:00")
+    assert place.archived == ["20260802"] * 2
+    place.look("2026-08-03 10:00:00")
+    assert place.archived == ["20260802"] * 2
+    place.look("2026-08-03 17:00:00")
+    assert place.archived == ["20260802"] * 2 + ["20260803"]
+    other = make()
+    other.look("2026-08-03 17:00:00")
+    assert other.archived == []
+
+
+def test_a_sealing_that_fails_stops_no_archiving_nor_the_other_way_round(make: Callable[..., Place]) -> None:
+    """Each is tried again in an hour."""
+    place = make(archive_enabled=True)
+    place.is_well = place.archives_well = False
+    assert place.look("2026-08-02 00:31:00")
+    assert place.archived == ["20260802"]
+    place.is_well = place.archives_well = True
+    assert not place.look("2026-08-02 00:32:00")
+    assert place.archived == ["20260802"]
+    place.passed += RETRY_SEC
+    assert place.look("2026-08-02 01:33:00")
+    assert place.archived == ["20260802"] * 2
+
+
 # ---- the process
 
 
@@ -297,3 +339,20 @@ def test_a_recorder_that_stops_ends_the_sealing(tmp_path: Path, monkeypatch: pyt
 
     assert asyncio.run(run()) == -signal.SIGKILL
     assert seal_day(database).certificate["rows"] == 10
+
+
+def test_the_recorder_has_a_process_archive_and_tells_it(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A line for each day: archived, or why not; and one that another process keeps from it is tried again."""
+    for day in ("20260730", DAY):
+        seal_day(make_day(tmp_path, day))
+    (tmp_path / "archive" / "trading_day=2026-07-30").mkdir(parents=True)
+    (tmp_path / "archive" / "trading_day=2026-07-30" / "theirs").write_bytes(b"")
+    sealer = Sealer(Settings(archive_enabled=True, archive_keep_days=0), tmp_path, ClientState())
+    capfd.readouterr()
+    assert asyncio.run(sealer._archive(NEXT_DAY, 3600)) is False
+    lines = [line for line in capfd.readouterr().out.splitlines() if "archive" in line]
+    assert [("day_archived" in line, "archive_failed" in line) for line in lines] == [(False, True), (True, False)]
+    assert not (tmp_path / f"{DAY}.db").exists()
+    lock = hold_lock(tmp_path, SEAL_LOCK, 0)
+    assert lock
+    assert asyncio.run(sealer._archive(NEXT_DAY, 3600)) is False
