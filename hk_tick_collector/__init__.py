@@ -1,7 +1,10 @@
 """hk-tick-collector: every Hong Kong trade that OpenD tells, stored once, exactly, with the right time."""
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hk_tick_collector.parquet.proof import verify as verify
 
 __version__ = "0.1.0"
 
