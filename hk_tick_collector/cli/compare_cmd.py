@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -93,11 +94,13 @@ class _Root:
 def _path_of(written: str, root: _Root) -> Path:
     """The file that was meant: a path, or a day's certificate."""
     path = Path(written)
-    if path.name.endswith((PARQUET, ".json")) or path.exists():
+    if path.name.lower().endswith((PARQUET, ".json")):
         return path
     try:
         day = day_of(written)
     except ConfigError as exc:
+        if path.is_file():
+            return path
         raise ConfigError(f"{written!r} is neither a file nor a day, expected {_WHAT}") from exc
     certificate = root.path / f"{day}.certificate.json"
     if not certificate.exists():
@@ -107,7 +110,7 @@ def _path_of(written: str, root: _Root) -> Path:
 
 def _show(found: Comparison, *, is_each: bool) -> None:
     """The conclusion first, then the symbols that are not the same."""
-    typer.secho(_conclusion(found), bold=sys.stdout.isatty())
+    typer.secho(_conclusion(found), bold=sys.stdout.isatty() and not os.environ.get("NO_COLOR"))
     for note in found.notes:
         typer.echo(note)
     shown = [one for one in found.symbols if is_each or one.trades != SAME]
