@@ -211,11 +211,12 @@ def test_a_database_that_was_made_again_gives_only_new_ticks(watch: WatchedDay, 
 
 
 def test_another_database_in_its_place_is_compared_tick_by_tick(
-    watch: WatchedDay, live: LiveDay, tmp_path: Path
+    watch: WatchedDay, live: LiveDay, clock: Clock, tmp_path: Path
 ) -> None:
     """As `rebuild` puts one there: it lacks a tick and has another, so that their number shows nothing."""
     live.push(*ticks(1, 2, 3))
     assert len(keys(watch.poll())) == 3
+    settle(watch, clock)
     live.end()
     (tmp_path / "scratch").mkdir()
     rebuilt = store_day(tmp_path / "scratch" / live.path.name, ticks(1, 2, 4))
