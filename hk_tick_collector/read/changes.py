@@ -2,12 +2,13 @@
 
 Owns the statements for it, and what is known of each symbol in between. Ticks may be inserted under any sequence at any
 time, and no column tells when a row was committed. But the rows of `ticks` change in three ways only: a row is added;
-a row under a made-up sequence is replaced by the same tick's push, under its real one; a tool rewrites the file. So:
+a row under a made-up sequence is replaced by the same tick's push, under its real one; a tool puts another file in its
+place, such as `rebuild`. So:
 
 - `symbol_stats` names the symbols that have changed, and how many rows each has.
 - As long as a symbol's made-up sequences (0 and less) are the same, no row was removed, and the rows that are new are
   as many as the count has grown by. They are looked for from the greatest sequence down, until that many are found.
-- Otherwise all of the symbol's rows are compared with what is known.
+- Otherwise, and in another file, all of the symbol's rows are compared with what is known.
 
 Never writes. Nothing is changed here while a database is read: what was found is taken over by `Known.take`, since a
 reading may be discarded and repeated.

@@ -210,6 +210,21 @@ def test_a_database_that_was_made_again_gives_only_new_ticks(watch: WatchedDay, 
     again.end()
 
 
+def test_another_database_in_its_place_is_compared_tick_by_tick(
+    watch: WatchedDay, live: LiveDay, clock: Clock, tmp_path: Path
+) -> None:
+    """As `rebuild` puts one there: it lacks a tick and has another, so that their number shows nothing."""
+    live.push(*ticks(1, 2, 3))
+    assert len(keys(watch.poll())) == 3
+    settle(watch, clock)
+    live.end()
+    (tmp_path / "scratch").mkdir()
+    rebuilt = store_day(tmp_path / "scratch" / live.path.name, ticks(1, 2, 4))
+    rebuilt.replace(live.path)
+    assert keys(watch.poll()) == given(4)
+    assert keys(watch.poll()) == []
+
+
 def test_a_database_that_can_not_be_read_for_long_is_an_error(watch: WatchedDay, live: LiveDay, clock: Clock) -> None:
     """While it is replaced, or locked, the others go on; after half a minute it is told."""
     live.push(*ticks(1))
