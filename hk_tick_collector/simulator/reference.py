@@ -7,7 +7,7 @@ here changes the market; deliberately wrong answers come from `premises`. Fields
 from __future__ import annotations
 
 import datetime as dt
-from time import time
+import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hk_tick_collector.errors import BadTickError, CallRefusedError
@@ -70,7 +70,7 @@ def get_global_state(opend: SimulatedOpenD, client: Receiver, _c2s: pb.GetGlobal
         serverVer=SERVER_VERSION,
         serverBuildNo=_SERVER_BUILD,
         time=opend.premises.global_time(now_ms),
-        localTime=time(),
+        localTime=time.time(),
         programStatus=pb.ProgramStatus(type=_PROGRAM_READY),
         connID=client.conn_id,
     )

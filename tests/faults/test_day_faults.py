@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING, Any
 
 import apsw
 import pytest
+from support import warm
 from support.odd_days import foreign, mend, noise, not_mounted
 from support.odd_gateway import OddGateway
 from support.recorder_process import until
@@ -94,7 +94,7 @@ def rows_of(recorder: RecorderProcess, day: str) -> list[tuple[str, int]]:
 def status(recorder: RecorderProcess) -> dict[str, Any]:
     """What `status --json` says of it."""
     command = (sys.executable, "-m", "hk_tick_collector.cli.app", "status", "--json", "--data-root")
-    done = subprocess.run([*command, str(recorder.data_root)], capture_output=True, check=False, text=True)
+    done = warm.run([*command, str(recorder.data_root)], timeout=60)
     assert done.stdout, done.stderr
     told = json.loads(done.stdout)
     assert isinstance(told, dict)

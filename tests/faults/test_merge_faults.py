@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 import pytest
+from support import warm
 from support.killing import killed_command
 from support.late_ticks import assert_stats_true, query
 from support.merging import all_rows, record
@@ -47,9 +48,7 @@ OWNERS = {
 def merge(*args: object, killed: tuple[str, str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """The command, killed at a step or not."""
     command = [*killed_command(OWNERS[killed[0]], *killed), "merge"] if killed else MERGE
-    return subprocess.run(
-        [*command, *map(str, args), "--json"], capture_output=True, text=True, timeout=100, check=False
-    )
+    return warm.run([*command, *map(str, args), "--json"], timeout=100)
 
 
 def told_by(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:

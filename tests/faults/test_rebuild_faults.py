@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import apsw
 import pytest
+from support import warm
 from support.killing import killed_command
 from support.late_ticks import assert_stats_true, stored
 from support.once import made_once
@@ -35,7 +36,7 @@ def rebuild(root: Path, *options: str, killed: tuple[str, str, str] | None = Non
     if killed:
         start = killed_command("os" if killed[0] == "link" else "hk_tick_collector.repair.rebuild", *killed)
     line = [*start, "rebuild", "--day", DAY, "--data-root", str(root), "--json", *options]
-    return subprocess.run(line, capture_output=True, text=True, timeout=90, check=False)
+    return warm.run(line, timeout=90)
 
 
 def test_beside_a_recorder_it_finds_no_difference_and_replaces_nothing(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support import warm
 from support.killing import killed_command
 from support.late_ticks import HOUR_MS, LATE_MS, Tick, assert_stats_true, make_current, make_older, query, stored, tick
 from support.needs import mount, unmount
@@ -38,7 +39,7 @@ def repair(root: Path, killed: tuple[str, int, str] | None = None) -> subprocess
         owner = "times" if killed[0] == "back_up" else "tick_file:TickFile"
         start = killed_command(f"hk_tick_collector.repair.{owner}", *killed)
     args = [*start, "repair", "--by-seq", "--json", "--data-root", str(root)]
-    return subprocess.run(args, capture_output=True, text=True, timeout=90, check=False)
+    return warm.run(args, timeout=90)
 
 
 def make_days(root: Path, make: Make) -> None:

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from support import warm
 from support.recorder_process import RecorderProcess
 from support.sealing import SILENT, certificate, make_day, seal_day
 from support.simulator_process import SimulatorProcess
@@ -37,14 +38,14 @@ def bench(tmp_path: Path) -> Iterator[WriterBench]:
     made.end()
 
 
-def start_sealing(root: Path) -> subprocess.Popen[bytes]:
+def start_sealing(root: Path) -> warm.Process:
     """A process that seals what is due, and ends when it is told to."""
     asked = json.dumps({"data_root": str(root), "before_day": "20260803", "quiet_sec": 0, "log_level": "ERROR"})
     command = [sys.executable, "-m", "hk_tick_collector.seal", asked]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    return warm.start(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
 
-def end(process: subprocess.Popen[bytes]) -> bytes:
+def end(process: warm.Process) -> bytes:
     """Wait for its end, with its input open; what it told."""
     assert process.stdin is not None
     assert process.stdout is not None

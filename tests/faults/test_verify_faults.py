@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apsw
 import pytest
+from support import warm
 from support.recorder_process import RecorderProcess, until
 from support.simulator_process import SimulatorProcess
 
@@ -39,13 +39,10 @@ class Verified(NamedTuple):
 def verify(recorder: RecorderProcess, *options: str, wait_sec: float = 30) -> Verified:
     """Run the command as an operator does, on the recorder's files and its log."""
     command = (sys.executable, "-m", "hk_tick_collector.cli.app", "verify", "--json", "--wait-sec", str(wait_sec))
-    done = subprocess.run(
-        [*command, "--log", recorder.log_path, *options],
+    done = warm.run(
+        [*command, "--log", str(recorder.log_path), *options],
         env={"PATH": os.environ["PATH"], "DATA_ROOT": str(recorder.data_root)},
         cwd=recorder.data_root,
-        capture_output=True,
-        text=True,
-        check=False,
         timeout=TIMEOUT_SEC,
     )
     assert done.returncode in {0, 1}, done.stderr

@@ -16,7 +16,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import apsw
 
 from hk_tick_collector.store.schema import day_files
+from support import warm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -103,7 +103,7 @@ class RecorderProcess:
             "DATA_ROOT": str(self.data_root),
             **{key: str(value) for key, value in settings.items()},
         }
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: warm.Process | None = None
         self.wrapper: tuple[str, ...] = ()
         self.command: tuple[str, ...] = COMMAND
 
@@ -119,11 +119,10 @@ class RecorderProcess:
         """Start it; what it then does is in its log, if its standard error is not another one."""
         assert self._process is None or self._process.poll() is not None, "it runs already"
         with self.log_path.open("ab") as log:
-            self._process = subprocess.Popen(
+            self._process = warm.start(
                 (*self.wrapper, *self.command),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log if stderr is None else stderr,
+                stdout=log.fileno(),
+                stderr=log.fileno() if stderr is None else stderr,
                 env=self._env,
                 cwd=self._cwd,
             )
@@ -225,10 +224,7 @@ class RecorderProcess:
 
     def shown(self, *arguments: str, codes: Collection[int] = (0,)) -> str:
         """What a command shows of it, by its own settings and clock; it must end with one of these exit codes."""
-        done = subprocess.run(
-            [*CLI, *arguments], env={**self._env, "COLUMNS": "500"}, cwd=self._cwd, capture_output=True, text=True,
-            timeout=60, check=False,
-        )  # fmt: skip
+        done = warm.run([*CLI, *arguments], env={**self._env, "COLUMNS": "500"}, cwd=self._cwd, timeout=60)
         assert done.returncode in codes, done
         return done.stdout
 

@@ -21,6 +21,7 @@ import time
 from typing import TYPE_CHECKING, Any, Self
 
 from hk_tick_collector.simulator.ledger import read_ledger
+from support import warm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -62,7 +63,7 @@ class SimulatorProcess:
             if option not in given:
                 self._args += [option, value]
         self._env = {**os.environ, **(env or {})}
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: warm.Process | None = None
         self._control: socket.socket | None = None
         self.port = 0
         self.control_port = 0
@@ -77,8 +78,8 @@ class SimulatorProcess:
     def start(self) -> Self:
         """Start it and wait until it listens. AssertionError with its stderr if it doesn't."""
         with self.stderr_path.open("wb") as stderr:
-            self._process = subprocess.Popen(
-                [*COMMAND, *self._args], stdout=subprocess.PIPE, stderr=stderr, stdin=subprocess.DEVNULL, env=self._env
+            self._process = warm.start(
+                [*COMMAND, *self._args], stdout=subprocess.PIPE, stderr=stderr.fileno(), env=self._env
             )
         assert self._process.stdout is not None
         ready, _, _ = select.select([self._process.stdout], [], [], START_TIMEOUT_SEC)

@@ -25,6 +25,7 @@ from hk_tick_collector.journal.append import Journal
 from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.store.opening import open_readonly
 from hk_tick_collector.store.schema import day_files
+from support import warm
 from support.settings import writer_settings
 from support.ticks import OPEN_MS
 
@@ -57,11 +58,11 @@ class WriterProcess:
         self._log_path = log_directory / f"writer-{time.monotonic_ns()}.log"
         self.messages: list[dict[str, Any]] = []
         with self._log_path.open("wb") as log:
-            self.process = subprocess.Popen(
+            self.process = warm.start(
                 [sys.executable, "-m", "hk_tick_collector.writer", json.dumps(given._asdict())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=log,
+                stderr=log.fileno(),
             )
         assert self.process.stdin is not None
         assert self.process.stdout is not None
