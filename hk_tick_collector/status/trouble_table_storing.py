@@ -110,6 +110,12 @@ STORING: Final = {
         "Remove that cause; what has come is in the journal, and is stored as soon as it can be written",
         Effect.DELAYED,
     ),
+    Trouble.TODAY_OLDER: Entry(
+        "… has today's database open, which was made by the older recorder",
+        "The older recorder records to the same DATA_ROOT",
+        "Stop the older recorder: its file is then moved to `older-recorder/`, and today is stored from the journal",
+        Effect.DELAYED,
+    ),
     Trouble.DAY_WAITS: Entry(
         "… waits, all other days are stored",
         "The database of a past day can't be written: locked, damaged, moved away, or on a disk that is not there",
