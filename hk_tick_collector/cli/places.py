@@ -99,7 +99,9 @@ def _not_there(root: Path) -> str:
 def _cure(root: Path) -> str:
     service = read_service()
     if service is not None and service.data_root == root:
-        return "the service on this machine has not made it: `journalctl -u hk-tick-collector -n 20` says why"
+        return (
+            "the service on this machine is to record there: `journalctl -u hk-tick-collector -n 20` says what is wrong"
+        )
     if service is None or service.data_root is None or service.unreadable is not None:
         return _CURE
     return f"the service on this machine records to {service.data_root}: pass --data-root {service.data_root}"

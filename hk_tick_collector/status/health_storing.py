@@ -24,6 +24,7 @@ DEATHS_MAX = 2
 NOTHING_BYTES = 1_000_000  # with less than this, hardly a commit fits
 FREE_BYTES_MIN = 20_000_000  # a few minutes of a busy market
 DAYS_LEFT_MIN = 7  # time to get a bigger disk
+_OLDER = "OlderRecorderError"  # as an exception is reported: by its class, then its text
 _FULL_WORDS = ("is full", "No space left", "quota exceeded")  # SQLite's, and the system's
 
 
@@ -82,6 +83,7 @@ def _exception(state: RecorderState) -> Iterator[Finding]:
     elif waiting(state):
         lacks_room = any(word in why for word in _FULL_WORDS)
         trouble = Trouble.DAY_LOCKED if "locked" in why else Trouble.DISK_FULL if lacks_room else Trouble.STORE_FAULT
+        trouble = Trouble.TODAY_OLDER if why.startswith(_OLDER) else trouble
         more = _holders(state) if trouble is Trouble.DAY_LOCKED else room_text(state) if lacks_room else ""
         yield Finding(Verdict.FAILING, trouble, f"{seen}{waiting(state)}{more}")
 
@@ -194,6 +196,8 @@ def _waits(state: RecorderState) -> Iterator[Finding]:
             what = f"{day} is being caught up from the journal{left}"
         verdict = Verdict.FAILING if wait.is_today else Verdict.DEGRADED
         trouble = Trouble.TODAY_WAITS if wait.is_today else Trouble.DAY_WAITS
+        if wait.is_today and wait.reason.startswith(_OLDER):
+            trouble = Trouble.TODAY_OLDER
         if wait.is_catching_up:
             trouble = Trouble.CATCHING_UP
         yield Finding(verdict, trouble, f"{what}: {excerpt(wait.reason)}")

@@ -21,7 +21,7 @@ STORING: Final = {
     Trouble.ROOT_GONE: Entry(
         "DATA_ROOT is gone, or another directory",
         "A mount has disappeared or covers it, or the directory was deleted or replaced",
-        "Put it back and restart the recorder, before more is lost",
+        "Stop the recorder, mount the directory or move it back, and start the recorder: do it now, before more is lost",
         Effect.STOPPED,
     ),
     Trouble.DISK_FULL: Entry(
@@ -108,6 +108,12 @@ STORING: Final = {
         "today is not stored",
         "Today's database can't be written, for the reason shown",
         "Remove that cause; what has come is in the journal, and is stored as soon as it can be written",
+        Effect.DELAYED,
+    ),
+    Trouble.TODAY_OLDER: Entry(
+        "… has today's database open, which was made by the older recorder",
+        "The older recorder records to the same DATA_ROOT",
+        "Stop the older recorder: its file is then moved to `older-recorder/`, and today is stored from the journal",
         Effect.DELAYED,
     ),
     Trouble.DAY_WAITS: Entry(

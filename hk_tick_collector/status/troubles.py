@@ -68,6 +68,7 @@ class Trouble(StrEnum):
     STORES_AGAIN = "stores_again"
     BEHIND = "behind"
     TODAY_WAITS = "today_waits"
+    TODAY_OLDER = "today_older"
     DAY_WAITS = "day_waits"
     CATCHING_UP = "catching_up"
     UNREADABLE_TICKS = "unreadable_ticks"

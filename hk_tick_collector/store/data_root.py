@@ -165,7 +165,8 @@ def read_recorder(root: Path) -> tuple[int | None, dict[str, Any]]:
     """The pid that holds the recorder's lock (None: no process; 0: unknown), and the state as in `read_state`.
 
     If the state says `running` but the lock is free, it becomes not `running` and `died`: the recorder had no time to
-    write that it ended. Where a lock shows nothing, what the state says is returned: its age shows whether it is true.
+    write that it ended. Unless it lives, and says that this is another directory than at its start: its lock is in that
+    one. Where a lock shows nothing, what the state says is returned: its age shows whether it is true.
     """
     state = read_state(root)
     pid = None
@@ -178,8 +179,17 @@ def read_recorder(root: Path) -> tuple[int | None, dict[str, Any]]:
         except (OSError, ValueError):
             pid = 0
     elif state.get("running"):
-        state.update(running=False, died=True)
+        pid = _outside(state)
+        if pid is None:
+            state.update(running=False, died=True)
     return pid, state
+
+
+def _outside(state: dict[str, Any]) -> int | None:
+    """The pid of a recorder that lives and reports here, but that began in another directory; None: there is none."""
+    pid, disk = state.get("pid"), state.get("disk")
+    has_fault = isinstance(disk, dict) and bool(disk.get("fault"))
+    return pid if has_fault and isinstance(pid, int) and portable.is_alive(pid) else None
 
 
 def data_root_in(file: Path) -> str:

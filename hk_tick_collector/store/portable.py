@@ -52,6 +52,19 @@ def user_name() -> str:
         return str(user)
 
 
+def is_alive(pid: int) -> bool:
+    """Whether there is a process with that pid, of whatever user; False on Windows, where asking would end it."""
+    if sys.platform == "win32" or pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):  # the second: it is no pid at all
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def try_lock(file: int, *, is_shared: bool = False) -> bool:
     """Take a lock on an open file without waiting; False: another process holds it, or there are no locks here."""
     if sys.platform == "win32":

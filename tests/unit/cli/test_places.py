@@ -67,15 +67,15 @@ def test_a_missing_directory_names_the_services(unit: Path, tmp_path: Path) -> N
     )
 
 
-def test_a_directory_that_the_service_has_not_made_names_its_log(unit: Path, tmp_path: Path) -> None:
-    """It can't write there, most often, and says so."""
+def test_a_directory_of_the_service_that_is_not_there_names_its_log(unit: Path, tmp_path: Path) -> None:
+    """It may not make it, or somebody has taken it away: both are in its log."""
     assert unit.exists()
     (tmp_path / "served").rmdir()
     with pytest.raises(ConfigError) as caught:
         data_root_of(None, None, None)
     assert str(caught.value) == (
-        f"no recordings in {tmp_path}/served: this directory does not exist; the service on this machine has not made "
-        "it: `journalctl -u hk-tick-collector -n 20` says why"
+        f"no recordings in {tmp_path}/served: this directory does not exist; the service on this machine is to record "
+        "there: `journalctl -u hk-tick-collector -n 20` says what is wrong"
     )
 
 

@@ -653,6 +653,19 @@ def test_a_recorder_of_the_version_before_is_judged() -> None:
     assert [found.seen for found in assess_health(old).findings] == ["OpenD not connected for 60 min: closed by OpenD"]
 
 
+def test_an_older_recorder_in_the_same_place_is_named_with_its_cure() -> None:
+    """Whether today was made again before, and waits, or its database could never be opened."""
+    seen = "OlderRecorderError: pid 155 (python) has /srv/ticks/20261120.db open, which was made by the older recorder"
+    wait = {"day": "20261120", "is_today": True, "reason": seen}
+    failing = {"last_exception": seen, "last_exception_age_sec": 1.0, "last_commit_age_sec": 9.0}
+    for writer, words in (
+        ({"waits": [wait]}, f"today is not stored: {seen}"),
+        (failing, f"writer: {seen} (1 failure), 6 rows waiting"),
+    ):
+        (found,) = assess_health(healthy_state(writer=writer)).findings
+        assert (found.verdict, found.trouble, found.seen) == (FAILING, Trouble.TODAY_OLDER, words)
+
+
 def test_judging_changes_nothing() -> None:
     """The state is somebody else's."""
     state = healthy_state(session=down(42.0))

@@ -66,6 +66,20 @@ def test_one_that_wrote_that_it_runs_and_is_gone_has_died(tmp_path: Path) -> Non
     assert read_recorder(tmp_path) == (None, {"pid": 1, "running": False})
 
 
+def test_a_recorder_whose_directory_was_replaced_still_runs(tmp_path: Path) -> None:
+    """Its lock is in the directory of its start. A second one would write to the same databases, so none is named."""
+    (tmp_path / RECORDER_LOCK).touch()
+    told = {"pid": os.getpid(), "running": True, "disk": {"fault": "is another directory than at the start"}}
+    (tmp_path / STATE_NAME).write_text(json.dumps(told))
+    assert read_recorder(tmp_path) == (os.getpid(), told)
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    for changes in ({"pid": ended.pid}, {"disk": {"fault": None}}, {"disk": None}, {"pid": None}, {"pid": 1 << 70}):
+        (tmp_path / STATE_NAME).write_text(json.dumps({**told, **changes}))
+        pid, state = read_recorder(tmp_path)
+        assert (pid, state["running"], state["died"]) == (None, False, True), changes
+
+
 def test_a_report_of_the_same_pid_is_no_report_of_this_recorder(tmp_path: Path) -> None:
     """In a container each recorder is pid 1; one of another pid tells that by itself, and is left alone."""
     report = tmp_path / STATE_NAME
