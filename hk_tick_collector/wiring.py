@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hk_tick_collector.errors import ConfigError, LocalProtocolError
-from hk_tick_collector.opend.crypto import PacketEncAlgo, RsaKey
+from hk_tick_collector.opend.numbers import PacketEncAlgo
 from hk_tick_collector.session.state import ClientSettings
 from hk_tick_collector.store.wal import PACE_SEC_MAX
 from hk_tick_collector.watch.watchdog import WatchdogSettings
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hk_tick_collector.config import Settings
+    from hk_tick_collector.opend.crypto import RsaKey
     from hk_tick_collector.symbols import SymbolSpec
 
 
@@ -27,6 +28,8 @@ def encryption_of(settings: Settings) -> tuple[RsaKey | None, PacketEncAlgo]:
     path = settings.require_rsa_key_file()
     if path is None:
         return None, PacketEncAlgo.NONE
+    from hk_tick_collector.opend.crypto import RsaKey  # noqa: PLC0415 - only with a key
+
     try:
         return RsaKey(path.read_bytes()), PacketEncAlgo[settings.futu_encryption.upper()]
     except (OSError, LocalProtocolError) as exc:

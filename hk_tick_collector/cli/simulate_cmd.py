@@ -8,19 +8,21 @@ import shlex
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from hk_tick_collector.cli.dates import day_of
 from hk_tick_collector.errors import ConfigError, LocalProtocolError
-from hk_tick_collector.opend.crypto import RsaKey
 from hk_tick_collector.simulator.opend import OpenDOptions
 from hk_tick_collector.simulator.service import SimulatorSettings, serve
 from hk_tick_collector.simulator.tape import TYPES
 from hk_tick_collector.simulator.universe import universe
 from hk_tick_collector.store.portable import event_loop_factory
 from hk_tick_collector.symbols import symbols_of
+
+if TYPE_CHECKING:
+    from hk_tick_collector.opend.crypto import RsaKey
 
 _MIB = 1024 * 1024
 _PROGRAM = "hk-tick-collector"
@@ -291,9 +293,11 @@ def _start(text: str | None, *, dated: bool) -> dt.time | None:
         raise ConfigError(f"--start is {text!r}, expected HH:MM, as in 09:30") from None
 
 
-def _rsa_key(path: Path | None) -> RsaKey | None:
+def _rsa_key(path: Path | None) -> "RsaKey | None":
     if path is None:
         return None
+    from hk_tick_collector.opend.crypto import RsaKey  # noqa: PLC0415 - only with a key
+
     try:
         return RsaKey(path.read_bytes())
     except OSError as exc:

@@ -3,12 +3,13 @@
 Owns the paddings, which differ by algorithm and are not all standard. Never holds state between packets: OpenD starts
 each CBC packet from the same iv.
 
+Imported only where there is a key: the library takes 8 MB, which the usual session on one host does not need.
+
 Sources: the published protocol, and the official SDK's behaviour, against which the tests check this module.
 """
 
 from __future__ import annotations
 
-from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives import padding
@@ -19,21 +20,13 @@ from cryptography.hazmat.primitives.ciphers import algorithms, modes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from hk_tick_collector.errors import LocalProtocolError, RemoteProtocolError
+from hk_tick_collector.opend.numbers import PacketEncAlgo
 
 if TYPE_CHECKING:
     from hk_tick_collector.opend.frames import Cipher
 
 BLOCK = 16
 KEY_SIZE = 16
-
-
-class PacketEncAlgo(IntEnum):
-    """InitConnect's `packetEncAlgo`."""
-
-    NONE = -1
-    FTAES_ECB = 0
-    AES_ECB = 1
-    AES_CBC = 2
 
 
 class FtAesEcb:

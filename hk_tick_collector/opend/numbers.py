@@ -30,6 +30,15 @@ class ProtoId(IntEnum):
     QOT_GET_MARKET_STATE = 3223
 
 
+class PacketEncAlgo(IntEnum):
+    """InitConnect's `packetEncAlgo`."""
+
+    NONE = -1
+    FTAES_ECB = 0
+    AES_ECB = 1
+    AES_CBC = 2
+
+
 class RetType(IntEnum):
     """`retType` of a reply."""
 

@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hk_tick_collector.errors import LocalProtocolError, RefusedError, RemoteProtocolError
 from hk_tick_collector.opend import frames, messages
-from hk_tick_collector.opend.crypto import PacketEncAlgo, packet_cipher
-from hk_tick_collector.opend.numbers import ProtoId
+from hk_tick_collector.opend.numbers import PacketEncAlgo, ProtoId
 from hk_tick_collector.opend.purpose import PURPOSES, Purpose
 
 if TYPE_CHECKING:
@@ -156,8 +155,15 @@ class ClientConnection:
             proto_id = frame.proto_id if frame else frames.TICKER_PUSH  # pushes are counted, not cut out
             raise RemoteProtocolError(f"a frame of protoID {proto_id} before InitConnect was answered")
         opened = messages.init_reply(frame.body)
-        self._reader = frames.FrameReader(packet_cipher(self._algo, opened.aes_key, opened.aes_iv))
+        self._reader = frames.FrameReader(self._cipher_of(opened))
         return opened
+
+    def _cipher_of(self, opened: messages.InitReply) -> frames.Cipher | None:
+        if self._algo is PacketEncAlgo.NONE:
+            return None
+        from hk_tick_collector.opend.crypto import packet_cipher  # noqa: PLC0415 - there already, for the RSA key
+
+        return packet_cipher(self._algo, opened.aes_key, opened.aes_iv)
 
     def _next_serial(self, purpose: Purpose) -> int:
         """Serial numbers rise and carry the purpose; 32 bits last for a billion requests on one connection."""

@@ -11,7 +11,8 @@ from hk_tick_collector.clock import HostClock
 from hk_tick_collector.session.deadlines import Interruption, Rates, Risk, keeps_hours, risks
 
 if TYPE_CHECKING:
-    from hk_tick_collector.opend.crypto import PacketEncAlgo, RsaKey
+    from hk_tick_collector.opend.crypto import RsaKey
+    from hk_tick_collector.opend.numbers import PacketEncAlgo
 
 
 class ClientSettings(NamedTuple):

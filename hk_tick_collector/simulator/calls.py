@@ -16,9 +16,8 @@ from google.protobuf.message import DecodeError
 from hk_tick_collector.errors import CallRefusedError
 from hk_tick_collector.opend import opend_pb2 as pb
 from hk_tick_collector.opend.codes import security_of
-from hk_tick_collector.opend.crypto import PacketEncAlgo
 from hk_tick_collector.opend.messages import SUB_TYPE_TICKER
-from hk_tick_collector.opend.numbers import TICKER_REPLY_MAX, ProtoId, RetType
+from hk_tick_collector.opend.numbers import TICKER_REPLY_MAX, PacketEncAlgo, ProtoId, RetType
 from hk_tick_collector.simulator import reference
 from hk_tick_collector.simulator.reference import SERVER_VERSION, known_symbol
 from hk_tick_collector.simulator.subscriptions import Key

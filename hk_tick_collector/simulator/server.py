@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING, cast
 
 from hk_tick_collector.errors import LocalProtocolError, RemoteProtocolError
 from hk_tick_collector.opend import frames
-from hk_tick_collector.opend.crypto import packet_cipher
 from hk_tick_collector.opend.frames import FrameReader
-from hk_tick_collector.opend.numbers import ProtoId
+from hk_tick_collector.opend.numbers import PacketEncAlgo, ProtoId
 from hk_tick_collector.simulator import calls
 
 if TYPE_CHECKING:
@@ -231,7 +230,7 @@ class Connection(asyncio.Protocol):
         if init.algo is None:
             self.close_flushed()
             return
-        self._reader = FrameReader(packet_cipher(init.algo, init.aes_key, init.aes_iv))
+        self._reader = FrameReader(_cipher_of(init))
         self.wants_notices = init.recv_notify
         self.ready = True
         self.alive_at = time.monotonic()
@@ -364,6 +363,14 @@ class Server:
     def _accept(self) -> Connection:
         self._next_conn_id += 1
         return Connection(self, self._next_conn_id)
+
+
+def _cipher_of(init: calls.Init) -> Cipher | None:
+    if init.algo in {None, PacketEncAlgo.NONE}:
+        return None
+    from hk_tick_collector.opend.crypto import packet_cipher  # noqa: PLC0415 - there already, for the RSA key
+
+    return packet_cipher(init.algo, init.aes_key, init.aes_iv)
 
 
 def bound_socket(host: str, port: int) -> socket.socket:

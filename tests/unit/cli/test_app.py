@@ -305,11 +305,11 @@ OWN = "hk_tick_collector"
 
 
 def test_the_recorder_carries_nothing_that_it_does_not_need() -> None:
-    """`run`, with all that it imports later: no simulator, no tables, no other command."""
+    """`run` without a key, with all that it imports later: no simulator, no tables, no encryption, no other command."""
     modules = loaded_by_us(f"from {OWN}.cli.app import build; build('run'); import {OWN}.main")
     others = [f"{OWN}.cli.{module}" for name, (module, _) in app.COMMANDS.items() if name != "run"]
     assert loaded(modules, f"{OWN}.futu_client")
-    assert not loaded(modules, "rich", f"{OWN}.simulator", f"{OWN}.demo", "apsw.shell", *others, *SDK)
+    assert not loaded(modules, "rich", "cryptography", f"{OWN}.simulator", f"{OWN}.demo", "apsw.shell", *others, *SDK)
 
 
 @pytest.mark.parametrize("name", app.COMMANDS)
