@@ -45,10 +45,11 @@ def batch_of(runs: Sequence[tuple[str, int]], packed: bytes | bytearray, columns
     """
     pa = require("pyarrow")
     rows = len(packed) // PACKED.size
-    numbers = memoryview(packed).cast("q")
+    numbers = array("q")  # its slices are taken twice as fast as those of a memoryview
+    numbers.frombytes(packed)
 
     def plain(name: str) -> Any:  # noqa: ANN401
-        values = numbers[STORED.index(name) :: _WIDTH].tobytes()
+        values = numbers[STORED.index(name) :: _WIDTH]
         return pa.Array.from_buffers(field_type(name), rows, [None, pa.py_buffer(values)])
 
     arrays = []

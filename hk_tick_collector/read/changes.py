@@ -39,7 +39,6 @@ _STATS: Final = "SELECT * FROM symbol_stats WHERE symbol = ?"
 _FEW: Final = 50  # symbols that are looked up one by one
 _MADE_UP: Final = "SELECT seq FROM ticks WHERE symbol = ? AND seq <= 0 ORDER BY seq"
 _ROWS: Final = 1  # the place of `rows` in a row of `symbol_stats`
-_WIDTH: Final = len(STORED)
 _TS_MS: Final = STORED.index("ts_ms")
 _TYPE: Final = STORED.index("tick_type_id")
 

@@ -76,12 +76,13 @@ class WatchedDay:
         self._version: Any = None  # the connection's data version when it was read last
         self._state: State | None = None  # of the files when they were read last; None: read them
         self._changed_at = clock()  # when the state or the version changed last
+        self._has_rest = False  # a reading was left before its end
         self._unreadable_since: float | None = None
 
     @property
     def is_quiet(self) -> bool:
         """Whether nothing has changed for some seconds; then it is enough to look at it now and then."""
-        return self._con is None and self._clock() - self._changed_at > QUIET_SEC
+        return self._con is None and not self._has_rest and self._clock() - self._changed_at > QUIET_SEC
 
     def close(self) -> None:
         """Close the connection to its database."""
@@ -114,7 +115,7 @@ class WatchedDay:
 
     def _poll(self) -> Iterator[Any]:
         if is_there(self._database):
-            if self._has_changed():
+            if self._has_changed() or self._has_rest:
                 yield from self._of_database()
         elif self._archive.exists():
             self.close()
@@ -151,13 +152,14 @@ class WatchedDay:
         return (_identity(self._database), _identity(self._database.with_name(self._database.name + "-wal")))
 
     def _of_database(self) -> Iterator[Any]:
-        is_all = False
-        while not is_all:
-            found, is_all = changes = self._read()
+        self._has_rest = True  # also if the consumer leaves in between
+        while self._has_rest:
+            changes = self._read()
             self._known.take(changes)
-            packed = b"".join(one.packed for one in found)
+            self._has_rest = not changes.is_all
+            packed = b"".join(one.packed for one in changes.found)
             if packed:
-                yield batch_of(runs_of(found), packed, self._wanted.columns)
+                yield batch_of(runs_of(changes.found), packed, self._wanted.columns)
         self._is_silent = False
 
     def _read(self) -> Changes:

@@ -11,8 +11,10 @@ from support.ticks import DAY, HSBC, OPEN_MS, TENCENT, row, seq_at
 
 from hk_tick_collector.db import DayDatabase, Pragmas
 from hk_tick_collector.errors import DatabaseError, DatabaseNewerError, ForeignFileError
+from hk_tick_collector.parquet import writing
 from hk_tick_collector.parquet.columns import COLUMNS
 from hk_tick_collector.parquet.layout import ticks_path
+from hk_tick_collector.read import changes
 from hk_tick_collector.read.wanted import Wanted
 from hk_tick_collector.read.watched_day import PATIENCE_SEC, QUIET_SEC, WatchedDay
 
@@ -165,6 +167,25 @@ def test_what_was_committed_just_before_the_day_was_archived_is_given_from_there
     archive_day(live.path)
     assert keys(watch.poll()) == [*given(7, symbol=HSBC), *given(3, 9)]
     assert keys(watch.poll()) == []
+
+
+@pytest.mark.parametrize("is_archived", [False, True])
+def test_a_consumer_that_leaves_and_comes_back_gets_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock, *, is_archived: bool
+) -> None:
+    """Between two batches of a day, also if it is quiet by then."""
+    monkeypatch.setattr(changes, "PORTION_ROWS", 1)
+    monkeypatch.setattr(writing, "ROW_GROUP_ROWS", 1)
+    path = store_day(tmp_path / f"{DAY}.db", [*ticks(1), *ticks(2, symbol=HSBC), *ticks(3, symbol="HK.09988")])
+    if is_archived:
+        archive_day(path)
+    watch = WatchedDay(tmp_path, DAY, Wanted(COLUMNS), clock=clock)
+    polled = watch.poll()
+    first = keys([next(polled)])
+    del polled
+    clock.sec += QUIET_SEC * 2
+    assert first + keys(watch.poll()) == [*given(2, symbol=HSBC), *given(1), *given(3, symbol="HK.09988")]
+    watch.close()
 
 
 def test_an_archived_day_is_given_as_it_was_asked_for(tmp_path: Path) -> None:
