@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     import datetime as dt
     from pathlib import Path
 
-_STEP_MS = 1_000
-_DELAY_MS = (20, 180)
+_STEP_MS = 60_000
+_CHECKPOINT_EVERY = 20  # transactions
+_DELAY_MS = (20, 1180)  # of a time in whole seconds
+_COMMIT_MS = (20, 150)
 
 
 def make_day(root: Path, date: dt.date, *, ticks: int, symbols: int, seed: int = 0) -> Path:
@@ -28,15 +30,16 @@ def make_day(root: Path, date: dt.date, *, ticks: int, symbols: int, seed: int =
     path = root / f"{date:%Y%m%d}.db"
     database = DayDatabase(path, Pragmas(synchronous="OFF"))
     begin_ms = day_begin_ms(f"{date:%Y%m%d}")
-    for now_ms in range(begin_ms, begin_ms + DAY_MS, _STEP_MS):
-        inserted_ms = now_ms + rng.randint(150, 350)
+    for number, now_ms in enumerate(range(begin_ms, begin_ms + DAY_MS, _STEP_MS)):
         rows = sorted(
             (t.symbol, t.seq, t.ts_ms, t.price, t.volume, t.turnover, t.direction, t.tick_type,
-             0, 1, now_ms + rng.randint(*_DELAY_MS), inserted_ms)
+             0, 1, (received_ms := t.ts_ms + rng.randint(*_DELAY_MS)), received_ms + rng.randint(*_COMMIT_MS))
             for t in market.ticks_until(now_ms)
         )  # fmt: skip
         if rows:
             database.store({symbol: list(some) for symbol, some in groupby(rows, itemgetter(0))}, {})
+        if number % _CHECKPOINT_EVERY == 0:  # in a recorder the writer does this
+            database.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         if market.done:
             break
     database.leave_wal()

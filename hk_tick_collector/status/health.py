@@ -59,11 +59,10 @@ class Machine(NamedTuple):
     """What a reader knows of the machine.
 
     Attributes:
-        start: how a recorder is started here.
+        start, root: how a recorder is started here, and where it records.
         is_refused: systemd does not start the recorder again, since it has found a setting or file wrong.
         refusal: which, in the recorder's words; empty: not known.
         is_starting: systemd is about to start it.
-        root: where it records.
         lock_pid: the process that holds the recorder's lock; None or 0: not known.
         report_age_sec: how old the recorder's report is; None: as its own time says.
     """

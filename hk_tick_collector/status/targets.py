@@ -75,12 +75,9 @@ class Evidence(NamedTuple):
         lock_pid: the process that holds the recorder's lock; None: no process does.
         state: the recorder's report in recorder.json; None if there is none.
         health: the health verdict, in a word, and its reasons.
-        day: the newest database; None if there is none.
-        day_fault: why that could not be read.
-        pragmas: None if they are not known.
-        root: the DATA_ROOT, as a person writes it.
-        start: how a recorder is started there.
-        log: None if no log was read.
+        day, day_fault: the newest database (None: there is none), and why it could not be read.
+        pragmas, log: None if they are not known.
+        root, start: the DATA_ROOT, as a person writes it, and how a recorder is started there.
         restarts: how often systemd restarted the unit by itself; None: there is no unit.
         report_age_sec: how old the report is; None: as its own time says.
     """

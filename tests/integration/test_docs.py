@@ -244,6 +244,9 @@ def test_the_example_of_a_fault_test_is_one(tmp_path: Path) -> None:
 ENDS_WITH: Final = {
     "hk-tick-collector gaps yesterday": {0, 2},  # nothing was recorded yesterday, unless midnight has just passed
     "hk-tick-collector audit": {1},
+    # No day is sealed here, so none is archived.
+    "hk-tick-collector archive yesterday": {1, 2},
+    "hk-tick-collector verify data/archive/trading_day=2026-11-20/ticks.parquet": {2},
     "hk-tick-collector status": {0, 1},
     "hk-tick-collector status --all": {0, 1},
     "hk-tick-collector status --json": {0, 1},
