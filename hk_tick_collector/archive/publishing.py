@@ -22,6 +22,7 @@ from hk_tick_collector.archive.proving import prove
 from hk_tick_collector.clock import host_ms
 from hk_tick_collector.errors import ArchiveError, DatabaseError, ForeignFileError
 from hk_tick_collector.parquet import manifest as manifests
+from hk_tick_collector.parquet.extra import require
 from hk_tick_collector.parquet.layout import ARCHIVE, LEDGER, TICKS, archive_dir, is_archived
 from hk_tick_collector.parquet.ledger_file import write_ledger
 from hk_tick_collector.parquet.manifest import Manifest, Part
@@ -165,6 +166,7 @@ def _make(database: Path, certificate: Certificate, progress: Progress) -> Manif
         with closing(open_readonly(database)) as con:
             write_ticks(con, scratch / TICKS, certificate, progress)
             write_ledger(con, scratch / LEDGER, certificate)
+        require("pyarrow").default_memory_pool().release_unused()  # reading back needs as much again
         decoder = prove(scratch, certificate, database, progress)
         parts = {}
         for name in (LEDGER, TICKS):

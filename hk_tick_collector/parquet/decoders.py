@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     Decoder = Callable[[Path], Iterator[Any]]
 
 PYARROW: Final = "pyarrow"
+_FEW: Final = 32_768  # half a row group: 20 MB less, and a tenth slower
 _AT_ONCE: Final = 4 * ROW_GROUP_ROWS
 
 
@@ -52,11 +53,12 @@ def _by_pyarrow(path: Path) -> Iterator[Any]:
 def _by_duckdb(path: Path) -> Iterator[Any]:
     duckdb = require("duckdb")
     names = ", ".join(COLUMNS)
-    config = {"threads": 1, "autoinstall_known_extensions": False}
+    config = {"threads": 1, "autoinstall_known_extensions": False, "memory_limit": "256MB"}
     with _decoding(path, "duckdb", duckdb.Error), closing(duckdb.connect(":memory:", config=config)) as con:
+        con.execute("SET enable_progress_bar = false")  # it would draw over ours
         relation = con.sql(f"SELECT {names} FROM read_parquet(?)", params=[str(path)])  # noqa: S608 - our own names
         read = getattr(relation, "to_arrow_reader", None) or relation.fetch_record_batch  # before 2.0
-        yield from read(ROW_GROUP_ROWS)
+        yield from read(_FEW)
 
 
 def _by_polars(path: Path) -> Iterator[Any]:
