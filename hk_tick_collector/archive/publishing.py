@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import apsw
 
 from hk_tick_collector import __version__
-from hk_tick_collector.archive.proving import prove
+from hk_tick_collector.archive.proving import prove, require_no_tick_lost
 from hk_tick_collector.clock import host_ms
 from hk_tick_collector.errors import ArchiveError, DatabaseError, ForeignFileError
 from hk_tick_collector.parquet import manifest as manifests
@@ -78,7 +78,8 @@ def archive_day(database: Path, lock: int, progress: Progress, *, keeps: bool) -
 
     Raises:
         DatabaseError: the day is not sealed, or its database differs from its certificate.
-        ArchiveError: what was read back is not what is certified; the database stays.
+        ArchiveError: what was read back is not what is certified, or an older archive has ticks that the database
+            lacks; both stay.
         ForeignFileError: the place of the archive has something else.
         OSError: a file can't be written.
     """
@@ -157,6 +158,7 @@ def _make(database: Path, certificate: Certificate, progress: Progress) -> Manif
     root, day = database.parent, database.stem
     archive = root / ARCHIVE
     _make_folder(archive, root)
+    require_no_tick_lost(archive_dir(root, day), certificate, database)
     scratch = archive / f".new-{day}"
     rmtree(scratch, ignore_errors=True)
     scratch.mkdir()

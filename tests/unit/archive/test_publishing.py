@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import apsw
 import pytest
 from support.archiving import archive, ask, folder_of, make_archived, make_day, make_told, seal_day, tables_of
-from support.ticks import DAY, TENCENT
+from support.sealing import state_of
+from support.ticks import DAY, HSBC, TENCENT
 
 from hk_tick_collector.archive import publishing
 from hk_tick_collector.db import Pragmas
@@ -17,7 +18,7 @@ from hk_tick_collector.errors import ArchiveError, DatabaseError, ForeignFileErr
 from hk_tick_collector.parquet import manifest, writing
 from hk_tick_collector.parquet.layout import LEDGER, TICKS
 from hk_tick_collector.seal.open_day import open_day as open_to_write
-from hk_tick_collector.store.sealed import certificate_of
+from hk_tick_collector.store.sealed import certificate_of, day_open_lock, reopen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -181,3 +182,17 @@ def test_a_day_that_is_sealed_again_gets_a_new_archive(tmp_path: Path) -> None:
     seal_day(database)
     assert archive(database).is_new
     assert manifest.read(folder_of(database)).certificate != first
+
+
+def test_an_archive_with_ticks_that_the_database_lacks_is_not_replaced(tmp_path: Path) -> None:
+    """Another database came into the place of the one that was deleted; neither of the two goes."""
+    database = make_archived(tmp_path / "here", ticks=40)
+    before = state_of(folder_of(database))
+    shutil.copy(make_day(tmp_path / "other", ticks=37), database)
+    with day_open_lock(database.parent):
+        assert reopen(database) == 1
+    seal_day(database)
+    with pytest.raises(ArchiveError, match=rf"has 6 ticks of {HSBC}, {TENCENT} that {DAY}.db lacks, and was not repl"):
+        archive(database)
+    assert database.exists()
+    assert state_of(folder_of(database)) == before
