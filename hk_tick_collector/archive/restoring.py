@@ -22,9 +22,10 @@ from hk_tick_collector.parquet.ledger_file import LedgerFile, fill
 from hk_tick_collector.parquet.ticks_file import TicksFile
 from hk_tick_collector.seal.certificate import hash_symbols
 from hk_tick_collector.seal.open_day import move_logs_aside
+from hk_tick_collector.store import certificate_file
 from hk_tick_collector.store.data_root import copy_ownership, sync
 from hk_tick_collector.store.opening import open_readonly
-from hk_tick_collector.store.sealed import day_open_lock, reopen
+from hk_tick_collector.store.sealed import certificate_of, day_open_lock, is_sealed, reopen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,14 +44,17 @@ def restore_day(database: Path, progress: Progress) -> int | None:
 
     Raises:
         NoDataError: the day is not archived.
-        DatabaseError: its database is there.
-        ArchiveError: the archive is not what its certificate says; nothing is changed.
+        DatabaseError: its database is there, or is a link to a disk that is not.
+        ArchiveError: the archive is not what its certificate says, or is older than the day's; nothing is changed.
         apsw.Error, OSError: the new database can't be written.
     """
     if not is_archived(database):
         raise NoDataError(f"{database.stem} is not archived in {database.parent}")
     if database.exists():
         raise DatabaseError(f"{database} is there: nothing to restore")
+    if database.is_symlink():  # what is there may be newer than the archive
+        raise DatabaseError(f"{database} is a link to {database.readlink()}, which is not there: mount it, or put it back")
+    _require_of_certificate(database)
     scratch = database.with_name(f".restored-{database.stem}")
     rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
@@ -69,6 +73,20 @@ def restore_day(database: Path, progress: Progress) -> int | None:
     finally:
         rmtree(scratch, ignore_errors=True)
     return number
+
+
+def _require_of_certificate(database: Path) -> None:
+    """Refuse an archive of an older certificate than the day's: the database that is gone had more."""
+    folder = archive_dir(database.parent, database.stem)
+    if not is_sealed(database):
+        return
+    certificate = certificate_file.read(certificate_of(database))
+    with TicksFile(folder / TICKS) as ticks:
+        if ticks.certificate != certificate:
+            raise ArchiveError(
+                f"{folder} was made with another certificate than {certificate_of(database).name}: put the database "
+                "back that was sealed with it; or move that certificate away, if the archive is to count"
+            )
 
 
 def make_database(archived: Path, path: Path, progress: Progress) -> None:
