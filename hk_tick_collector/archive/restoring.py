@@ -53,7 +53,9 @@ def restore_day(database: Path, progress: Progress) -> int | None:
     if database.exists():
         raise DatabaseError(f"{database} is there: nothing to restore")
     if database.is_symlink():  # what is there may be newer than the archive
-        raise DatabaseError(f"{database} is a link to {database.readlink()}, which is not there: mount it, or put it back")
+        raise DatabaseError(
+            f"{database} is a link to {database.readlink()}, which is not there: mount it, or put it back"
+        )
     _require_of_certificate(database)
     scratch = database.with_name(f".restored-{database.stem}")
     rmtree(scratch, ignore_errors=True)
