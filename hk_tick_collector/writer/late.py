@@ -88,8 +88,8 @@ def look_up_in_archived(database: Path, share: DayShare) -> Inserted | None:
             is_new = True
     if is_new:
         raise ArchivedDayError(
-            f"{database.stem} is archived, and ticks came for it late: it becomes a database again in the coming "
-            f"night; `hk-tick-collector archive --restore {database.stem}` does it now"
+            f"{database.stem} is archived, and ticks came for it late: `hk-tick-collector archive --restore "
+            f"{database.stem}` makes it a database again now, and ARCHIVE_ENABLED in the coming night"
         )
     return Inserted(0, duplicates, 0, extra)
 

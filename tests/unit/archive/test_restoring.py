@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -116,3 +117,16 @@ def test_an_archive_of_an_older_certificate_is_not_restored(tmp_path: Path) -> N
         restore_day(database, SILENT)
     assert is_sealed(database)
     assert list(superseded(database)) == [1]
+
+
+def test_a_disk_with_too_little_space_is_not_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recorder may need it; the line says how much is there, and how much is needed."""
+    database = make_archived(tmp_path)
+    told = shutil.disk_usage(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "disk_usage", lambda _: told._replace(free=400_000_000))
+        with pytest.raises(DatabaseError, match=f"400 MB free in {tmp_path}, expected at least 500 MB: make space"):
+            restore_day(database, SILENT)
+    assert not list(tmp_path.glob(".restored*"))
+    assert is_sealed(database)
+    assert restore_day(database, SILENT) == 1

@@ -154,7 +154,7 @@ def test_a_tick_of_an_archived_day_without_a_list_of_symbols_is_never_extra(
     share.pushed["HK.09999"] = [row("HK.09999", seq_at(1))]
     assert look_up_in_sealed(database, share) is None
     archive(database)
-    with pytest.raises(ArchivedDayError, match="it becomes a database again in the coming night"):
+    with pytest.raises(ArchivedDayError, match=f"archive --restore {DAY}` makes it a database again now, and ARCH"):
         look_up_in_archived(database, share)
 
 
