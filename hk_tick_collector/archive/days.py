@@ -55,7 +55,7 @@ def _tried(day: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         return work()
     except CollectorError as exc:
         return {"day": day, "error": str(exc)}
-    except apsw.Error as exc:
+    except (apsw.Error, UnicodeError, MemoryError) as exc:
         return {"day": day, "error": f"{type(exc).__name__}: {exc}"}
     except OSError as exc:
         what = f"{exc.filename}: " if exc.filename is not None else ""

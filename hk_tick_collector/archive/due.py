@@ -41,7 +41,7 @@ def due_days(data_root: Path, today: str, keep_days: int) -> list[Due]:
     due = []
     for path in day_files(data_root):
         if path.stem < today and is_sealed(path):
-            keeps = keeps_database(path.stem, today, keep_days)
+            keeps = path.is_symlink() or keeps_database(path.stem, today, keep_days)
             if not keeps or not _is_current(path):
                 due.append(Due(path.stem, keeps))
     return due

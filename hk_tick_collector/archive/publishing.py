@@ -3,7 +3,8 @@
 Owns the order of the steps. Each holds whatever kills the process: until the last one the database is there, and before
 that the archive is whole, on the disk, and proven. Files are made in a folder that no reader looks at.
 
-    archive/.new-20261120/                   while it is made; what a killed process left there is deleted
+    archive/.new-20261120/files/             while it is made, where archive/*/ticks.parquet does not find it; what a
+                                             killed process left there is deleted
     archive/trading_day=2026-11-20/          published; `ticks.parquet` comes last: then it is archived
 """
 
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import apsw
 
 from hk_tick_collector import __version__
-from hk_tick_collector.archive.proving import prove
+from hk_tick_collector.archive.proving import prove, require_no_tick_lost
 from hk_tick_collector.clock import host_ms
 from hk_tick_collector.errors import ArchiveError, DatabaseError, ForeignFileError
 from hk_tick_collector.parquet import manifest as manifests
@@ -75,16 +76,18 @@ def archive_day(database: Path, lock: int, progress: Progress, *, keeps: bool) -
         database: the day's, which must be sealed.
         lock: of `sealing`.
         progress: called with each step.
-        keeps: whether the database stays.
+        keeps: whether the database stays; one that is a link to another disk always does.
 
     Raises:
         DatabaseError: the day is not sealed, or its database differs from its certificate.
-        ArchiveError: what was read back is not what is certified; the database stays.
+        ArchiveError: what was read back is not what is certified, or an older archive has ticks that the database
+            lacks; both stay.
         ForeignFileError: the place of the archive has something else.
         OSError: a file can't be written.
     """
     began = time.monotonic()
     root, day = database.parent, database.stem
+    keeps = keeps or database.is_symlink()
     require_answer(database)
     certificate = _certificate(database)
     request_release(lock, day)
@@ -139,6 +142,8 @@ def _certificate(database: Path) -> Certificate:
         raise DatabaseError(f"{database} is not sealed: hk-tick-collector seal --day {database.stem}")
     if not database.exists():
         told = "is archived, and its database deleted" if is_archived(database) else "has its database elsewhere"
+        if database.is_symlink():
+            told = f"is a link to {database.readlink()}, which is not there"
         raise DatabaseError(f"{database.stem} {told}: there is nothing to archive")
     return certificate_file.read(certificate_of(database))
 
@@ -158,10 +163,13 @@ def _make(database: Path, certificate: Certificate, progress: Progress) -> Manif
     root, day = database.parent, database.stem
     archive = root / ARCHIVE
     _make_folder(archive, root)
-    scratch = archive / f".new-{day}"
-    rmtree(scratch, ignore_errors=True)
-    scratch.mkdir()
+    require_no_tick_lost(archive_dir(root, day), certificate, database)
+    outer = archive / f".new-{day}"
+    rmtree(outer, ignore_errors=True)
+    scratch = outer / "files"
+    scratch.mkdir(parents=True)
     try:
+        copy_ownership(outer, root)
         copy_ownership(scratch, root)
         with closing(open_readonly(database)) as con:
             write_ticks(con, scratch / TICKS, certificate, progress)
@@ -181,7 +189,7 @@ def _make(database: Path, certificate: Certificate, progress: Progress) -> Manif
     except apsw.Error as exc:
         raise DatabaseError(f"{database} was not archived: {type(exc).__name__}: {exc}") from exc
     finally:
-        rmtree(scratch, ignore_errors=True)
+        rmtree(outer, ignore_errors=True)
     return made
 
 
@@ -196,7 +204,7 @@ def _make_folder(path: Path, like: Path) -> None:
 
 def _publish(scratch: Path, folder: Path) -> None:
     """Move the files into place, `ticks.parquet` last; an older version of the day is replaced file by file."""
-    _make_folder(folder, scratch.parent)
+    _make_folder(folder, folder.parent)
     sync(scratch)
     for name in (LEDGER, manifests.NAME, TICKS):
         (scratch / name).replace(folder / name)

@@ -9,8 +9,8 @@ still known by its archive, so no empty database is made for it.
 
 from __future__ import annotations
 
+import shutil
 from contextlib import closing
-from shutil import rmtree
 from typing import TYPE_CHECKING, Any, Final
 
 from hk_tick_collector.db import DayDatabase, Pragmas, transaction
@@ -22,15 +22,19 @@ from hk_tick_collector.parquet.ledger_file import LedgerFile, fill
 from hk_tick_collector.parquet.ticks_file import TicksFile
 from hk_tick_collector.seal.certificate import hash_symbols
 from hk_tick_collector.seal.open_day import move_logs_aside
+from hk_tick_collector.store import certificate_file
 from hk_tick_collector.store.data_root import copy_ownership, sync
 from hk_tick_collector.store.opening import open_readonly
-from hk_tick_collector.store.sealed import day_open_lock, reopen
+from hk_tick_collector.store.sealed import certificate_of, day_open_lock, is_sealed, reopen
+from hk_tick_collector.text import size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from hk_tick_collector.seal.certificate import Progress
+
+SPARE_BYTES: Final = 500_000_000  # for a recorder that records there meanwhile
 
 _INSERT: Final = f"INSERT INTO ticks VALUES ({', '.join('?' * (1 + len(STORED)))})"  # noqa: S608 - question marks
 
@@ -43,16 +47,22 @@ def restore_day(database: Path, progress: Progress) -> int | None:
 
     Raises:
         NoDataError: the day is not archived.
-        DatabaseError: its database is there.
-        ArchiveError: the archive is not what its certificate says; nothing is changed.
+        DatabaseError: its database is there, or is a link to a disk that is not; or there is too little space.
+        ArchiveError: the archive is not what its certificate says, or is older than the day's; nothing is changed.
         apsw.Error, OSError: the new database can't be written.
     """
     if not is_archived(database):
         raise NoDataError(f"{database.stem} is not archived in {database.parent}")
     if database.exists():
         raise DatabaseError(f"{database} is there: nothing to restore")
+    if database.is_symlink():  # what is there may be newer than the archive
+        raise DatabaseError(
+            f"{database} is a link to {database.readlink()}, which is not there: mount it, or put it back"
+        )
+    _require_of_certificate(database)
+    _require_space(database)
     scratch = database.with_name(f".restored-{database.stem}")
-    rmtree(scratch, ignore_errors=True)
+    shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
     made = scratch / database.name
     try:
@@ -67,8 +77,30 @@ def restore_day(database: Path, progress: Progress) -> int | None:
             made.rename(database)
             sync(database.parent)
     finally:
-        rmtree(scratch, ignore_errors=True)
+        shutil.rmtree(scratch, ignore_errors=True)
     return number
+
+
+def _require_of_certificate(database: Path) -> None:
+    """Refuse an archive of an older certificate than the day's: the database that is gone had more."""
+    folder = archive_dir(database.parent, database.stem)
+    if not is_sealed(database):
+        return
+    certificate = certificate_file.read(certificate_of(database))
+    with TicksFile(folder / TICKS) as ticks:
+        if ticks.certificate != certificate:
+            raise ArchiveError(
+                f"{folder} was made with another certificate than {certificate_of(database).name}: put the database "
+                "back that was sealed with it; or move that certificate away, if the archive is to count"
+            )
+
+
+def _require_space(database: Path) -> None:
+    """Refuse to fill a disk on which a recorder may be recording."""
+    with TicksFile(archive_dir(database.parent, database.stem) / TICKS) as ticks:
+        needed = ticks.certificate["database"]["bytes"] + SPARE_BYTES
+    if (free := shutil.disk_usage(database.parent).free) < needed:
+        raise DatabaseError(f"{size(free)} free in {database.parent}, expected at least {size(needed)}: make space")
 
 
 def make_database(archived: Path, path: Path, progress: Progress) -> None:

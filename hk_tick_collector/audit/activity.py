@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import apsw
 
 from hk_tick_collector.errors import DatabaseError
-from hk_tick_collector.store.opening import read_untouched
+from hk_tick_collector.parquet.opening import read_day
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -49,13 +49,13 @@ class Activity(NamedTuple):
 
 
 def read_activity(path: Path, symbols: Collection[str]) -> Activity:
-    """Read the activity of these symbols from a day database, which is not changed; a recorder may be writing to it.
+    """Read the activity of these symbols from a day, which is not changed; a recorder may be writing to it.
 
     Raises:
         DatabaseError: it can't be read.
     """
     try:
-        return read_untouched(path, lambda con: _read(con, symbols))
+        return read_day(path, lambda con: _read(con, symbols))
     except (apsw.Error, OSError) as exc:
         raise DatabaseError(f"{path} can't be read: {exc}") from exc
 

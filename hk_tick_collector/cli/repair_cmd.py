@@ -17,6 +17,7 @@ from hk_tick_collector.cli.progress import Progress
 from hk_tick_collector.clock import host_ms
 from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.hktime import hk_text, utc_text
+from hk_tick_collector.parquet.opening import has_only_archive, no_database
 from hk_tick_collector.repair.rules import CORRECTION_HOURS_MIN, HOUR_MS, Finding, Rule
 from hk_tick_collector.repair.times import FileReport, Repair
 from hk_tick_collector.store.schema import day_files
@@ -108,6 +109,8 @@ def _sorted_out(written: list[Path], days: list[str]) -> tuple[list[str], list[P
 
 
 def _days(root: Path, days: list[str]) -> list[Path]:
+    if only := [day for day in days if has_only_archive(root / f"{day}.db")]:
+        raise no_database(root, only[0])
     return [find_day(root, day) for day in days] or day_files(root)
 
 

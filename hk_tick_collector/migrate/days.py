@@ -18,11 +18,13 @@ from hk_tick_collector.clock import host_ms
 from hk_tick_collector.errors import ConfigError, DatabaseError, TimeFormatError
 from hk_tick_collector.migrate.new_day import make_day, missing_rows
 from hk_tick_collector.migrate.old_file import opened
+from hk_tick_collector.parquet.layout import is_archived
 from hk_tick_collector.repair.scratch import scratch_place
 from hk_tick_collector.store.data_root import copy_ownership, sync
 from hk_tick_collector.store.imported import Import, read_imports
 from hk_tick_collector.store.opening import open_readonly
 from hk_tick_collector.store.schema import check_ours, day_files
+from hk_tick_collector.store.sealed import is_sealed
 from hk_tick_collector.text import counted, size
 
 if TYPE_CHECKING:
@@ -159,6 +161,13 @@ class _Run:
         try:
             if os.path.lexists(target):
                 return self._compare(day, sources, target)
+            if is_archived(target) or is_sealed(target):
+                where = "archived" if is_archived(target) else "sealed here, its database kept elsewhere"
+                told = (
+                    f"{day} is {where}, and nothing is imported over it: run this again with another --data-root, "
+                    "then unite both with hk-tick-collector merge"
+                )
+                return DayResult(day, NOT_DONE, sources=names, error=told)
             return self._make(day, sources, target)
         except (DatabaseError, apsw.Error, OSError) as exc:
             return DayResult(day, NOT_DONE, sources=names, error=_line(target, exc))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from hk_tick_collector.errors import ArchiveError, ConfigError
+from hk_tick_collector.errors import ArchiveError, ConfigError, MissingExtraError
 from hk_tick_collector.parquet.columns import COLUMNS, ROW_GROUP_ROWS, WORDS, arrow_schema, field_type
 from hk_tick_collector.parquet.extra import optional, require
 from hk_tick_collector.parquet.ticks_file import TicksFile
@@ -29,7 +29,14 @@ _AT_ONCE: Final = 4 * ROW_GROUP_ROWS
 
 def best_independent_decoder() -> str:
     """The name of a decoder that shares no code with the program that wrote the file; pyarrow if none is installed."""
-    return next((name for name in ("duckdb", "polars") if optional(name) is not None), PYARROW)
+    return next((name for name in ("duckdb", "polars") if _is_usable(name)), PYARROW)
+
+
+def _is_usable(name: str) -> bool:
+    try:
+        return optional(name) is not None
+    except MissingExtraError:  # broken: another one may not be
+        return False
 
 
 def decoder_named(name: str) -> Decoder:

@@ -18,7 +18,7 @@ def require(module: str, extra: str = DATA) -> Any:  # noqa: ANN401 - a module w
     """Import a module of an extra.
 
     Raises:
-        MissingExtraError: it is not installed; the message says what to install.
+        MissingExtraError: it is not installed, or broken; the message says what to install.
     """
     found = optional(module)
     if found is None:
@@ -28,10 +28,18 @@ def require(module: str, extra: str = DATA) -> Any:  # noqa: ANN401 - a module w
 
 
 def optional(module: str) -> ModuleType | None:
-    """Import a module; None: it is not installed."""
+    """Import a module; None: it is not installed.
+
+    Raises:
+        MissingExtraError: it is installed, and can't be imported.
+    """
+    package = module.partition(".")[0]
     try:
         return import_module(module)
-    except ModuleNotFoundError as exc:
-        if exc.name is None or exc.name.partition(".")[0] != module.partition(".")[0]:
-            raise
-        return None
+    except ImportError as exc:
+        if isinstance(exc, ModuleNotFoundError) and exc.name is not None and exc.name.partition(".")[0] == package:
+            return None
+        why = (str(exc).splitlines() or [type(exc).__name__])[0]
+        raise MissingExtraError(
+            f"{package} is installed, and can't be imported: {why}; pip install --force-reinstall {package}"
+        ) from exc

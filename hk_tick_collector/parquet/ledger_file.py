@@ -4,7 +4,7 @@ The column `table` names the table of a row; the other columns are those of all 
 that name. So any program can read it (`SELECT * FROM 'ledger.parquet' WHERE "table" = 'gaps'`), and the tables can be
 made again exactly.
 
-Owns this layout. A table that this program doesn't know is refused: the file would lack it.
+Owns this layout. A table or column that this program doesn't know is refused: the file would lack it.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ import apsw
 from hk_tick_collector.errors import ArchiveError, ForeignFileError
 from hk_tick_collector.parquet.arrow import nullable_array, text_array
 from hk_tick_collector.parquet.checksums import add_checksums, read_checksums
+from hk_tick_collector.parquet.columns import STORED
 from hk_tick_collector.parquet.extra import require
 from hk_tick_collector.parquet.ticks_file import DAY_KEY, FORMAT_KEY, first_line, metadata_of, unreadable
 from hk_tick_collector.store import imported
-from hk_tick_collector.store.schema import create_tables
+from hk_tick_collector.store.schema import VERSION, create_tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,15 +62,12 @@ def write_ledger(con: apsw.Connection, path: Path, certificate: dict[str, Any]) 
     """Write all tables but `ticks` of a day's database. Returns the number of rows.
 
     Raises:
-        ArchiveError: it has a table that this program doesn't know.
+        ArchiveError: it has a table or a column that this program doesn't know, or an older schema.
         apsw.Error, OSError: the database can't be read, or the file can't be written.
     """
     pa, parquet = require("pyarrow"), require("pyarrow.parquet")
     tables, day = layout(), certificate["day"]
-    if unknown := [name for name in tables_of(con) if name not in tables]:
-        raise ArchiveError(
-            f"{day} has a table that the archive would lack: {', '.join(unknown)}; take it out of the database first"
-        )
+    _require_known(con, tables, day)
     metadata = metadata_of(certificate)
     schema = _schema(tables).with_metadata(metadata)
     done = 0
@@ -80,6 +78,24 @@ def write_ledger(con: apsw.Connection, path: Path, certificate: dict[str, Any]) 
                 done += len(rows)
     add_checksums(path)
     return done
+
+
+def _require_known(con: apsw.Connection, tables: dict[str, dict[str, str]], day: str) -> None:
+    if (version := con.pragma("user_version")) != VERSION:
+        raise ArchiveError(
+            f"{day} was sealed with schema version {version}, expected {VERSION}: "
+            f"hk-tick-collector seal --reopen {day}, and then seal it again"
+        )
+    if unknown := [name for name in tables_of(con) if name not in tables]:
+        raise ArchiveError(
+            f"{day} has a table that the archive would lack: {', '.join(unknown)}; take it out of the database first"
+        )
+    known = {TICKS: ("symbol", *STORED), **tables}
+    found = (f"{table}.{name}" for table in (TICKS, *tables_of(con)) for name in _columns_of(con, table))
+    if unknown := [name for name in found if name.partition(".")[2] not in known[name.partition(".")[0]]]:
+        raise ArchiveError(
+            f"{day} has a column that the archive would lack: {', '.join(unknown)}; take it out of the database first"
+        )
 
 
 def rows_of(con: apsw.Connection, table: str, columns: tuple[str, ...]) -> Iterator[list[tuple[Any, ...]]]:

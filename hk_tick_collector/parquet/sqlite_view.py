@@ -151,6 +151,7 @@ class _Table:
 class _Run(NamedTuple):
     """Rows of one symbol in one row group."""
 
+    group: int
     symbol: str
     columns: Mapping[str, Sequence[Any]]
     begin: int
@@ -164,7 +165,7 @@ class _Cursor:
         self._table = table
         self._runs: Iterator[_Run] = iter(())
         self._is_over = True
-        self._at = self._end = self._rowid = 0
+        self._group = self._at = self._end = 0
         self._symbol = ""
         self._columns: list[Sequence[Any] | None] = []
 
@@ -189,13 +190,13 @@ class _Cursor:
                 if not symbols or name in symbols:
                     first, last = _within(group.columns["seq"], begin, end, limits) if limits else (begin, end)
                     if first < last:
-                        yield _Run(name, group.columns, first, last)
+                        yield _Run(number, name, group.columns, first, last)
 
     def _next_run(self) -> None:
         run = next(self._runs, None)
         self._is_over = run is None
         if run is not None:
-            self._symbol, columns, self._at, self._end = run
+            self._group, self._symbol, columns, self._at, self._end = run
             self._columns = [columns.get(name) for name in _COLUMNS]
 
     def Eof(self) -> bool:  # noqa: N802
@@ -213,7 +214,8 @@ class _Cursor:
             self._next_run()
 
     def Rowid(self) -> int:  # noqa: N802
-        return self._at
+        """Another number for each row of the file: SQLite leaves out rows whose number one side of an OR had."""
+        return (self._group << 32) + self._at
 
     def Close(self) -> None:  # noqa: N802
         self._runs = iter(())

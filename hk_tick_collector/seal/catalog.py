@@ -21,6 +21,7 @@ from hk_tick_collector.audit.day import Gap
 from hk_tick_collector.audit.history import CATALOG
 from hk_tick_collector.db import transaction
 from hk_tick_collector.errors import DatabaseError
+from hk_tick_collector.seal.recheck_archive import NO_CERTIFICATE, uncertified
 from hk_tick_collector.store import certificate_file
 from hk_tick_collector.store.content_errors import DAMAGED
 from hk_tick_collector.store.data_root import copy_ownership
@@ -208,9 +209,8 @@ class Catalog:
         con = self._con
         with transaction(con):
             for day in (*gone, *stale):
-                con.execute("DELETE FROM days WHERE day = ?", (day,))
-                con.execute("DELETE FROM gaps WHERE day = ?", (day,))
-                con.execute("DELETE FROM types WHERE day = ?", (day,))
+                for table in ("days", "gaps", "types"):
+                    con.execute(f"DELETE FROM {table} WHERE day = ?", (day,))  # noqa: S608 - our own names
             for row, gaps, types in read:
                 con.execute(_INSERT_DAY, row)
                 con.executemany(_INSERT_GAP, ((row.day, *gap) for gap in gaps))
@@ -290,10 +290,9 @@ def _files_by_day(data_root: Path) -> dict[str, str]:
             match = _DAY_FILE.fullmatch(entry.name)
             if match is not None and (state := _state_of(entry, match[2])):
                 found.setdefault(match[1], {})[match[2]] = f"{match[2]} {state}"
-    states = {}
+    states = uncertified(data_root)
     for day, files in found.items():
-        certificate = files.get("certificate.json")
-        if certificate is not None or "db" in files:
+        if (certificate := files.get("certificate.json")) is not None or "db" in files:
             states[day] = certificate or " ".join(files[name] for name in sorted(files))
     return states
 
@@ -316,6 +315,8 @@ def _read(data_root: Path, day: str, files: str) -> _Read:
     try:
         if files.startswith("certificate"):
             return _of_certificate(certificate_file.read(data_root / f"{day}.certificate.json"), files)
+        if files.startswith(NO_CERTIFICATE):
+            return DayRow(day, fault=files, files=files), (), ()
         return _of_database(data_root / f"{day}.db", files)
     except (DatabaseError, apsw.Error, OSError, KeyError, TypeError) as exc:
         return DayRow(day, fault=str(exc), files=files), (), ()

@@ -107,7 +107,7 @@ def seal(database: Path, lock: int, progress: Progress) -> SealedDay:
             if made is not None:
                 return SealedDay(made, is_new=True, sec=time.monotonic() - began)
         raise DatabaseError(f"{database} changes while it is sealed: try again when nothing comes for that day")
-    except apsw.Error as exc:
+    except (apsw.Error, UnicodeError) as exc:  # SQLite does not check that text is UTF-8
         raise DatabaseError(f"{database} was not sealed: {type(exc).__name__}: {exc}") from exc
     finally:
         request_release(lock, "")

@@ -28,7 +28,7 @@ log = logs.get_logger()
 
 def is_away(path: Path) -> bool:
     """Whether a day is sealed or archived and its database not here. Then no database is opened or made for it."""
-    return (is_sealed(path) or is_archived(path)) and not path.exists()
+    return not path.exists() and (is_sealed(path) or is_archived(path))
 
 
 def open_day(path: Path, pragmas: Pragmas) -> DayDatabase:

@@ -81,13 +81,17 @@ def recheck(data_root: Path, day: str, progress: Progress) -> Checked:
             differences, symbols = [*differences, *more], [*symbols, *of_archive]
     except OSError as exc:
         differences, symbols = [f"{database} can't be read: {exc.strerror}"], []
+    differences += _of_side_file(database, certificate)
+    return Checked(day, certificate["verdict"], size, tuple(differences), tuple(symbols))
+
+
+def _of_side_file(database: Path, certificate: Certificate) -> list[str]:
     side = quarters_of(certificate_of(database))
     try:
-        if is_changed(side, certificate):
-            differences.append(f"{side.name} was modified: it is not the one that the certificate names")
+        is_other = is_changed(side, certificate)
     except OSError as exc:
-        differences.append(f"{side} can't be read: {exc.strerror}")
-    return Checked(day, certificate["verdict"], size, tuple(differences), tuple(symbols))
+        return [f"{side} can't be read: {exc.strerror}"]
+    return [f"{side.name} was modified: it is not the one that the certificate names"] if is_other else []
 
 
 def _without_certificate(database: Path, size: int) -> str:
@@ -106,9 +110,9 @@ def _recheck_archive(database: Path, progress: Progress) -> Checked:
     except (DatabaseError, OSError) as exc:
         return Checked(day, None, 0, (str(exc),))
     if certificate is None:
-        differences.append(f"{certificate_of(database).name} is missing")
-    verdict = None if certificate is None else certificate["verdict"]
-    return Checked(day, verdict, size, tuple(differences), tuple(symbols))
+        return Checked(day, None, size, (*differences, f"{certificate_of(database).name} is missing"), tuple(symbols))
+    differences += _of_side_file(database, certificate)
+    return Checked(day, certificate["verdict"], size, tuple(differences), tuple(symbols))
 
 
 def _compare(database: Path, certificate: Certificate, progress: Progress) -> tuple[list[str], list[str]]:

@@ -6,16 +6,32 @@ from typing import TYPE_CHECKING, Final
 
 from hk_tick_collector.errors import CollectorError, ForeignFileError
 from hk_tick_collector.parquet import manifest as manifests
-from hk_tick_collector.parquet.layout import TICKS, archive_dir
+from hk_tick_collector.parquet.layout import TICKS, archive_dir, archived_days
 from hk_tick_collector.parquet.proof import verify
 from hk_tick_collector.seal.certificate import hash_file
+from hk_tick_collector.store.sealed import is_sealed
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from hk_tick_collector.seal.certificate import Certificate, Progress
 
+NO_CERTIFICATE: Final = "archived, without its certificate"
+
 _DIFFERENCES_NAMED: Final = 10
+
+
+def uncertified(data_root: Path) -> dict[str, str]:
+    """By day that has an archive and no certificate, what is to be done; empty if the archive can't be listed."""
+    try:
+        days = [day for day in archived_days(data_root) if not is_sealed(data_root / f"{day}.db")]
+    except OSError:  # all other days can be told
+        return {}
+    return {
+        day: f"{NO_CERTIFICATE}: put {day}.certificate.json back, or make it a database: "
+        f"hk-tick-collector archive --restore {day}"
+        for day in days
+    }
 
 
 def archive_bytes(database: Path) -> int:

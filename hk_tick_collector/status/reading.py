@@ -15,6 +15,7 @@ from hk_tick_collector.errors import CollectorError, DatabaseError, OlderRecorde
 from hk_tick_collector.hktime import hk_day, plausible_ms
 from hk_tick_collector.journal.cursor import load_cursor
 from hk_tick_collector.journal.segments import DIRECTORY, JournalReader
+from hk_tick_collector.parquet.opening import has_only_archive, no_database
 from hk_tick_collector.seal.catalog import newest_sealed
 from hk_tick_collector.status.answers import Losses, answer
 from hk_tick_collector.status.health import Machine
@@ -142,6 +143,8 @@ def _read_day(root: Path, day: str | None, *, is_ours: bool) -> _Day:
         is_ours: a recorder of ours runs there, has reported there, or was refused there.
     """
     if day is not None:
+        if has_only_archive(root / f"{day}.db"):
+            raise no_database(root, day)
         return _read(find_day(root, day))
     newest = None
     for path in reversed(days_so_far(day_files(root))):

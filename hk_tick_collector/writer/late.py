@@ -70,15 +70,17 @@ def look_up_in_archived(database: Path, share: DayShare) -> Inserted | None:
     if not is_archived(database):
         return None
     try:
-        certified = certificate_file.read(certificate_of(database))["symbols"] if is_sealed(database) else ()
+        told: dict[str, Any] = certificate_file.read(certificate_of(database)) if is_sealed(database) else {}
     except DatabaseError:
-        certified = ()
-    known = {one["symbol"]: (one["rows"], one["hash"]) for one in certified}
+        told = {}
+    known = {one["symbol"]: (one["rows"], one["hash"]) for one in told.get("symbols", ())}
+    # Of an imported day nobody knows what was to be recorded, so nothing is extra.
+    recorded = {} if "imports" in told else {one["symbol"] for one in told.get("symbols", ()) if one.get("recorded")}
     duplicates = extra = 0
     is_new = bool(share.bad)
     for symbol, rows in chain(share.pushed.items(), share.fetched.items()):
         ticks = {row[1:8] for row in rows}
-        if known and symbol not in known:
+        if recorded and symbol not in recorded:
             extra += len(rows)
         elif known.get(symbol) == (len(ticks), in_hex(hash_rows(symbol, ticks))):
             duplicates += len(rows)
@@ -86,8 +88,8 @@ def look_up_in_archived(database: Path, share: DayShare) -> Inserted | None:
             is_new = True
     if is_new:
         raise ArchivedDayError(
-            f"{database.stem} is archived, and ticks came for it late: it becomes a database again in the coming "
-            f"night; `hk-tick-collector archive --restore {database.stem}` does it now"
+            f"{database.stem} is archived, and ticks came for it late: `hk-tick-collector archive --restore "
+            f"{database.stem}` makes it a database again now, and ARCHIVE_ENABLED in the coming night"
         )
     return Inserted(0, duplicates, 0, extra)
 

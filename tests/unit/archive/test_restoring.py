@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +15,7 @@ from hk_tick_collector.errors import ArchiveError, DatabaseError, ForeignFileErr
 from hk_tick_collector.parquet.layout import TICKS
 from hk_tick_collector.parquet.ticks_file import TicksFile
 from hk_tick_collector.seal.open_day import is_away
-from hk_tick_collector.store.sealed import certificate_of, is_sealed, superseded
+from hk_tick_collector.store.sealed import certificate_of, day_open_lock, is_sealed, reopen, superseded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,3 +92,41 @@ def test_only_an_archived_day_without_a_database_can_be_restored(tmp_path: Path)
     archive(database, keeps=True)
     with pytest.raises(DatabaseError, match="nothing to restore"):
         restore_day(database, SILENT)
+
+
+def test_a_link_to_a_disk_that_is_not_mounted_is_not_replaced(tmp_path: Path) -> None:
+    """What it leads to may have more than the archive; the line is that of a day that can't be opened."""
+    database = make_archived(tmp_path)
+    database.symlink_to(tmp_path / "unmounted" / database.name)
+    with pytest.raises(DatabaseError, match=f"{DAY}.db is a link to .*, which is not there: mount it, or put it back"):
+        restore_day(database, SILENT)
+    assert database.is_symlink()
+    assert is_sealed(database)
+
+
+def test_an_archive_of_an_older_certificate_is_not_restored(tmp_path: Path) -> None:
+    """The day was sealed again, and its database went before that was archived: the archive lacks what came late."""
+    database = make_day(tmp_path)
+    seal_day(database)
+    archive(database, keeps=True)
+    with day_open_lock(tmp_path):
+        reopen(database)
+    seal_day(database)
+    database.unlink()
+    with pytest.raises(ArchiveError, match=rf"with another certificate than {DAY}.certificate.json: put the database"):
+        restore_day(database, SILENT)
+    assert is_sealed(database)
+    assert list(superseded(database)) == [1]
+
+
+def test_a_disk_with_too_little_space_is_not_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recorder may need it; the line says how much is there, and how much is needed."""
+    database = make_archived(tmp_path)
+    told = shutil.disk_usage(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "disk_usage", lambda _: told._replace(free=400_000_000))
+        with pytest.raises(DatabaseError, match=f"400 MB free in {tmp_path}, expected at least 500 MB: make space"):
+            restore_day(database, SILENT)
+    assert not list(tmp_path.glob(".restored*"))
+    assert is_sealed(database)
+    assert restore_day(database, SILENT) == 1

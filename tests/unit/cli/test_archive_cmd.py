@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
-from support.archiving import DAY, folder_of, make_day, make_told, seal_day
+from support.archiving import DAY, archive, folder_of, make_day, make_told, seal_day
 from support.ticks import NEXT_DAY
 
 from hk_tick_collector.cli.app import entry
@@ -89,3 +89,45 @@ def test_a_day_that_is_not_sealed_or_not_there_is_not_archived(tmp_path: Path, r
     assert (code, "hk-tick-collector seal --day" in err) == (1, True)
     code, _, err = run("--restore", DAY)
     assert (code, f"{DAY} is not archived" in err) == (1, True)
+
+
+@pytest.fixture
+def words(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Runs another command; gives exit code, output and errors."""
+
+    def _run(*written: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["hk-tick-collector", *written])
+        with pytest.raises(SystemExit) as ended:
+            entry()
+        told = capfd.readouterr()
+        return int(ended.value.code or 0), told.out, told.err
+
+    return _run
+
+
+def test_the_page_of_an_archived_day_is_that_of_its_database(tmp_path: Path, words: Run) -> None:
+    """But for the moment of the audit, which it names."""
+    database = make_told(tmp_path)
+    pages = []
+    for name in ("before.html", "after.html"):
+        page = tmp_path / name
+        assert words("audit", DAY, "--html", str(page), "--data-root", str(tmp_path))[0] == 1
+        pages.append([line for line in page.read_text().splitlines() if "audited" not in line.lower()])
+        if name == "before.html":
+            archive(database)
+    assert pages[0] == pages[1]
+    assert len(pages[0]) > 10
+
+
+@pytest.mark.parametrize("written", [("status", "--day", DAY), ("repair", DAY)])
+def test_what_needs_a_database_names_the_command_that_makes_it_again(
+    tmp_path: Path, words: Run, written: tuple[str, ...]
+) -> None:
+    """Not that nothing was ever recorded there."""
+    archive(make_told(tmp_path))
+    code, _, told = words(*written, "--data-root", str(tmp_path))
+    assert code == 2
+    assert told == (
+        f"hk-tick-collector: {DAY} is archived in {tmp_path}, without a database: "
+        f"hk-tick-collector archive --restore {DAY} makes it again\n"
+    )

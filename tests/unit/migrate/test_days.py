@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 import pytest
+from support.archiving import archive
 from support.late_ticks import assert_stats_true, query
 from support.older_recorder import (
     AUCTION_MS,
@@ -22,7 +23,7 @@ from support.older_recorder import (
     rows_of,
     states,
 )
-from support.sealing import seal_day
+from support.sealing import make_day, seal_day
 from support.ticks import HSBC, TENCENT, row, seq_at
 
 from hk_tick_collector.audit.day import Verdict, audit_day
@@ -167,6 +168,24 @@ def test_a_second_run_notices_that_a_source_has_grown(old: Path, root: Path) -> 
     assert day.error == (
         f"{root / DAY}.db was imported before, and lacks 1 of 11 rows that the source has now: once the older "
         "recorder has stopped, move that file away and run this again"
+    )
+
+
+@pytest.mark.parametrize("where", ["archived", "sealed here, its database kept elsewhere"])
+def test_a_day_whose_database_is_not_here_gets_no_other_one(old: Path, root: Path, where: str) -> None:
+    """An imported database would hide the archive, be sealed in its turn, and take its place."""
+    make_old(old / f"{DAY}.db", TICKS)
+    database = make_day(root, DAY)
+    seal_day(database)
+    if where == "archived":
+        archive(database)
+    else:
+        database.rename(root / "elsewhere")
+    day = taken(old, root)[DAY]
+    assert (day.result, database.exists()) == (NOT_DONE, False)
+    assert day.error == (
+        f"{DAY} is {where}, and nothing is imported over it: run this again with another --data-root, then unite both "
+        "with hk-tick-collector merge"
     )
 
 

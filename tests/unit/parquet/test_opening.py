@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +11,7 @@ from support.archiving import DAY, archive, make_archived, make_day, seal_day
 from support.ticks import NEXT_DAY
 
 from hk_tick_collector.errors import ConfigError
-from hk_tick_collector.parquet import extra
+from hk_tick_collector.parquet import decoders, extra
 from hk_tick_collector.parquet.opening import day_paths, find_day, has_only_archive, no_database, open_day, read_day
 
 if TYPE_CHECKING:
@@ -65,9 +66,21 @@ def test_without_the_extra_the_line_names_it(monkeypatch: pytest.MonkeyPatch) ->
     ):
         extra.require("pyarrow.parquet")
     assert extra.optional("duckdb") is None
-    with pytest.raises(ModuleNotFoundError):
+    with pytest.raises(ConfigError, match=r"^broken is installed, and can't be imported: no numpy; pip install"):
         extra.optional("broken")
 
 
+def test_a_broken_decoder_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A DuckDB that can't be imported must not keep days from being archived: polars reads them back."""
+
+    def imported(module: str) -> object:
+        if module == "duckdb":
+            raise ImportError("libduckdb.so: wrong ELF class")
+        return import_module(module)
+
+    monkeypatch.setattr(extra, "import_module", imported)
+    assert decoders.best_independent_decoder() == "polars"
+
+
 def _without(module: str) -> None:
-    raise ModuleNotFoundError(name="numpy" if module == "broken" else module.partition(".")[0])
+    raise ModuleNotFoundError("no numpy", name="numpy" if module == "broken" else module.partition(".")[0])

@@ -13,7 +13,7 @@ from support.archiving import DAY
 from support.merging import record
 from support.ticks import HSBC, TENCENT, row, seq_at
 
-from hk_tick_collector.parquet import writing
+from hk_tick_collector.parquet import sqlite_view, writing
 from hk_tick_collector.parquet.layout import LEDGER, TICKS
 from hk_tick_collector.parquet.ledger_file import write_ledger
 from hk_tick_collector.parquet.sqlite_view import open_view
@@ -115,6 +115,19 @@ def test_every_limit_of_symbol_and_sequence_has_the_same_answer(
     terms = ["1"] + (["symbol = ?"] if symbol is not None else []) + [f"seq {op} ?" for op, _ in limits]
     values = ((symbol,) if symbol is not None else ()) + tuple(value for _, value in limits)
     same(both, f"SELECT * FROM ticks WHERE {' AND '.join(terms)} ORDER BY {order}", values)  # noqa: S608 - of this test
+
+
+def test_rows_at_the_same_place_of_two_row_groups_are_both_found(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a large day, SQLite looks up each side of an OR by itself, and leaves out rowids that it has seen."""
+    monkeypatch.setattr(sqlite_view, "ROW_GROUP_ROWS", 1)  # lookups cost less than reading all rows, as of a large day
+    sql = (
+        "SELECT symbol, seq FROM ticks WHERE (symbol = 'HK.00001' AND seq BETWEEN ? AND ?) "
+        "OR (symbol = 'HK.09988' AND seq BETWEEN ? AND ?) ORDER BY symbol, seq"
+    )
+    places = (SEQS[0], SEQS[45], SEQS[0], SEQS[89])
+    plan = [step for _, _, _, step in both.archive.execute(f"EXPLAIN QUERY PLAN {sql}", places)]
+    assert "MULTI-INDEX OR" in plan
+    assert same(both, sql, places) == 46 + 90
 
 
 def test_a_query_by_symbol_decodes_only_its_row_groups(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:

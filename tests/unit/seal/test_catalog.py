@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 import pytest
+from support.archiving import archive
 from support.scenario import Scenario
 from support.sealing import SILENT, make_day, seal_day, tell_day
 from support.ticks import DAY, NEXT_DAY, OPEN_MS, TENCENT, row, seq_at
@@ -170,6 +171,20 @@ def test_a_certificate_that_was_changed_is_a_fault(root: Path) -> None:
     assert found.verdict is None
     assert "was modified" in (found.fault or "")
     assert newest_sealed(root) is None
+
+
+def test_an_archived_day_without_its_certificate_is_a_fault(root: Path) -> None:
+    """It is not passed over, as if it had never been recorded or had no gaps."""
+    archive(root / f"{DAY}.db")
+    certificate_of(root / f"{DAY}.db").unlink()
+    found = listed(root)[0][0]
+    assert found.day == DAY
+    assert found.fault == (
+        f"archived, without its certificate: put {DAY}.certificate.json back, or make it a database: "
+        f"hk-tick-collector archive --restore {DAY}"
+    )
+    with closing(Catalog(root, SILENT)) as catalog:
+        assert DAY in catalog.unreadable()
 
 
 def test_the_newest_sealed_day(root: Path) -> None:

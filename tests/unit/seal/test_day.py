@@ -337,3 +337,15 @@ def test_a_day_is_over_by_the_earlier_clock(tmp_path: Path) -> None:
     assert abs(due.now_ms(tmp_path) / 1000 - time.time()) < 60
     os.close(lock)
     assert due.next_day_ms(DAY) == due.next_day_ms("20260730") + 86_400_000
+
+
+def test_a_day_with_text_that_is_not_utf_8_stops_no_other_day(tmp_path: Path) -> None:
+    """A flipped bit of a word is nothing that SQLite's own check finds."""
+    database = make_day(tmp_path)
+    with closing(apsw.Connection(str(database))) as con:
+        con.execute("INSERT INTO trade_dates VALUES (?, CAST(x'ff41' AS TEXT))", (DAY,))
+    make_day(tmp_path, NEXT_DAY)
+    failed, done = seal_days(tmp_path, [DAY, NEXT_DAY], SILENT)
+    assert failed["error"].startswith(f"{database} was not sealed: UnicodeDecodeError: 'utf-8' codec can't decode")
+    assert done["is_new"]
+    assert not is_sealed(database)

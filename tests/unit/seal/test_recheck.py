@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 import apsw
 import pytest
+from support.archiving import archive
 from support.sealing import SILENT, make_day, seal_day, state_of
 from support.ticks import DAY, HSBC, NEXT_DAY, TENCENT, seq_at
 
 from hk_tick_collector.seal.recheck import recheck, sealed_days
+from hk_tick_collector.store.quarters import quarters_of
 from hk_tick_collector.store.sealed import certificate_of
 
 if TYPE_CHECKING:
@@ -148,3 +150,12 @@ def test_a_database_that_is_gone_is_among_the_sealed_days(database: Path) -> Non
     database.unlink()
     certificate_of(database).with_name("20260701.certificate.1.json").write_text(json.dumps({}))
     assert sealed_days(database.parent) == [DAY]
+
+
+def test_the_quarter_hours_of_an_archived_day_are_checked_too(database: Path) -> None:
+    """They stay beside the certificate when the database goes, and a changed one is named."""
+    archive(database)
+    assert recheck(database.parent, DAY, SILENT).differences == ()
+    side = quarters_of(certificate_of(database))
+    side.write_bytes(side.read_bytes().replace(b"400", b"399", 1))
+    assert differences(database) == f"{side.name} was modified: it is not the one that the certificate names"

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from typing import TYPE_CHECKING
 
+import apsw
 import pytest
+from support.archiving import archive
 from support.scenario import Scenario, volume_of
-from support.sealing import CLOSED_MS, SILENT, certificate, seal_day, state_of, tell_day
-from support.ticks import DAY, DAY_MS, HSBC, OPEN_MS, TENCENT, push, pushes, reply, ticker
+from support.sealing import CLOSED_MS, SILENT, certificate, make_day, seal_day, state_of, tell_day
+from support.ticks import DAY, DAY_MS, HSBC, OPEN_MS, TENCENT, push, pushes, reply, row, seq_at, ticker
 
+from hk_tick_collector.db import Inserted
+from hk_tick_collector.errors import ArchivedDayError
 from hk_tick_collector.journal.cursor import CURSOR
 from hk_tick_collector.journal.events import Cause
 from hk_tick_collector.journal.segments import DIRECTORY
 from hk_tick_collector.opend.purpose import Purpose
 from hk_tick_collector.seal.recheck import recheck
+from hk_tick_collector.store.imported import Import, note_import
 from hk_tick_collector.store.sealed import is_sealed, superseded
 from hk_tick_collector.store.wal import journal_mode_of
+from hk_tick_collector.writer.batch import DayShare
+from hk_tick_collector.writer.late import look_up_in_archived, look_up_in_sealed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -130,3 +138,30 @@ def test_a_writer_leaves_a_sealed_day_one_plain_file(scenario: Scenario, databas
     scenario.write()
     assert journal_mode_of(database) != "wal"
     assert [path.name for path in scenario.root.glob(f"{DAY}.db*")] == [f"{DAY}.db"]
+
+
+@pytest.mark.parametrize("is_imported", [True, False])
+def test_a_tick_of_an_archived_day_without_a_list_of_symbols_is_never_extra(
+    tmp_path: Path, *, is_imported: bool
+) -> None:
+    """As in a sealed day: nobody has said that it was not to be recorded, so the day waits for its database."""
+    database = make_day(tmp_path)
+    if is_imported:
+        with closing(apsw.Connection(str(database))) as con:
+            note_import(con, Import("/old/20260731.db", "older", 1, OPEN_MS, 10, 10, 0, 0, 0, 0, 0))
+    seal_day(database)
+    share = DayShare()
+    share.pushed["HK.09999"] = [row("HK.09999", seq_at(1))]
+    assert look_up_in_sealed(database, share) is None
+    archive(database)
+    with pytest.raises(ArchivedDayError, match=f"archive --restore {DAY}` makes it a database again now, and ARCH"):
+        look_up_in_archived(database, share)
+
+
+def test_a_tick_of_a_symbol_that_was_not_to_be_recorded_leaves_an_archived_day_alone(database: Path) -> None:
+    """As a sealed one."""
+    share = DayShare()
+    share.fetched["HK.09999"] = [row("HK.09999", seq_at(1))]
+    sealed = look_up_in_sealed(database, share)
+    archive(database)
+    assert look_up_in_archived(database, share) == sealed == Inserted(0, 0, 0, 1)
