@@ -21,7 +21,7 @@ STORING: Final = {
     Trouble.ROOT_GONE: Entry(
         "DATA_ROOT is gone, or another directory",
         "A mount has disappeared or covers it, or the directory was deleted or replaced",
-        "Stop the recorder, mount the directory or move it back, and start the recorder: do it now, before more is lost",
+        "Stop the recorder, mount the directory or move it back, and start the recorder; do it before more is lost",
         Effect.STOPPED,
     ),
     Trouble.DISK_FULL: Entry(
