@@ -165,7 +165,8 @@ STORING: Final = {
     Trouble.REFUSED: Entry(
         "… symbols refused",
         "OpenD does not know these codes, or the account has no right to them; its reason is shown",
-        "Correct FUTU_SYMBOLS, and restart the recorder",
+        "Correct FUTU_SYMBOLS, and restart the recorder. If a right is missing, get it from Futu: then nothing else is"
+        " needed",
     ),
     Trouble.NO_QUOTA: Entry(
         "… symbols without quota",
