@@ -42,7 +42,7 @@ _PRESENCE: Final = {
     ),
     Trouble.NOT_RUNNING_FULL: Entry(
         "no recorder is running, and the disk is full",
-        "The file system of `DATA_ROOT` has no space left, and a recorder can't start without",
+        "The file system of `DATA_ROOT` has no space left: a recorder that is started now holds ticks in memory only",
         f"{MAKE_SPACE}. Then start it: {{start}}",
         Effect.STOPPED,
     ),
@@ -76,8 +76,8 @@ _OPEND: Final = {
     Trouble.OPEND_DOWN: Entry(
         "OpenD not connected",
         "OpenD does not run, or not at this address; or the network in between is down",
-        "Start OpenD there, or correct FUTU_HOST and FUTU_PORT; the recorder then connects by itself."
-        " Without OpenD, try `hk-tick-collector simulate --now`",
+        "Start OpenD there: the recorder then connects by itself. Or correct FUTU_HOST and FUTU_PORT, and restart the"
+        " recorder",
         Effect.STOPPED,
     ),
     Trouble.OPEND_HANGS: Entry(
@@ -91,7 +91,8 @@ _OPEND: Final = {
         "OpenD not connected: connection closed by OpenD, again and again, or a protocol error",
         "Another program has that port; or only one of OpenD and the recorder has an RSA key, or they have two",
         "Set FUTU_PORT to OpenD's api_port (11111 if it names none), not to its telnet or WebSocket port; set"
-        " FUTU_RSA_KEY_FILE to the key in OpenD's rsa_private_key, or to nothing if OpenD has none",
+        " FUTU_RSA_KEY_FILE to the key in OpenD's rsa_private_key, or to nothing if OpenD has none. Then"
+        " restart the recorder",
         Effect.STOPPED,
     ),
     Trouble.OPEND_MUTE: Entry(
@@ -134,7 +135,8 @@ _OPEND: Final = {
     Trouble.ALL_REFUSED: Entry(
         "no symbol is subscribed: … symbols refused",
         "OpenD does not know any of these codes, or the account has no right to them; its reason is shown",
-        "Correct FUTU_SYMBOLS, and restart the recorder",
+        "Correct FUTU_SYMBOLS, and restart the recorder. If a right is missing, get it from Futu: then nothing else is"
+        " needed",
         Effect.STOPPED,
     ),
     Trouble.ALL_WITHOUT_QUOTA: Entry(

@@ -21,7 +21,7 @@ STORING: Final = {
     Trouble.ROOT_GONE: Entry(
         "DATA_ROOT is gone, or another directory",
         "A mount has disappeared or covers it, or the directory was deleted or replaced",
-        "Stop the recorder, mount the directory or move it back, and start the recorder: now, before more is lost",
+        "Stop the recorder, mount the directory or move it back, and start the recorder; do it before more is lost",
         Effect.STOPPED,
     ),
     Trouble.DISK_FULL: Entry(
@@ -165,7 +165,8 @@ STORING: Final = {
     Trouble.REFUSED: Entry(
         "… symbols refused",
         "OpenD does not know these codes, or the account has no right to them; its reason is shown",
-        "Correct FUTU_SYMBOLS, and restart the recorder",
+        "Correct FUTU_SYMBOLS, and restart the recorder. If a right is missing, get it from Futu: then nothing else is"
+        " needed",
     ),
     Trouble.NO_QUOTA: Entry(
         "… symbols without quota",

@@ -49,7 +49,8 @@ def check_today(data_root: Path, today: str) -> None:
     path = data_root / f"{today}.db"
     if not path.exists():
         return
-    fault = _fault_of(path, apsw.BusyError, apsw.IOError, apsw.FullError, *DAMAGED)
+    passing = (apsw.IOError, apsw.FullError) if path.is_file() else ()  # SQLite can't read a directory either
+    fault = _fault_of(path, apsw.BusyError, *passing, *DAMAGED)
     if fault is not None:
         raise ConfigError(str(fault)) from fault
 

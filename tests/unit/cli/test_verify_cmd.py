@@ -264,11 +264,11 @@ def test_no_recorder_is_told_at_once_with_how_to_start_it(recorded: Recorded) ->
     assert looking(recorded, 600, lambda: None) == (False, 0)
     result = verify(recorded, "--wait-sec", "600")
     assert result.exit_code == 1
-    start = f"Start it: `hk-tick-collector run --data-root {recorded.root}`."
-    assert f"NOT OK: no recorder is running on {recorded.root}. {start}" in result.stdout
+    start = f"Start it: `hk-tick-collector run --data-root {recorded.root}`"
+    assert f"NOT OK: no recorder is running on {recorded.root}. {start}\n" in result.stdout
     told = json.loads(verify(recorded, "--json").stdout)
     cures = {target["target"]: target["cure"] for target in told["targets"]}
-    assert cures.pop("recorder").startswith(start)
+    assert cures.pop("recorder") == start
     assert set(cures.values()) <= {None}
 
 
@@ -276,7 +276,8 @@ def test_a_recorder_that_systemd_is_starting_is_waited_for(recorded: Recorded, m
     """Between two starts no process has the lock."""
     recorded.die()
     put_systemctl(recorded.root.parent, recorded.root, monkeypatch, ActiveState="activating")
-    assert looking(recorded, 0, lambda: None) == (False, 0)
+    is_accepted, _ = looking(recorded, 0, lambda: None)  # in trading hours it looks twice
+    assert not is_accepted
 
     def come() -> None:
         recorded.live()
@@ -292,7 +293,7 @@ def test_the_unit_that_is_asked_about_is_the_one_that_is_named(
     recorded.die()
     put_systemctl(recorded.root.parent, recorded.root, monkeypatch)
     result = verify(recorded, "--unit", "ticks-hk.service")
-    assert "Start it: `systemctl start ticks-hk`." in result.stdout
+    assert "Start it: `systemctl start ticks-hk`\n" in result.stdout
 
 
 def test_what_does_not_mend_itself_is_not_waited_for(recorded: Recorded) -> None:
