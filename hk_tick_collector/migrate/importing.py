@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 SCRATCH: Final = ".import"
 SPARE_BYTES: Final = 500_000_000  # for a recorder that records there meanwhile
-GROWTH: Final = 12  # a database is about eight times as large as an archive or a zip
+GROWTH: Final = 12  # a database is up to ten times as large as an archive or a zip
 
 PROVEN, IMPORTED, THERE, LEFT, FAILED = "proven", "imported", "there already", "left alone", "FAILED"
 
