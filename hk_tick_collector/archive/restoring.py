@@ -14,7 +14,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
 from hk_tick_collector.db import DayDatabase, Pragmas, transaction
-from hk_tick_collector.errors import ArchiveError, DatabaseError, NoDataError
+from hk_tick_collector.errors import ArchiveError, DatabaseError, ForeignFileError, NoDataError
 from hk_tick_collector.parquet.columns import REALS, STORED
 from hk_tick_collector.parquet.hashes import bits_of, runs_of
 from hk_tick_collector.parquet.layout import LEDGER, TICKS, archive_dir, is_archived
@@ -110,9 +110,21 @@ def make_database(archived: Path, path: Path, progress: Progress) -> None:
         ArchiveError: the archive is not what its certificate says; the caller deletes what was made.
         DatabaseError, apsw.Error, OSError: the new database can't be written.
     """
-    folder = archive_dir(archived.parent, archived.stem)
+    make_from_folder(archive_dir(archived.parent, archived.stem), path, progress)
+
+
+def make_from_folder(folder: Path, path: Path, progress: Progress) -> None:
+    """Make a database at `path` of a folder with both files of an archived day, wherever it lies.
+
+    Raises:
+        ForeignFileError: a file is cut off, none of ours, or of another day than the other one.
+        ArchiveError, DatabaseError, apsw.Error, OSError: as `make_database`.
+    """
     with TicksFile(folder / TICKS) as ticks:
-        _write(path, ticks, LedgerFile(folder / LEDGER), progress)
+        ledger = LedgerFile(folder / LEDGER)
+        if ledger.day != ticks.day:
+            raise ForeignFileError(f"{ledger.path} is of {ledger.day}, and {ticks.path.name} beside it of {ticks.day}")
+        _write(path, ticks, ledger, progress)
         _require_same(path, ticks, progress)
 
 
@@ -124,7 +136,7 @@ def _write(path: Path, ticks: TicksFile, ledger: LedgerFile, progress: Progress)
         for group in range(ticks.row_groups):
             batch = ticks.read_group(group, ("symbol", *STORED))
             with transaction(con):
-                con.executemany(_INSERT, _rows_of(batch))
+                con.executemany(_INSERT, rows_of(batch))
             done += batch.num_rows
             progress(f"{ticks.day}: ticks restored", done, ticks.rows)
         with transaction(con):
@@ -135,7 +147,8 @@ def _write(path: Path, ticks: TicksFile, ledger: LedgerFile, progress: Progress)
         database.close()
 
 
-def _rows_of(batch: Any) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401 - a pyarrow.RecordBatch
+def rows_of(batch: Any) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401 - a pyarrow.RecordBatch
+    """Rows as the table `ticks` stores them, of a batch in our types and without nulls."""
     symbols = (symbol for symbol, rows in runs_of(batch.column("symbol")) for _ in range(rows))
     columns: list[Any] = []
     for name in STORED:

@@ -12,6 +12,7 @@ from hk_tick_collector.hktime import hk_text
 from hk_tick_collector.journal.events import Cause
 from hk_tick_collector.ledger.counting import tolerance
 from hk_tick_collector.opend.numbers import TICK_TYPES
+from hk_tick_collector.store.setting_names import OLDER_RECORDER
 from hk_tick_collector.text import counted as numbered
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from hk_tick_collector.audit.counted import Types
     from hk_tick_collector.audit.figures import DayFigures, Figures, Gap, Words
+    from hk_tick_collector.store.imported import Import
 
 
 class _Finding:
@@ -57,7 +59,7 @@ def judge_symbol(
         _compare(f, last.word, found, known)
     else:
         if day.imports:
-            found.unproven.append("imported from another recorder, which kept no proof that it was whole")
+            found.unproven.append(_imported(day.imports))
         found.unproven.append(last.why_not)
         found.would_prove.append(last.would_prove)
         _without_last_word(f, found)
@@ -211,6 +213,13 @@ def _lose(f: Figures, found: _Finding, difference: int) -> None:
 
 
 # ---- without it
+
+
+def _imported(imports: tuple[Import, ...]) -> str:
+    """Why nothing of an imported day is proven."""
+    if any(one.recorder == OLDER_RECORDER for one in imports):
+        return "imported from another recorder, which kept no proof that it was whole"
+    return "imported from files that hold no proof that it was whole"
 
 
 def _without_last_word(f: Figures, found: _Finding) -> None:

@@ -42,6 +42,7 @@ COMMANDS = {
     "repair": ("repair_cmd", "repair_command"),
     "rebuild": ("rebuild_cmd", "rebuild_command"),
     "merge": ("merge_cmd", "merge_command"),
+    "import": ("import_cmd", "import_command"),
     "migrate": ("migrate_cmd", "migrate_command"),
     "demo": ("demo_cmd", "demo_command"),
     "simulate": ("simulate_cmd", "simulate_command"),
@@ -63,7 +64,7 @@ A DAY is written today, yesterday, 20261120 or 2026-11-20. `hk-tick-collector CO
 
 
 # They run a recorder, or change what one has stored, and rely on Linux's locks, signals and /proc.
-NEED_LINUX: Final = frozenset({"run", "seal", "archive", "repair", "rebuild", "merge", "doctor", "demo"})
+NEED_LINUX: Final = frozenset({"run", "seal", "archive", "repair", "rebuild", "merge", "import", "doctor", "demo"})
 
 
 class Commands(TyperGroup):

@@ -1,1 +1,1 @@
-"""Coming from the older recorder: `days` takes its day databases over, `env` its settings."""
+"""Days and settings from elsewhere: of the older recorder (`days`, `env`), and archives and exports (`importing`)."""

@@ -91,7 +91,7 @@ def missing_rows(day: str, source: OldFile, con: apsw.Connection, progress: Prog
         progress(f"{source.path.name}: rows compared", done, source.rows)
         found["rows"] += rows.count
         with _named(con.filename):
-            found["missing"] += sum(not _is_stored(con, row) for of_one in rows.by_symbol.values() for row in of_one)
+            found["missing"] += sum(not is_stored(con, row) for of_one in rows.by_symbol.values() for row in of_one)
             found["missing"] += sum(con.execute(_BAD, (bad[0],)).get is None for bad in rows.bad)
     return found
 
@@ -149,7 +149,7 @@ def _mapped(day: str, source: OldFile) -> Iterator[tuple[OldRows, int]]:
         yield mapper.map(chunk), read
 
 
-def _is_stored(con: apsw.Connection, row: Row) -> bool:
+def is_stored(con: apsw.Connection, row: Row) -> bool:
     """Whether a row is a tick, or a revision of one."""
     content: Any = row[CONTENT]
     stored: Any = con.execute(_TICK, row[:2]).get

@@ -27,7 +27,7 @@ _CAUSES: Final = "SELECT cause FROM gaps WHERE state = 'open' GROUP BY cause ORD
 _DOUBTS: Final = """
 SELECT count(*), count(DISTINCT symbol), min(coalesce(before_ts_ms, since_ms)), max(resumed_ms) FROM doubts"""
 _OLD_VERSION: Final = "an older version recorded this day, and kept no ledger"
-_IMPORTED: Final = "this day was imported, and the recorder that recorded it kept no ledger"
+_IMPORTED: Final = "this day was imported, and no ledger came with it"
 _DOUBTED: Final = "SELECT cause FROM doubts GROUP BY cause ORDER BY count(*) DESC, cause"
 
 

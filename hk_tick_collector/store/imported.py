@@ -1,4 +1,4 @@
-"""The table `imported`: that a day's ticks were taken over from another recorder's database, and from which file.
+"""The table `imported`: that a day's ticks were taken over from another recorder's database or a file, and which.
 
 Owns that table. Only an imported day has it, so its absence is the usual case and no schema version depends on it.
 """
@@ -34,8 +34,8 @@ class Import(NamedTuple):
 
     Attributes:
         source: its absolute path, as it was then.
-        recorder: which recorder had made it.
-        schema_version: that recorder's own.
+        recorder: which recorder had made it; of a file with ticks alone, what kind of file it is.
+        schema_version: that recorder's own; 0 for such a file.
         imported_ms: when, UTC epoch ms.
         rows: of the file, those that belong to the day.
         stored: of these, stored as ticks.

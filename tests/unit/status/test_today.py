@@ -95,7 +95,7 @@ def test_of_a_day_without_a_ledger_nothing_is_known(database: Path, tmp_path: Pa
         day.begin()
         note_import(day.connection, Import("/old/20260731.db", "the older one", 4, 1, 3, 3, 0, 0, 0, 0, 0))
         day.commit()
-    imported = "this day was imported, and the recorder that recorded it kept no ledger"
+    imported = "this day was imported, and no ledger came with it"
     assert read_lost(database) == Lost(DAY, no_ledger=imported)
     put_gaps(database, {"missing": 5})
     lost = read_lost(database)
