@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from hk_tick_collector.status.state import RecorderState
 
 NOTHING: Final = "nothing"
-TRY: Final = "To try without OpenD: `hk-tick-collector simulate`"
+TRY: Final = "To try without OpenD: `hk-tick-collector simulate --now`"
 _ABSENT: Final = frozenset(
     {Trouble.NO_REPORT, Trouble.NOT_RUNNING, Trouble.ENDED, Trouble.NOT_RUNNING_FULL, Trouble.WRONG_SETTING}
 )
