@@ -14,6 +14,7 @@ import json
 import os
 import runpy
 import select
+import signal
 import socket
 import sys
 from importlib import import_module
@@ -40,7 +41,9 @@ def serve(control: socket.socket) -> dict[str, Any]:
                 os.close(number)
                 continue
             message, files, _, _ = socket.recv_fds(control, REQUEST_MAX, STANDARD_FILES + 1)
-            if not message:  # whoever asked is gone
+            if not message:  # whoever asked is gone: what it has not ended ends now
+                for child, _ in ends.values():
+                    os.kill(child, signal.SIGKILL)
                 sys.exit()
             pid = os.fork()
             asked: dict[str, Any] = json.loads(message)
