@@ -73,7 +73,7 @@ def find_day(root: Path, day: str | None) -> Path:
         return paths[-1]
     if day is not None and root / f"{day}.db" in paths:
         return root / f"{day}.db"
-    if day is not None and paths:
+    if day is not None and paths and archived_days(root):
         raise ConfigError(f"no day {day} in {root.absolute()}: there are {paths[0].stem} to {paths[-1].stem}")
     return stored.find_day(root, day)
 
