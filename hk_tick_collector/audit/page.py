@@ -290,6 +290,7 @@ def _place(axis: Axis, begin_ms: int | None, end_ms: int | None) -> tuple[float,
 _STYLE: Final = """
 :root{color-scheme:light dark;--bg:#fff;--ink:#1c2024;--dim:#687076;--line:#e3e6e8;--session:#eef2f6;--bar:#5b7fa6;
 --green:#18794e;--yellow:#8a6100;--red:#c62a2f;--open:#e5484dcc;--outage:#f5c86b99;--doubt:#80808099;--track:#fafbfc}
+@media (max-width: 480px) { .axis > :nth-child(even) { display: none } }
 @media (prefers-color-scheme:dark){:root{--bg:#15181b;--ink:#e6e8ea;--dim:#9ba1a6;--line:#2b3035;--session:#20262c;
 --bar:#7fa6d1;--green:#4cc38a;--yellow:#e2b340;--red:#ff6369;--open:#f2555acc;--outage:#8a6a1fb3;--doubt:#9a9a9a88;
 --track:#191d21}}
