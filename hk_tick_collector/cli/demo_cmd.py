@@ -104,6 +104,7 @@ def _as_dict(outcome: Outcome, place: Place, script: Script) -> dict[str, Any]:
     return {
         **outcome.verdict.as_dict(),
         "ok": outcome.ok,
+        "archive": None if outcome.proof.archive is None else str(outcome.proof.archive.folder),
         "audit": {
             "verdict": str(outcome.proof.audit.verdict),
             "symbols": len(outcome.proof.audit.symbols),
@@ -124,7 +125,6 @@ def _as_dict(outcome: Outcome, place: Place, script: Script) -> dict[str, Any]:
             "simulator_log": str(place.simulator_log),
             "settings": str(place.recorder_env),
             "certificate": str(outcome.proof.certificate),
-            "archive": None if outcome.proof.archive is None else str(outcome.proof.archive.folder),
             "page": str(place.page),
             "queries": str(place.queries),
         },

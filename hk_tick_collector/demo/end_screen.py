@@ -95,7 +95,7 @@ def _archived(archive: Archive | None) -> Text:
     symbol, ticks, volume = archive.busiest
     words = ("ok", "bold green") if archive.is_same else ("NOT the database's answer", "bold red")
     made = f"  {size(archive.size_bytes)} of {size(archive.database_bytes)}, read back by {archive.decoder}\n"
-    return Text.assemble(words, made, f"a query on it: {symbol} traded most, {ticks:,} ticks, {volume:,} shares")
+    return Text.assemble(words, made, f"a query on it: {symbol}, {ticks:,} ticks, {volume:,} shares")
 
 
 def next_steps(place: Place) -> Group:

@@ -129,7 +129,7 @@ class Known:
             for stats in _stats(con, wanted.symbols):
                 symbol = stats[0]
                 known = self._symbols.get(symbol) or _Symbol()
-                if stats == known.stats:
+                if stats == known.stats and not known.made_up:  # the push of a made-up tick may change no figure
                     continue
                 if held >= PORTION_ROWS:
                     return Changes(found, is_all=False)

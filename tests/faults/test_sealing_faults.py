@@ -67,7 +67,9 @@ def test_ticks_that_come_while_days_are_sealed_and_sealings_killed(bench: Writer
         writer.wait_until(inserted=fed if turn == 0 else 1)
         process = start_sealing(bench.root)
         if turn % 3:
-            time.sleep(rng.random())  # not awaited: a moment is drawn at which it is killed, wherever it is by then
+            time.sleep(
+                rng.random() * 0.2
+            )  # not awaited: a moment is drawn at which it is killed, wherever it is by then
             bench.feed(pushes(TENCENT, range(fed, fed + 5)))
             fed += 5
             killed += process.poll() is None

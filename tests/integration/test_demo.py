@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -129,25 +130,26 @@ def test_its_day_is_audited_sealed_and_proven(played: Played) -> None:
     assert "2024-10-08 <b" in (played.data / "audit.html").read_text()
 
 
-def test_its_day_is_archived_and_answers_a_query_as_the_database_does(played: Played) -> None:
-    """The archive proves itself; with the database away, the same SQL has the same answer."""
-    root = played.data / "data"
-    assert played.told["files"]["archive"] == str(root / "archive" / "trading_day=2024-10-08")
+def test_its_day_is_archived_and_answers_a_query_as_the_database_does(played: Played, tmp_path: Path) -> None:
+    """The archive proves itself; in a copy without the database, the same SQL has the same answer."""
+    folder = played.data / "data" / "archive" / "trading_day=2024-10-08"
+    assert played.told["archive"] == str(folder)
     verified = subprocess.run(
-        [*CLI, "verify", str(root / "archive" / "trading_day=2024-10-08" / "ticks.parquet")],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [*CLI, "verify", str(folder / "ticks.parquet")], capture_output=True, text=True, check=False
+    )
     assert verified.returncode == 0, verified.stderr
-    query = [*CLI, "sql", "--data-root", str(root), "-e", "SELECT * FROM ticks ORDER BY symbol, seq", "20241008"]
-    before = subprocess.run(query, capture_output=True, text=True, check=True).stdout
-    database = root / "20241008.db"
-    away = database.rename(root / "away")
-    try:
-        after = subprocess.run(query, capture_output=True, text=True, check=True).stdout
-    finally:
-        away.rename(database)
-    assert before.count("\n") == played.told["stored"]
-    assert after == before
+    copy = tmp_path / "copy"
+    shutil.copytree(folder.parent, copy / "archive")
+    shutil.copy(played.data / "data" / "20241008.certificate.json", copy)
+    answers = [
+        subprocess.run(
+            [*CLI, "sql", "--data-root", str(root), "-e", "SELECT * FROM ticks ORDER BY symbol, seq", "20241008"],
+            capture_output=True, text=True, check=True,
+        ).stdout
+        for root in (played.data / "data", copy)
+    ]  # fmt: skip
+    assert answers[0].count("\n") == played.told["stored"]
+    assert answers[1] == answers[0]
 
 
 def test_its_verdict_holds_when_it_is_reached_again(played: Played) -> None:

@@ -30,6 +30,7 @@ from support.warm_server import NUMBER_BYTES
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+OTHER_SYSTEM: Final = "other_system"  # the directory of what makes Python think it is on macOS or Windows
 SERVER: Final = Path(__file__).with_name("warm_server.py")
 APP: Final = "hk_tick_collector.cli.app"
 # Imported by what reads a command line, when it does so.
@@ -130,10 +131,10 @@ def _server(modules: tuple[str, ...], env: tuple[tuple[str, str], ...]) -> _Serv
     return _Server(modules, dict(env))
 
 
-def _asked(command: Sequence[str]) -> tuple[dict[str, Any], tuple[str, ...]] | None:
+def _asked(command: Sequence[str], *, is_elsewhere: bool) -> tuple[dict[str, Any], tuple[str, ...]] | None:
     """What to ask for, and of whom by what it has imported; None: such a command always starts from nothing."""
     match command:
-        case _ if "COLD" in os.environ or "PYTEST_VERSION" not in os.environ:
+        case _ if "COLD" in os.environ or "PYTEST_VERSION" not in os.environ or is_elsewhere:
             return None
         case [sys.executable, "-m", module, *words]:
             first = words[0] if words else ""
@@ -164,7 +165,8 @@ def start(
         cwd: its directory; None: that of this process.
     """
     env = dict(os.environ if env is None else env)
-    found = _asked(command)
+    is_elsewhere = OTHER_SYSTEM in env.get("PYTHONPATH", "")  # it has to be so before the first import
+    found = _asked(command, is_elsewhere=is_elsewhere)
     if found is None:
         return subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=stderr, env=env, cwd=cwd)
     asked, imported = found

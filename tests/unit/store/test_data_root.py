@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from support.needs import mount, need_root, need_tools, unmount
+from support.needs import mount, need_root, unmount
 
 from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.status.state import RecorderState
@@ -26,10 +26,14 @@ from hk_tick_collector.store.data_root import (
 from hk_tick_collector.typed_json import decode
 
 PREPARE = """
-import sys
+import os, pwd, sys
 from pathlib import Path
 from hk_tick_collector.errors import ConfigError
 from hk_tick_collector.store.data_root import prepare
+nobody = pwd.getpwnam("nobody")  # who may not enter where this program lies, so it is imported before
+os.setgroups([])
+os.setresgid(nobody.pw_gid, nobody.pw_gid, nobody.pw_gid)
+os.setresuid(nobody.pw_uid, nobody.pw_uid, nobody.pw_uid)
 try:
     prepare(Path(sys.argv[1]), " (environment)")
 except ConfigError as exc:
@@ -100,7 +104,6 @@ def test_a_report_of_the_same_pid_is_no_report_of_this_recorder(tmp_path: Path) 
 def test_a_directory_that_may_not_be_written_names_who_may_not_and_the_command() -> None:
     """One that is there gets another owner; one that is not is made for this user; below a closed one neither helps."""
     need_root("becoming another user")
-    need_tools("setpriv")
     with TemporaryDirectory() as place:
         there = Path(place)
         there.chmod(0o755)
@@ -110,10 +113,7 @@ def test_a_directory_that_may_not_be_written_names_who_may_not_and_the_command()
             (there / "new", f"; as root: `install -d -o nobody {there}/new`, or choose another"),
             (there / "closed" / "new", f", who may not enter {there}/closed; choose another"),
         ):
-            done = subprocess.run(
-                ["setpriv", "--reuid=nobody", "--clear-groups", sys.executable, "-c", PREPARE, root],
-                capture_output=True, text=True, check=False,
-            )  # fmt: skip
+            done = subprocess.run([sys.executable, "-c", PREPARE, root], capture_output=True, text=True, check=False)
             assert done.stdout == (
                 f"DATA_ROOT='{root}' (environment): expected a directory that this user can write, Permission denied "
                 f"for nobody{cure}\n"
